@@ -1,0 +1,46 @@
+# Everything a person or CI calls. `make` alone lists the targets.
+# The virtual environment is made on demand: no target needs a manual step before it.
+
+SHELL := bash
+.SHELLFLAGS := -eo pipefail -c
+PYTHON ?= python3
+BIN := .venv/bin
+# The packages without input and output, under `mypy --strict`; keep in step with `pure` in .importlinter.
+PURE := parley agents orchestrator strategies arbitrage
+SHELLS := venues runtime tools $(wildcard benchmarks)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check format bench bench-round long
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## make or update .venv (quick when nothing changed)
+	@PYTHON="$(PYTHON)" tools/setup.sh
+
+run: setup ## start a desk with agents, gateway, market data and the local sandbox exchange
+	@$(BIN)/parley run
+
+test: setup ## all suites in their short form, each with a printed time budget (SUITE="unit kill" for some)
+	@$(BIN)/python -m tools.run_suites $(SUITE)
+
+check: setup ## lint, format, types, import contracts, sizes, architecture tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet . || { echo "check: run 'make format'" >&2; exit 1; }
+	$(BIN)/mypy --strict --no-warn-unused-configs --cache-dir .mypy_cache/strict $(PURE)
+	$(BIN)/mypy --cache-dir .mypy_cache/normal $(SHELLS)
+	$(BIN)/lint-imports --no-cache --no-logo
+	$(BIN)/python -m tools.check_sizes
+	$(BIN)/python -m pytest -q tests/architecture
+
+format: setup ## format the code and sort the imports
+	$(BIN)/ruff check --quiet --fix-only .
+	$(BIN)/ruff format .
+
+bench: bench-round ## all benchmarks
+
+bench-round: setup ## time of a negotiation round
+	@$(BIN)/python -m benchmarks.bench_round
+
+long: setup ## the tests marked `long` and the property tests with many examples
+	@PARLEY_HYPOTHESIS_PROFILE=long $(BIN)/python -m tools.run_suites --long $(SUITE)

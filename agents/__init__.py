@@ -1,0 +1,1 @@
+"""Decision roles, one pure class per module; they meet only through `parley.messages`."""

@@ -1,0 +1,1 @@
+"""Pure arithmetic of price differences between instruments and venues."""

@@ -1,0 +1,134 @@
+"""The firm's account: ledger, orders and legs folded into the `StateView` agents see.
+
+Equity, its peak and its value at the start of the UTC day are folds over the marks,
+in market time. The trading state only ever tightens by itself (a breaker's pause,
+a halt); loosening is a command, or the end of a pause.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from parley.instruments import Instrument
+from parley.ledger import Ledger
+from parley.messages import Book, Breaker, Cash, Fill, Halt, Holding, StateView
+
+from .legs import Legs
+from .orders import Orders
+from .policy import DeskConfig
+
+ZERO = Decimal(0)
+DAY_NS = 86_400_000_000_000
+HALT_STATE = {"HALT": "HALTED", "CANCEL_ONLY": "HALTED", "REDUCE_ONLY": "REDUCING"}
+
+
+class Account:
+    """Money, orders and trading state of one firm; mutable, changed by the firm only."""
+
+    def __init__(self, config: DeskConfig, instruments: Mapping[str, Instrument]) -> None:
+        self.config = config
+        self.instruments = instruments
+        self.ledger = Ledger(config.account, config.quote, instruments)
+        self.orders = Orders()
+        self.legs = Legs(self.orders)
+        self.version = 0
+        self.t = 0
+        self.halt = "HALTED"  # nothing trades before the venue's balances are known
+        self.pause_until = 0
+        self.flattening = False
+        self._peak = ZERO
+        self._day = -1
+        self._day_open = ZERO
+        self._equity = ZERO
+        self._trades_today = 0
+        self._stops: dict[tuple[str, str], tuple[Decimal | None, Decimal | None]] = {}
+        self._marks: dict[str, float] = {}
+
+    def open(self, assets: tuple[tuple[str, Decimal], ...], t: int) -> None:
+        """Take the venue's balances as opening positions and start trading."""
+        self.ledger.open(assets, t)
+        self.halt = "ACTIVE"
+
+    def mark(self, books: Mapping[str, Book], t: int) -> bool:
+        """Mark everything held at the mids; whether the equity changed."""
+        self.t = max(self.t, t)
+        for symbol in sorted(books):
+            book = books[symbol]
+            if book.bids and book.asks and book.mid != self._marks.get(symbol):
+                self._marks[symbol] = book.mid
+                if self.instruments[symbol].quote == self.config.quote:
+                    self.ledger.mark(symbol, Decimal(repr(book.mid)), t)
+        equity = self.ledger.equity()
+        day = t // DAY_NS
+        if day != self._day:
+            self._day, self._day_open, self._trades_today = day, equity, 0
+        changed = equity != self._equity
+        self._equity = equity
+        self._peak = max(self._peak, equity)
+        return changed
+
+    def fill(self, fill: Fill, agent: str, pid: bytes, round_: bytes) -> bool:
+        """Post a fill once; False when the ledger knows it."""
+        known = not self.ledger.apply(fill, agent=agent, pid=pid, round=round_)
+        if not known:
+            self._trades_today += 1
+        return not known
+
+    def protect(self, agent: str, symbol: str, stop: Decimal | None, take: Decimal | None) -> None:
+        """Remember the stop and take of an opening decision."""
+        self._stops[agent, symbol] = (stop, take)
+
+    def breaker(self, breaker: Breaker) -> None:
+        """Tighten as the risk agent asks; a pause never shortens one that runs."""
+        self.pause_until = max(self.pause_until, breaker.until)
+        if breaker.action == "flatten":
+            self.flattening = True
+            self.halt = "REDUCING" if self.halt == "ACTIVE" else self.halt
+
+    def command(self, halt: Halt) -> None:
+        """Obey a person."""
+        self.halt = HALT_STATE.get(halt.mode, "ACTIVE")
+        if halt.mode == "RESUME":
+            self.flattening = False
+
+    @property
+    def trading(self) -> str:
+        if self.halt != "ACTIVE":
+            return self.halt
+        return "REDUCING" if self.t < self.pause_until else "ACTIVE"
+
+    def holdings(self) -> tuple[Holding, ...]:
+        """Sub-ledgers with the stop and take their opening decision set."""
+        held = []
+        for h in self.ledger.holdings():
+            stop, take = self._stops.get((h.agent, h.symbol), (None, None))
+            held.append(h if stop is None and take is None else _with(h, stop, take))
+        return tuple(held)
+
+    def state(self) -> StateView:
+        """Give the account as of now under a new version."""
+        self.version += 1
+        reservations = tuple(
+            self.legs.reservation(leg, self.instruments[leg.plan.symbol]) for leg in self.legs.all()
+        )
+        reserved: dict[str, Decimal] = {}
+        for r in reservations:
+            reserved[r.asset] = reserved.get(r.asset, ZERO) + r.amount
+        ledger = self.ledger
+        return StateView(
+            account=self.config.account, state_version=self.version, t=self.t, quote=self.config.quote,
+            equity=self._equity, peak=self._peak, day_open=self._day_open, trading=self.trading,
+            cash=tuple(
+                Cash(asset=a, total=ledger.cash(a), reserved=reserved.get(a, ZERO)) for a in sorted(ledger.assets())
+            ),
+            positions=ledger.positions(), holdings=self.holdings(), reservations=reservations,
+            orders=tuple(o.working() for o in self.orders.live()),
+            trades_today=self._trades_today, realised=ledger.realised, fees=ledger.fees,
+            blocked=self.orders.unknown_symbols(),
+        )
+
+
+def _with(h: Holding, stop: Decimal | None, take: Decimal | None) -> Holding:
+    return Holding(
+        agent=h.agent, symbol=h.symbol, qty=h.qty, avg_px=h.avg_px, opened=h.opened, round=h.round, pid=h.pid,
+        stop=stop, take=take,
+    )

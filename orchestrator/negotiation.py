@@ -1,0 +1,447 @@
+"""One round, from the call to risk's verdict: the protocol of negotiation 3.2 as it reads.
+
+Each stage asks a wave of agents and moves the `Round` by the event that followed.
+Silence of capital, risk or meta refuses an opening; a reduction needs only risk,
+and where the risk agent is silent the desk evaluates the same pure function.
+Counters of capital and risk bind, those of execution and arbitrage advise. What is
+decided here is not sent: the gate and the commit follow in `dispatch`.
+"""
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from msgspec.structs import replace
+
+from parley.bus import Answer, Wave
+from parley.messages import (
+    Allocation,
+    Ballot,
+    Bound,
+    Breach,
+    Cfp,
+    Counter,
+    CounterReply,
+    Decision,
+    Opinion,
+    Proposal,
+    Ranking,
+    Refuse,
+    Review,
+    Trigger,
+    Verdict,
+    Vote,
+)
+from parley.risk.assess import assess
+from parley.risk.limits import Limits
+from parley.view import FirmView
+
+from . import validate
+from .account import Account
+from .market import Market
+from .policy import GroupOut
+from .plan import better
+from .round import Event, Round, State
+from .table import DESK, Said, Table
+
+ZERO = Decimal(0)
+Flow = Generator[Wave | GroupOut, Sequence[Answer], None]
+
+
+@dataclass(slots=True)
+class Talk:
+    """What has been said in one round so far."""
+
+    round: Round
+    trigger: Trigger
+    seq: int
+    view: FirmView
+    cfp: Cfp
+    bids: list[Proposal] = field(default_factory=list)
+    votes: list[Vote] = field(default_factory=list)
+    reasons: list[tuple[str, str, str]] = field(default_factory=list)
+    bounds: list[Bound] = field(default_factory=list)
+    advice: list[Counter] = field(default_factory=list)
+    ranking: Ranking | None = None
+    chosen: Proposal | None = None
+    waiting: list[Proposal] = field(default_factory=list)
+    score: float = 0.0
+    size: float = 1.0
+    wanted: Decimal = ZERO
+    qty: Decimal = ZERO
+    verdict: Verdict | None = None
+
+    def end(self, event: Event, who: str, code: str, detail: str = "") -> None:
+        self.round.on(event)
+        self.reasons.insert(0, (who, code, detail))
+
+
+class Negotiation:
+    """Runs rounds at a table; holds no state between them but the standing opinions and the weights version."""
+
+    def __init__(self, table: Table, account: Account, market: Market, limits: Limits) -> None:
+        self._table = table
+        self._account = account
+        self._market = market
+        self._limits = limits
+        self.opinions: dict[tuple[str, str], Opinion] = {}
+        self.weights_version = 0
+
+    def regime(self, symbol: str) -> str:
+        """Name the market regime of the freshest valid opinion on a symbol, or the empty string."""
+        valid = [o for (_, s), o in sorted(self.opinions.items()) if s == symbol and o.regime and self._valid(o)]
+        return max(valid, key=lambda o: o.valid_from).regime if valid else ""
+
+    def _valid(self, opinion: Opinion) -> bool:
+        return opinion.valid_from <= self._table.now < opinion.valid_to
+
+    def run(self, talk: Talk, bidders: Sequence[str], given: Sequence[Proposal] = ()) -> Flow:
+        """Negotiate until a decision can be written; the result is in ``talk``."""
+        yield from self._call(talk, bidders, given)
+        if talk.round.state is State.SCORED:
+            yield from self._vote(talk)
+            yield from self._rank(talk)
+        if talk.round.state is State.COUNTER:
+            yield from self._settle(talk)
+        if talk.round.state is State.RISK:
+            yield from self._judge(talk)
+
+    # call and bids
+
+    def _call(self, talk: Talk, bidders: Sequence[str], given: Sequence[Proposal]) -> Flow:
+        table = self._table
+        said = yield from table.ask(
+            "bids", [(tuple(bidders), talk.cfp)], round_=talk.round.id, cause=talk.seq, budget=table.config.budgets.bids
+        )
+        talk.round.on(Event.CALLED)
+        heard: set[str] = set()
+        for item in said:
+            match item.message:
+                case Refuse(code=code, detail=detail):
+                    talk.reasons.append((item.agent, code, detail))
+                case Proposal() as bid if item.agent not in heard:
+                    self._admit(talk, item, bid)
+                case _:
+                    table.reject(item.agent, item.seq, "second_answer", talk.round.id)
+            heard.add(item.agent)
+        for agent in bidders:
+            if agent not in heard:
+                talk.reasons.append((agent, "silent", ""))
+        talk.bids.extend(given)
+        talk.bids.sort(key=lambda p: p.agent)
+        if talk.bids:
+            talk.round.on(Event.BIDS_IN)
+        else:
+            talk.end(Event.NO_BIDS, DESK, "no_bids")
+
+    def _admit(self, talk: Talk, item: Said, bid: Proposal) -> None:
+        table = self._table
+        code = validate.proposal(bid, table.env, talk.view, self._market.books)
+        if not code and talk.cfp.reduce_only and not bid.reduce_only:
+            code = "not_reduce_only"
+        if code:
+            table.reject(item.agent, item.seq, code, talk.round.id, "Proposal")
+            talk.reasons.append((item.agent, code, "proposal"))
+        else:
+            talk.bids.append(bid)
+
+    # votes and ranking
+
+    def _vote(self, talk: Talk) -> Flow:
+        table = self._table
+        pids = frozenset(p.pid for p in talk.bids)
+        asked: list[str] = []
+        for agent in table.awake("signal"):
+            opinions = [self.opinions.get((agent, p.legs[0].symbol)) for p in talk.bids]
+            if all(o is not None and self._valid(o) for o in opinions):
+                for bid, opinion in zip(talk.bids, opinions, strict=True):
+                    assert opinion is not None  # noqa: S101 - narrowed by the line above
+                    side = 1 if bid.legs[0].side == "buy" else -1
+                    talk.votes.append(
+                        Vote(pid=bid.pid, agent=agent, score=opinion.direction * side, conf=opinion.conf)
+                    )
+            else:
+                asked.append(agent)
+        if asked:
+            ballot = self._ballot(talk, "vote", ())
+            said = yield from table.ask(
+                "votes", [(asked, ballot)], round_=talk.round.id, cause=talk.seq, budget=table.config.budgets.votes
+            )
+            seen: set[tuple[str, bytes]] = set()
+            for item in said:
+                if isinstance(item.message, Vote) and (item.agent, item.message.pid) not in seen:
+                    code = validate.vote(item.message, pids)
+                    if not code:
+                        seen.add((item.agent, item.message.pid))
+                        talk.votes.append(item.message)
+                        continue
+                else:
+                    code = "second_answer"
+                table.reject(item.agent, item.seq, code, talk.round.id)
+        talk.votes.extend(Vote(pid=p.pid, agent=p.agent, score=1.0, conf=p.conf) for p in talk.bids)
+
+    def _ballot(self, talk: Talk, stage: str, votes: Sequence[Vote]) -> Ballot:
+        return Ballot(
+            round=talk.round.id, stage=stage, proposals=tuple(talk.bids), votes=tuple(votes),
+            weights_version=self.weights_version, t=self._table.now, regime=self.regime(talk.round.symbol),
+        )
+
+    def _rank(self, talk: Talk) -> Flow:
+        table = self._table
+        metas = table.awake("meta")
+        said = yield from table.ask(
+            "scoring", [(metas, self._ballot(talk, "rank", talk.votes))], round_=talk.round.id, cause=talk.seq,
+            budget=table.config.budgets.scoring,
+        )
+        by_pid = {p.pid: p for p in talk.bids}
+        for item in said:
+            code = "second_answer"
+            if isinstance(item.message, Ranking) and talk.ranking is None:
+                code = validate.ranking(item.message, talk.round.id, frozenset(by_pid))
+                if not code:
+                    talk.ranking = item.message
+                    continue
+            table.reject(item.agent, item.seq, code, talk.round.id)
+        reducing = [p for p in talk.bids if p.reduce_only]
+        ranking = talk.ranking
+        if ranking is None:
+            if not reducing:
+                return talk.end(Event.META_SILENT, "meta", "silent")
+            return self._choose(talk, reducing)
+        talk.reasons.extend((by_pid[p].agent, code, "ranking") for p, code in ranking.dropped if p in by_pid)
+        if not reducing and ranking.quorum < table.config.min_quorum:
+            return talk.end(Event.NO_QUORUM, "meta", "no_quorum", f"{ranking.quorum:.3f}")
+        ranked = [by_pid[r.pid] for r in ranking.ranked]
+        order = reducing + [p for p in ranked if not p.reduce_only]
+        if not order:
+            return talk.end(Event.NONE_RANKED, "meta", "none_ranked")
+        return self._choose(talk, order)
+
+    def _choose(self, talk: Talk, order: list[Proposal]) -> None:
+        talk.round.on(Event.RANKED)
+        talk.chosen = order[0]
+        talk.waiting = [p for p in order[1:] if p.reduce_only]
+        for r in talk.ranking.ranked if talk.ranking else ():
+            if r.pid == order[0].pid:
+                talk.score, talk.size = r.score, r.size
+        talk.reasons.extend((p.agent, "outranked", "") for p in order[1:])
+        talk.wanted = talk.qty = order[0].legs[0].qty
+
+    # counters
+
+    def _settle(self, talk: Talk) -> Flow:
+        """Review with capital, execution and arbitrage; let the proposer answer what changed, at most twice."""
+        while talk.round.state is State.COUNTER:
+            bid = talk.chosen
+            if bid is None:
+                raise AssertionError("a round in COUNTER has a chosen proposal")
+            reviews = yield from self._review(talk, bid)
+            limit = self._bind(talk, bid, reviews)
+            if talk.round.state is not State.COUNTER:
+                return
+            leg = bid.legs[0]
+            px = better(leg.side, leg.limit_px, *(c.px_limit for c in talk.advice))
+            if limit >= leg.qty and (bid.coupled or px == leg.limit_px or bid.reduce_only):
+                talk.qty = leg.qty
+                talk.round.on(Event.SETTLED)
+                return
+            qty = min(limit, leg.qty)
+            answer = yield from self._counter(talk, bid, qty, px)
+            if answer is None:
+                return
+            if answer.pid == bid.pid or talk.round.counters >= 2:
+                talk.qty = min(qty, answer.legs[0].qty)
+                talk.chosen = answer
+                talk.round.on(Event.SETTLED)
+                return
+            talk.chosen = answer
+
+    def _review(self, talk: Talk, bid: Proposal) -> Generator[Wave | GroupOut, Sequence[Answer], list[Said]]:
+        table = self._table
+        stages = ["capital", "arbitrage"] if bid.coupled else ["capital", "execution", "arbitrage"]
+        requests = [(table.awake(stage), self._asking(talk, bid, stage)) for stage in stages]
+        return (
+            yield from table.ask(
+                "counters", [r for r in requests if r[0]], round_=talk.round.id, cause=talk.seq,
+                budget=table.config.budgets.counters,
+            )
+        )
+
+    def _asking(self, talk: Talk, bid: Proposal, stage: str) -> Review:
+        return Review(
+            round=talk.round.id, pid=bid.pid, stage=stage, proposal=bid, size=talk.size,
+            state_version=talk.view.version, t=self._table.now,
+        )
+
+    def _bind(self, talk: Talk, bid: Proposal, reviews: list[Said]) -> Decimal:
+        """Take the reviews: capital's bound, the advice; give the binding quantity."""
+        talk.advice = []
+        limit: Decimal | None = None
+        coupled = False
+        for item in reviews:
+            code = "not_a_review"
+            match item.message:
+                case Allocation() as a:
+                    code = validate.allocation(a, bid.pid)
+                    if not code:
+                        limit = a.max_qty if limit is None else min(limit, a.max_qty)
+                        talk.bounds = sorted((*talk.bounds, *a.bounds), key=lambda b: (b.qty_max, b.agent, b.code))
+                        if a.max_qty <= 0:
+                            talk.reasons.append((item.agent, a.code, ""))
+                case Counter() as c:
+                    code = validate.counter(c, bid.pid)
+                    if not code and c.reject and bid.coupled:
+                        talk.end(Event.COUPLING_REFUSED, item.agent, c.code, c.detail)
+                        return ZERO
+                    if not code:
+                        coupled = coupled or c.code == "coupled_ok"
+                        talk.advice.append(c)
+            if code:
+                self._table.reject(item.agent, item.seq, code, talk.round.id)
+        if bid.coupled and not bid.reduce_only and not coupled:
+            talk.end(Event.COUPLING_REFUSED, "arbitrage", "silent")
+            return ZERO
+        if limit is None:
+            if bid.reduce_only:
+                return bid.legs[0].qty
+            talk.end(Event.CAPITAL_SILENT, "capital", "silent")
+            return ZERO
+        if limit <= 0 and not bid.reduce_only:
+            binding = talk.bounds[0] if talk.bounds else None
+            who, code = (binding.agent, binding.code) if binding else ("capital", "no_allocation")
+            talk.end(Event.BOUND_TO_ZERO, who, code)
+            return ZERO
+        return bid.legs[0].qty if bid.reduce_only else limit
+
+    def _counter(
+        self, talk: Talk, bid: Proposal, qty: Decimal, px: Decimal | None
+    ) -> Generator[Wave | GroupOut, Sequence[Answer], Proposal | None]:
+        """Put the changed numbers to the proposer; None when that ended the round."""
+        table = self._table
+        talk.round.on(Event.COUNTERED)
+        counter = Counter(
+            pid=bid.pid, agent=DESK, code=talk.bounds[0].code if talk.bounds else "advice", binding=True,
+            qty_max=qty, px_limit=px,
+        )
+        said = yield from table.ask(
+            "counter_reply", [((bid.agent,), counter)], round_=talk.round.id, cause=talk.seq,
+            budget=table.config.budgets.counters,
+        )
+        for item in said:
+            reply = item.message
+            if not isinstance(reply, CounterReply) or reply.pid != bid.pid:
+                table.reject(item.agent, item.seq, "not_a_reply", talk.round.id)
+                continue
+            if reply.action == "accept":
+                return bid
+            if reply.action == "revise" and reply.proposal is not None:
+                revised = reply.proposal
+                code = validate.proposal(revised, table.env, talk.view, self._market.books)
+                if not code and (revised.agent != bid.agent or revised.legs[0].qty > qty):
+                    code = "revision_grows"
+                if not code and [(x.symbol, x.side) for x in revised.legs] != [(x.symbol, x.side) for x in bid.legs]:
+                    code = "revision_turns"
+                if not code:
+                    return revised
+                table.reject(item.agent, item.seq, code, talk.round.id)
+            elif reply.action == "withdraw":
+                talk.end(Event.WITHDRAWN, item.agent, "withdrawn")
+                return None
+        talk.end(Event.WITHDRAWN, bid.agent, "silent_is_withdrawal")
+        return None
+
+    # risk
+
+    def _judge(self, talk: Talk) -> Flow:
+        """Ask risk about the final numbers; repeat twice when the verdict is about another state."""
+        table = self._table
+        bid = talk.chosen
+        if bid is None:
+            raise AssertionError("a round in RISK has a chosen proposal")
+        final = bid if talk.qty == bid.legs[0].qty else scale(bid, talk.qty, table)
+        while True:
+            verdict, stale = yield from self.verdict(talk.round.id, final, talk.size, talk.view, talk.seq)
+            if stale and talk.round.rechecks < 2:
+                talk.round.rechecks += 1
+                continue
+            break
+        if stale:
+            return talk.end(Event.STATE_MOVED, "risk", "stale_version")
+        if verdict is None:
+            return talk.end(Event.RISK_SILENT, "risk", "silent")
+        if not verdict.ok or verdict.max_qty <= 0:
+            talk.reasons.extend((verdict.agent, b.limit, f"{b.value} > {b.cap}") for b in verdict.breached[1:])
+            first = verdict.breached[0] if verdict.breached else Breach(limit="refused", value="", cap="")
+            return talk.end(Event.RISK_REFUSED, verdict.agent, first.limit, f"{first.value} > {first.cap}")
+        if verdict.max_qty < talk.qty:
+            talk.bounds.insert(0, Bound(agent=verdict.agent, code=_code(verdict), qty_max=verdict.max_qty))
+            talk.qty = verdict.max_qty
+        talk.chosen = final
+        talk.verdict = verdict
+        talk.round.on(Event.APPROVED)
+        return None
+
+    def verdict(
+        self, round_: bytes, bid: Proposal, size: float, view: FirmView, cause: int
+    ) -> Generator[Wave | GroupOut, Sequence[Answer], tuple[Verdict | None, bool]]:
+        """Get risk's verdict on a proposal's numbers; the second value: only an outdated one came."""
+        table = self._table
+        review = Review(
+            round=round_, pid=bid.pid, stage="risk", proposal=bid, size=size, state_version=view.version, t=table.now
+        )
+        said = yield from table.ask(
+            "risk", [(table.awake("risk"), review)], round_=round_, cause=cause, budget=table.config.budgets.risk
+        )
+        stale = False
+        found: Verdict | None = None
+        for item in said:
+            code = "not_a_verdict"
+            if isinstance(item.message, Verdict):
+                code = validate.verdict(item.message, bid.pid, view.version, table.now)
+                stale = stale or code in ("stale_version", "expired_verdict")
+            if code:
+                table.reject(item.agent, item.seq, code, round_)
+            elif found is None or not item.message.ok:  # type: ignore[union-attr]
+                found = item.message  # type: ignore[assignment]
+        if found is None and not stale and bid.reduce_only:
+            return self._own_verdict(bid, view), False
+        return found, stale and found is None
+
+    def _own_verdict(self, bid: Proposal, view: FirmView) -> Verdict:
+        """Evaluate the same pure risk function as the risk agent: a dead agent must not prevent flattening."""
+        result = assess(
+            bid, 1.0, view, self._limits, self._table.env.instruments, self._market.mids(), {}, self._table.now
+        )
+        return Verdict(
+            pid=bid.pid, agent=DESK, ok=result.ok, max_qty=result.max_qty, breached=result.breached,
+            state_version=view.version, risk_epoch=0, valid_until=self._table.now + self._table.config.tf_ns,
+        )
+
+
+def _code(verdict: Verdict) -> str:
+    return verdict.breached[0].limit if verdict.breached else "risk_cap"
+
+
+def scale(bid: Proposal, qty: Decimal, table: Table) -> Proposal:
+    """Shrink a proposal to a quantity of leg 0; coupled legs keep their proportion."""
+    first = bid.legs[0]
+    legs = tuple(
+        replace(leg, qty=qty if i == 0 else table.env.instruments[leg.symbol].qty(leg.qty * qty / first.qty))
+        for i, leg in enumerate(bid.legs)
+    )
+    return replace(bid, legs=legs)
+
+
+def decision(talk: Talk, action: str, weights_version: int, now: int) -> Decision:
+    """Write down how a round ended, with everything that led there."""
+    bid = talk.chosen
+    ranking = talk.ranking
+    return Decision(
+        round=talk.round.id, symbol=talk.round.symbol, pid=bid.pid if bid else b"", agent=bid.agent if bid else "",
+        action=action, qty=talk.qty if action == "accept" else ZERO, px=None, score=talk.score,
+        margin_of_win=ranking.margin_of_win if ranking else 0.0, weights_version=weights_version,
+        quorum=ranking.quorum if ranking else 0.0, reasons=tuple(talk.reasons),
+        dissent=ranking.dissent if ranking else (),
+        votes=tuple((v.agent, v.pid, v.score, v.conf) for v in talk.votes if not v.abstain),
+        bounds=tuple(talk.bounds), proposals=len(talk.bids), t=now, qty_wanted=talk.wanted,
+    )

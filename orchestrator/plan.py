@@ -1,0 +1,121 @@
+"""From a settled proposal to orders: the plan of a decision, its worst prices and its intents.
+
+The execution agent's advice decides the style; it can never make a price worse than
+the proposal's own limit. Without advice the proposal's own limits stay.
+"""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+from parley.ids import client_order_id, intent_id, tenant_tag
+from parley.instruments import Instrument
+from parley.messages import Book, Child, Counter, Intent, Leg, PlanLeg, Proposal
+
+from .policy import DeskConfig
+
+ZERO = Decimal(0)
+BPS = Decimal(10_000)
+
+
+def better(side: str, *prices: Decimal | None) -> Decimal | None:
+    """Give the tightest of several limit prices for a side: the lowest for a buy, the highest for a sell."""
+    known = [p for p in prices if p is not None]
+    if not known:
+        return None
+    return min(known) if side == "buy" else max(known)
+
+
+def plan_legs(
+    proposal: Proposal, qty: Decimal, advice: Sequence[Counter], instruments: Mapping[str, Instrument]
+) -> tuple[PlanLeg, ...]:
+    """Lay out each leg for a decided quantity of leg 0; coupled legs shrink in proportion."""
+    first = proposal.legs[0]
+    legs = []
+    for index, leg in enumerate(proposal.legs):
+        instrument = instruments[leg.symbol]
+        wanted = qty if index == 0 else instrument.qty(leg.qty * qty / first.qty)
+        if index == 0 and not proposal.coupled:
+            legs.append(_advised(leg, wanted, advice, instrument))
+        else:
+            legs.append(_own(leg, wanted))
+    return tuple(legs)
+
+
+def _own(leg: Leg, qty: Decimal) -> PlanLeg:
+    style = "market" if leg.limit_px is None else "post_only" if leg.post_only else "limit"
+    tif = "IOC" if leg.limit_px is None else leg.tif
+    return PlanLeg(
+        symbol=leg.symbol, side=leg.side, qty=qty, style=style, px=leg.limit_px, tif=tif,
+        reduce_only=leg.reduce_only,
+    )
+
+
+def _advised(leg: Leg, qty: Decimal, advice: Sequence[Counter], instrument: Instrument) -> PlanLeg:
+    own = _own(leg, qty)
+    styled = next((c for c in advice if c.style is not None), None)
+    style = styled.style or own.style if styled else own.style
+    tif = (styled.tif if styled else None) or own.tif
+    px = better(leg.side, leg.limit_px, *(c.px_limit for c in advice))
+    if style == "market":
+        # a market order has no price; with a bound on it, it is an immediate-or-cancel limit
+        return PlanLeg(
+            symbol=leg.symbol, side=leg.side, qty=qty, style="market" if px is None else "limit", px=px,
+            tif="IOC", reduce_only=leg.reduce_only,
+        )
+    if px is None:
+        return own
+    children = _scaled(styled.split, qty, instrument) if styled and style == "twap" else ()
+    if style == "twap" and len(children) < 2:
+        style, children = "limit", ()
+    return PlanLeg(
+        symbol=leg.symbol, side=leg.side, qty=qty, style=style, px=px, tif=tif, reduce_only=leg.reduce_only,
+        children=children,
+    )
+
+
+def _scaled(split: Sequence[Child], qty: Decimal, instrument: Instrument) -> tuple[Child, ...]:
+    """Fit a split to the decided quantity; the last child takes the rounding."""
+    total = sum((c.qty for c in split), ZERO)
+    if total <= 0:
+        return ()
+    children: list[Child] = []
+    left = qty
+    for child in split[:-1]:
+        part = instrument.qty(child.qty * qty / total)
+        if part > 0:
+            children.append(Child(qty=part, delay_ms=child.delay_ms))
+            left -= part
+    if left > 0:
+        children.append(Child(qty=left, delay_ms=split[-1].delay_ms))
+    return tuple(children)
+
+
+def worst_price(leg: PlanLeg, book: Book, slippage_bps: float, instrument: Instrument) -> Decimal:
+    """Price a leg at the worst it may trade at, in its own quote."""
+    if leg.px is not None:
+        return leg.px
+    factor = Decimal(repr(max(slippage_bps, 50.0))) / BPS
+    if leg.side == "buy":
+        return instrument.crossing_price(Decimal(repr(book.asks[0][0])) * (1 + factor), "buy")
+    return instrument.crossing_price(Decimal(repr(book.bids[0][0])) * (1 - factor), "sell")
+
+
+def order_style(plan: PlanLeg) -> str:
+    """Name the venue order a plan's child is: market, limit or post_only."""
+    return "limit" if plan.style == "twap" else plan.style
+
+
+def intent(
+    config: DeskConfig, key: bytes, *, epoch: int, round_: bytes, pid: bytes, leg: int, child: int, symbol: str,
+    side: str, qty: Decimal, px: Decimal | None, style: str, tif: str, reduce_only: bool, send_by: int,
+    reservation_id: bytes, ref_px: Decimal | None,
+) -> Intent:
+    """Make the draft of an order; only the gate turns it into one that may be sent."""
+    iid = intent_id(round_, pid, leg, child)
+    return Intent(
+        iid=iid, cid=client_order_id(key, tenant_tag(config.tenant), iid), round=round_, pid=pid, leg=leg,
+        child=child, account=config.account, venue=config.venue, symbol=symbol, side=side, qty=qty,
+        px=None if style == "market" else px, style=style, tif="IOC" if style == "market" else tif,
+        reduce_only=reduce_only, send_by=send_by, epoch=epoch, reservation_id=reservation_id, risk_hash=b"",
+        ref_px=ref_px,
+    )

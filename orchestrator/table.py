@@ -1,0 +1,213 @@
+"""The table the agents sit at: who is there, what was said, in which order.
+
+Everything that is said gets its journal number here, before anyone hears it, and
+leaves in groups to be committed. Answers are taken in the order of the asks (agents
+sorted by id), so arrival order has no influence. An answer out of role, or a third
+fault, costs a strike; three strikes and the agent is no longer asked. Who raised,
+was late or said nothing is a record, because a replay must find it again.
+"""
+
+from collections.abc import Generator, Sequence
+from hashlib import blake2b
+from typing import NamedTuple
+
+from parley.agent import AgentEnv, AgentSpec
+from parley.bus import Answer, Ask, Wave
+from parley.messages import (
+    KINDS,
+    AgentFaulted,
+    AnalysisReady,
+    Breaker,
+    CancelIntent,
+    CancelRequest,
+    Envelope,
+    Intent,
+    Late,
+    Message,
+    NotUnderstood,
+    Opinion,
+    OrderRequest,
+    ScheduleDone,
+    Silence,
+    WeightUpdate,
+    encode,
+)
+
+from .policy import DeskConfig, GroupOut
+from .validate import understood
+
+STANDING = (Opinion, AnalysisReady, Breaker, OrderRequest, CancelRequest, ScheduleDone, WeightUpdate)
+DESK = "desk"
+EVERYONE = "*"
+
+
+class Said(NamedTuple):
+    """One understood answer and its journal number."""
+
+    agent: str
+    seq: int
+    message: Message
+
+
+Asking = Generator[Wave | GroupOut, Sequence[Answer], list[Said]]
+
+
+class Table:
+    """Emits, asks and keeps the books of who may be asked; one per desk."""
+
+    def __init__(self, config: DeskConfig, env: AgentEnv, specs: Sequence[AgentSpec], epoch: int) -> None:
+        self.config = config
+        self.env = env
+        self.epoch = epoch
+        self.seq = 0
+        self.now = 0
+        self.mono = 0
+        self.inbox: list[Said] = []
+        self._specs = {s.id: s for s in sorted(specs, key=lambda s: s.id)}
+        self._strikes = dict.fromkeys(self._specs, 0)
+        self._records: list[tuple[int, int, bytes, bytes]] = []
+        self._orders: list[Intent | CancelIntent] = []
+        self._subscribers: dict[str, tuple[str, ...]] = {}
+
+    # who is there
+
+    def role(self, agent: str) -> str:
+        return self._specs[agent].role
+
+    def awake(self, role: str) -> tuple[str, ...]:
+        """Agents of a role that may be asked, sorted."""
+        return tuple(a for a, s in self._specs.items() if s.role == role and self.is_awake(a))
+
+    def is_awake(self, agent: str) -> bool:
+        return self._strikes.get(agent, self.config.max_strikes) < self.config.max_strikes
+
+    def subscribers(self, name: str) -> tuple[str, ...]:
+        """Awake agents that hear broadcasts of a message type, sorted."""
+        cached = self._subscribers.get(name)
+        if cached is None:
+            cached = tuple(a for a, s in self._specs.items() if name in s.subscriptions and self.is_awake(a))
+            self._subscribers[name] = cached
+        return cached
+
+    def strike(self, agent: str, cause: int, error: str) -> None:
+        """Count a fault against an agent; at the limit it is quarantined."""
+        self._strikes[agent] += 1
+        self._subscribers.clear()
+        self.emit(
+            AgentFaulted(
+                agent=agent, cause=cause, error=error[:400], strikes=self._strikes[agent],
+                quarantined=not self.is_awake(agent),
+            ),
+            cause=cause,
+        )
+
+    # what is said
+
+    def emit(
+        self, body: Message, *, sender: str = DESK, to: str = EVERYONE, cause: int = 0, round_: bytes = b"",
+        t_event: int = 0, t_mono: int = 0, t_recv: int = 0,
+    ) -> int:
+        """Give a message its place in the journal; it leaves with the next group."""
+        self.seq += 1
+        kind = KINDS[type(body)]
+        envelope = Envelope(
+            kind=kind, tenant=self.config.tenant, desk=self.config.desk, epoch=self.epoch, seq=self.seq,
+            round=round_, sender=sender, to=to, cause=cause, t_event=t_event, t_mono=t_mono, t_recv=t_recv,
+            body=encode(body),
+        )
+        self._records.append((self.seq, kind, round_, encode(envelope)))
+        return self.seq
+
+    def order(self, order: Intent | CancelIntent, cause: int) -> None:
+        """Emit an order that may be sent once its group is durable."""
+        self.emit(order, to="gateway", cause=cause, round_=order.round)
+        self._orders.append(order)
+
+    def flush(self) -> GroupOut:
+        """Take everything emitted since the last group."""
+        group = GroupOut(
+            records=tuple(self._records), orders=tuple(self._orders), send_by=self.mono + self.config.budgets.send_by
+        )
+        self._records, self._orders = [], []
+        return group
+
+    # asking
+
+    def ask(
+        self, stage: str, requests: Sequence[tuple[Sequence[str], Message]], *, round_: bytes = b"", cause: int = 0,
+        budget: int = 0, expect: bool = True,
+    ) -> Asking:
+        """Put messages to agents and take their answers.
+
+        Standing messages go to the `inbox`; the others are returned. With ``expect``
+        an agent without an answer is recorded as silent.
+        """
+        asks: list[Ask] = []
+        for agents, message in requests:
+            to = ",".join(agents) if len(agents) < 2 else EVERYONE
+            seq = self.emit(message, to=to, cause=cause, round_=round_)
+            asks.extend(Ask(agent, seq, self.now, message) for agent in agents)
+        if not asks:
+            return []
+        answers = yield Wave(stage, asks, budget)
+        said: list[Said] = []
+        for ask, answer in zip(asks, answers, strict=True):
+            heard = self._take(ask, answer, stage, round_)
+            if expect and not heard:
+                self.emit(Silence(agent=ask.agent, stage=stage), cause=ask.seq, round_=round_)
+            for item in heard:
+                if isinstance(item.message, STANDING):
+                    self.inbox.append(item)
+                else:
+                    said.append(item)
+        return said
+
+    def tell(self, message: Message, *, cause: int = 0, round_: bytes = b"", seq: int = 0) -> Asking:
+        """Broadcast to the subscribers of a message type; ``seq`` when it is in the journal already."""
+        agents = self.subscribers(type(message).__name__)
+        if not seq:
+            seq = self.emit(message, cause=cause, round_=round_)
+        if not agents:
+            return []
+        asks = [Ask(agent, seq, self.now, message) for agent in agents]
+        answers = yield Wave("tell", asks, self.config.budgets.market)
+        said: list[Said] = []
+        for ask, answer in zip(asks, answers, strict=True):
+            for item in self._take(ask, answer, "tell", round_):
+                (self.inbox if isinstance(item.message, STANDING) else said).append(item)
+        return said
+
+    def state(self, message: Message) -> Asking:
+        """Send the account's state to every agent."""
+        seq = self.emit(message)
+        answers = yield Wave("state", [Ask(a, seq, self.now, message) for a in self._specs], 0)
+        for answer in answers:
+            if answer.fault:
+                self.strike(answer.agent, seq, answer.fault)
+        return []
+
+    def _take(self, ask: Ask, answer: Answer, stage: str, round_: bytes) -> list[Said]:
+        if answer.fault:
+            self.strike(answer.agent, ask.seq, answer.fault)
+            return []
+        if answer.late_ns:
+            digest = blake2b(b"".join(encode(m) for m in answer.messages), digest_size=16).digest()
+            self.emit(
+                Late(agent=answer.agent, stage=stage, msg_hash=digest, by_ns=answer.late_ns),
+                sender=answer.agent, to=DESK, cause=ask.seq, round_=round_,
+            )
+            return []
+        heard = []
+        for message in answer.messages:
+            code = understood(answer.agent, self.role(answer.agent), message)
+            if code:
+                self.reject(answer.agent, ask.seq, code, round_, type(message).__name__)
+                continue
+            seq = self.emit(message, sender=answer.agent, to=DESK, cause=ask.seq, round_=round_)
+            heard.append(Said(answer.agent, seq, message))
+        return heard
+
+    def reject(self, agent: str, cause: int, code: str, round_: bytes, detail: str = "") -> None:
+        """Say that an answer was not understood, and count it."""
+        self.emit(NotUnderstood(agent=agent, code=code, detail=detail), cause=cause, round_=round_)
+        self.strike(agent, cause, f"not understood: {code} {detail}")

@@ -1,0 +1,116 @@
+"""How messages reach agents: waves of asks, and the transport that answers them.
+
+A cascade is worked off breadth first. Whoever leads it (the firm) collects all
+messages that are addressed to agents right now into a `Wave` and yields it; a
+`Transport` delivers them and gives one `Answer` per ask, in the order of the asks.
+`InProc` calls the agents of this process; a transport over sockets sends the same
+wave as frames and waits for its deadline. The firm cannot tell them apart, which
+is what makes placements equal.
+
+The bus is the one place where an agent's exception is caught: it becomes an
+`Answer` with a fault, and the agent counts as silent.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from .agent import Agent, Context
+from .messages import KINDS, Message, StateView
+from .view import FirmView
+
+EMPTY_STATE = StateView(
+    account="", state_version=0, t=0, quote="", equity=0, peak=0, day_open=0, trading="HALTED"  # type: ignore[arg-type]
+)
+
+
+class Ask(NamedTuple):
+    """One message for one agent; ``seq`` is its place in the journal, ``now`` market time."""
+
+    agent: str
+    seq: int
+    now: int
+    message: Message
+
+
+class Wave(NamedTuple):
+    """All asks of one stage. ``budget_ns`` bounds each answer; 0: no bound."""
+
+    stage: str
+    asks: Sequence[Ask]
+    budget_ns: int
+
+
+class Answer(NamedTuple):
+    """What an agent said to one ask. ``late_ns`` > 0: after the stage's budget, by so much."""
+
+    agent: str
+    messages: Sequence[Message]
+    fault: str = ""
+    late_ns: int = 0
+
+
+class Transport(Protocol):
+    """Carries a wave to the agents and brings one answer per ask, in the asks' order."""
+
+    def exchange(self, wave: Wave) -> Sequence[Answer]: ...
+
+
+class AgentHost:
+    """Runs one agent: keeps its view from the `StateView`s it gets, builds its context, contains its faults."""
+
+    def __init__(self, agent: Agent, seed: int) -> None:
+        self.agent = agent
+        self._seed = seed
+        self._view = FirmView(EMPTY_STATE)
+        self._wants = frozenset(agent.spec.subscriptions)
+
+    def deliver(self, ask: Ask) -> tuple[Sequence[Message], str]:
+        """Hand one message to the agent; give its answers, or none and the text of its fault."""
+        message = ask.message
+        if isinstance(message, StateView):
+            self._view = FirmView(message)
+            if "StateView" not in self._wants:
+                return (), ""
+        spec = self.agent.spec
+        context = Context(now=ask.now, view=self._view, seq=ask.seq, seed=self._seed, agent=spec.id)
+        try:
+            answers = tuple(self.agent.handle(message, context))
+        except Exception as err:  # noqa: BLE001 - an agent's bug must become a message, never end the desk
+            return (), f"{type(err).__name__}: {err}"
+        for answer in answers:
+            if type(answer) not in KINDS:
+                return (), f"TypeError: an answer must be a message, was {type(answer).__name__}"
+        return answers, ""
+
+
+class InProc:
+    """The transport of one process: an ask is a function call.
+
+    ``clock`` (monotonic ns) measures answers against the wave's budget; without one
+    nothing is ever late. ``late`` overrules it with what a journal recorded, so that
+    a replay repeats lateness exactly.
+    """
+
+    def __init__(
+        self,
+        hosts: Mapping[str, AgentHost],
+        clock: Callable[[], int] | None = None,
+        late: Callable[[Ask], int] | None = None,
+    ) -> None:
+        self._hosts = hosts
+        self._clock = clock
+        self._late = late
+
+    def exchange(self, wave: Wave) -> Sequence[Answer]:
+        answers = []
+        clock = self._clock
+        for ask in wave.asks:
+            started = clock() if clock else 0
+            messages, fault = self._hosts[ask.agent].deliver(ask)
+            late = 0
+            if self._late is not None:
+                late = self._late(ask)
+            elif clock and wave.budget_ns:
+                late = max(0, clock() - started - wave.budget_ns)
+            answers.append(Answer(ask.agent, messages, fault, late))
+        return answers

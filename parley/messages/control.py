@@ -1,0 +1,106 @@
+"""Learning, faults and control of the desk."""
+
+from decimal import Decimal
+
+from .wire import Wire
+
+
+class Outcome(Wire, frozen=True, kw_only=True, tag=70):
+    """What a vote or proposal turned out to be worth.
+
+    ``markout_bps_net``: (mid at t+h minus the executable price then) in its
+    direction, fees and modelled slippage deducted; ``realised_bps`` of executed
+    ones at their close, else 0. ``kind`` vote or proposal; ``score`` and ``conf`` as said.
+    """
+
+    round: bytes
+    pid: bytes
+    agent: str
+    kind: str
+    symbol: str
+    regime: str
+    horizon_ms: int
+    control: bool
+    score: float
+    conf: float
+    markout_bps_net: float
+    sigma_bps: float
+    realised_bps: float
+    t: int
+
+
+class WeightUpdate(Wire, frozen=True, kw_only=True, tag=71):
+    """A new version of the weights and the outcomes it rests on (``evidence`` first and last seq)."""
+
+    version: int
+    weights: tuple[tuple[str, float], ...]
+    evidence: tuple[int, int]
+    why: str = ""
+    calibration: tuple[tuple[str, float, float], ...] = ()  # agent, slope, intercept
+
+
+class Halt(Wire, frozen=True, kw_only=True, tag=72):
+    """A person or a breaker changes what may trade. ``mode``: HALT, REDUCE_ONLY, CANCEL_ONLY, RESUME."""
+
+    scope: str
+    mode: str
+    by: str
+    why: str
+
+
+class Breaker(Wire, frozen=True, kw_only=True, tag=73):
+    """The risk agent asks the desk to stop opening until ``until`` (market ns); ``action`` pause, reduce, flatten or cancel."""
+
+    agent: str
+    name: str
+    action: str
+    until: int
+    value: str
+    cap: str
+    symbol: str = ""
+
+
+class AgentFaulted(Wire, frozen=True, kw_only=True, tag=74):
+    """An agent raised or answered nonsense; ``cause`` is the seq it was handling."""
+
+    agent: str
+    cause: int
+    error: str
+    strikes: int
+    quarantined: bool
+
+
+class Snapshot(Wire, frozen=True, kw_only=True, tag=75):
+    """Where a snapshot was taken and the hash of the state."""
+
+    seq: int
+    state_hash: bytes
+
+
+class Heartbeat(Wire, frozen=True, kw_only=True, tag=76):
+    """A unit is alive; ``offset_ms`` is the gateway's measured clock offset to its venue, -1 unknown."""
+
+    unit: str
+    incarnation: int
+    epoch: int
+    head: bytes
+    t: int
+    offset_ms: float = -1.0
+
+
+class Started(Wire, frozen=True, kw_only=True, tag=77):
+    """The desk opened (or went on with) a run under an epoch, with the capital it may use."""
+
+    run_id: str
+    epoch: int
+    quote: str
+    capital: Decimal
+    t: int
+
+
+class Shutdown(Wire, frozen=True, kw_only=True, tag=78):
+    """The desk was told to stop; ``flatten`` asks it to leave no position."""
+
+    why: str
+    flatten: bool
+    t: int

@@ -1,0 +1,433 @@
+"""The journal's only writing connection: transactions, checkpoints, opening and sealing.
+
+Synchronous and single-threaded; `writer` drives it from the commit thread. Invariants:
+one `commit` is one transaction and one fsync; `head`, `gid` and the sequence number move
+only after COMMIT returned; an sqlite3 error other than a duplicate intent is left to the
+caller, who must not use the object again. Several rows go into one statement because
+every statement gives up the interpreter lock, and with a busy event loop getting it back
+costs up to the switch interval.
+"""
+
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain as concatenate
+from pathlib import Path
+from typing import Final
+
+from runtime.journal import chain
+from runtime.journal.schema import (
+    APPLICATION_ID,
+    PAGE_SIZE,
+    ROUND_SIZE,
+    SCHEMA_VERSION,
+    TABLES,
+    DuplicateIntent,
+    Group,
+    InvalidGroup,
+    JournalCorrupt,
+    JournalError,
+    JournalExists,
+    check_identity,
+    side_files,
+    wal_path,
+)
+from runtime.journal.sums import sum_path, sync_directory, write_sums
+
+log = logging.getLogger(__name__)
+
+CHECKPOINT_PAGES: Final = 1000
+FORCED_CHECKPOINT_PAGES: Final = 16_000
+SEAL_PATIENCE_S: Final = 5.0
+RESERVED_KEYS: Final = frozenset({"schema_version", "first_seq"})
+_ROWS_PER_STATEMENT: Final = 64
+_MAX_INT: Final = 2**63 - 1
+_COLUMNS: Final = {"groups": 7, "records": 5, "intents": 4}
+
+
+@dataclass(frozen=True, slots=True)
+class _Staged:
+    gid: int
+    head: bytes
+    last_seq: int
+    epoch: int
+    pages: int
+    group_row: tuple[chain.Value, ...]
+    records: list[tuple[int, int, int, bytes, bytes]]
+    intents: list[tuple[bytes, bytes, int, int]]
+
+
+class Committer:
+    """Owner of the writing connection; not thread-safe, not usable after an error it raised."""
+
+    def __init__(
+        self, path: Path, connection: sqlite3.Connection, *, durable: bool, clock_ns: Callable[[], int]
+    ) -> None:
+        self.path = path
+        self.head: bytes = chain.GENESIS_PREVIOUS
+        self.gid = 0
+        self.epoch = 0
+        self.last_seq = 0
+        self.first_seq = 1
+        self.last_snapshot = -1
+        self.connection = connection
+        self._durable = durable
+        self._clock_ns = clock_ns
+        self._sql: dict[tuple[str, int], str] = {}
+        # SQLite tells the number of WAL frames only when it checkpoints; in between this is an estimate.
+        self._new_pages = 0
+        self._unfinished_pages = 0
+
+    def commit(self, groups: Sequence[Group]) -> list[int | JournalError]:
+        """Write groups in one transaction and return the gid, or the reason of refusal, of each.
+
+        Raises
+        ------
+        sqlite3.Error
+            The transaction failed; the caller treats it as fatal.
+        """
+        time_ns = self._clock_ns()
+        self.connection.execute("BEGIN IMMEDIATE")
+        staged, outcomes = self._stage(groups, time_ns)
+        try:
+            self._insert("intents", [row for item in staged for row in item.intents])
+            self._insert_rows(staged)
+        except sqlite3.IntegrityError:
+            # Rare: find the group that repeats an intent, each group behind its own savepoint.
+            self.connection.execute("ROLLBACK")
+            self.connection.execute("BEGIN IMMEDIATE")
+            staged, outcomes = self._insert_one_by_one(groups, time_ns)
+        self.connection.execute("COMMIT")
+        if staged:
+            self._advance(staged)
+        return outcomes
+
+    def snapshot(self, seq: int, state: bytes) -> int:
+        """Write a snapshot as its own transaction, chained as a group without records.
+
+        Raises
+        ------
+        InvalidGroup
+            `seq` is not behind the newest snapshot, or ahead of the journal.
+        sqlite3.Error
+            The transaction failed; the caller treats it as fatal.
+        """
+        if not self.last_snapshot < seq <= self.last_seq:
+            raise InvalidGroup(
+                f"snapshot seq must be above the last snapshot {self.last_snapshot} and at most"
+                f" {self.last_seq}, was {seq!r}"
+            )
+        gid, state_hash = self.gid + 1, chain.hash_state(state)
+        columns = (gid, self.epoch, self.last_seq + 1, self.last_seq, self._clock_ns())
+        head = chain.hash_bytes(self.head, chain.encode_group(columns, (), (), [(seq, gid, state_hash)]))
+        self.connection.execute("BEGIN IMMEDIATE")
+        self.connection.execute("INSERT INTO snapshots VALUES (?, ?, ?, ?)", (seq, gid, state_hash, state))
+        self.connection.execute(
+            "INSERT INTO groups VALUES (?, ?, ?, ?, ?, ?, ?)", (*columns, self.head, head)
+        )
+        self.connection.execute("COMMIT")
+        self.head, self.gid, self.last_snapshot = head, gid, seq
+        self._new_pages += 4 + len(state) // (PAGE_SIZE - 100)
+        return gid
+
+    def checkpoint_if_due(self, *, idle: bool) -> bool:
+        """Copy WAL pages into the file when enough have gathered; tell whether it was done.
+
+        Raises
+        ------
+        sqlite3.Error
+            The checkpoint failed; the caller treats it as fatal.
+        """
+        total = self._new_pages + self._unfinished_pages
+        if self._new_pages < CHECKPOINT_PAGES or not (idle or total >= FORCED_CHECKPOINT_PAGES):
+            return False
+        _, frames, copied = self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        if frames > FORCED_CHECKPOINT_PAGES:
+            log.warning("journal_wal_grows path=%s frames=%d copied=%d", self.path, frames, copied)
+        self._new_pages, self._unfinished_pages = 0, frames - copied
+        return True
+
+    def seal(self) -> None:
+        """Checkpoint everything, leave WAL mode, close, and write the block hashes.
+
+        Raises
+        ------
+        JournalError
+            A reader kept the file open, or the sums could not be written.
+        sqlite3.Error
+            The checkpoint failed; the caller treats it as fatal.
+        """
+        deadline = time.monotonic() + SEAL_PATIENCE_S
+        while not self._leave_wal():
+            if time.monotonic() > deadline:
+                self.connection.close()
+                raise JournalError(f"sealing {str(self.path)!r} needs it to itself, a reader holds it open")
+            time.sleep(0.005)
+        self.connection.close()
+        write_sums(self.path, self.head, durable=self._durable)
+
+    def enter_wal(self, prezero_mb: int) -> None:
+        """Switch to WAL mode and write the log to its working size, so that it is overwritten, not grown.
+
+        Raises
+        ------
+        JournalError
+            The file cannot be switched: another process has it open.
+        """
+        run = self.connection.execute
+        mode = run("PRAGMA journal_mode=WAL").fetchone()[0]
+        if mode != "wal":
+            raise JournalError(f"journal mode of {str(self.path)!r} expected 'wal', was {mode!r}")
+        run("PRAGMA wal_autocheckpoint=0")
+        run("PRAGMA mmap_size=0")
+        run("PRAGMA synchronous=OFF")
+        frames = prezero_mb * 2**20 // (PAGE_SIZE + 24)
+        wal = wal_path(self.path)
+        if frames and self._durable and (not wal.exists() or wal.stat().st_size < frames * PAGE_SIZE):
+            for _ in range(frames):  # one page each: page 1 with the same value
+                run(f"PRAGMA user_version={SCHEMA_VERSION}")
+        if self._durable:
+            run("PRAGMA synchronous=FULL")
+        # RESTART: the next transaction begins at the start of the log. Also the first fsync of it.
+        run("PRAGMA wal_checkpoint(RESTART)")
+
+    def _leave_wal(self) -> bool:
+        try:
+            mode = self.connection.execute("PRAGMA journal_mode=DELETE").fetchone()[0]
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                return False
+            raise
+        return bool(mode == "delete")
+
+    def _stage(self, groups: Sequence[Group], time_ns: int) -> tuple[list[_Staged], list[int | JournalError]]:
+        staged: list[_Staged] = []
+        outcomes: list[int | JournalError] = []
+        gid, head, last_seq, epoch = self.gid, self.head, self.last_seq, self.epoch
+        for group in groups:
+            try:
+                item = self._stage_one(group, gid + 1, head, last_seq, epoch, time_ns)
+            except InvalidGroup as refusal:
+                outcomes.append(refusal)
+                continue
+            gid, head, last_seq, epoch = item.gid, item.head, item.last_seq, item.epoch
+            staged.append(item)
+            outcomes.append(gid)
+        return staged, outcomes
+
+    def _stage_one(
+        self, group: Group, gid: int, previous: bytes, last_seq: int, epoch: int, time_ns: int
+    ) -> _Staged:
+        first = seq = group.records[0].seq if group.records else last_seq + 1
+        if not isinstance(group.epoch, int) or not epoch <= group.epoch <= _MAX_INT:
+            raise InvalidGroup(f"group epoch must be an int of at least {epoch}, was {group.epoch!r}")
+        if not isinstance(seq, int) or not last_seq < seq < _MAX_INT:
+            raise InvalidGroup(f"first seq must be above {last_seq}, was {seq!r}")
+        records = []
+        for record in group.records:
+            kind, key, body = record.kind, record.round, record.body
+            if record.seq != seq:
+                raise InvalidGroup(f"record seq must be {seq}, was {record.seq!r}")
+            if not isinstance(kind, int) or not 0 <= kind <= _MAX_INT:
+                raise InvalidGroup(f"record seq={seq} kind must be an int of at least 0, was {kind!r}")
+            if not isinstance(key, bytes) or len(key) not in (0, ROUND_SIZE):
+                raise InvalidGroup(f"record seq={seq} round must be {ROUND_SIZE} or no bytes, was {key!r}")
+            if not isinstance(body, bytes):
+                raise InvalidGroup(f"record seq={seq} body must be bytes, was {type(body).__name__!r}")
+            records.append((seq, gid, kind, key, body))
+            seq += 1
+        intents = []
+        for intent in group.intents:
+            if not isinstance(intent.cid, bytes) or not isinstance(intent.iid, bytes):
+                raise InvalidGroup(f"intent cid and iid must be bytes, was {intent!r}")
+            # Ids carried over from a rotated file name records of that file.
+            if not isinstance(intent.seq, int) or not (
+                first <= intent.seq < seq or intent.seq < self.first_seq
+            ):
+                raise InvalidGroup(
+                    f"intent seq must be a record of its group {first}..{seq - 1}, was {intent!r}"
+                )
+            intents.append((intent.cid, intent.iid, intent.seq, gid))
+        columns = (gid, group.epoch, first, seq - 1, time_ns)
+        encoded = chain.encode_group(columns, records, intents)
+        head = chain.hash_bytes(previous, encoded)
+        pages = 1 + 3 * len(intents) + len(encoded) // (PAGE_SIZE - 200)
+        return _Staged(gid, head, seq - 1, group.epoch, pages, (*columns, previous, head), records, intents)
+
+    def _insert_rows(self, staged: Sequence[_Staged]) -> None:
+        self._insert("records", [row for item in staged for row in item.records])
+        self._insert("groups", [item.group_row for item in staged])
+
+    def _insert(self, table: str, rows: Sequence[tuple[chain.Value, ...]]) -> None:
+        for start in range(0, len(rows), _ROWS_PER_STATEMENT):
+            part = rows[start : start + _ROWS_PER_STATEMENT]
+            sql = self._sql.get((table, len(part)))
+            if sql is None:
+                one = "(" + ", ".join("?" * _COLUMNS[table]) + ")"
+                sql = f"INSERT INTO {table} VALUES " + ", ".join([one] * len(part))
+                self._sql[table, len(part)] = sql
+            self.connection.execute(sql, tuple(concatenate.from_iterable(part)))
+
+    def _insert_one_by_one(
+        self, groups: Sequence[Group], time_ns: int
+    ) -> tuple[list[_Staged], list[int | JournalError]]:
+        run = self.connection.execute
+        done: list[_Staged] = []
+        outcomes: list[int | JournalError] = []
+        gid, head, last_seq, epoch = self.gid, self.head, self.last_seq, self.epoch
+        for group in groups:
+            run("SAVEPOINT one")
+            try:
+                item = self._stage_one(group, gid + 1, head, last_seq, epoch, time_ns)
+                self._insert_intents(item)
+            except InvalidGroup as refusal:
+                run("ROLLBACK TO one")
+                run("RELEASE one")
+                outcomes.append(refusal)
+                continue
+            # A constraint that fails here means a second writer: fatal, as the caller sees an sqlite3.Error.
+            self._insert_rows([item])
+            run("RELEASE one")
+            gid, head, last_seq, epoch = item.gid, item.head, item.last_seq, item.epoch
+            done.append(item)
+            outcomes.append(gid)
+        return done, outcomes
+
+    def _insert_intents(self, item: _Staged) -> None:
+        for cid, iid, seq, gid in item.intents:
+            try:
+                self._insert("intents", [(cid, iid, seq, gid)])
+            except sqlite3.IntegrityError as error:
+                sql = "SELECT seq FROM intents WHERE cid = ? OR iid = ?"
+                earlier = self.connection.execute(sql, (cid, iid)).fetchone()
+                raise DuplicateIntent(
+                    f"table intents: cid and iid must be new, cid {cid!r} iid {iid!r} of seq {seq} was"
+                    f" journaled at seq {earlier and earlier[0]!r} ({error})"
+                ) from error
+
+    def _advance(self, staged: Sequence[_Staged]) -> None:
+        last = staged[-1]
+        self.head, self.gid, self.last_seq, self.epoch = last.head, last.gid, last.last_seq, last.epoch
+        self._new_pages += 2 + sum(item.pages for item in staged)
+
+
+def create_file(
+    path: Path,
+    run: Mapping[str, str],
+    *,
+    first_seq: int,
+    durable: bool,
+    prezero_mb: int,
+    clock_ns: Callable[[], int],
+) -> Committer:
+    """Make a new journal with its genesis group; a crash leaves either a whole one or none.
+
+    Raises
+    ------
+    JournalExists
+        The file, or a side file whose content SQLite would apply to it, exists.
+    JournalError
+        A key of `run` is reserved or no text.
+    """
+    for occupied in (path, *side_files(path)):
+        if occupied.exists():
+            raise JournalExists(f"a new journal needs a free path, {str(occupied)!r} exists")
+    rows = _run_rows(run, first_seq)
+    previous = bytes.fromhex(run["previous_head"]) if "previous_head" in run else chain.GENESIS_PREVIOUS
+    columns = (0, 0, first_seq, first_seq - 1, clock_ns())
+    head = chain.hash_bytes(previous, chain.encode_group(columns, (), run=rows))
+    partial = path.with_name(path.name + ".new")
+    for leftover in (partial, *side_files(partial)):
+        leftover.unlink(missing_ok=True)
+    connection = _connect(partial, "rwc")
+    connection.execute(f"PRAGMA page_size={PAGE_SIZE}")
+    connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'OFF'}")
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+    for sql in TABLES.values():
+        connection.execute(sql)
+    connection.executemany("INSERT INTO run VALUES (?, ?)", rows)
+    connection.execute("INSERT INTO groups VALUES (?, ?, ?, ?, ?, ?, ?)", (*columns, previous, head))
+    connection.execute("COMMIT")
+    connection.close()
+    partial.rename(path)
+    if durable:
+        sync_directory(path.parent)
+    committer = Committer(path, _connect(path, "rw"), durable=durable, clock_ns=clock_ns)
+    committer.head, committer.last_seq, committer.first_seq = head, first_seq - 1, first_seq
+    committer.enter_wal(prezero_mb)
+    return committer
+
+
+def open_file(
+    path: Path, *, durable: bool, prezero_mb: int, check_groups: int, clock_ns: Callable[[], int]
+) -> Committer:
+    """Open an existing journal for writing after checking the last `check_groups` of its chain.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    JournalVersionError, JournalCorrupt
+        It is no journal of this version, or the checked part of the chain does not verify.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"journal must be a file, was {str(path)!r}")
+    connection = _connect(path, "rw")
+    try:
+        check_identity(connection, path)
+        mode = connection.execute("PRAGMA journal_mode").fetchone()[0]
+        if mode == "wal" and not wal_path(path).exists():
+            log.warning("journal_wal_missing path=%s", path)
+        newest = connection.execute("SELECT max(gid) FROM groups").fetchone()[0]
+        if not isinstance(newest, int):
+            raise JournalCorrupt(f"{str(path)!r} table groups: expected a newest gid, was {newest!r}")
+        report = chain.walk_chain(connection, max(0, newest - check_groups + 1))
+        row = connection.execute("SELECT value FROM run WHERE key = 'first_seq'").fetchone()
+        snapshot = connection.execute("SELECT max(seq) FROM snapshots").fetchone()[0]
+        if row is None or not row[0].isdecimal():
+            report.fault("run key='first_seq'", f"expected a number, was {row!r}")
+        if report.faults:
+            found = "; ".join(f"{fault.where}: {fault.detail}" for fault in report.faults[:5])
+            raise JournalCorrupt(f"{str(path)!r} must continue its chain: {found}")
+        sum_path(path).unlink(missing_ok=True)
+        if durable:
+            sync_directory(path.parent)
+        committer = Committer(path, connection, durable=durable, clock_ns=clock_ns)
+        committer.head, committer.gid, committer.epoch = report.head, report.gid, report.epoch
+        committer.last_seq, committer.first_seq = report.last_seq, int(row[0])
+        committer.last_snapshot = -1 if snapshot is None else snapshot
+        committer.enter_wal(prezero_mb)
+    except sqlite3.Error as error:
+        connection.close()
+        raise JournalCorrupt(f"{str(path)!r} must be readable and writable, SQLite says: {error}") from error
+    except JournalError:
+        connection.close()
+        raise
+    return committer
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"{path.resolve().as_uri()}?mode={mode}",
+        uri=True,
+        isolation_level=None,
+        timeout=5.0,
+        check_same_thread=False,  # opened by the caller, then used by the commit thread alone
+        cached_statements=4 * _ROWS_PER_STATEMENT,
+    )
+
+
+def _run_rows(run: Mapping[str, str], first_seq: int) -> list[tuple[str, str]]:
+    taken: Iterable[str] = RESERVED_KEYS & run.keys()
+    if taken:
+        raise JournalError(
+            f"run keys must leave {sorted(RESERVED_KEYS)!r} to the journal, was {sorted(taken)!r}"
+        )
+    for key, value in run.items():
+        if not isinstance(key, str) or not isinstance(value, str):
+            raise JournalError(f"run rows must be text, was {key!r}: {value!r}")
+    return sorted({**run, "schema_version": str(SCHEMA_VERSION), "first_seq": str(first_seq)}.items())

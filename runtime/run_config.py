@@ -1,0 +1,50 @@
+"""What a run is made of, as frozen data: written into the journal, so that a replay needs nothing else.
+
+`RunConfig` is everything decisions depend on; `DeskProcess` adds where the desk
+finds its peers and its journal. How a user's settings become these is in `settings`.
+"""
+
+import msgspec
+
+from orchestrator.policy import DeskConfig
+from parley.agent import AgentSpec
+from parley.instruments import Instrument
+
+
+class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of a desk. ``instruments`` are filled in from the venue at start; ``silent`` roles answer nothing.
+
+    ``limits`` are the keyword arguments of `parley.risk.limits.Limits` that differ from its defaults.
+    """
+
+    run_id: str
+    desk: DeskConfig
+    agents: tuple[AgentSpec, ...]
+    limits: dict[str, object] = {}
+    instruments: dict[str, Instrument] = {}
+    silent: tuple[str, ...] = ()
+
+
+class DeskProcess(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The desk process's configuration file: sockets are Unix socket paths, ``journal`` a file to create."""
+
+    run: RunConfig
+    journal: str
+    gateway: str
+    hub: str
+    parent_pid: int = 0
+
+
+def to_json(config: RunConfig | DeskProcess) -> bytes:
+    """Encode a configuration; Decimals become strings."""
+    return msgspec.json.encode(config)
+
+
+def run_config(raw: bytes | str) -> RunConfig:
+    """Read a `RunConfig` as the journal holds it."""
+    return msgspec.json.decode(raw, type=RunConfig)
+
+
+def desk_process(raw: bytes | str) -> DeskProcess:
+    """Read the desk process's configuration file."""
+    return msgspec.json.decode(raw, type=DeskProcess)

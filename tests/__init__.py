@@ -1,0 +1,1 @@
+"""The proof: one folder per kind of test, helpers in `tests.kit`."""

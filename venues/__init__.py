@@ -1,0 +1,1 @@
+"""Everything that speaks to an exchange: adapters, the local sandbox and the simulator."""

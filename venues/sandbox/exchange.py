@@ -1,0 +1,248 @@
+"""The venue's state behind its protocol: accounts, markets, orders, ids, and one market step.
+
+Requests and the market clock both enter here; everything is synchronous, so a step and a request
+never interleave. Not here: parsing, HTTP, sockets, where candles come from. Invariant: each public
+method leaves money, books and the truth log consistent, whether it returns or raises VenueError.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from venues.sandbox import errors
+from venues.sandbox.accounts import Account
+from venues.sandbox.depth import DisplayedBook
+from venues.sandbox.instrument import Instrument
+from venues.sandbox.matching import Plan, SymbolMarket, triggers_at
+from venues.sandbox.orders import PRICED_TYPES, STOP_TYPES, Order, OrderRequest
+from venues.sandbox.settlement import Settlement
+from venues.sandbox.tape import Print
+from venues.sandbox.truth import TruthLog
+from venues.sandbox.units import ONE, money_text, text8
+
+_CLIENT_ID = re.compile(r"[a-zA-Z0-9-_]{1,36}")
+
+
+class Exchange:
+    """All state of the sandbox venue; `clock` is market time in ms."""
+
+    def __init__(
+        self, instruments: list[Instrument], accounts: list[Account], settlement: Settlement, truth: TruthLog,
+        seed: int, levels: int,
+    ) -> None:
+        self.truth = truth
+        self.settlement = settlement
+        self.accounts = {account.api_key: account for account in accounts}
+        self.orders: dict[int, Order] = {}
+        self.by_account: dict[str, list[Order]] = {account.name: [] for account in accounts}
+        self._open_ids: dict[tuple[str, str], Order] = {}
+        self._by_client_id: dict[tuple[str, str, str], Order] = {}
+        self._next_order_id = 1
+        self._next_trade = 0
+        self.markets = {
+            one.symbol: SymbolMarket(one, DisplayedBook(one, levels, seed), settlement, self.take_trade_id)
+            for one in instruments
+        }
+        self.on_market_change: Callable[[SymbolMarket], None] = lambda market: None
+
+    @property
+    def clock(self) -> int:
+        """Market time in ms."""
+        return self.settlement.clock
+
+    @clock.setter
+    def clock(self, ms: int) -> None:
+        self.settlement.clock = ms
+
+    def take_trade_id(self) -> int:
+        """The next trade id; one sequence for all symbols."""
+        self._next_trade += 1
+        return self._next_trade
+
+    def submit(self, account: Account, request: OrderRequest, test_only: bool = False) -> Order | None:
+        """Check, accept and match a new order; VenueError when refused. None for a test order."""
+        market = self.markets[request.instrument.symbol]
+        try:
+            plan = self._check(account, request, market)
+        except errors.VenueError as error:
+            if not test_only:
+                self._record_rejection(account, request, error)
+            raise
+        if test_only:
+            return None
+        order = self._accept(account, request)
+        if order.is_waiting_stop:
+            self.settlement.accept(order, self._reservation(request, None))
+            market.stops.append(order)
+        else:
+            self.settlement.accept(order, self._reservation(request, plan))
+            self._match(order, market, plan)
+        self._after_request(market)
+        return order
+
+    def cancel(self, order: Order, cancel_id: str) -> None:
+        """Cancel an open order."""
+        if not order.is_open:
+            raise errors.unknown_order()
+        market = self.markets[order.instrument.symbol]
+        market.remove(order)
+        order.cancel_id = cancel_id
+        self._finish(order, "CANCELED", "CANCELED")
+        self._after_request(market)
+
+    def find(self, account: Account, symbol: str, order_id: int | None, client_id: str | None) -> Order | None:
+        """An order of this account by venue id, or the newest by client id."""
+        if order_id is not None:
+            order = self.orders.get(order_id)
+            if order is None or order.account is not account or order.instrument.symbol != symbol:
+                return None
+            return order if client_id is None or order.request.client_order_id == client_id else None
+        return self._by_client_id.get((account.name, symbol, client_id or ""))
+
+    def open_orders(self, account: Account, symbol: str | None) -> list[Order]:
+        """This account's open orders, oldest first."""
+        return [
+            order for (name, _), order in self._open_ids.items()
+            if name == account.name and (symbol is None or order.instrument.symbol == symbol)
+        ]
+
+    def play(self, market: SymbolMarket, prints: list[Print], volume: int) -> None:
+        """Let a bucket's prints happen to one symbol: fills, then triggered stops, print by print."""
+        for printed in prints:
+            self.clock = printed.t
+            triggered = market.print_trade(printed)
+            if triggered:
+                # Stops must meet the market of this moment, not the book of the former step.
+                market.book.refresh(printed.price, volume, printed.t)
+                for order in triggered:
+                    self._trigger(order, market)
+
+    def forget_closed(self) -> None:
+        """Drop filled resting orders from the open index after a step."""
+        for key in [key for key, order in self._open_ids.items() if not order.is_open]:
+            del self._open_ids[key]
+
+    def _check(self, account: Account, request: OrderRequest, market: SymbolMarket) -> Plan:
+        instrument = request.instrument
+        if not _CLIENT_ID.fullmatch(request.client_order_id):
+            raise errors.illegal("newClientOrderId", "^[a-zA-Z0-9-_]{1,36}$")
+        if market.last_price == 0:
+            raise errors.rejected("This symbol has no market data yet.")
+        if request.qty or not request.quote_qty:
+            instrument.check_quantity(request.qty)
+        reference = request.price or market.last_price
+        if request.price:
+            instrument.check_price(request.price)
+            instrument.check_distance(request.price, market.last_price)
+        if request.stop_price:
+            instrument.check_price(request.stop_price)
+            reference = request.price or request.stop_price
+        instrument.check_notional(request.quote_qty or request.qty * reference)
+        key = (account.name, request.client_order_id)
+        if key in self._open_ids and self._open_ids[key].is_open:
+            raise errors.rejected(errors.DUPLICATE)
+        mine = self.open_orders(account, instrument.symbol)
+        stops = sum(order.is_waiting_stop for order in mine)
+        instrument.check_open_orders(len(mine) - stops, stops, request.type in STOP_TYPES)
+        return self._check_against_book(account, request, market)
+
+    def _check_against_book(self, account: Account, request: OrderRequest, market: SymbolMarket) -> Plan:
+        if request.type in STOP_TYPES:
+            if triggers_at(request.type, request.is_buy, request.stop_price, market.last_price):
+                raise errors.rejected(errors.WOULD_TRIGGER)
+            plan = Plan([], 0, 0, False)
+        else:
+            plan = market.plan(request.is_buy, account.name, request.price, request.qty, request.quote_qty)
+            if request.type == "LIMIT_MAKER" and (plan.trades or plan.meets_own_order):
+                raise errors.rejected(errors.WOULD_MATCH)
+            if request.type == "MARKET" and request.quote_qty and not plan.trades:
+                raise errors.filter_failure("LOT_SIZE")
+        asset = request.instrument.quote if request.is_buy else request.instrument.base
+        if account.free.get(asset, 0) < self._reservation(request, plan):
+            raise errors.rejected(errors.INSUFFICIENT)
+        return plan
+
+    @staticmethod
+    def _reservation(request: OrderRequest, plan: Plan | None) -> int:
+        """What the order may spend at most, and so has to lock."""
+        if not request.is_buy:
+            return (request.qty or (plan.qty if plan else 0)) * ONE
+        if request.price:
+            return request.price * request.qty
+        if request.type in STOP_TYPES:
+            return request.stop_price * request.qty
+        return plan.amount if plan else 0
+
+    def _accept(self, account: Account, request: OrderRequest) -> Order:
+        order = Order(self._next_order_id, account, request, self.clock, self.clock, request.qty)
+        self._next_order_id += 1
+        self.orders[order.id] = order
+        self.by_account[account.name].append(order)
+        self._open_ids[account.name, request.client_order_id] = order
+        self._by_client_id[account.name, request.instrument.symbol, request.client_order_id] = order
+        return order
+
+    def _match(self, order: Order, market: SymbolMarket, plan: Plan) -> None:
+        """Trade what can be traded now, then rest, expire or fill the order."""
+        if order.request.quote_qty:
+            # The venue turns an order by quote amount into the quantity that the book gives for it.
+            order.qty = plan.qty
+        kind = order.request.time_in_force
+        if kind == "FOK" and (plan.qty < order.qty or plan.meets_own_order):
+            self._finish(order, "EXPIRED", "EXPIRED")
+            return
+        order.working_ms = self.clock
+        market.execute(order, plan)
+        if order.status == "FILLED":
+            self.settlement.release(order)
+            self._close(order)
+        elif plan.meets_own_order:
+            self._finish(order, "EXPIRED_IN_MATCH", "TRADE_PREVENTION")
+        elif kind == "GTC" and order.request.type in PRICED_TYPES:
+            market.rest(order)
+        else:
+            self._finish(order, "EXPIRED", "EXPIRED")
+
+    def _trigger(self, order: Order, market: SymbolMarket) -> None:
+        """A stop became a plain order: match it as one."""
+        order.triggered = True
+        order.updated_ms = self.clock
+        request = order.request
+        plan = market.plan(order.is_buy, order.account.name, request.price, request.qty, 0)
+        if not request.price:
+            self.settlement.release(order)
+            amount = self._market_cost(order, plan)
+            if order.account.free.get(order.lock_asset, 0) < amount:
+                self._finish(order, "EXPIRED", "EXPIRED")
+                return
+            order.account.lock(order.lock_asset, amount)
+            order.locked = amount
+        self.settlement.announce(order, "NEW")
+        self._match(order, market, plan)
+
+    @staticmethod
+    def _market_cost(order: Order, plan: Plan) -> int:
+        return plan.amount if order.is_buy else order.qty * ONE
+
+    def _finish(self, order: Order, status: str, kind: str) -> None:
+        self.settlement.finish(order, status, kind)
+        self._close(order)
+
+    def _close(self, order: Order) -> None:
+        self._open_ids.pop((order.account.name, order.request.client_order_id), None)
+
+    def _after_request(self, market: SymbolMarket) -> None:
+        self.forget_closed()
+        self.settlement.close_group()
+        self.on_market_change(market)
+
+    def _record_rejection(self, account: Account, request: OrderRequest, error: errors.VenueError) -> None:
+        self.truth.write("order", self.clock, {
+            "order_id": None, "client_order_id": request.client_order_id, "account": account.name,
+            "symbol": request.instrument.pair, "side": request.side, "type": request.type,
+            "time_in_force": request.time_in_force, "price": text8(request.price),
+            "stop_price": text8(request.stop_price), "qty": text8(request.qty),
+            "quote_qty": money_text(request.quote_qty), "cum_qty": text8(0), "cum_quote": money_text(0),
+            "status": "REJECTED", "code": error.code, "msg": error.msg,
+        })

@@ -67,17 +67,17 @@ class Legs:
         return tuple(self._open.values())
 
     def orders(self, leg: Leg) -> tuple[Order, ...]:
-        return tuple(self._of_leg[leg.key])
+        return tuple(self._of_leg.get(leg.key, ()))
 
     def filled(self, leg: Leg) -> Decimal:
-        return sum((o.filled for o in self._of_leg[leg.key]), ZERO)
+        return sum((o.filled for o in self._of_leg.get(leg.key, ())), ZERO)
 
     def live(self, leg: Leg) -> tuple[Order, ...]:
-        return tuple(o for o in self._of_leg[leg.key] if not o.is_final)
+        return tuple(o for o in self._of_leg.get(leg.key, ()) if not o.is_final)
 
     def room(self, leg: Leg) -> Decimal:
         """Base quantity the leg may still send."""
-        used = sum((o.filled + o.left for o in self._of_leg[leg.key]), ZERO)
+        used = sum((o.filled + o.left for o in self._of_leg.get(leg.key, ())), ZERO)
         return leg.plan.qty - used
 
     def first_child(self, leg: Leg) -> Decimal:
@@ -101,7 +101,7 @@ class Legs:
         for leg in self.all():
             if self.live(leg):
                 continue
-            sent = bool(self._of_leg[leg.key])
+            sent = bool(self._of_leg.get(leg.key, ()))
             spent = self.filled(leg) >= leg.plan.qty
             if spent or leg.closed or leg.stopping or (sent and not leg.is_managed):
                 done.append((leg, self.filled(leg)))

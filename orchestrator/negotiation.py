@@ -24,6 +24,7 @@ from parley.messages import (
     CounterReply,
     Decision,
     Opinion,
+    PlanLeg,
     Proposal,
     Ranking,
     Refuse,
@@ -98,12 +99,12 @@ class Negotiation:
     def run(self, talk: Talk, bidders: Sequence[str], given: Sequence[Proposal] = ()) -> Flow:
         """Negotiate until a decision can be written; the result is in ``talk``."""
         yield from self._call(talk, bidders, given)
-        if talk.round.state is State.SCORED:
+        if talk.round.is_at(State.SCORED):
             yield from self._vote(talk)
             yield from self._rank(talk)
-        if talk.round.state is State.COUNTER:
+        if talk.round.is_at(State.COUNTER):
             yield from self._settle(talk)
-        if talk.round.state is State.RISK:
+        if talk.round.is_at(State.RISK):
             yield from self._judge(talk)
 
     # call and bids
@@ -231,13 +232,13 @@ class Negotiation:
 
     def _settle(self, talk: Talk) -> Flow:
         """Review with capital, execution and arbitrage; let the proposer answer what changed, at most twice."""
-        while talk.round.state is State.COUNTER:
+        while talk.round.is_at(State.COUNTER):
             bid = talk.chosen
             if bid is None:
                 raise AssertionError("a round in COUNTER has a chosen proposal")
             reviews = yield from self._review(talk, bid)
             limit = self._bind(talk, bid, reviews)
-            if talk.round.state is not State.COUNTER:
+            if not talk.round.is_at(State.COUNTER):
                 return
             leg = bid.legs[0]
             px = better(leg.side, leg.limit_px, *(c.px_limit for c in talk.advice))
@@ -404,18 +405,20 @@ class Negotiation:
             elif found is None or not item.message.ok:  # type: ignore[union-attr]
                 found = item.message  # type: ignore[assignment]
         if found is None and not stale and bid.reduce_only:
-            return self._own_verdict(bid, view), False
+            return self._own_verdict(round_, bid, view, cause), False
         return found, stale and found is None
 
-    def _own_verdict(self, bid: Proposal, view: FirmView) -> Verdict:
+    def _own_verdict(self, round_: bytes, bid: Proposal, view: FirmView, cause: int) -> Verdict:
         """Evaluate the same pure risk function as the risk agent: a dead agent must not prevent flattening."""
         result = assess(
             bid, 1.0, view, self._limits, self._table.env.instruments, self._market.mids(), {}, self._table.now
         )
-        return Verdict(
+        own = Verdict(
             pid=bid.pid, agent=DESK, ok=result.ok, max_qty=result.max_qty, breached=result.breached,
             state_version=view.version, risk_epoch=0, valid_until=self._table.now + self._table.config.tf_ns,
         )
+        self._table.emit(own, cause=cause, round_=round_)
+        return own
 
 
 def _code(verdict: Verdict) -> str:
@@ -432,16 +435,18 @@ def scale(bid: Proposal, qty: Decimal, table: Table) -> Proposal:
     return replace(bid, legs=legs)
 
 
-def decision(talk: Talk, action: str, weights_version: int, now: int) -> Decision:
+def decision(
+    talk: Talk, action: str, weights_version: int, now: int, plan: tuple[PlanLeg, ...] = ()
+) -> Decision:
     """Write down how a round ended, with everything that led there."""
     bid = talk.chosen
     ranking = talk.ranking
     return Decision(
         round=talk.round.id, symbol=talk.round.symbol, pid=bid.pid if bid else b"", agent=bid.agent if bid else "",
-        action=action, qty=talk.qty if action == "accept" else ZERO, px=None, score=talk.score,
+        action=action, qty=talk.qty if action == "accept" else ZERO, px=plan[0].px if plan else None, score=talk.score,
         margin_of_win=ranking.margin_of_win if ranking else 0.0, weights_version=weights_version,
         quorum=ranking.quorum if ranking else 0.0, reasons=tuple(talk.reasons),
         dissent=ranking.dissent if ranking else (),
         votes=tuple((v.agent, v.pid, v.score, v.conf) for v in talk.votes if not v.abstain),
-        bounds=tuple(talk.bounds), proposals=len(talk.bids), t=now, qty_wanted=talk.wanted,
+        bounds=tuple(talk.bounds), plan=plan, proposals=len(talk.bids), t=now, qty_wanted=talk.wanted,
     )

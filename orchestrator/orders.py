@@ -59,6 +59,10 @@ class Order(msgspec.Struct, kw_only=True):
         """Base quantity that may still fill."""
         return ZERO if self.is_final else self.intent.qty - self.filled
 
+    def known(self) -> tuple[OrderState, Decimal, Decimal, bool, str]:
+        """Everything a venue fact can change."""
+        return (self.state, self.filled, self.cum, self.gone, self.venue_id)
+
     def working(self) -> WorkingOrder:
         i = self.intent
         return WorkingOrder(
@@ -107,12 +111,18 @@ class Orders:
             order.state = OrderState.PENDING_CANCEL
         return order.cancels
 
+    def void(self, iid: bytes) -> None:
+        """Take back an order that was never sent."""
+        order = self._live.pop(iid, None)
+        if order is not None:
+            order.state, order.cause = OrderState.FAILED, "void"
+
     def apply(self, fact: VenueFact) -> bool:
         """Fold one fact of the venue; False when it said nothing new or is about a foreign order."""
         order = self._all.get(fact.iid)
         if order is None or order.is_final:
             return False
-        before = (order.state, order.filled, order.cum, order.gone, order.venue_id)
+        before = order.known()
         match fact:
             case Ack():
                 order.venue_id = order.venue_id or fact.venue_id
@@ -137,7 +147,20 @@ class Orders:
                 order.gone = order.gone or fact.status in GONE
                 order.venue_id = order.venue_id or fact.venue_id
         self._settle(order)
-        return before != (order.state, order.filled, order.cum, order.gone, order.venue_id)
+        return before != order.known()
+
+    def is_news(self, fact: VenueFact) -> bool:
+        """Whether `apply` would change anything, without changing it (fills are told apart by the ledger)."""
+        order = self._all.get(fact.iid)
+        if order is None or order.is_final:
+            return False
+        match fact:
+            case Ack():
+                return order.state in (OrderState.PENDING_CREATE, OrderState.UNKNOWN) or not order.venue_id
+            case OrderEvent():
+                return fact.cum_qty > order.cum or (fact.status in GONE and not order.gone)
+            case _:
+                return True
 
     def _settle(self, order: Order) -> None:
         if order.filled > order.intent.qty:

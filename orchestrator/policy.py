@@ -4,9 +4,9 @@ Frozen data only; the journal's run table holds it, so a replay runs under exact
 the same policy. Defaults are those of negotiation 3.1 and 3.3.
 """
 
-from decimal import Decimal
-
 import msgspec
+
+from parley.messages import CancelIntent, Intent
 
 MS = 1_000_000
 
@@ -66,13 +66,10 @@ class DeskConfig(msgspec.Struct, frozen=True, kw_only=True):
 class GroupOut(msgspec.Struct, frozen=True):
     """Records to commit together and the orders that may be sent once they are durable.
 
-    ``records`` are (seq, kind, round, envelope bytes); ``orders`` are the iids of
-    intents and cancels among them, in sending order.
+    ``records`` are (seq, kind, round, envelope bytes); ``orders`` are the intents
+    and cancels among them, in sending order.
     """
 
     records: tuple[tuple[int, int, bytes, bytes], ...]
-    orders: tuple[object, ...] = ()
-    send_by: int = 0
+    orders: tuple[Intent | CancelIntent, ...] = ()
 
-
-ZERO = Decimal(0)

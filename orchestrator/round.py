@@ -154,6 +154,10 @@ class Round:
         self.state = following
         return following
 
+    def is_at(self, state: State) -> bool:
+        """Whether the round stands there now; a question, because asking an agent may move it."""
+        return self.state is state
+
     @property
     def is_terminal(self) -> bool:
         return self.state in TERMINAL

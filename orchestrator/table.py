@@ -125,9 +125,7 @@ class Table:
 
     def flush(self) -> GroupOut:
         """Take everything emitted since the last group."""
-        group = GroupOut(
-            records=tuple(self._records), orders=tuple(self._orders), send_by=self.mono + self.config.budgets.send_by
-        )
+        group = GroupOut(records=tuple(self._records), orders=tuple(self._orders))
         self._records, self._orders = [], []
         return group
 

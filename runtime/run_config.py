@@ -26,12 +26,15 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeskProcess(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The desk process's configuration file: sockets are Unix socket paths, ``journal`` a file to create."""
+    """The desk process's configuration file: sockets are Unix socket paths.
+
+    ``journal`` is a file to create, ``instruments`` the file the gateway wrote at its start."""
 
     run: RunConfig
     journal: str
     gateway: str
     hub: str
+    instruments: str
     parent_pid: int = 0
 
 
@@ -43,8 +46,3 @@ def to_json(config: RunConfig | DeskProcess) -> bytes:
 def run_config(raw: bytes | str) -> RunConfig:
     """Read a `RunConfig` as the journal holds it."""
     return msgspec.json.decode(raw, type=RunConfig)
-
-
-def desk_process(raw: bytes | str) -> DeskProcess:
-    """Read the desk process's configuration file."""
-    return msgspec.json.decode(raw, type=DeskProcess)

@@ -64,6 +64,11 @@ def _hint(raw: bytes, kind: type[Config]) -> str:
     return f" ({unknown[0]!r}: {nearest(unknown[0], known)})" if unknown else ""
 
 
+def path_of(name: str) -> Path:
+    """Return the path a configuration names; ``~`` is the user's home."""
+    return Path(name).expanduser()
+
+
 def private_folder(base: Path | None = None) -> Path:
     """Return the short folder for this user's sockets (mode 0700), making it if needed.
 

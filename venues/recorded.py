@@ -81,7 +81,9 @@ def moment_ms(moment: Moment) -> int | None:
         try:
             moment = datetime.fromisoformat(moment)
         except ValueError as error:
-            raise CandleError(f"expected a date such as '2021-05-08' or an ISO time, got {moment!r}") from error
+            raise CandleError(
+                f"expected a date such as '2021-05-08' or an ISO time, got {moment!r}"
+            ) from error
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return round(moment.timestamp() * 1000)
@@ -90,11 +92,16 @@ def moment_ms(moment: Moment) -> int | None:
 def available_pairs(folder: str | Path, exchange: str, timeframe: str) -> list[str]:
     """The pairs with a candle file of this exchange and timeframe, sorted."""
     names = (_NAME.fullmatch(path.name) for path in _files(folder))
-    return sorted({
-        f"{name['base']}/{name['quote']}"
-        for name in names
-        if name and name["exchange"] == exchange and name["timeframe"] == timeframe and name["base"] != "ALL"
-    })
+    return sorted(
+        {
+            f"{name['base']}/{name['quote']}"
+            for name in names
+            if name
+            and name["exchange"] == exchange
+            and name["timeframe"] == timeframe
+            and name["base"] != "ALL"
+        }
+    )
 
 
 def find_files(folder: str | Path, exchange: str, pair: str, timeframe: str) -> list[Path]:
@@ -102,21 +109,31 @@ def find_files(folder: str | Path, exchange: str, pair: str, timeframe: str) -> 
     timeframe_ms(timeframe)
     base, _, quote = pair.partition("/")
     stem = f"{exchange}-{base}_{quote}-{timeframe}"
-    found = [path for path in _files(folder) if path.name == stem + ".parquet" or (
-        path.name.startswith(stem + "-") and _NAME.fullmatch(path.name) is not None
-    )]
+    found = [
+        path
+        for path in _files(folder)
+        if path.name == stem + ".parquet"
+        or (path.name.startswith(stem + "-") and _NAME.fullmatch(path.name) is not None)
+    ]
     if found:
         return found
     pairs = available_pairs(folder, exchange, timeframe)
     if not pairs:
-        seen = sorted({f"{name['exchange']} {name['timeframe']}" for name in map(
-            _NAME.fullmatch, (path.name for path in _files(folder))) if name})
+        seen = sorted(
+            {
+                f"{name['exchange']} {name['timeframe']}"
+                for name in map(_NAME.fullmatch, (path.name for path in _files(folder)))
+                if name
+            }
+        )
         raise CandleError(
-            f"expected {timeframe} candles of {exchange} in {str(folder)!r}, found only: {', '.join(seen) or 'nothing'}"
+            f"expected {timeframe} candles of {exchange} in {str(folder)!r}, "
+            f"found only: {', '.join(seen) or 'nothing'}"
         )
     near = difflib.get_close_matches(pair, pairs, n=len(pairs), cutoff=0.0)
     raise CandleError(
-        f"expected a pair of {exchange} {timeframe} in {str(folder)!r}, got {pair!r}; there are: {', '.join(near)}"
+        f"expected a pair of {exchange} {timeframe} in {str(folder)!r}, got {pair!r}; "
+        f"there are: {', '.join(near)}"
     )
 
 
@@ -146,10 +163,17 @@ def load_candles(
             f"it has {_when(int(series.date_ms[0]))} to {_when(int(series.date_ms[-1]))}"
         )
     dates = series.date_ms[keep]
+    columns = {name: getattr(series, name)[keep] for name in _VALUES}
     return CandleSeries(
-        pair, timeframe, series.file, dates, *(getattr(series, name)[keep] for name in _VALUES),
-        gaps=_gaps(dates, step, first, last), duplicates=series.duplicates,
-        price_decimals=series.price_decimals, volume_decimals=series.volume_decimals,
+        pair,
+        timeframe,
+        series.file,
+        dates,
+        **columns,
+        gaps=_gaps(dates, step, first, last),
+        duplicates=series.duplicates,
+        price_decimals=series.price_decimals,
+        volume_decimals=series.volume_decimals,
     )
 
 
@@ -164,10 +188,17 @@ def read_candles(path: Path, pair: str, timeframe: str) -> CandleSeries:
     origin = _WEEK_ORIGIN_MS if timeframe.endswith("w") else 0
     _refuse(path, (dates - origin) % step != 0, dates, f"expected open times on the {timeframe} grid")
     cut = dates[kept]
+    columns = {name: column[kept] for name, column in zip(_VALUES, values, strict=True)}
     return CandleSeries(
-        pair, timeframe, str(path), cut, *(column[kept] for column in values),
-        gaps=_gaps(cut, step, None, None), duplicates=len(dates) - len(cut),
-        price_decimals=decimals_of(np.concatenate(values[:4])), volume_decimals=decimals_of(values[4]),
+        pair,
+        timeframe,
+        str(path),
+        cut,
+        **columns,
+        gaps=_gaps(cut, step, None, None),
+        duplicates=len(dates) - len(cut),
+        price_decimals=decimals_of(np.concatenate(values[:4])),
+        volume_decimals=decimals_of(values[4]),
     )
 
 
@@ -191,10 +222,14 @@ def _read(path: Path) -> tuple[npt.NDArray[np.int64], list[npt.NDArray[np.float6
     try:
         table = pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
-        raise CandleError(f"{path}: expected a Parquet file of candles, it cannot be read: {error}") from error
+        raise CandleError(
+            f"{path}: expected a Parquet file of candles, it cannot be read: {error}"
+        ) from error
     absent = [name for name in ("date", *_VALUES) if name not in table.column_names]
     if absent:
-        raise CandleError(f"{path}: expected the columns date, {', '.join(_VALUES)}; missing: {', '.join(absent)}")
+        raise CandleError(
+            f"{path}: expected the columns date, {', '.join(_VALUES)}; missing: {', '.join(absent)}"
+        )
     try:
         dates = table["date"].cast(pa.timestamp("ms", tz="UTC")).cast(pa.int64())
         values = [table[name].cast(pa.float64()) for name in _VALUES]
@@ -217,8 +252,10 @@ def _drop_duplicates(
     differs = np.zeros(len(dates), dtype=bool)
     for column in values:
         differs[1:] |= column[1:] != column[:-1]
-    _refuse(path, again & differs, dates, "expected one candle per open time, this one contradicts the row before")
-    return ~again
+    _refuse(
+        path, again & differs, dates, "expected one candle per open time, this one contradicts the row before"
+    )
+    return np.logical_not(again)
 
 
 def _check_values(path: Path, values: list[npt.NDArray[np.float64]]) -> None:
@@ -269,7 +306,9 @@ def _cover(files: list[CandleSeries], first: int | None, last: int | None, step:
         if series.date_ms[0] < low + step and series.date_ms[-1] + step > high - step:
             return series
     if not overlapping:
-        spans = "; ".join(f"{f.file} {_when(int(f.date_ms[0]))} to {_when(int(f.date_ms[-1]))}" for f in files)
+        spans = "; ".join(
+            f"{f.file} {_when(int(f.date_ms[0]))} to {_when(int(f.date_ms[-1]))}" for f in files
+        )
         raise CandleError(f"expected candles between {_when(first)} and {_when(last)}, there are: {spans}")
     merged = overlapping[0]
     for series in overlapping[1:]:
@@ -283,22 +322,33 @@ def _merge(left: CandleSeries, right: CandleSeries) -> CandleSeries:
         differs = getattr(left, name)[in_left] != getattr(right, name)[in_right]
         if differs.any():
             when = _when(int(shared[int(np.argmax(differs))]))
-            raise CandleError(f"expected identical candles where files overlap; {left.file} and {right.file} "
-                              f"have different {name} at {when}")
+            raise CandleError(
+                f"expected identical candles where files overlap; {left.file} and {right.file} "
+                f"have different {name} at {when}"
+            )
     extra = ~np.isin(right.date_ms, left.date_ms)
     dates = np.concatenate((left.date_ms, right.date_ms[extra]))
     order = np.argsort(dates, kind="stable")
-    columns = (np.concatenate((getattr(left, name), getattr(right, name)[extra]))[order] for name in _VALUES)
+    columns = {
+        name: np.concatenate((getattr(left, name), getattr(right, name)[extra]))[order] for name in _VALUES
+    }
     return CandleSeries(
-        left.pair, left.timeframe, f"{left.file}, {right.file}", dates[order], *columns,
-        gaps=(), duplicates=left.duplicates + right.duplicates,
+        left.pair,
+        left.timeframe,
+        f"{left.file}, {right.file}",
+        dates[order],
+        **columns,
+        gaps=(),
+        duplicates=left.duplicates + right.duplicates,
         price_decimals=max(left.price_decimals, right.price_decimals),
         volume_decimals=max(left.volume_decimals, right.volume_decimals),
     )
 
 
 def _when(ms: int | None) -> str:
-    return "the beginning" if ms is None else datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
+    return (
+        "the beginning" if ms is None else datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
+    )
 
 
 def warnings_of(series: Iterable[CandleSeries]) -> list[str]:
@@ -306,8 +356,12 @@ def warnings_of(series: Iterable[CandleSeries]) -> list[str]:
     lines = []
     for one in series:
         if one.gaps:
-            lines.append(f"{one.pair} {one.timeframe}: {one.missing} candles missing in {len(one.gaps)} gaps, "
-                         f"first at {_when(one.gaps[0][0])} ({one.file})")
+            lines.append(
+                f"{one.pair} {one.timeframe}: {one.missing} candles missing in {len(one.gaps)} gaps, "
+                f"first at {_when(one.gaps[0][0])} ({one.file})"
+            )
         if one.duplicates:
-            lines.append(f"{one.pair} {one.timeframe}: {one.duplicates} identical duplicates dropped ({one.file})")
+            lines.append(
+                f"{one.pair} {one.timeframe}: {one.duplicates} identical duplicates dropped ({one.file})"
+            )
     return lines

@@ -23,6 +23,7 @@ class Cfp(Wire, frozen=True, kw_only=True, tag=30):
     reply_by: int = 0
     md_seq: int = 0
     to_agents: tuple[str, ...] = ()  # empty: every bidder awake
+    round: bytes = b""  # names the proposals: the same round after a crash gives the same intents
 
 
 class Leg(Wire, frozen=True, kw_only=True):
@@ -181,6 +182,8 @@ class CounterReply(Wire, frozen=True, kw_only=True, tag=39):
     agent: str
     action: str
     proposal: Proposal | None = None
+    code: str = ""  # why it was revised or withdrawn
+    detail: str = ""
 
 
 class Bound(Wire, frozen=True, kw_only=True):

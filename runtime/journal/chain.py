@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from runtime.journal.schema import HASH_SIZE
+from runtime.journal.schema import HASH_SIZE, READ_ERRORS
 
 Value = int | float | str | bytes | None
 Row = tuple[Value, ...]
@@ -231,7 +231,7 @@ def _guarded(
     try:
         for row in connection.execute(sql, arguments):
             yield row
-    except (sqlite3.Error, OverflowError) as error:
+    except READ_ERRORS as error:
         report.fault(f"{table} after {'the start' if row is None else repr(row[0])}", f"SQLite says: {error}")
 
 

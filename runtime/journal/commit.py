@@ -21,6 +21,7 @@ from runtime.journal import chain
 from runtime.journal.schema import (
     APPLICATION_ID,
     PAGE_SIZE,
+    READ_ERRORS,
     ROUND_SIZE,
     SCHEMA_VERSION,
     TABLES,
@@ -40,6 +41,7 @@ log = logging.getLogger(__name__)
 
 CHECKPOINT_PAGES: Final = 1000
 FORCED_CHECKPOINT_PAGES: Final = 16_000
+CACHE_KIB: Final = 32_768  # random client order ids touch index pages all over the file
 SEAL_PATIENCE_S: Final = 5.0
 RESERVED_KEYS: Final = frozenset({"schema_version", "first_seq"})
 _ROWS_PER_STATEMENT: Final = 64
@@ -182,6 +184,8 @@ class Committer:
             raise JournalError(f"journal mode of {str(self.path)!r} expected 'wal', was {mode!r}")
         run("PRAGMA wal_autocheckpoint=0")
         run("PRAGMA mmap_size=0")
+        run("PRAGMA temp_store=MEMORY")
+        run(f"PRAGMA cache_size=-{CACHE_KIB}")
         run("PRAGMA synchronous=OFF")
         frames = prezero_mb * 2**20 // (PAGE_SIZE + 24)
         wal = wal_path(self.path)
@@ -401,7 +405,7 @@ def open_file(
         committer.last_seq, committer.first_seq = report.last_seq, int(row[0])
         committer.last_snapshot = -1 if snapshot is None else snapshot
         committer.enter_wal(prezero_mb)
-    except sqlite3.Error as error:
+    except READ_ERRORS as error:
         connection.close()
         raise JournalCorrupt(f"{str(path)!r} must be readable and writable, SQLite says: {error}") from error
     except JournalError:

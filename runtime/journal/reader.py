@@ -6,7 +6,6 @@ from sealing the file. What was read once never changes: a journal only grows.
 What is not here: checking the chain (`verify`).
 """
 
-import sqlite3
 from collections.abc import Collection, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, Final, Self
 
 from runtime.journal.chain import hash_state
 from runtime.journal.schema import (
+    READ_ERRORS,
     GroupRow,
     IntentRow,
     JournalCorrupt,
@@ -128,7 +128,7 @@ class JournalReader:
         with closing(open_readonly(self.path)) as connection:
             try:
                 return connection.execute(sql, arguments).fetchall()
-            except sqlite3.Error as error:
+            except READ_ERRORS as error:
                 raise JournalCorrupt(
                     f"{str(self.path)!r} table {table!r} must be readable: {error}"
                 ) from error

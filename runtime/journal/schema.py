@@ -30,6 +30,8 @@ APPLICATION_ID: Final = 0x50524C59  # "PRLY", lets `file` and verify tell a jour
 PAGE_SIZE: Final = 4096
 HASH_SIZE: Final = 32
 ROUND_SIZE: Final = 16
+# What reading a damaged file raises: the sqlite3 module cannot decode every message of SQLite's about it.
+READ_ERRORS: Final = (sqlite3.Error, UnicodeDecodeError, OverflowError)
 
 TABLES: Final[dict[str, str]] = {
     "run": "CREATE TABLE run (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
@@ -194,7 +196,7 @@ def check_identity(connection: sqlite3.Connection, path: Path) -> None:
             raise JournalVersionError(f"{name!r} header: schema version {version}, expected {SCHEMA_VERSION}")
         connection.text_factory = lenient_text
         found = connection.execute(_MASTER_SQL).fetchall()
-    except sqlite3.Error as error:
+    except READ_ERRORS as error:
         raise JournalCorrupt(f"{name!r} must be a journal, SQLite says: {error}") from error
     expected = _expected_master()
     if found != expected:

@@ -20,6 +20,7 @@ from runtime.journal.chain import MAX_FAULTS, ChainReport, Fault, hash_state, wa
 from runtime.journal.schema import (
     APPLICATION_ID,
     PAGE_SIZE,
+    READ_ERRORS,
     SCHEMA_VERSION,
     JournalError,
     check_identity,
@@ -123,7 +124,7 @@ def _check_database(path: Path, faults: list[Fault]) -> ChainReport:
             _check_integrity(connection, report)
     except JournalError as error:
         report.fault("header", str(error))
-    except (sqlite3.Error, OSError) as error:
+    except (*READ_ERRORS, OSError) as error:
         report.fault("file", f"SQLite says: {error}")
     faults += report.faults
     return report
@@ -144,7 +145,7 @@ def _check_states(connection: sqlite3.Connection, report: ChainReport) -> None:
                 )
             elif hash_state(state) != state_hash:
                 report.fault(f"snapshots seq={seq} column state", f"its hash expected {state_hash!r}")
-    except sqlite3.Error as error:
+    except READ_ERRORS as error:
         report.fault(f"snapshots after seq={seq}", f"SQLite says: {error}")
 
 
@@ -153,7 +154,7 @@ def _check_integrity(connection: sqlite3.Connection, report: ChainReport) -> Non
         for (line,) in connection.execute(f"PRAGMA integrity_check({MAX_FAULTS})"):
             if line != "ok":
                 report.fault("sqlite", str(line).strip().replace("\n", "; "))
-    except sqlite3.Error as error:
+    except READ_ERRORS as error:
         report.fault("sqlite", f"integrity check ended: {error}")
 
 

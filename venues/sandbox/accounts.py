@@ -18,7 +18,7 @@ class Account:
         self.api_key = api_key
         self.secret = secret
         self.free = dict(balances)
-        self.locked = {asset: 0 for asset in balances}
+        self.locked = dict.fromkeys(balances, 0)
 
     def lock(self, asset: str, amount: int) -> None:
         """Set free money aside for an order."""
@@ -52,7 +52,9 @@ class Account:
     def _change(self, side: dict[str, int], asset: str, amount: int) -> None:
         value = side.get(asset, 0) + amount
         if value < 0:
-            raise ArithmeticError(f"expected a balance of at least 0, account {self.name!r} {asset} gets {value!r}")
+            raise ArithmeticError(
+                f"expected a balance of at least 0, account {self.name!r} {asset} gets {value!r}"
+            )
         side[asset] = value
         self.free.setdefault(asset, 0)
         self.locked.setdefault(asset, 0)

@@ -42,7 +42,9 @@ def check_signature(secret: str, signed_text: str, signature: str | None) -> Non
     """The signature must be the HMAC-SHA256 of the text that was sent."""
     if not signature:
         raise errors.missing("signature")
-    expected = hmac.new(secret.encode(), signed_text.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()
+    expected = hmac.new(
+        secret.encode(), signed_text.encode("utf-8", "surrogateescape"), hashlib.sha256
+    ).hexdigest()
     if not hmac.compare_digest(expected.encode(), signature.encode("utf-8", "surrogateescape")):
         raise errors.bad_signature()
 

@@ -31,7 +31,7 @@ class Bar(NamedTuple):
     close: int
     volume: int
     quote: int
-    count: int
+    trades: int
     taker_volume: int
     taker_quote: int
     first_id: int
@@ -49,8 +49,21 @@ def bar_of(candle: Candle, length_ms: int, prints: list[Print], first_id: int, l
             taker_quote += amount
     if not prints:
         quote = candle.volume * candle.close
-    return Bar(candle.open_ms, candle.open_ms + length_ms - 1, candle.open, candle.high, candle.low, candle.close,
-               candle.volume, quote, len(prints), taker_volume, taker_quote, first_id, last_id)
+    return Bar(
+        candle.open_ms,
+        candle.open_ms + length_ms - 1,
+        candle.open,
+        candle.high,
+        candle.low,
+        candle.close,
+        candle.volume,
+        quote,
+        len(prints),
+        taker_volume,
+        taker_quote,
+        first_id,
+        last_id,
+    )
 
 
 def merged(bars: Iterable[Bar], open_ms: int, length_ms: int) -> Bar | None:
@@ -60,10 +73,19 @@ def merged(bars: Iterable[Bar], open_ms: int, length_ms: int) -> Bar | None:
         return None
     ids = [bar.first_id for bar in group if bar.first_id > 0]
     return Bar(
-        open_ms, open_ms + length_ms - 1, group[0].open, max(b.high for b in group), min(b.low for b in group),
-        group[-1].close, sum(b.volume for b in group), sum(b.quote for b in group), sum(b.count for b in group),
-        sum(b.taker_volume for b in group), sum(b.taker_quote for b in group),
-        ids[0] if ids else -1, max(b.last_id for b in group),
+        open_ms,
+        open_ms + length_ms - 1,
+        group[0].open,
+        max(b.high for b in group),
+        min(b.low for b in group),
+        group[-1].close,
+        sum(b.volume for b in group),
+        sum(b.quote for b in group),
+        sum(b.trades for b in group),
+        sum(b.taker_volume for b in group),
+        sum(b.taker_quote for b in group),
+        ids[0] if ids else -1,
+        max(b.last_id for b in group),
     )
 
 
@@ -81,6 +103,9 @@ class BarHistory:
         self.bars: list[Bar] = []
         self.next_open: int | None = None
         self._day: deque[Bar] = deque()
+        # Candidates for the window's high and low: each bar drops those that it outdoes for good.
+        self._highs: deque[Bar] = deque()
+        self._lows: deque[Bar] = deque()
         self._volume = self._quote = self._count = 0
 
     def append(self, bar: Bar) -> None:
@@ -89,16 +114,27 @@ class BarHistory:
         if len(self.bars) > _KEPT:
             del self.bars[:-_TRIMMED_TO]
         self._day.append(bar)
+        while self._highs and self._highs[-1].high <= bar.high:
+            self._highs.pop()
+        self._highs.append(bar)
+        while self._lows and self._lows[-1].low >= bar.low:
+            self._lows.pop()
+        self._lows.append(bar)
         self._volume += bar.volume
         self._quote += bar.quote
-        self._count += bar.count
+        self._count += bar.trades
         while self._day[0].open_ms <= bar.close_ms - _DAY_MS:
             old = self._day.popleft()
+            for candidates in (self._highs, self._lows):
+                if candidates[0] is old:
+                    candidates.popleft()
             self._volume -= old.volume
             self._quote -= old.quote
-            self._count -= old.count
+            self._count -= old.trades
 
-    def rows(self, length_ms: int, start: int | None, end: int | None, limit: int, now: int) -> list[list[object]]:
+    def rows(
+        self, length_ms: int, start: int | None, end: int | None, limit: int, now: int
+    ) -> list[list[object]]:
         """REST kline rows; the last one may be the placeholder of the candle that opens now."""
         if length_ms == self.length_ms:
             chosen = self._window(start, end, limit)
@@ -106,8 +142,11 @@ class BarHistory:
             chosen = self._aggregated(length_ms, start, end, limit)
         rows = [kline_row(bar) for bar in chosen]
         hole = self._placeholder(now)
-        if hole is not None and length_ms == self.length_ms and (end is None or hole.open_ms <= end) and (
-            start is None or hole.open_ms >= start
+        if (
+            hole is not None
+            and length_ms == self.length_ms
+            and (end is None or hole.open_ms <= end)
+            and (start is None or hole.open_ms >= start)
         ):
             if start is None and len(rows) == limit:
                 del rows[0]
@@ -119,8 +158,15 @@ class BarHistory:
         """(oldest bar, newest bar, high, low, volume, quote, count) of the last 24 hours."""
         if not self._day:
             return None
-        return (self._day[0], self._day[-1], max(b.high for b in self._day), min(b.low for b in self._day),
-                self._volume, self._quote, self._count)
+        return (
+            self._day[0],
+            self._day[-1],
+            self._highs[0].high,
+            self._lows[0].low,
+            self._volume,
+            self._quote,
+            self._count,
+        )
 
     def _placeholder(self, now: int) -> Bar | None:
         if self.next_open is None or self.next_open > now or not self.bars:
@@ -133,9 +179,9 @@ class BarHistory:
 
         last = len(self.bars) if end is None else at(end + 1)
         if start is None:
-            return self.bars[max(0, last - limit):last]
+            return self.bars[max(0, last - limit) : last]
         first = at(start)
-        return self.bars[first:min(last, first + limit)]
+        return self.bars[first : min(last, first + limit)]
 
     def _aggregated(self, length_ms: int, start: int | None, end: int | None, limit: int) -> list[Bar]:
         groups: dict[int, list[Bar]] = {}
@@ -157,6 +203,16 @@ def placeholder(last: Bar, open_ms: int, length_ms: int) -> Bar:
 def kline_row(bar: Bar) -> list[object]:
     """A bar as GET /api/v3/klines shows it."""
     return [
-        bar.open_ms, text8(bar.open), text8(bar.high), text8(bar.low), text8(bar.close), text8(bar.volume),
-        bar.close_ms, money_text(bar.quote), bar.count, text8(bar.taker_volume), money_text(bar.taker_quote), "0",
+        bar.open_ms,
+        text8(bar.open),
+        text8(bar.high),
+        text8(bar.low),
+        text8(bar.close),
+        text8(bar.volume),
+        bar.close_ms,
+        money_text(bar.quote),
+        bar.trades,
+        text8(bar.taker_volume),
+        money_text(bar.taker_quote),
+        "0",
     ]

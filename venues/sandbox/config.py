@@ -78,11 +78,32 @@ class Config:
 _FEED_KEYS = {
     "candles": {"folder", "exchange", "pairs", "timeframe", "start", "end", "history", "trades_per_candle"},
     "trades": {"files", "slice_ms", "start", "end"},
-    "synthetic": {"assets", "quote", "crosses", "timeframe", "candles", "history", "trades_per_candle", "start"},
+    "synthetic": {
+        "assets",
+        "quote",
+        "crosses",
+        "timeframe",
+        "candles",
+        "history",
+        "trades_per_candle",
+        "start",
+    },
 }
 _KEYS = {
-    "host", "port", "seed", "truth", "control", "speed", "feed", "accounts", "maker_fee", "taker_fee",
-    "parent_pid", "book_levels", "weight_limit", "order_limit",
+    "host",
+    "port",
+    "seed",
+    "truth",
+    "control",
+    "speed",
+    "feed",
+    "accounts",
+    "maker_fee",
+    "taker_fee",
+    "parent_pid",
+    "book_levels",
+    "weight_limit",
+    "order_limit",
 }
 _ACCOUNT_KEYS = {"api_key", "secret", "balances", "name"}
 _SPEED_MAX = "max"
@@ -93,7 +114,9 @@ def read_config(path: str | Path) -> Config:
     try:
         raw = msgspec.json.decode(Path(path).read_bytes())
     except OSError as error:
-        raise ConfigError(f"expected a readable configuration file, got {str(path)!r}: {error.strerror}") from error
+        raise ConfigError(
+            f"expected a readable configuration file, got {str(path)!r}: {error.strerror}"
+        ) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"expected JSON in {str(path)!r}: {error}") from error
     return parse_config(raw)
@@ -104,15 +127,23 @@ def parse_config(raw: object) -> Config:
     values = _object(raw, "the configuration")
     _refuse_unknown(values, _KEYS, "the configuration")
     feed = _parse_feed(values.get("feed"))
-    accounts = tuple(_parse_account(one, i) for i, one in enumerate(_list(values.get("accounts", []), "accounts")))
+    accounts = tuple(
+        _parse_account(one, i) for i, one in enumerate(_list(values.get("accounts", []), "accounts"))
+    )
     keys = [account.api_key for account in accounts]
     if len(set(keys)) != len(keys) or len({account.name for account in accounts}) != len(accounts):
         raise ConfigError("expected different api_key and name in each of accounts")
     return Config(
-        feed=feed, truth=_text(values, "truth"), host=_text(values, "host", "127.0.0.1"),
-        port=_count(values, "port", 0, 0, 65535), seed=_count(values, "seed", 0, 0, 2**63),
-        control=None if values.get("control") is None else _text(values, "control"), speed=_speed(values),
-        accounts=accounts, maker_fee=_rate(values, "maker_fee"), taker_fee=_rate(values, "taker_fee"),
+        feed=feed,
+        truth=_text(values, "truth"),
+        host=_text(values, "host", "127.0.0.1"),
+        port=_count(values, "port", 0, 0, 65535),
+        seed=_count(values, "seed", 0, 0, 2**63),
+        control=None if values.get("control") is None else _text(values, "control"),
+        speed=_speed(values),
+        accounts=accounts,
+        maker_fee=_rate(values, "maker_fee"),
+        taker_fee=_rate(values, "taker_fee"),
         parent_pid=None if values.get("parent_pid") is None else _count(values, "parent_pid", 0, 1, 2**31),
         book_levels=_count(values, "book_levels", 10, 1, 500),
         weight_limit=_count(values, "weight_limit", 1_000_000, 1, 2**31),
@@ -128,11 +159,17 @@ def _parse_feed(raw: object) -> FeedConfig:
     _refuse_unknown(values, _FEED_KEYS[kind] | {"kind"}, f"feed of kind {kind}")
     files = {pair: _text(_object(values["files"], "feed.files"), pair) for pair in values.get("files", {})}
     feed = FeedConfig(
-        kind=kind, folder=_text(values, "folder", ""), exchange=_text(values, "exchange", "binance"),
-        pairs=_pairs(values, "pairs", ()), timeframe=_text(values, "timeframe", "1m"),
-        start=_moment(values, "start"), end=_moment(values, "end"), files=files,
+        kind=kind,
+        folder=_text(values, "folder", ""),
+        exchange=_text(values, "exchange", "binance"),
+        pairs=_pairs(values, "pairs", ()),
+        timeframe=_text(values, "timeframe", "1m"),
+        start=_moment(values, "start"),
+        end=_moment(values, "end"),
+        files=files,
         slice_ms=_count(values, "slice_ms", 60_000, 1000, 86_400_000),
-        assets=_texts(values, "assets", DEFAULT_ASSETS), quote=_text(values, "quote", "USDT"),
+        assets=_texts(values, "assets", DEFAULT_ASSETS),
+        quote=_text(values, "quote", "USDT"),
         crosses=_pairs(values, "crosses", DEFAULT_CROSSES if "assets" not in values else ()),
         candles=None if values.get("candles") is None else _count(values, "candles", 0, 1, 2**40),
         history=_count(values, "history", 500, 0, 100_000),
@@ -152,7 +189,8 @@ def _parse_account(raw: object, index: int) -> AccountConfig:
     _refuse_unknown(values, _ACCOUNT_KEYS, f"accounts[{index}]")
     balances = _object(values.get("balances", {}), f"accounts[{index}].balances")
     return AccountConfig(
-        api_key=_text(values, "api_key"), secret=_text(values, "secret"),
+        api_key=_text(values, "api_key"),
+        secret=_text(values, "secret"),
         balances={asset: _decimal(balances, asset) for asset in balances},
         name=_text(values, "name", f"account{index}"),
     )
@@ -213,7 +251,9 @@ def _decimal(values: Mapping[str, Any], key: str, default: str | None = None) ->
     except InvalidOperation:
         number = Decimal("NaN")
     if not number.is_finite() or number < 0 or number.scaleb(8) % 1 or number > 10**15:
-        raise ConfigError(f"{key}: expected a decimal text of at least 0 with up to 8 decimals, got {value!r}")
+        raise ConfigError(
+            f"{key}: expected a decimal text of at least 0 with up to 8 decimals, got {value!r}"
+        )
     return format(number, "f")
 
 
@@ -236,5 +276,7 @@ def _speed(values: Mapping[str, Any]) -> float | None:
     if value == _SPEED_MAX:
         return None
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 1e9:
-        raise ConfigError(f"speed: expected 'max' or a number of market seconds per second above 0, got {value!r}")
+        raise ConfigError(
+            f"speed: expected 'max' or a number of market seconds per second above 0, got {value!r}"
+        )
     return float(value)

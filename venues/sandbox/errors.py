@@ -24,16 +24,12 @@ class VenueError(Exception):
 
 def missing(name: str) -> VenueError:
     """A mandatory parameter is absent, empty or malformed."""
-    return VenueError(
-        -1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed."
-    )
+    return VenueError(-1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed.")
 
 
 def illegal(name: str, legal: str) -> VenueError:
     """A parameter has characters outside of its legal range."""
-    return VenueError(
-        -1100, f"Illegal characters found in parameter '{name}'; legal range is '{legal}'."
-    )
+    return VenueError(-1100, f"Illegal characters found in parameter '{name}'; legal range is '{legal}'.")
 
 
 def too_precise(name: str) -> VenueError:

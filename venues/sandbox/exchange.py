@@ -28,8 +28,13 @@ class Exchange:
     """All state of the sandbox venue; `clock` is market time in ms."""
 
     def __init__(
-        self, instruments: list[Instrument], accounts: list[Account], settlement: Settlement, truth: TruthLog,
-        seed: int, levels: int,
+        self,
+        instruments: list[Instrument],
+        accounts: list[Account],
+        settlement: Settlement,
+        truth: TruthLog,
+        seed: int,
+        levels: int,
     ) -> None:
         self.truth = truth
         self.settlement = settlement
@@ -91,7 +96,9 @@ class Exchange:
         self._finish(order, "CANCELED", "CANCELED")
         self._after_request(market)
 
-    def find(self, account: Account, symbol: str, order_id: int | None, client_id: str | None) -> Order | None:
+    def find(
+        self, account: Account, symbol: str, order_id: int | None, client_id: str | None
+    ) -> Order | None:
         """An order of this account by venue id, or the newest by client id."""
         if order_id is not None:
             order = self.orders.get(order_id)
@@ -103,7 +110,8 @@ class Exchange:
     def open_orders(self, account: Account, symbol: str | None) -> list[Order]:
         """This account's open orders, oldest first."""
         return [
-            order for (name, _), order in self._open_ids.items()
+            order
+            for (name, _), order in self._open_ids.items()
             if name == account.name and (symbol is None or order.instrument.symbol == symbol)
         ]
 
@@ -238,11 +246,25 @@ class Exchange:
         self.on_market_change(market)
 
     def _record_rejection(self, account: Account, request: OrderRequest, error: errors.VenueError) -> None:
-        self.truth.write("order", self.clock, {
-            "order_id": None, "client_order_id": request.client_order_id, "account": account.name,
-            "symbol": request.instrument.pair, "side": request.side, "type": request.type,
-            "time_in_force": request.time_in_force, "price": text8(request.price),
-            "stop_price": text8(request.stop_price), "qty": text8(request.qty),
-            "quote_qty": money_text(request.quote_qty), "cum_qty": text8(0), "cum_quote": money_text(0),
-            "status": "REJECTED", "code": error.code, "msg": error.msg,
-        })
+        self.truth.write(
+            "order",
+            self.clock,
+            {
+                "order_id": None,
+                "client_order_id": request.client_order_id,
+                "account": account.name,
+                "symbol": request.instrument.pair,
+                "side": request.side,
+                "type": request.type,
+                "time_in_force": request.time_in_force,
+                "price": text8(request.price),
+                "stop_price": text8(request.stop_price),
+                "qty": text8(request.qty),
+                "quote_qty": money_text(request.quote_qty),
+                "cum_qty": text8(0),
+                "cum_quote": money_text(0),
+                "status": "REJECTED",
+                "code": error.code,
+                "msg": error.msg,
+            },
+        )

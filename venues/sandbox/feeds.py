@@ -14,7 +14,15 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from venues.recorded import MAX_DECIMALS, CandleError, CandleSeries, load_candles, moment_ms, timeframe_ms, warnings_of
+from venues.recorded import (
+    MAX_DECIMALS,
+    CandleError,
+    CandleSeries,
+    load_candles,
+    moment_ms,
+    timeframe_ms,
+    warnings_of,
+)
 from venues.sandbox.instrument import Instrument, minimum_notional
 from venues.sandbox.tape import Candle, Print, prints_of
 from venues.sandbox.units import money_from_text, units_from_float
@@ -53,7 +61,10 @@ def instrument_of(pair: str, price_decimals: int, volume_decimals: int) -> Instr
     """A listed pair whose grid has these decimals."""
     base, quote = pair.split("/")
     return Instrument(
-        base, quote, 10 ** (MAX_DECIMALS - price_decimals), 10 ** (MAX_DECIMALS - volume_decimals),
+        base,
+        quote,
+        10 ** (MAX_DECIMALS - price_decimals),
+        10 ** (MAX_DECIMALS - volume_decimals),
         money_from_text(minimum_notional(quote)),
     )
 
@@ -62,8 +73,16 @@ class CandleFeed:
     """Recorded candles of several pairs on one clock."""
 
     def __init__(
-        self, folder: str, exchange: str, pairs: list[str], timeframe: str, start: str | int | None,
-        end: str | int | None, seed: int, trades_per_candle: int, history: int,
+        self,
+        folder: str,
+        exchange: str,
+        pairs: list[str],
+        timeframe: str,
+        start: str | int | None,
+        end: str | int | None,
+        seed: int,
+        trades_per_candle: int,
+        history: int,
     ) -> None:
         self.timeframe = timeframe
         self.length_ms = timeframe_ms(timeframe)
@@ -72,15 +91,16 @@ class CandleFeed:
         begin = moment_ms(start)
         windows = {pair: load_candles(folder, exchange, pair, timeframe, start, end) for pair in pairs}
         self.notes = warnings_of(windows.values())
-        self.instruments = [instrument_of(pair, s.price_decimals, s.volume_decimals) for pair, s in windows.items()]
-        self._candles = {
-            one.symbol: candles_of(windows[one.pair], one) for one in self.instruments
-        }
+        self.instruments = [
+            instrument_of(pair, s.price_decimals, s.volume_decimals) for pair, s in windows.items()
+        ]
+        self._candles = {one.symbol: candles_of(windows[one.pair], one) for one in self.instruments}
         self._history: dict[str, list[Candle]] = {one.symbol: [] for one in self.instruments}
         if begin is not None and history:
             for one in self.instruments:
                 self._history[one.symbol] = _before(
-                    folder, exchange, one, timeframe, begin - history * self.length_ms, begin)
+                    folder, exchange, one, timeframe, begin - history * self.length_ms, begin
+                )
         self._at = dict.fromkeys(self._candles, 0)
 
     def history(self, symbol: str) -> list[Candle]:

@@ -13,7 +13,13 @@ from venues.sandbox import errors
 from venues.sandbox.units import ONE, money_text, text8
 
 ORDER_TYPES = (
-    "LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT",
+    "LIMIT",
+    "LIMIT_MAKER",
+    "MARKET",
+    "STOP_LOSS",
+    "STOP_LOSS_LIMIT",
+    "TAKE_PROFIT",
+    "TAKE_PROFIT_LIMIT",
 )
 _MAX_PRICE = 10**7 * ONE
 _MAX_QTY = 9 * 10**9 * ONE
@@ -22,8 +28,16 @@ _MAX_STOP_ORDERS = 50
 # Orders further than this factor from the last price are refused, as on the real venue.
 _PERCENT_UP = 5
 _PERCENT_DOWN = 5
-_MIN_NOTIONAL = {"USDT": "5", "USD": "5", "USDC": "5", "BUSD": "5", "FDUSD": "5", "BTC": "0.0001", "ETH": "0.001",
-                 "BNB": "0.01"}
+_MIN_NOTIONAL = {
+    "USDT": "5",
+    "USD": "5",
+    "USDC": "5",
+    "BUSD": "5",
+    "FDUSD": "5",
+    "BTC": "0.0001",
+    "ETH": "0.001",
+    "BNB": "0.01",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +90,27 @@ class Instrument:
     def listing(self) -> dict[str, object]:
         """The symbol's entry in exchangeInfo."""
         return {
-            "symbol": self.symbol, "status": "TRADING",
-            "baseAsset": self.base, "baseAssetPrecision": 8,
-            "quoteAsset": self.quote, "quotePrecision": 8, "quoteAssetPrecision": 8,
-            "baseCommissionPrecision": 8, "quoteCommissionPrecision": 8,
+            "symbol": self.symbol,
+            "status": "TRADING",
+            "baseAsset": self.base,
+            "baseAssetPrecision": 8,
+            "quoteAsset": self.quote,
+            "quotePrecision": 8,
+            "quoteAssetPrecision": 8,
+            "baseCommissionPrecision": 8,
+            "quoteCommissionPrecision": 8,
             "orderTypes": list(ORDER_TYPES),
-            "icebergAllowed": False, "ocoAllowed": False, "otoAllowed": False,
-            "quoteOrderQtyMarketAllowed": True, "allowTrailingStop": False, "cancelReplaceAllowed": False,
-            "isSpotTradingAllowed": True, "isMarginTradingAllowed": False,
+            "icebergAllowed": False,
+            "ocoAllowed": False,
+            "otoAllowed": False,
+            "quoteOrderQtyMarketAllowed": True,
+            "allowTrailingStop": False,
+            "cancelReplaceAllowed": False,
+            "isSpotTradingAllowed": True,
+            "isMarginTradingAllowed": False,
             "filters": self._filters(),
-            "permissions": [], "permissionSets": [["SPOT"]],
+            "permissions": [],
+            "permissionSets": [["SPOT"]],
             "defaultSelfTradePreventionMode": "EXPIRE_TAKER",
             "allowedSelfTradePreventionModes": ["EXPIRE_TAKER"],
         }
@@ -93,16 +118,40 @@ class Instrument:
     def _filters(self) -> list[dict[str, object]]:
         down = text8(ONE // _PERCENT_DOWN)
         return [
-            {"filterType": "PRICE_FILTER", "minPrice": text8(self.tick), "maxPrice": text8(_MAX_PRICE),
-             "tickSize": text8(self.tick)},
-            {"filterType": "LOT_SIZE", "minQty": text8(self.lot), "maxQty": text8(_MAX_QTY),
-             "stepSize": text8(self.lot)},
-            {"filterType": "MARKET_LOT_SIZE", "minQty": "0.00000000", "maxQty": text8(_MAX_QTY),
-             "stepSize": "0.00000000"},
-            {"filterType": "PERCENT_PRICE_BY_SIDE", "bidMultiplierUp": str(_PERCENT_UP), "bidMultiplierDown": down,
-             "askMultiplierUp": str(_PERCENT_UP), "askMultiplierDown": down, "avgPriceMins": 0},
-            {"filterType": "NOTIONAL", "minNotional": money_text(self.min_notional), "applyMinToMarket": True,
-             "maxNotional": "9000000000.00000000", "applyMaxToMarket": False, "avgPriceMins": 0},
+            {
+                "filterType": "PRICE_FILTER",
+                "minPrice": text8(self.tick),
+                "maxPrice": text8(_MAX_PRICE),
+                "tickSize": text8(self.tick),
+            },
+            {
+                "filterType": "LOT_SIZE",
+                "minQty": text8(self.lot),
+                "maxQty": text8(_MAX_QTY),
+                "stepSize": text8(self.lot),
+            },
+            {
+                "filterType": "MARKET_LOT_SIZE",
+                "minQty": "0.00000000",
+                "maxQty": text8(_MAX_QTY),
+                "stepSize": "0.00000000",
+            },
+            {
+                "filterType": "PERCENT_PRICE_BY_SIDE",
+                "bidMultiplierUp": str(_PERCENT_UP),
+                "bidMultiplierDown": down,
+                "askMultiplierUp": str(_PERCENT_UP),
+                "askMultiplierDown": down,
+                "avgPriceMins": 0,
+            },
+            {
+                "filterType": "NOTIONAL",
+                "minNotional": money_text(self.min_notional),
+                "applyMinToMarket": True,
+                "maxNotional": "9000000000.00000000",
+                "applyMaxToMarket": False,
+                "avgPriceMins": 0,
+            },
             {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": _MAX_OPEN_ORDERS},
             {"filterType": "MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": _MAX_STOP_ORDERS},
         ]

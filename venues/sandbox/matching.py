@@ -42,7 +42,11 @@ class SymbolMarket:
     """One symbol's book, resting orders, waiting stops and public tape."""
 
     def __init__(
-        self, instrument: Instrument, book: DisplayedBook, settlement: Settlement, next_trade_id: Callable[[], int]
+        self,
+        instrument: Instrument,
+        book: DisplayedBook,
+        settlement: Settlement,
+        next_trade_id: Callable[[], int],
     ) -> None:
         self.instrument = instrument
         self.book = book

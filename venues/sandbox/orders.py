@@ -114,13 +114,25 @@ class Order:
         """The order as GET /api/v3/order shows it."""
         request = self.request
         body: dict[str, object] = {
-            "symbol": self.instrument.symbol, "orderId": self.id, "orderListId": -1,
-            "clientOrderId": request.client_order_id, "price": text8(request.price), "origQty": text8(self.qty),
-            "executedQty": text8(self.cum_qty), "cummulativeQuoteQty": money_text(self.cum_quote),
-            "status": self.status, "timeInForce": request.time_in_force, "type": request.type,
-            "side": request.side, "stopPrice": text8(request.stop_price), "icebergQty": "0.00000000",
-            "time": self.created_ms, "updateTime": self.updated_ms, "isWorking": self.is_working,
-            "workingTime": self.working_ms, "origQuoteOrderQty": money_text(request.quote_qty),
+            "symbol": self.instrument.symbol,
+            "orderId": self.id,
+            "orderListId": -1,
+            "clientOrderId": request.client_order_id,
+            "price": text8(request.price),
+            "origQty": text8(self.qty),
+            "executedQty": text8(self.cum_qty),
+            "cummulativeQuoteQty": money_text(self.cum_quote),
+            "status": self.status,
+            "timeInForce": request.time_in_force,
+            "type": request.type,
+            "side": request.side,
+            "stopPrice": text8(request.stop_price),
+            "icebergQty": "0.00000000",
+            "time": self.created_ms,
+            "updateTime": self.updated_ms,
+            "isWorking": self.is_working,
+            "workingTime": self.working_ms,
+            "origQuoteOrderQty": money_text(request.quote_qty),
             "selfTradePreventionMode": "EXPIRE_TAKER",
         }
         return body
@@ -129,9 +141,18 @@ class Order:
         """The order as the truth log keeps it."""
         request = self.request
         return {
-            "order_id": self.id, "client_order_id": request.client_order_id, "account": self.account.name,
-            "symbol": self.instrument.pair, "side": request.side, "type": request.type,
-            "time_in_force": request.time_in_force, "price": text8(request.price),
-            "stop_price": text8(request.stop_price), "qty": text8(self.qty), "quote_qty": money_text(request.quote_qty),
-            "cum_qty": text8(self.cum_qty), "cum_quote": money_text(self.cum_quote), "status": self.status,
+            "order_id": self.id,
+            "client_order_id": request.client_order_id,
+            "account": self.account.name,
+            "symbol": self.instrument.pair,
+            "side": request.side,
+            "type": request.type,
+            "time_in_force": request.time_in_force,
+            "price": text8(request.price),
+            "stop_price": text8(request.stop_price),
+            "qty": text8(self.qty),
+            "quote_qty": money_text(request.quote_qty),
+            "cum_qty": text8(self.cum_qty),
+            "cum_quote": money_text(self.cum_quote),
+            "status": self.status,
         }

@@ -47,7 +47,9 @@ class Params:
             raise errors.VenueError(-1105, f"Parameter '{name}' was empty.")
         return value
 
-    def choice(self, name: str, allowed: Mapping[str, object] | tuple[str, ...], error: errors.VenueError) -> str:
+    def choice(
+        self, name: str, allowed: Mapping[str, object] | tuple[str, ...], error: errors.VenueError
+    ) -> str:
         """A mandatory text out of a fixed set."""
         value = self.text(name)
         if value not in allowed:

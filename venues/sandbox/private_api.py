@@ -27,24 +27,48 @@ class PrivateApi:
     def __init__(self, exchange: Exchange, maker_fee: str, taker_fee: str) -> None:
         self._exchange = exchange
         self._fees = (maker_fee, taker_fee)
-        assets = {asset for market in exchange.markets.values()
-                  for asset in (market.instrument.base, market.instrument.quote)}
-        self._assets = sorted(assets | {asset for account in exchange.accounts.values() for asset in account.free})
+        assets = {
+            asset
+            for market in exchange.markets.values()
+            for asset in (market.instrument.base, market.instrument.quote)
+        }
+        self._assets = sorted(
+            assets | {asset for account in exchange.accounts.values() for asset in account.free}
+        )
 
     def account(self, account: Account, params: Params) -> object:
         """GET /api/v3/account"""
         maker, taker = self._fees
         hide = params.optional("omitZeroBalances") == "true"
         return {
-            "makerCommission": 10, "takerCommission": 10, "buyerCommission": 0, "sellerCommission": 0,
-            "commissionRates": {"maker": maker, "taker": taker, "buyer": "0.00000000", "seller": "0.00000000"},
-            "canTrade": True, "canWithdraw": False, "canDeposit": False, "brokered": False,
-            "requireSelfTradePrevention": True, "preventSor": False, "updateTime": self._exchange.clock,
-            "accountType": "SPOT", "permissions": ["SPOT"], "uid": 1,
+            "makerCommission": 10,
+            "takerCommission": 10,
+            "buyerCommission": 0,
+            "sellerCommission": 0,
+            "commissionRates": {
+                "maker": maker,
+                "taker": taker,
+                "buyer": "0.00000000",
+                "seller": "0.00000000",
+            },
+            "canTrade": True,
+            "canWithdraw": False,
+            "canDeposit": False,
+            "brokered": False,
+            "requireSelfTradePrevention": True,
+            "preventSor": False,
+            "updateTime": self._exchange.clock,
+            "accountType": "SPOT",
+            "permissions": ["SPOT"],
+            "uid": 1,
             "balances": [
-                {"asset": asset, "free": money_text(account.free.get(asset, 0)),
-                 "locked": money_text(account.locked.get(asset, 0))}
-                for asset in self._assets if account.total(asset) or not hide
+                {
+                    "asset": asset,
+                    "free": money_text(account.free.get(asset, 0)),
+                    "locked": money_text(account.locked.get(asset, 0)),
+                }
+                for asset in self._assets
+                if account.total(asset) or not hide
             ],
         }
 
@@ -98,9 +122,12 @@ class PrivateApi:
         order_id, start, end = (params.integer(name) for name in ("orderId", "startTime", "endTime"))
         limit = params.limit(500, 1000)
         found = [
-            order for order in self._exchange.by_account[account.name]
-            if order.instrument.symbol == symbol and (order_id is None or order.id >= order_id)
-            and (start is None or order.created_ms >= start) and (end is None or order.created_ms <= end)
+            order
+            for order in self._exchange.by_account[account.name]
+            if order.instrument.symbol == symbol
+            and (order_id is None or order.id >= order_id)
+            and (start is None or order.created_ms >= start)
+            and (end is None or order.created_ms <= end)
         ]
         forward = order_id is not None or start is not None
         return [order.query_body() for order in (found[:limit] if forward else found[-limit:])]
@@ -109,21 +136,38 @@ class PrivateApi:
         """GET /api/v3/myTrades"""
         symbol = self._market(params).instrument.symbol
         order_id, from_id, start, end = (
-            params.integer(name) for name in ("orderId", "fromId", "startTime", "endTime"))
+            params.integer(name) for name in ("orderId", "fromId", "startTime", "endTime")
+        )
         limit = params.limit(500, 1000)
         fills = sorted(
-            ((fill, order) for order in self._exchange.by_account[account.name]
-             if order.instrument.symbol == symbol and order_id in (None, order.id) for fill in order.fills
-             if (from_id is None or fill.trade_id >= from_id) and (start is None or fill.t >= start)
-             and (end is None or fill.t <= end)),
+            (
+                (fill, order)
+                for order in self._exchange.by_account[account.name]
+                if order.instrument.symbol == symbol and order_id in (None, order.id)
+                for fill in order.fills
+                if (from_id is None or fill.trade_id >= from_id)
+                and (start is None or fill.t >= start)
+                and (end is None or fill.t <= end)
+            ),
             key=lambda item: item[0].trade_id,
         )
         forward = from_id is not None or start is not None
         return [
-            {"symbol": symbol, "id": fill.trade_id, "orderId": order.id, "orderListId": -1, "price": text8(fill.price),
-             "qty": text8(fill.qty), "quoteQty": money_text(fill.price * fill.qty), "commission": money_text(fill.fee),
-             "commissionAsset": fill.fee_asset, "time": fill.t, "isBuyer": order.is_buy, "isMaker": fill.maker,
-             "isBestMatch": True}
+            {
+                "symbol": symbol,
+                "id": fill.trade_id,
+                "orderId": order.id,
+                "orderListId": -1,
+                "price": text8(fill.price),
+                "qty": text8(fill.qty),
+                "quoteQty": money_text(fill.price * fill.qty),
+                "commission": money_text(fill.fee),
+                "commissionAsset": fill.fee_asset,
+                "time": fill.t,
+                "isBuyer": order.is_buy,
+                "isMaker": fill.maker,
+                "isBestMatch": True,
+            }
             for fill, order in (fills[:limit] if forward else fills[-limit:])
         ]
 
@@ -133,9 +177,18 @@ class PrivateApi:
         maker, taker = self._fees
         rates = {"maker": maker, "taker": taker, "buyer": "0", "seller": "0"}
         none = dict.fromkeys(rates, "0")
-        return {"symbol": symbol, "standardCommission": rates, "taxCommission": none, "specialCommission": none,
-                "discount": {"enabledForAccount": False, "enabledForSymbol": False, "discountAsset": "BNB",
-                             "discount": "0"}}
+        return {
+            "symbol": symbol,
+            "standardCommission": rates,
+            "taxCommission": none,
+            "specialCommission": none,
+            "discount": {
+                "enabledForAccount": False,
+                "enabledForSymbol": False,
+                "discountAsset": "BNB",
+                "discount": "0",
+            },
+        }
 
     def trade_fees(self, account: Account, params: Params) -> object:
         """GET /sapi/v1/asset/tradeFee"""
@@ -143,16 +196,31 @@ class PrivateApi:
         chosen = params.optional_symbol()
         if chosen is not None:
             self._market(params)
-        return [{"symbol": symbol, "makerCommission": maker, "takerCommission": taker}
-                for symbol in self._exchange.markets if chosen in (None, symbol)]
+        return [
+            {"symbol": symbol, "makerCommission": maker, "takerCommission": taker}
+            for symbol in self._exchange.markets
+            if chosen in (None, symbol)
+        ]
 
     def coins(self, account: Account, params: Params) -> object:
         """GET /sapi/v1/capital/config/getall"""
         return [
-            {"coin": asset, "name": asset, "depositAllEnable": False, "withdrawAllEnable": False, "free":
-             money_text(account.free.get(asset, 0)), "locked": money_text(account.locked.get(asset, 0)), "freeze": "0",
-             "withdrawing": "0", "ipoing": "0", "ipoable": "0", "storage": "0", "isLegalMoney": False,
-             "trading": True, "networkList": []}
+            {
+                "coin": asset,
+                "name": asset,
+                "depositAllEnable": False,
+                "withdrawAllEnable": False,
+                "free": money_text(account.free.get(asset, 0)),
+                "locked": money_text(account.locked.get(asset, 0)),
+                "freeze": "0",
+                "withdrawing": "0",
+                "ipoing": "0",
+                "ipoable": "0",
+                "storage": "0",
+                "isLegalMoney": False,
+                "trading": True,
+                "networkList": [],
+            }
             for asset in self._assets
         ]
 
@@ -171,7 +239,8 @@ class PrivateApi:
         order_id, client_id = params.integer("orderId"), params.optional("origClientOrderId")
         if order_id is None and client_id is None:
             raise errors.VenueError(
-                -1102, "Param 'origClientOrderId' or 'orderId' must be sent, but both were empty/null!")
+                -1102, "Param 'origClientOrderId' or 'orderId' must be sent, but both were empty/null!"
+            )
         return symbol, order_id, client_id
 
     def _request(self, params: Params) -> tuple[OrderRequest, str]:
@@ -193,7 +262,8 @@ class PrivateApi:
         in_force = "GTC"
         if timed:
             in_force = params.choice(
-                "timeInForce", ("GTC", "IOC", "FOK"), errors.VenueError(-1115, "Invalid timeInForce."))
+                "timeInForce", ("GTC", "IOC", "FOK"), errors.VenueError(-1115, "Invalid timeInForce.")
+            )
         elif params.has("timeInForce"):
             raise errors.unwanted("timeInForce")
         client_id = params.optional("newClientOrderId") or _fresh_id()
@@ -201,7 +271,9 @@ class PrivateApi:
         detail = params.optional("newOrderRespType") or default
         if detail not in ("ACK", "RESULT", "FULL"):
             raise errors.VenueError(-1136, "Invalid newOrderRespType.")
-        return OrderRequest(instrument, side, kind, in_force, client_id, qty, quote_qty, price, stop_price), detail
+        return OrderRequest(
+            instrument, side, kind, in_force, client_id, qty, quote_qty, price, stop_price
+        ), detail
 
     @staticmethod
     def _only_for(name: str, wanted: bool, params: Params) -> int:
@@ -218,21 +290,40 @@ def _fresh_id() -> str:
 
 def _creation_body(order: Order, detail: str) -> dict[str, object]:
     body: dict[str, object] = {
-        "symbol": order.instrument.symbol, "orderId": order.id, "orderListId": -1,
-        "clientOrderId": order.request.client_order_id, "transactTime": order.updated_ms,
+        "symbol": order.instrument.symbol,
+        "orderId": order.id,
+        "orderListId": -1,
+        "clientOrderId": order.request.client_order_id,
+        "transactTime": order.updated_ms,
     }
     if detail == "ACK":
         return body
     full = order.query_body()
-    names = ("price", "origQty", "executedQty", "origQuoteOrderQty", "cummulativeQuoteQty", "status", "timeInForce",
-             "type", "side", "workingTime", "selfTradePreventionMode")
+    names = (
+        "price",
+        "origQty",
+        "executedQty",
+        "origQuoteOrderQty",
+        "cummulativeQuoteQty",
+        "status",
+        "timeInForce",
+        "type",
+        "side",
+        "workingTime",
+        "selfTradePreventionMode",
+    )
     body |= {name: full[name] for name in names}
     if order.request.stop_price:
         body["stopPrice"] = full["stopPrice"]
     if detail == "FULL":
         body["fills"] = [
-            {"price": text8(fill.price), "qty": text8(fill.qty), "commission": money_text(fill.fee),
-             "commissionAsset": fill.fee_asset, "tradeId": fill.trade_id}
+            {
+                "price": text8(fill.price),
+                "qty": text8(fill.qty),
+                "commission": money_text(fill.fee),
+                "commissionAsset": fill.fee_asset,
+                "tradeId": fill.trade_id,
+            }
             for fill in order.fills
         ]
     return body
@@ -240,9 +331,24 @@ def _creation_body(order: Order, detail: str) -> dict[str, object]:
 
 def _cancel_body(order: Order) -> dict[str, object]:
     full = order.query_body()
-    names = ("symbol", "orderId", "orderListId", "price", "origQty", "executedQty", "origQuoteOrderQty",
-             "cummulativeQuoteQty", "status", "timeInForce", "type", "side", "stopPrice", "selfTradePreventionMode")
+    names = (
+        "symbol",
+        "orderId",
+        "orderListId",
+        "price",
+        "origQty",
+        "executedQty",
+        "origQuoteOrderQty",
+        "cummulativeQuoteQty",
+        "status",
+        "timeInForce",
+        "type",
+        "side",
+        "stopPrice",
+        "selfTradePreventionMode",
+    )
     return {name: full[name] for name in names} | {
-        "origClientOrderId": order.request.client_order_id, "clientOrderId": order.cancel_id,
+        "origClientOrderId": order.request.client_order_id,
+        "clientOrderId": order.cancel_id,
         "transactTime": order.updated_ms,
     }

@@ -27,7 +27,12 @@ class PublicApi:
         self._exchange = exchange
         self._publisher = publisher
         self._rate_limits = [
-            {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": weight_limit},
+            {
+                "rateLimitType": "REQUEST_WEIGHT",
+                "interval": "MINUTE",
+                "intervalNum": 1,
+                "limit": weight_limit,
+            },
             {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": order_limit},
             {"rateLimitType": "ORDERS", "interval": "DAY", "intervalNum": 1, "limit": order_limit * 8640},
         ]
@@ -44,14 +49,24 @@ class PublicApi:
         """GET /api/v3/exchangeInfo"""
         markets = self._chosen(params)
         return {
-            "timezone": "UTC", "serverTime": wall_ms(), "rateLimits": self._rate_limits, "exchangeFilters": [],
+            "timezone": "UTC",
+            "serverTime": wall_ms(),
+            "rateLimits": self._rate_limits,
+            "exchangeFilters": [],
             "symbols": [market.instrument.listing() for market in markets],
         }
 
     def no_contracts(self, params: Params) -> object:
         """exchangeInfo of the futures venues: nothing is listed there"""
-        return {"timezone": "UTC", "serverTime": wall_ms(), "rateLimits": [], "exchangeFilters": [], "assets": [],
-                "symbols": [], "optionSymbols": []}
+        return {
+            "timezone": "UTC",
+            "serverTime": wall_ms(),
+            "rateLimits": [],
+            "exchangeFilters": [],
+            "assets": [],
+            "symbols": [],
+            "optionSymbols": [],
+        }
 
     def system_status(self, params: Params) -> object:
         """GET /sapi/v1/system/status"""
@@ -82,7 +97,8 @@ class PublicApi:
         market = self._market(params)
         start, end = params.integer("startTime"), params.integer("endTime")
         found = [
-            done for done in self._tape(market, params, 1000 if start is not None else None)
+            done
+            for done in self._tape(market, params, 1000 if start is not None else None)
             if (start is None or done[4] >= start) and (end is None or done[4] <= end)
         ]
         limit = params.limit(500, 1000)
@@ -100,8 +116,9 @@ class PublicApi:
 
     def ticker_price(self, params: Params) -> object:
         """GET /api/v3/ticker/price"""
-        return self._one_or_many(params, lambda market: {
-            "symbol": market.instrument.symbol, "price": text8(market.last_price)})
+        return self._one_or_many(
+            params, lambda market: {"symbol": market.instrument.symbol, "price": text8(market.last_price)}
+        )
 
     def ticker_book(self, params: Params) -> object:
         """GET /api/v3/ticker/bookTicker"""
@@ -146,39 +163,90 @@ class PublicApi:
         bid, ask = best_prices(market)
         day = self._publisher.histories[symbol].day()
         row: dict[str, object] = {
-            "symbol": symbol, "lastPrice": text8(market.last_price), "lastQty": text8(0),
-            "bidPrice": text8(bid[0]), "bidQty": text8(bid[1]), "askPrice": text8(ask[0]), "askQty": text8(ask[1]),
+            "symbol": symbol,
+            "lastPrice": text8(market.last_price),
+            "lastQty": text8(0),
+            "bidPrice": text8(bid[0]),
+            "bidQty": text8(bid[1]),
+            "askPrice": text8(ask[0]),
+            "askQty": text8(ask[1]),
         }
         if day is None:
-            zeros = ("priceChange", "priceChangePercent", "weightedAvgPrice", "prevClosePrice", "openPrice",
-                     "highPrice", "lowPrice", "volume", "quoteVolume")
-            return row | dict.fromkeys(zeros, text8(0)) | {
-                "openTime": self._exchange.clock, "closeTime": self._exchange.clock, "firstId": -1, "lastId": -1,
-                "count": 0}
+            zeros = (
+                "priceChange",
+                "priceChangePercent",
+                "weightedAvgPrice",
+                "prevClosePrice",
+                "openPrice",
+                "highPrice",
+                "lowPrice",
+                "volume",
+                "quoteVolume",
+            )
+            return (
+                row
+                | dict.fromkeys(zeros, text8(0))
+                | {
+                    "openTime": self._exchange.clock,
+                    "closeTime": self._exchange.clock,
+                    "firstId": -1,
+                    "lastId": -1,
+                    "count": 0,
+                }
+            )
         oldest, newest, high, low, volume, quote, count = day
         change = market.last_price - oldest.open
         return row | {
-            "priceChange": text8(change), "priceChangePercent": percent(change, oldest.open),
-            "weightedAvgPrice": text8(quote // volume if volume else 0), "prevClosePrice": text8(oldest.open),
-            "openPrice": text8(oldest.open), "highPrice": text8(high), "lowPrice": text8(low),
-            "volume": text8(volume), "quoteVolume": money_text(quote), "openTime": oldest.open_ms,
-            "closeTime": newest.close_ms, "firstId": oldest.first_id, "lastId": newest.last_id, "count": count,
+            "priceChange": text8(change),
+            "priceChangePercent": percent(change, oldest.open),
+            "weightedAvgPrice": text8(quote // volume if volume else 0),
+            "prevClosePrice": text8(oldest.open),
+            "openPrice": text8(oldest.open),
+            "highPrice": text8(high),
+            "lowPrice": text8(low),
+            "volume": text8(volume),
+            "quoteVolume": money_text(quote),
+            "openTime": oldest.open_ms,
+            "closeTime": newest.close_ms,
+            "firstId": oldest.first_id,
+            "lastId": newest.last_id,
+            "count": count,
         }
 
 
 def _book_row(market: SymbolMarket) -> object:
     bid, ask = best_prices(market)
-    return {"symbol": market.instrument.symbol, "bidPrice": text8(bid[0]), "bidQty": text8(bid[1]),
-            "askPrice": text8(ask[0]), "askQty": text8(ask[1])}
+    return {
+        "symbol": market.instrument.symbol,
+        "bidPrice": text8(bid[0]),
+        "bidQty": text8(bid[1]),
+        "askPrice": text8(ask[0]),
+        "askQty": text8(ask[1]),
+    }
 
 
 def _trade_row(done: PublicTrade) -> object:
     trade_id, price, qty, buyer_is_maker, t = done
-    return {"id": trade_id, "price": text8(price), "qty": text8(qty), "quoteQty": money_text(price * qty), "time": t,
-            "isBuyerMaker": buyer_is_maker, "isBestMatch": True}
+    return {
+        "id": trade_id,
+        "price": text8(price),
+        "qty": text8(qty),
+        "quoteQty": money_text(price * qty),
+        "time": t,
+        "isBuyerMaker": buyer_is_maker,
+        "isBestMatch": True,
+    }
 
 
 def _agg_row(done: PublicTrade) -> object:
     trade_id, price, qty, buyer_is_maker, t = done
-    return {"a": trade_id, "p": text8(price), "q": text8(qty), "f": trade_id, "l": trade_id, "T": t,
-            "m": buyer_is_maker, "M": True}
+    return {
+        "a": trade_id,
+        "p": text8(price),
+        "q": text8(qty),
+        "f": trade_id,
+        "l": trade_id,
+        "T": t,
+        "m": buyer_is_maker,
+        "M": True,
+    }

@@ -37,7 +37,8 @@ class Publisher:
         self._hub = hub
         self.histories = {one.symbol: BarHistory(feed.length_ms) for one in feed.instruments}
         self.intervals = {
-            name: timeframe_ms(name) for name in (*INTERVALS, feed.timeframe)
+            name: timeframe_ms(name)
+            for name in (*INTERVALS, feed.timeframe)
             if timeframe_ms(name) % feed.length_ms == 0
         }
         self._streams: dict[str, dict[str, None]] = {one.symbol: {} for one in feed.instruments}
@@ -160,7 +161,9 @@ class Publisher:
             bid, ask = best_prices(market)
             self._hub.publish(lower + "@ticker", messages.ticker(symbol, day, bar.close, bid, ask, wall))
 
-    def _publish_longer(self, symbol: str, stream: str, interval: str, length: int, bar: Bar, wall: int) -> None:
+    def _publish_longer(
+        self, symbol: str, stream: str, interval: str, length: int, bar: Bar, wall: int
+    ) -> None:
         """A closed candle of a longer interval, if its bucket ends with this bar."""
         history = self.histories[symbol]
         bucket = bucket_of(bar.open_ms, length)
@@ -189,7 +192,9 @@ class Publisher:
             opens = bucket_of(history.next_open, length)
             if opens == bucket_of(last.open_ms, length):
                 continue
-            self._hub.publish(stream, messages.kline(symbol, interval, placeholder(last, opens, length), False, wall))
+            self._hub.publish(
+                stream, messages.kline(symbol, interval, placeholder(last, opens, length), False, wall)
+            )
 
     def _publish_trades(self, market: SymbolMarket, streams: dict[str, None], wall: int) -> None:
         symbol = market.instrument.symbol
@@ -245,5 +250,5 @@ def depth_text(market: SymbolMarket, limit: int) -> str:
     """A book snapshot with at most `limit` levels a side."""
     book = market.book
     return messages.partial_depth(
-        book.update_id, list(book.bids.items())[:limit], list(book.asks.items())[:limit])
-
+        book.update_id, list(book.bids.items())[:limit], list(book.asks.items())[:limit]
+    )

@@ -43,7 +43,9 @@ class Settlement:
         self._touch(order.account, order.lock_asset)
         self.announce(order, "NEW")
 
-    def trade(self, order: Order, price: int, qty: int, maker: bool, trade_id: int, with_market: bool) -> None:
+    def trade(
+        self, order: Order, price: int, qty: int, maker: bool, trade_id: int, with_market: bool
+    ) -> None:
         """Book one execution of an open order."""
         instrument, account = order.instrument, order.account
         amount = price * qty
@@ -70,12 +72,24 @@ class Settlement:
         order.fills.append(fill)
         self.fill_count += 1
         self._touch(account, paid_asset, got_asset)
-        self._truth.write("trade", self.clock, {
-            "trade_id": trade_id, "order_id": order.id, "client_order_id": order.request.client_order_id,
-            "account": account.name, "symbol": instrument.pair, "side": order.request.side, "price": text8(price),
-            "qty": text8(qty), "quote_qty": money_text(amount), "fee": money_text(fee), "fee_asset": got_asset,
-            "liquidity": "maker" if maker else "taker",
-        })
+        self._truth.write(
+            "trade",
+            self.clock,
+            {
+                "trade_id": trade_id,
+                "order_id": order.id,
+                "client_order_id": order.request.client_order_id,
+                "account": account.name,
+                "symbol": instrument.pair,
+                "side": order.request.side,
+                "price": text8(price),
+                "qty": text8(qty),
+                "quote_qty": money_text(amount),
+                "fee": money_text(fee),
+                "fee_asset": got_asset,
+                "liquidity": "maker" if maker else "taker",
+            },
+        )
         self.announce(order, "TRADE", fill)
 
     def finish(self, order: Order, status: str, kind: str) -> None:

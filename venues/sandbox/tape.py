@@ -68,8 +68,11 @@ def _path(candle: Candle, count: int, random: KeyedRandom, tick: int) -> list[in
     if count == 2:
         return [candle.open, candle.close]
     if count == 3:
-        far = candle.high if candle.high - max(candle.open, candle.close) >= (
-            min(candle.open, candle.close) - candle.low) else candle.low
+        far = (
+            candle.high
+            if candle.high - max(candle.open, candle.close) >= (min(candle.open, candle.close) - candle.low)
+            else candle.low
+        )
         return [candle.open, far, candle.close]
     corners = [candle.open, *turns, candle.close]
     path = [corners[0]]

@@ -85,13 +85,22 @@ class UserStreams:
     def position(self, account: Account, assets: list[str]) -> None:
         """outboundAccountPosition"""
         if self._listeners.get(account.name):
-            self._send(account, {
-                "e": "outboundAccountPosition", "E": wall_ms(), "u": self._exchange.clock,
-                "B": [
-                    {"a": asset, "f": money_text(account.free[asset]), "l": money_text(account.locked[asset])}
-                    for asset in assets
-                ],
-            })
+            self._send(
+                account,
+                {
+                    "e": "outboundAccountPosition",
+                    "E": wall_ms(),
+                    "u": self._exchange.clock,
+                    "B": [
+                        {
+                            "a": asset,
+                            "f": money_text(account.free[asset]),
+                            "l": money_text(account.locked[asset]),
+                        }
+                        for asset in assets
+                    ],
+                },
+            )
 
     def _of(self, connection: Connection) -> list[tuple[Connection, int]]:
         return [key for listeners in self._listeners.values() for key in listeners if key[0] is connection]
@@ -105,21 +114,45 @@ class UserStreams:
                 self._hub.send(connection, f'{{"subscriptionId":{number},"event":{text}}}')
 
 
-def execution_report(order: Order, kind: str, fill: Fill | None, clock: int, execution: int) -> dict[str, object]:
+def execution_report(
+    order: Order, kind: str, fill: Fill | None, clock: int, execution: int
+) -> dict[str, object]:
     """The event for one change of an order; `kind` is Binance's execution type."""
     request = order.request
     canceled = kind == "CANCELED"
     return {
-        "e": "executionReport", "E": wall_ms(), "s": order.instrument.symbol,
-        "c": order.cancel_id if canceled else request.client_order_id, "S": request.side, "o": request.type,
-        "f": request.time_in_force, "q": text8(order.qty), "p": text8(request.price),
-        "P": text8(request.stop_price), "F": "0.00000000", "g": -1,
-        "C": request.client_order_id if canceled else "", "x": kind, "X": order.status, "r": "NONE", "i": order.id,
-        "l": text8(fill.qty) if fill else text8(0), "z": text8(order.cum_qty),
-        "L": text8(fill.price) if fill else text8(0), "n": money_text(fill.fee) if fill else "0",
-        "N": fill.fee_asset if fill else None, "T": fill.t if fill else clock, "t": fill.trade_id if fill else -1,
-        "I": execution, "w": order.is_working and order.is_open, "m": bool(fill and fill.maker), "M": fill is not None,
-        "O": order.created_ms, "Z": money_text(order.cum_quote),
-        "Y": money_text(fill.price * fill.qty) if fill else text8(0), "Q": money_text(request.quote_qty),
-        "W": order.working_ms, "V": "EXPIRE_TAKER",
+        "e": "executionReport",
+        "E": wall_ms(),
+        "s": order.instrument.symbol,
+        "c": order.cancel_id if canceled else request.client_order_id,
+        "S": request.side,
+        "o": request.type,
+        "f": request.time_in_force,
+        "q": text8(order.qty),
+        "p": text8(request.price),
+        "P": text8(request.stop_price),
+        "F": "0.00000000",
+        "g": -1,
+        "C": request.client_order_id if canceled else "",
+        "x": kind,
+        "X": order.status,
+        "r": "NONE",
+        "i": order.id,
+        "l": text8(fill.qty) if fill else text8(0),
+        "z": text8(order.cum_qty),
+        "L": text8(fill.price) if fill else text8(0),
+        "n": money_text(fill.fee) if fill else "0",
+        "N": fill.fee_asset if fill else None,
+        "T": fill.t if fill else clock,
+        "t": fill.trade_id if fill else -1,
+        "I": execution,
+        "w": order.is_working and order.is_open,
+        "m": bool(fill and fill.maker),
+        "M": fill is not None,
+        "O": order.created_ms,
+        "Z": money_text(order.cum_quote),
+        "Y": money_text(fill.price * fill.qty) if fill else text8(0),
+        "Q": money_text(request.quote_qty),
+        "W": order.working_ms,
+        "V": "EXPIRE_TAKER",
     }

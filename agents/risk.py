@@ -1,0 +1,300 @@
+"""The risk agent: the last word on every proposal, and the breakers.
+
+It answers each review of stage risk with a `Verdict` on the view it holds, resizing
+where a limit leaves room and refusing where none does, and it asks the desk by
+`Breaker` to pause, flatten or cancel (F239-F244). A breaker only ever tightens.
+
+Not here: the limits' arithmetic (`parley.risk.assess`, which the desk shares), the
+gate, and obeying a breaker (the desk).
+
+Invariant: an opening proposal gets ``ok`` only if no breaker of this agent runs;
+reductions pass every breaker.
+"""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+import msgspec
+
+from parley.agent import AgentEnv, AgentSpec, Context, params_of
+from parley.messages import (
+    Bar,
+    Breach,
+    Breaker,
+    Halt,
+    MarketBatch,
+    Message,
+    Print,
+    Review,
+    Stale,
+    Unknown,
+    VenueReject,
+    Verdict,
+)
+from parley.risk.assess import assess
+from parley.risk.correlation import Correlations, CorrelationState
+from parley.risk.exposure import usable
+from parley.risk.limits import MINUTE_NS, Limits, limits_of
+from parley.view import FirmView
+
+ZERO = Decimal(0)
+FOREVER = 2**62  # market ns: until a person resumes
+
+
+class Params(msgspec.Struct, frozen=True, kw_only=True):
+    """``limits`` as `limits_of` reads them, ``verdict_ms`` of market time; ``decay`` of correlations per bar."""
+
+    limits: dict[str, object] = {}
+    verdict_ms: int = 10_000
+    decay: float = 0.985
+    warm_bars: int = 30
+
+
+class Memory(msgspec.Struct, kw_only=True):
+    """All that the agent remembers; its snapshot is this struct."""
+
+    marks: dict[str, float] = {}
+    correlation: CorrelationState = msgspec.field(default_factory=CorrelationState)
+    window: dict[str, list[tuple[int, float]]] = {}  # per symbol, the last minute's prices
+    spiked: dict[str, int] = {}
+    pauses: dict[str, int] = {}  # breaker -> until, market ns
+    errors: list[int] = []
+    epoch: int = 0
+    peak: Decimal = ZERO  # since the drawdown breaker was last armed
+    stopped: bool = False
+    realised: Decimal = ZERO
+    open_symbols: tuple[str, ...] = ()
+    trade: Decimal = ZERO  # result of the trades being closed
+    trades: list[Decimal] = []  # results of the last closed trades, oldest first
+    streak: int = 0
+
+
+class RiskAgent:
+    """Folds market, account and venue faults; one verdict per review."""
+
+    def __init__(self, spec: AgentSpec, env: AgentEnv) -> None:
+        self.spec = spec
+        self._env = env
+        self._params = params_of(spec, Params)
+        self._limits: Limits = limits_of(self._params.limits)
+        self._memory = Memory()
+        self._correlations = self._fold()
+
+    def _fold(self) -> Correlations:
+        return Correlations(self._params.decay, self._params.warm_bars, self._memory.correlation)
+
+    def handle(self, msg: Message, ctx: Context) -> Sequence[Message]:
+        """Answer reviews with verdicts, and market or venue events with breakers."""
+        match msg:
+            case MarketBatch():
+                return self._market(msg, ctx)
+            case Review(stage="risk"):
+                return (self._review(msg, ctx),)
+            case Unknown():
+                return self._fault(ctx.now)
+            case VenueReject(cancel=cancel, definitive=definitive) if not (cancel and definitive):
+                # a cancel that found its order gone is no error of the venue
+                return self._fault(ctx.now)
+            case Halt(mode="RESUME"):
+                self._rearm(ctx.view)
+        return ()
+
+    def snapshot(self) -> bytes:
+        return msgspec.msgpack.encode(self._memory)
+
+    def restore(self, blob: bytes) -> None:
+        self._memory = msgspec.msgpack.decode(blob, type=Memory)
+        self._correlations = self._fold()
+
+    # market and account
+
+    def _market(self, batch: MarketBatch, ctx: Context) -> Sequence[Message]:
+        memory = self._memory
+        closes: dict[str, float] = {}
+        for bar in batch.bars:
+            memory.marks[bar.symbol] = bar.close
+            if bar.symbol.endswith(self._quoted):
+                closes[bar.symbol] = bar.close
+        for book in batch.books:
+            if book.bids and book.asks:
+                memory.marks[book.symbol] = book.mid
+        if closes:
+            self._correlations.see(closes)
+        found = self._spikes(batch)
+        found += self._account(ctx)
+        return found
+
+    @property
+    def _quoted(self) -> str:
+        return "/" + self._env.quote
+
+    def _spikes(self, batch: MarketBatch) -> list[Breaker]:
+        found: list[Breaker] = []
+        prints: dict[str, list[Print]] = {}
+        for p in batch.prints:
+            prints.setdefault(p.symbol, []).append(p)
+        for bar in sorted(batch.bars, key=lambda b: b.symbol):
+            value = self._move(bar, prints.get(bar.symbol, []), batch.t)
+            cap = self._limits.breakers.spike_per_min
+            if value > float(cap) and self._memory.spiked.get(bar.symbol, 0) <= batch.t:
+                self._memory.spiked[bar.symbol] = batch.t + MINUTE_NS
+                found.append(self._trip("price_spike", "cancel", batch.t, value, cap, bar.symbol))
+        return found
+
+    def _move(self, bar: Bar, prints: Sequence[Print], now: int) -> float:
+        """Give the largest move within a minute, as a fraction: F243."""
+        seen = self._memory.window.get(bar.symbol, [])
+        if bar.tf_ns <= MINUTE_NS:
+            fresh = [(now, bar.low), (now, bar.high), (now, bar.close)]
+        else:
+            # a longer candle does not say how fast it moved; its prints do
+            fresh = [(p.t, p.px) for p in prints]
+        worst = 0.0
+        window = [(t, px) for t, px in seen if t >= now - bar.tf_ns - MINUTE_NS]
+        for t, px in fresh:
+            if not 0 < px < 1e14:
+                continue
+            for before, other in window:
+                if t - before <= MINUTE_NS:
+                    worst = max(worst, max(px, other) / min(px, other) - 1.0)
+            window.append((t, px))
+        # of a minute's bar only its close starts the next minute; of prints the last minute
+        keep = [(now, bar.close)] if bar.tf_ns <= MINUTE_NS and 0 < bar.close < 1e14 else window
+        self._memory.window[bar.symbol] = [x for x in keep if x[0] >= now - MINUTE_NS]
+        return worst
+
+    def _account(self, ctx: Context) -> list[Breaker]:
+        state, memory, now = ctx.view.state, self._memory, ctx.now
+        if not (usable(state.equity) and usable(state.peak) and usable(state.day_open)) or state.peak <= 0:
+            return []
+        if memory.pauses.get("drawdown", FOREVER) <= now:
+            # the pause is over: the next fall is measured from here (F240), the stop still from the peak
+            del memory.pauses["drawdown"]
+            memory.peak = state.equity
+        memory.peak = max(memory.peak, state.equity)
+        limits, found = self._limits.breakers, []
+        fall = (memory.peak - state.equity) / memory.peak
+        cap = min(limits.drawdown, self._limits.max_drawdown)
+        if ctx.view.drawdown > limits.flatten_drawdown and not memory.stopped:
+            memory.stopped = True
+            found.append(
+                self._pause("drawdown_stop", "flatten", FOREVER, ctx.view.drawdown, limits.flatten_drawdown)
+            )
+        if fall > cap and "drawdown" not in memory.pauses:
+            until = now + limits.drawdown_pause_min * MINUTE_NS
+            found.append(self._pause("drawdown", "pause", until, fall, cap))
+        loss = ctx.view.day_loss
+        if loss > limits.daily_loss and memory.pauses.get("daily_loss", 0) <= now:
+            until = now + limits.daily_pause_min * MINUTE_NS
+            found.append(self._pause("daily_loss", "pause", until, loss, limits.daily_loss))
+        found += self._trades(ctx.view, now)
+        return found
+
+    def _trades(self, view: FirmView, now: int) -> list[Breaker]:
+        """Watch the results of closed trades: a streak of losses, or a fall over the last ones (F244)."""
+        state, memory, limits = view.state, self._memory, self._limits.breakers
+        if not usable(state.realised):
+            return []
+        memory.trade += state.realised - memory.realised
+        memory.realised = state.realised
+        symbols = tuple(sorted(p.symbol for p in state.positions if p.qty != 0))
+        closed = not set(memory.open_symbols) <= set(symbols)
+        memory.open_symbols = symbols
+        if not closed:
+            return []
+        memory.trades = [*memory.trades, memory.trade][-limits.lookback_trades :]
+        memory.streak = memory.streak + 1 if memory.trade < 0 else 0
+        memory.trade = ZERO
+        found = []
+        if memory.streak >= limits.loss_streak:
+            until = now + limits.loss_streak_pause_min * MINUTE_NS
+            streak, memory.streak = Decimal(memory.streak), 0
+            found.append(self._pause("loss_streak", "pause", until, streak, Decimal(limits.loss_streak)))
+        fall = lookback_fall(memory.trades, state.equity)
+        if fall > limits.flatten_drawdown and not memory.stopped:
+            memory.stopped = True
+            found.append(self._pause("lookback_stop", "flatten", FOREVER, fall, limits.flatten_drawdown))
+        return found
+
+    def _fault(self, now: int) -> Sequence[Message]:
+        memory, limits = self._memory, self._limits.breakers
+        memory.errors = [*(t for t in memory.errors if t > now - MINUTE_NS), now]
+        if len(memory.errors) <= limits.api_errors_per_min:
+            return ()
+        count, memory.errors = Decimal(len(memory.errors)), []
+        until = now + limits.api_pause_min * MINUTE_NS
+        return (self._pause("api_errors", "pause", until, count, Decimal(limits.api_errors_per_min)),)
+
+    def _rearm(self, view: FirmView) -> None:
+        # a person looked: falls count from here on, and the last trades are forgiven
+        memory = self._memory
+        memory.pauses, memory.stopped, memory.streak, memory.trades = {}, False, 0, []
+        memory.peak = view.state.equity if usable(view.state.equity) else ZERO
+
+    def _pause(self, name: str, action: str, until: int, value: Decimal, cap: Decimal) -> Breaker:
+        self._memory.pauses[name] = until
+        return self._trip(name, action, until, value, cap)
+
+    def _trip(
+        self, name: str, action: str, until: int, value: Decimal | float, cap: Decimal, symbol: str = ""
+    ) -> Breaker:
+        self._memory.epoch += 1
+        return Breaker(
+            agent=self.spec.id, name=name, action=action, until=until, value=f"{value:.6f}", cap=str(cap),
+            symbol=symbol,
+        )  # fmt: skip
+
+    # reviews
+
+    def _review(self, review: Review, ctx: Context) -> Message:
+        view = ctx.view
+        if review.state_version != view.version:
+            return Stale(agent=self.spec.id, have=view.version)
+        proposal = review.proposal
+        running = [] if proposal.reduce_only else self._running(ctx.now)
+        result = assess(
+            proposal, review.size, view, self._limits, self._env.instruments, self._memory.marks,
+            self._near(proposal.legs[0].symbol if proposal.legs else ""), ctx.now,
+        )  # fmt: skip
+        ok = result.ok and not running
+        return Verdict(
+            pid=review.pid, agent=self.spec.id, ok=ok, max_qty=result.max_qty if ok else ZERO,
+            breached=(*running, *result.breached), state_version=view.version, risk_epoch=self._memory.epoch,
+            valid_until=ctx.now + self._params.verdict_ms * 1_000_000,
+        )  # fmt: skip
+
+    def _running(self, now: int) -> list[Breach]:
+        return [
+            Breach(limit=f"breaker_{name}", value=str(until), cap=str(now))
+            for name, until in sorted(self._memory.pauses.items())
+            if until > now
+        ]
+
+    def _near(self, symbol: str) -> Mapping[tuple[str, str], float]:
+        base = symbol.partition("/")[0]
+        return self._correlations.with_symbol(f"{base}/{self._env.quote}")
+
+
+def lookback_fall(results: Sequence[Decimal], equity: Decimal) -> Decimal:
+    """Give the largest fall of the summed results below their maximum, as a share of the equity before it."""
+    total = top = fall = ZERO
+    for result in results:
+        total += result
+        top = max(top, total)
+        fall = max(fall, top - total)
+    start = equity + fall
+    return fall / start if start > 0 else ZERO
+
+
+def make(spec: AgentSpec, env: AgentEnv) -> RiskAgent:
+    """Make the risk agent of a desk.
+
+    Raises
+    ------
+    ConfigError
+        On an unknown parameter or an impossible limit.
+    """
+    return RiskAgent(spec, env)
+
+
+__all__ = ["Params", "RiskAgent", "lookback_fall", "make"]

@@ -1,0 +1,251 @@
+"""From a decision to orders, and from the venue's facts back to the account.
+
+Child 0 of every decided leg is made here; later children are asked for by the
+execution agent and bounded by the leg's room. Coupled legs go one after the other,
+each with what the one before delivered. Every order passes the gate, and an
+opening one needs a fresh verdict of the risk agent. What leaves here is only
+emitted: it is sent after its group is durable.
+"""
+
+from collections.abc import Generator, Sequence
+from decimal import Decimal
+
+from msgspec.structs import replace
+
+from parley.bus import Answer, Wave
+from parley.ids import account_key
+from parley.messages import (
+    CancelIntent,
+    CancelRequest,
+    GateRefusal,
+    Intent,
+    OrderRequest,
+    PlanLeg,
+    Proposal,
+    ScheduleDone,
+    Verdict,
+)
+from parley.risk.gate import Refused, check
+from parley.view import FirmView
+
+from .account import Account
+from .gatekeeper import Gatekeeper
+from .legs import Leg
+from .market import Market
+from .negotiation import Negotiation
+from .plan import intent, order_style, worst_price
+from .policy import GroupOut
+from .table import Said, Table
+
+ZERO = Decimal(0)
+Flow = Generator[Wave | GroupOut, Sequence[Answer], None]
+
+
+class Dispatch:
+    """Opens legs, sends their children, cancels, and follows coupled legs; one per desk."""
+
+    def __init__(
+        self, table: Table, account: Account, market: Market, negotiation: Negotiation, gatekeeper: Gatekeeper
+    ) -> None:
+        self._table = table
+        self._account = account
+        self._market = market
+        self._negotiation = negotiation
+        self._gatekeeper = gatekeeper
+        self._key = account_key(table.config.tenant, table.config.account)
+        self._following: dict[tuple[bytes, bytes], tuple[tuple[PlanLeg, ...], Verdict]] = {}
+
+    def open(
+        self, round_: bytes, proposal: Proposal, plan: tuple[PlanLeg, ...], verdict: Verdict, view: FirmView, cause: int
+    ) -> tuple[Intent, Leg] | GateRefusal:
+        """Pass the decision's first order through the gate; nothing is opened when it refuses."""
+        leg = self._leg(round_, proposal, 0, plan[0])
+        draft = self._draft(leg, 0, self._account.legs.first_child(leg), leg.plan.px, order_style(leg.plan), leg.plan.tif)
+        return self._gate(draft, leg, verdict, view, cause)
+
+    def commit(self, approved: Intent, leg: Leg, plan: tuple[PlanLeg, ...], verdict: Verdict, cause: int) -> None:
+        """Open the leg of an approved order and emit the order."""
+        proposal = leg.proposal
+        if proposal.coupled and len(plan) > 1:
+            self._following[leg.round, proposal.pid] = (plan, verdict)
+        self._open(approved, leg, cause)
+        if not leg.plan.reduce_only and (proposal.stop is not None or proposal.take is not None):
+            self._account.protect(leg.agent, leg.plan.symbol, proposal.stop, proposal.take)
+
+    def _open(self, approved: Intent, leg: Leg, cause: int) -> None:
+        self._account.legs.open(leg)
+        self._send(approved, leg, cause)
+
+    def _send(self, approved: Intent, leg: Leg, cause: int) -> None:
+        order = self._account.orders.open(approved, leg.agent, self._table.now)
+        self._account.legs.attach(leg, order)
+        leg.last_word = self._table.now
+        self._gatekeeper.sent(approved, leg.agent, self._table.now)
+        self._table.order(approved, cause)
+
+    def _leg(self, round_: bytes, proposal: Proposal, index: int, plan: PlanLeg) -> Leg:
+        book = self._market.books[plan.symbol]
+        instrument = self._table.env.instruments[plan.symbol]
+        worst = worst_price(plan, book, proposal.max_slippage_bps, instrument)
+        return Leg(
+            round=round_, proposal=proposal, agent=proposal.agent, index=index, plan=plan, worst_px=worst,
+            reservation_id=proposal.pid[:12] + index.to_bytes(4, "big"), t=self._table.now, last_word=self._table.now,
+        )
+
+    def _draft(self, leg: Leg, child: int, qty: Decimal, px: Decimal | None, style: str, tif: str) -> Intent:
+        book = self._market.books.get(leg.plan.symbol)
+        mid = None
+        if book is not None and book.bids and book.asks:
+            mid = Decimal(repr(book.mid))
+        return intent(
+            self._table.config, self._key, epoch=self._table.epoch, round_=leg.round, pid=leg.proposal.pid,
+            leg=leg.index, child=child, symbol=leg.plan.symbol, side=leg.plan.side, qty=qty, px=px, style=style,
+            tif=tif, reduce_only=leg.plan.reduce_only,
+            send_by=self._table.mono + self._table.config.budgets.send_by,
+            reservation_id=leg.reservation_id, ref_px=mid,
+        )
+
+    def _gate(
+        self, draft: Intent, leg: Leg, verdict: Verdict | None, view: FirmView, cause: int
+    ) -> tuple[Intent, Leg] | GateRefusal:
+        instrument = self._table.env.instruments[leg.plan.symbol]
+        reservation = self._account.legs.reservation(leg, instrument)
+        facts = self._gatekeeper.facts(draft, leg.agent, view, verdict, reservation)
+        result = check(draft, facts, self._gatekeeper.limits)
+        if isinstance(result, Refused):
+            refusal = GateRefusal(
+                iid=draft.iid, round=draft.round, code=result.code, value=result.value, cap=result.cap
+            )
+            self._table.emit(refusal, cause=cause, round_=draft.round)
+            return refusal
+        return result.intent, leg
+
+    # later children
+
+    def requests(self, inbox: Sequence[Said]) -> Flow:
+        """Work off what the execution agent asked for: children, cancels, the end of a schedule."""
+        for said in inbox:
+            match said.message:
+                case OrderRequest() as request:
+                    yield from self._child(said, request)
+                case CancelRequest() as request:
+                    self.cancel(request.iid, said.seq)
+                case ScheduleDone() as done:
+                    leg = self._account.legs.find(done.round, done.pid, done.leg)
+                    if leg is not None:
+                        leg.closed = True
+                        leg.last_word = self._table.now
+                case _:
+                    pass
+
+    def _child(self, said: Said, request: OrderRequest) -> Flow:
+        account, table = self._account, self._table
+        leg = account.legs.find(request.round, request.pid, request.leg)
+        if leg is None:
+            return  # the leg ended in the meantime: nothing to send, nobody to blame
+        instrument = table.env.instruments[leg.plan.symbol]
+        code = ""
+        if request.child < leg.next_child:
+            code = "child_reused"
+        elif not request.qty.is_finite() or instrument.qty(request.qty) != request.qty or request.qty <= 0:
+            code = "bad_quantity"
+        elif request.qty > account.legs.room(leg):
+            code = "more_than_decided"
+        elif request.style not in ("market", "limit", "post_only"):
+            code = "unknown_style"
+        if code:
+            table.reject(said.agent, said.seq, code, leg.round, "OrderRequest")
+            return
+        leg.next_child = request.child + 1
+        view = FirmView(account.state())
+        yield from table.state(view.state)
+        plan = leg.plan
+        rest = replace(
+            leg.proposal,
+            legs=(replace(leg.proposal.legs[leg.index], qty=request.qty, limit_px=request.px),), coupled=False,
+        )
+        verdict, _ = yield from self._negotiation.verdict(leg.round, rest, 1.0, view, said.seq)
+        if verdict is None or not verdict.ok or verdict.max_qty < request.qty:
+            leg.closed = True  # what risk no longer wants is not tried again
+            return
+        draft = self._draft(leg, request.child, request.qty, request.px, request.style, request.tif)
+        result = self._gate(draft, leg, verdict, view, said.seq)
+        if isinstance(result, GateRefusal):
+            leg.closed = plan.style != "twap"
+            return
+        self._send(result[0], leg, said.seq)
+
+    def cancel(self, iid: bytes, cause: int) -> None:
+        """Emit a cancel of a live order; a second one only after the first was answered."""
+        order = self._account.orders.get(iid)
+        if order is None or order.is_final or order.state.name == "PENDING_CANCEL":
+            return
+        n = self._account.orders.ask_cancel(iid)
+        i = order.intent
+        self._table.order(
+            CancelIntent(
+                iid=iid, cid=i.cid, round=i.round, account=i.account, venue=i.venue, symbol=i.symbol,
+                send_by=self._table.mono + self._table.config.budgets.send_by, epoch=self._table.epoch, n=n,
+            ),
+            cause,
+        )
+
+    def cancel_all(self, symbol: str, cause: int) -> None:
+        """Cancel every live order (of a symbol, or all when it is empty) and end their schedules."""
+        for leg in self._account.legs.all():
+            if not symbol or leg.plan.symbol == symbol:
+                leg.closed = True
+        for order in self._account.orders.live():
+            if not symbol or order.intent.symbol == symbol:
+                self.cancel(order.intent.iid, cause)
+
+    def settle(self, cause: int) -> Flow:
+        """Close what is over, follow up coupled legs, and stop legs the execution agent forgot."""
+        account, table = self._account, self._table
+        patience = table.config.settle_bars * table.config.tf_ns
+        for leg in account.legs.all():
+            longest = max((c.delay_ms for c in leg.plan.children), default=0) * 1_000_000
+            if table.now - leg.last_word > patience + longest:
+                leg.closed = True
+                for order in account.legs.live(leg):
+                    self.cancel(order.intent.iid, cause)
+        for leg, filled in account.legs.finish():
+            yield from self._follow(leg, filled, cause)
+
+    def _follow(self, leg: Leg, filled: Decimal, cause: int) -> Flow:
+        key = (leg.round, leg.proposal.pid)
+        plan, verdict = self._following.get(key, ((), None))
+        index = leg.index + 1
+        if verdict is None or index >= len(plan) or filled <= 0:
+            self._following.pop(key, None)
+            return
+        view = FirmView(self._account.state())
+        yield from self._table.state(view.state)
+        step = plan[index]
+        instrument = self._table.env.instruments[step.symbol]
+        paying = instrument.quote if step.side == "buy" else instrument.base
+        have = view.free(paying)
+        px = step.px or Decimal(repr(self._market.books[step.symbol].asks[0][0]))
+        qty = instrument.qty(min(step.qty, have / px if step.side == "buy" else have))
+        if qty <= 0:
+            self._following.pop(key, None)
+            return
+        bid = replace(leg.proposal, legs=(replace(leg.proposal.legs[index], qty=qty),), coupled=False)
+        fresh, _ = yield from self._negotiation.verdict(leg.round, bid, 1.0, view, cause)
+        following = self._leg(leg.round, leg.proposal, index, replace(step, qty=qty))
+        if fresh is None or not fresh.ok or fresh.max_qty < qty:
+            self._following.pop(key, None)
+            return
+        draft = self._draft(following, 0, qty, step.px, order_style(step), step.tif)
+        result = self._gate(draft, following, fresh, view, cause)
+        if isinstance(result, GateRefusal):
+            self._following.pop(key, None)
+            return
+        self._open(result[0], following, cause)
+
+    def void(self, iids: Sequence[bytes]) -> None:
+        """Take back orders whose commit came too late: they were never sent."""
+        for iid in iids:
+            self._account.orders.void(iid)
+
+

@@ -1,0 +1,71 @@
+"""Collects the facts the gate decides on: one place that knows where each of them comes from.
+
+Counters are folds over what was sent, in market time, so that a replay counts the
+same. What is not known stays None, and the gate refuses on it.
+"""
+
+from collections import deque
+
+from parley.messages import Heartbeat, Intent, Reservation, Verdict
+from parley.risk.case import Counters, GateFacts, Recent
+from parley.risk.limits import Limits
+from parley.view import FirmView
+
+from .market import Market
+from .table import Table
+
+SECOND_NS = 1_000_000_000
+REPEAT_NS = 600 * SECOND_NS
+KEEP = 256
+
+
+class Gatekeeper:
+    """Gives the gate its facts; mutable counters, owned by the firm."""
+
+    def __init__(self, table: Table, market: Market, limits: Limits) -> None:
+        self.limits = limits
+        self._table = table
+        self._market = market
+        self._sent: deque[tuple[str, Recent]] = deque(maxlen=KEEP)
+        self._heard = 0
+        self._offset_ms: float | None = None
+
+    def heartbeat(self, beat: Heartbeat, t_recv: int) -> None:
+        """Note that the gateway is alive and how far its venue's clock is off."""
+        self._heard = t_recv
+        self._offset_ms = beat.offset_ms if beat.offset_ms >= 0 else None
+
+    def sent(self, order: Intent, agent: str, now: int) -> None:
+        """Count an order that passed."""
+        self._sent.append((agent, Recent(order.symbol, order.side, order.qty, order.px, now)))
+
+    def facts(
+        self, order: Intent, agent: str, view: FirmView, verdict: Verdict | None, reservation: Reservation | None
+    ) -> GateFacts:
+        """Collect what is known about an order at this moment."""
+        now = self._table.now
+        age = self._market.t_recv - self._heard if self._heard else None
+        recent = tuple(r for _, r in self._sent)
+        return GateFacts(
+            view=view,
+            instrument=self._table.env.instruments.get(order.symbol),
+            book=self._market.books.get(order.symbol),
+            now=now,
+            data_age_ms=self._market.age_ms,
+            clock_offset_ms=self._offset_ms,
+            gateway_alive=age is not None and age / 1e6 <= self._table.config.heartbeat_limit_ms,
+            verdict=verdict,
+            reservation=reservation,
+            counters=Counters(
+                orders_1s=sum(1 for r in recent if now - r.t < SECOND_NS),
+                orders_10s=sum(1 for r in recent if now - r.t < 10 * SECOND_NS),
+                trades_today=view.state.trades_today,
+                recent=recent[-32:],
+                repeats=sum(
+                    1 for a, r in self._sent
+                    if a == agent and r.symbol == order.symbol and r.side == order.side and now - r.t < REPEAT_NS
+                ),
+            ),
+            trading=view.state.trading,
+            marks=self._market.mids(),
+        )

@@ -1,0 +1,278 @@
+"""Risk's opinion of a proposal's final numbers, as a pure function.
+
+The risk agent answers reviews with it, and the desk itself evaluates it for
+reductions when the risk agent is silent, so both say the same. It works out how much
+of leg 0 every limit leaves room for; the least of these caps the quantity. What has
+no room at all, or would leave a scrap, is refused.
+
+Not here: breakers and loss streaks (they need memory: the risk agent), the gate.
+
+Invariant: a proposal resized to ``max_qty`` and assessed again under the same view
+is not capped by an exposure or cash limit again; missing data never widens a cap.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from math import isfinite
+
+import msgspec
+
+from parley.instruments import Instrument
+from parley.messages import Breach, Leg, Proposal
+from parley.view import FirmView
+
+from .exposure import Exposure, Prices, exposure, gridlike, open_trades, split_symbol, to_decimal, usable
+from .limits import HOUR_NS, Limits
+
+ZERO = Decimal(0)
+ONE = Decimal(1)
+
+
+class Assessment(msgspec.Struct, frozen=True, kw_only=True):
+    """What risk thinks: ``max_qty`` of leg 0, and the limits broken or binding, tightest first."""
+
+    ok: bool
+    max_qty: Decimal
+    breached: tuple[Breach, ...]
+    codes: tuple[str, ...]
+
+
+class Cap(msgspec.Struct, frozen=True):
+    """How much of leg 0 a limit leaves, and the asked value against its cap."""
+
+    code: str
+    qty: Decimal
+    value: Decimal
+    cap: Decimal
+
+
+def assess(
+    proposal: Proposal,
+    size: float,
+    view: FirmView,
+    limits: Limits,
+    instruments: Mapping[str, Instrument],
+    marks: Mapping[str, float],
+    correlations: Mapping[tuple[str, str], float],
+    now: int,
+) -> Assessment:
+    """Judge a proposal under one view.
+
+    Parameters
+    ----------
+    size
+        The meta-decision's factor; only checked (0 < size <= 1), the quantities carry it already.
+    marks
+        Mids in each symbol's quote.
+    correlations
+        By sorted pair of symbols; a pair that is missing counts as fully correlated.
+    now
+        Market time, ns.
+    """
+    try:
+        wrong = _unusable(proposal, size, view, instruments)
+        if wrong is not None:
+            return _refused((wrong,))
+        if proposal.reduce_only:
+            return _reduction(proposal, view, instruments)
+        hard = _forbidden(proposal, view, limits, now)
+        if hard:
+            return _refused(tuple(hard))
+        return _opening(proposal, view, limits, instruments, marks, correlations)
+    except ArithmeticError as err:
+        return _refused((_breach("arithmetic", type(err).__name__, "finite"),))
+
+
+def _breach(limit: str, value: object, cap: object) -> Breach:
+    return Breach(limit=limit, value=str(value), cap=str(cap))
+
+
+def _refused(breaches: tuple[Breach, ...]) -> Assessment:
+    return Assessment(ok=False, max_qty=ZERO, breached=breaches, codes=tuple(b.limit for b in breaches))
+
+
+def _unusable(
+    proposal: Proposal, size: float, view: FirmView, instruments: Mapping[str, Instrument]
+) -> Breach | None:
+    if not (isfinite(size) and 0 < size <= 1):
+        return _breach("bad_size", size, 1)
+    if not proposal.legs or not (isfinite(proposal.edge_bps) and isfinite(proposal.conf)):
+        return _breach("not_finite", "legs_edge_conf", "finite")
+    state = view.state
+    amounts = [state.equity, state.peak, state.day_open]
+    amounts += [x for p in state.positions for x in (p.qty, p.mark, p.avg_px)]
+    amounts += [x for c in state.cash for x in (c.total, c.reserved)]
+    amounts += [x for r in state.reservations for x in (r.amount, r.qty_left)]
+    if not all(usable(x) for x in amounts) or state.equity <= 0:
+        return _breach("not_finite", "state", "finite")
+    for leg in proposal.legs:
+        if leg.symbol not in instruments:
+            return _breach("unknown_instrument", leg.symbol, "known")
+        if not gridlike(leg.qty) or not (leg.limit_px is None or gridlike(leg.limit_px)):
+            return _breach("not_finite", f"{leg.qty}@{leg.limit_px}", "finite")
+        if leg.side not in ("buy", "sell"):
+            return _breach("unknown_enum", leg.side, "buy_sell")
+    return None
+
+
+def _reduction(proposal: Proposal, view: FirmView, instruments: Mapping[str, Instrument]) -> Assessment:
+    # only a halt stops a reduction; all it must not do is turn the position over
+    if view.state.trading not in ("ACTIVE", "REDUCING"):
+        return _refused((_breach("trading_state", view.state.trading, "REDUCING"),))
+    first = proposal.legs[0]
+    most = first.qty
+    breaches: list[Breach] = []
+    for leg in proposal.legs:
+        position = view.position(leg.symbol)
+        held = position.qty if position is not None else ZERO
+        if held == 0 or leg.side != ("sell" if held > 0 else "buy"):
+            return _refused((_breach("reduce_only", leg.side, "opposite_of_position"),))
+        pending = sum(
+            (r.qty_left for r in view.state.reservations if r.symbol == leg.symbol and r.side == leg.side),
+            ZERO,
+        )
+        left = max(ZERO, abs(held) - pending)
+        if leg.qty > left:
+            breaches.append(_breach("reduce_only", leg.qty, left))
+            most = min(most, instruments[first.symbol].qty(left * first.qty / leg.qty))
+    if most <= 0:
+        return _refused(tuple(breaches))
+    return Assessment(ok=True, max_qty=most, breached=tuple(breaches), codes=tuple(b.limit for b in breaches))
+
+
+def _forbidden(proposal: Proposal, view: FirmView, limits: Limits, now: int) -> list[Breach]:
+    """Name what forbids any opening, whatever its size."""
+    state, found = view.state, []
+    if state.trading != "ACTIVE":
+        found.append(_breach("trading_state", state.trading, "ACTIVE"))
+    if view.day_loss > limits.max_daily_loss or state.day_open <= 0:
+        found.append(_breach("max_daily_loss", view.day_loss, limits.max_daily_loss))
+    if view.drawdown > limits.breakers.flatten_drawdown or state.peak <= 0:
+        found.append(_breach("max_drawdown", view.drawdown, limits.breakers.flatten_drawdown))
+    if state.trades_today >= limits.max_daily_trades:
+        found.append(_breach("max_daily_trades", state.trades_today, limits.max_daily_trades))
+    for symbol in sorted({leg.symbol for leg in proposal.legs}):
+        if symbol in limits.blacklist or (limits.whitelist and symbol not in limits.whitelist):
+            found.append(_breach("symbol_list", symbol, "allowed"))
+        if symbol in state.blocked:
+            found.append(_breach("symbol_blocked", symbol, "known_orders"))
+    first = proposal.legs[0].symbol
+    others = open_trades(view) - {(proposal.agent, first)}
+    if len(others) >= limits.max_open_trades:
+        found.append(_breach("max_open_trades", len(others) + 1, limits.max_open_trades))
+    held = view.holding(proposal.agent, first)
+    age = now - held.opened if held is not None and held.qty != 0 else 0
+    if age > limits.max_position_age_h * HOUR_NS:
+        found.append(_breach("max_position_age", age // HOUR_NS, limits.max_position_age_h))
+    return found
+
+
+def _opening(
+    proposal: Proposal,
+    view: FirmView,
+    limits: Limits,
+    instruments: Mapping[str, Instrument],
+    marks: Mapping[str, float],
+    correlations: Mapping[tuple[str, str], float],
+) -> Assessment:
+    prices = Prices(view, marks)
+    for leg in proposal.legs:
+        base, quote = split_symbol(leg.symbol)
+        mark, unit = to_decimal(marks.get(leg.symbol)), prices.of(quote)
+        if mark is None or unit is None:
+            return _refused((_breach("no_price", leg.symbol, "mark"),))
+        if quote == view.state.quote:
+            prices.set(base, mark)
+    now = exposure(view, prices)
+    if now.unpriced:
+        return _refused((_breach("no_price", now.unpriced, "mark"),))
+    first = proposal.legs[0]
+    caps: list[Cap] = []
+    buying = sum((_cost(leg, marks, prices) for leg in proposal.legs if leg.side == "buy"), ZERO)
+    for leg in proposal.legs:
+        per_leg0 = leg.qty / first.qty
+        cost = _cost(leg, marks, prices)
+        share = cost / buying if leg.side == "buy" else ONE
+        own = _leg_caps(leg, cost, share, instruments[leg.symbol], view, limits, prices, now, correlations)
+        caps += [Cap(cap.code, cap.qty / per_leg0, cap.value, cap.cap) for cap in own]
+    if view.drawdown >= limits.breakers.reduce_drawdown:
+        factor = limits.breakers.reduce_factor
+        caps.append(
+            Cap("drawdown_reduce", first.qty * factor, view.drawdown, limits.breakers.reduce_drawdown)
+        )
+    binding = sorted((c for c in caps if c.qty < first.qty), key=lambda c: (c.qty, c.code))
+    breached = tuple(_breach(c.code, f"{c.value:.6f}", c.cap) for c in binding)
+    room = instruments[first.symbol].qty(binding[0].qty) if binding else first.qty
+    if binding and room < first.qty * limits.min_resize:
+        return _refused(breached)
+    for leg in proposal.legs:
+        instrument = instruments[leg.symbol]
+        qty = room if leg is first else instrument.qty(leg.qty * room / first.qty)
+        code = instrument.tradable(qty, leg.limit_px or to_decimal(marks.get(leg.symbol)) or ZERO)
+        if code:
+            return _refused((*breached, _breach(code, qty, instrument.min_notional)))
+    return Assessment(ok=True, max_qty=room, breached=breached, codes=tuple(b.limit for b in breached))
+
+
+def _cost(leg: Leg, marks: Mapping[str, float], prices: Prices) -> Decimal:
+    # a buy can cost its limit, a sell is worth the mark; in the account's quote
+    mark = to_decimal(marks.get(leg.symbol)) or ONE
+    px = max(mark, leg.limit_px or mark) if leg.side == "buy" else mark
+    return leg.qty * px * (prices.of(split_symbol(leg.symbol)[1]) or ONE)
+
+
+def _leg_caps(
+    leg: Leg,
+    asked: Decimal,
+    share: Decimal,
+    instrument: Instrument,
+    view: FirmView,
+    limits: Limits,
+    prices: Prices,
+    now: Exposure,
+    correlations: Mapping[tuple[str, str], float],
+) -> list[Cap]:
+    """Work out how much of this leg each limit leaves, in its own base quantity."""
+    # legs that buy share what is left in proportion, because a half-done cycle holds them all
+    equity = view.state.equity
+    base, quote = instrument.base, instrument.quote
+    px = asked / leg.qty
+    keep = ONE - limits.headroom
+
+    def room(code: str, used: Decimal, cap: Decimal, part: Decimal = ONE) -> Cap:
+        left = max(ZERO, cap * keep * equity - used)
+        return Cap(code, left * part / px, (used + asked / part) / equity, cap)
+
+    caps = [room("max_order_notional", ZERO, limits.max_order_notional)]
+    if leg.side == "sell":
+        # spot: what is not held cannot be sold
+        free = max(ZERO, view.free(base))
+        return [*caps, Cap("no_short", free, leg.qty, free)]
+    caps.append(room("max_position", now.by_asset.get(base, ZERO), limits.max_position))
+    caps.append(room("max_gross", now.gross, min(limits.max_gross, limits.max_leverage), share))
+    caps.append(room("max_net", max(ZERO, now.net), limits.max_net, share))
+    cluster = _cluster(base, view, limits, now, correlations)
+    caps.append(room("max_correlated", cluster, limits.max_correlated, share))
+    cost = px * (ONE + max(instrument.taker_fee, ZERO))
+    free = max(ZERO, view.free(quote)) * (prices.of(quote) or ONE)
+    if quote == view.state.quote:
+        least = limits.min_uninvested
+        left = max(ZERO, free - (least + limits.headroom * (ONE - least)) * equity)
+        caps.append(Cap("min_uninvested", left * share / cost, (free - leg.qty * cost) / equity, least))
+    caps.append(Cap("funds", free * share / cost, leg.qty * cost, free))
+    return caps
+
+
+def _cluster(
+    base: str, view: FirmView, limits: Limits, now: Exposure, correlations: Mapping[tuple[str, str], float]
+) -> Decimal:
+    # the asset itself and everything that moves with it; unknown correlation counts as moving with it
+    total = ZERO
+    symbol = f"{base}/{view.state.quote}"
+    for asset in sorted(now.by_asset):
+        other = f"{asset}/{view.state.quote}"
+        pair = (symbol, other) if symbol < other else (other, symbol)
+        rho = 1.0 if other == symbol else correlations.get(pair, 1.0)
+        if not rho < limits.correlation_threshold:
+            total += now.by_asset[asset]
+    return total

@@ -1,0 +1,256 @@
+"""The facts the gate judges an order by, and the numbers derived from them.
+
+`GateFacts` is everything the desk knows; `Case` is one order under these facts with
+each number worked out once, so that every rule is one comparison and every evaluated
+value can be stored with the order. Not here: the comparisons (`rules`).
+
+Invariant: a number that cannot be worked out safely is None, never a guess; nothing
+here raises for bad data.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+import msgspec
+
+from parley.instruments import Instrument
+from parley.messages import Book, Intent, Reservation, StateView, Verdict, WorkingOrder
+from parley.view import FirmView
+
+from .exposure import Exposure, Prices, exposure, gridlike, split_symbol, to_decimal, usable
+from .limits import Limits
+
+ZERO = Decimal(0)
+ONE = Decimal(1)
+BPS = Decimal(10_000)
+
+
+class Recent(msgspec.Struct, frozen=True):
+    """An order sent lately; ``t`` on the same clock as `GateFacts.now`, ns; ``px`` None: market."""
+
+    symbol: str
+    side: str
+    qty: Decimal
+    px: Decimal | None
+    t: int
+
+
+class Counters(msgspec.Struct, frozen=True, kw_only=True):
+    """Folds of the journal: orders sent in the last second and ten, today's trades, the recent orders.
+
+    ``repeats`` counts executions of the same agent, symbol and side in the last ten
+    minutes. The order being judged is in none of them.
+    """
+
+    orders_1s: int
+    orders_10s: int
+    trades_today: int
+    recent: tuple[Recent, ...] = ()
+    repeats: int = 0
+
+
+class GateFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """All that the desk knows when an order asks to pass; None is "not known" and refuses.
+
+    ``now`` market ns; ``data_age_ms`` by the venue's event time; ``trading`` the
+    desk's own trading state, the stricter of it and the view's counts;
+    ``risk_epoch`` the lowest epoch a verdict may come from; ``marks`` mids by
+    symbol, for assets that are neither held nor the order's own.
+    """
+
+    view: FirmView | None
+    instrument: Instrument | None
+    book: Book | None
+    now: int
+    data_age_ms: float | None
+    clock_offset_ms: float | None
+    gateway_alive: bool
+    verdict: Verdict | None
+    reservation: Reservation | None
+    counters: Counters | None
+    trading: str
+    risk_epoch: int = 0
+    marks: Mapping[str, float] = {}
+
+
+class Case:
+    """One order under its facts and limits; all attributes are worked out on construction.
+
+    ``mid``, ``worst_px`` in the instrument's quote; ``notional`` and ``equity`` in the
+    account's. ``held`` is the signed base quantity of the order's symbol, ``leaving``
+    what other decisions on the same side may still trade. ``own`` is the order's
+    reservation, ``standing`` the same where the view has it already. ``book_ok``:
+    complete, sorted, uncrossed.
+    """
+
+    __slots__ = (
+        "book_ok", "buys", "depth", "equity", "exposure", "facts", "grid_ok", "held", "intent", "leaving",
+        "limits", "mid", "notional", "numbers_ok", "own", "prices", "same_leg", "spread_bps", "standing",
+        "state", "worst_px",
+    )  # fmt: skip
+
+    def __init__(self, intent: Intent, facts: GateFacts, limits: Limits) -> None:
+        self.intent, self.facts, self.limits = intent, facts, limits
+        self.buys = intent.side == "buy"
+        self.state: StateView | None = facts.view.state if facts.view is not None else None
+        self.mid: Decimal | None = None
+        self.worst_px: Decimal | None = None
+        self.depth = 0.0
+        self.spread_bps: float | None = None
+        self.equity = self.notional = None  # type: Decimal | None
+        self.held = self.leaving = ZERO
+        self.same_leg: tuple[WorkingOrder, ...] = ()
+        self.own: Reservation | None = None
+        self.standing: Reservation | None = None
+        self.exposure: Exposure | None = None
+        self.prices: Prices | None = None
+        self.numbers_ok = _numbers_ok(intent, facts)
+        self.grid_ok = self.numbers_ok and _on_grid(intent, facts.instrument)
+        self.book_ok = _book_ok(facts.book, intent.symbol, limits.book_levels)
+        if self.book_ok and facts.book is not None:
+            self._read_book(facts.book)
+        if self.numbers_ok and facts.view is not None:
+            self._read_account(facts.view)
+
+    def _read_book(self, book: Book) -> None:
+        bid, ask = book.bids[0][0], book.asks[0][0]
+        middle = (bid + ask) / 2
+        self.mid = to_decimal(middle)
+        self.spread_bps = (ask - bid) / middle * 1e4
+        levels = (book.asks if self.buys else book.bids)[: self.limits.book_levels]
+        self.depth = sum(qty for _, qty in levels)
+        px = self.intent.px
+        if px is not None:
+            self.worst_px = px
+        elif self.numbers_ok:
+            # a market order may trade down to the level that completes it; a book too thin has no such level
+            wanted = float(self.intent.qty)
+            for level, qty in levels:
+                wanted -= qty
+                if wanted <= 0:
+                    self.worst_px = to_decimal(level)
+                    break
+
+    def _read_account(self, view: FirmView) -> None:
+        state, intent, facts = view.state, self.intent, self.facts
+        if state.equity > 0:
+            self.equity = state.equity
+        position = view.position(intent.symbol)
+        if position is not None:
+            self.held = position.qty
+        self._read_orders(state)
+        prices = Prices(view, facts.marks)
+        base, quote = split_symbol(intent.symbol)
+        unit = prices.of(quote)
+        if self.mid is not None and unit is not None:
+            prices.set(base, self.mid * unit)
+        self.prices = prices
+        if self.worst_px is not None and unit is not None:
+            self.notional = intent.qty * self.worst_px * unit
+        self.exposure = exposure(view, prices, self.own if self.standing is None else None)
+
+    def _read_orders(self, state: StateView) -> None:
+        intent, given = self.intent, self.facts.reservation
+        same, others = [], ZERO
+        for o in state.orders:
+            if o.symbol != intent.symbol or o.side != intent.side or o.iid == intent.iid:
+                continue
+            if o.pid == intent.pid and o.leg == intent.leg:
+                same.append(o)
+            else:
+                others += o.qty - o.filled
+        self.same_leg = tuple(same)
+        reserved = ZERO
+        for r in state.reservations:
+            if r.symbol == intent.symbol and r.side == intent.side:
+                if r.rid == intent.reservation_id and r.pid == intent.pid:
+                    self.standing = r
+                else:
+                    reserved += r.qty_left
+        # every live order lies within a reservation; where a view says otherwise, the larger number counts
+        self.leaving = max(reserved, others)
+        standing = self.standing
+        shrunk = given is not None and standing is not None and standing.qty_left < given.qty_left
+        self.own = standing if shrunk else given
+
+    @property
+    def other_working(self) -> Decimal:
+        """Base quantity of this leg that live orders may still fill."""
+        return sum((o.qty - o.filled for o in self.same_leg), ZERO)
+
+    def share(self, value: Decimal | None) -> Decimal | None:
+        """Give an amount of quote money as a share of equity; None where either is unknown."""
+        return None if value is None or self.equity is None else value / self.equity
+
+
+def _numbers_ok(intent: Intent, facts: GateFacts) -> bool:
+    if (
+        not gridlike(intent.qty)
+        or not (intent.px is None or gridlike(intent.px))
+        or not gridlike(intent.ref_px)
+    ):
+        return False
+    i = facts.instrument
+    if i is not None:
+        if not (gridlike(i.tick) and gridlike(i.lot) and gridlike(i.max_qty)):
+            return False
+        if not all(usable(x) and x >= 0 for x in (i.min_qty, i.min_notional)):
+            return False
+        if not all(usable(x) and abs(x) < 1 for x in (i.maker_fee, i.taker_fee)):
+            return False
+    if facts.reservation is not None and not _reservation_ok(facts.reservation):
+        return False
+    if facts.verdict is not None and not (usable(facts.verdict.max_qty) and facts.verdict.max_qty >= 0):
+        return False
+    if facts.counters is not None and not _counters_ok(facts.counters):
+        return False
+    return facts.view is None or _state_ok(facts.view.state)
+
+
+def _counters_ok(c: Counters) -> bool:
+    if min(c.orders_1s, c.orders_10s, c.trades_today, c.repeats) < 0 or c.orders_10s < c.orders_1s:
+        return False
+    return all(gridlike(r.qty) and (r.px is None or gridlike(r.px)) for r in c.recent)
+
+
+def _reservation_ok(r: Reservation) -> bool:
+    return usable(r.amount) and usable(r.qty_left) and r.amount >= 0 and r.qty_left >= 0
+
+
+def _state_ok(s: StateView) -> bool:
+    if not (usable(s.equity) and usable(s.peak) and usable(s.day_open)):
+        return False
+    if not all(usable(c.total) and usable(c.reserved) and c.reserved >= 0 for c in s.cash):
+        return False
+    if not all(usable(p.qty) and usable(p.mark) and usable(p.avg_px) and p.mark >= 0 for p in s.positions):
+        return False
+    if not all(
+        gridlike(o.qty) and usable(o.filled) and 0 <= o.filled <= o.qty and (o.px is None or gridlike(o.px))
+        for o in s.orders
+    ):
+        return False
+    return all(usable(h.qty) for h in s.holdings) and all(_reservation_ok(r) for r in s.reservations)
+
+
+def _on_grid(intent: Intent, instrument: Instrument | None) -> bool:
+    if instrument is None or intent.qty % instrument.lot != 0:
+        return False
+    return intent.px is None or intent.px % instrument.tick == 0
+
+
+def _book_ok(book: Book | None, symbol: str, depth: int) -> bool:
+    if book is None or book.symbol != symbol or not book.bids or not book.asks:
+        return False
+    if not book.bids[0][0] < book.asks[0][0]:
+        return False
+    before = float("inf")
+    for px, qty in book.bids[:depth]:
+        if not (1e-12 < px < before and 0.0 < qty < 1e14):
+            return False
+        before = px
+    before = 0.0
+    for px, qty in book.asks[:depth]:
+        if not (before < px < 1e14 and 0.0 < qty < 1e14):
+            return False
+        before = px
+    return True

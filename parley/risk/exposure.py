@@ -1,0 +1,138 @@
+"""What an account would be exposed to if everything still working came true.
+
+Exposure is counted per asset, not per symbol, so that the legs of a cycle cancel
+out and a coin bought over two markets counts once. Pending reservations count in
+full on the side that makes them worse; an asset without a price makes the whole
+sum unknown (`unpriced`), and whoever asks refuses.
+
+Invariant: adding a reservation never lowers `gross`.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from math import isfinite
+from typing import NamedTuple
+
+from parley.ledger import OPENING
+from parley.messages import Reservation
+from parley.view import FirmView
+
+ZERO = Decimal(0)
+ONE = Decimal(1)
+DUST = Decimal(5)  # quote money: below any venue's minimum, so nobody could even close it
+
+
+def usable(value: Decimal | None) -> bool:
+    """Whether arithmetic with a number is safe: finite, and of a size that money has (1e-30 .. 1e18)."""
+    return value is not None and value.is_finite() and -30 <= value.adjusted() < 18
+
+
+def gridlike(value: Decimal | None) -> bool:
+    """Whether a number can be an order's price, quantity, tick or lot: above zero, 1e-12 .. 1e14."""
+    return value is not None and value.is_finite() and value > 0 and -12 <= value.adjusted() < 14
+
+
+def split_symbol(symbol: str) -> tuple[str, str]:
+    """Split ``BASE/QUOTE`` into its assets; the quote is empty when there is none."""
+    base, _, quote = symbol.partition("/")
+    return base, quote
+
+
+def to_decimal(value: float | None) -> Decimal | None:
+    """Give a positive finite float as the Decimal it prints as, else None."""
+    if value is None or not isfinite(value) or value <= 0:
+        return None
+    number = Decimal(repr(value))
+    return number if gridlike(number) else None
+
+
+class Prices:
+    """Prices of assets in the account's quote: set ones first, then marks, then the positions' marks."""
+
+    __slots__ = ("_known", "_marks", "_quote", "_view")
+
+    def __init__(self, view: FirmView, marks: Mapping[str, float]) -> None:
+        self._view = view
+        self._marks = marks
+        self._quote = view.state.quote
+        self._known: dict[str, Decimal | None] = {self._quote: ONE}
+
+    def set(self, asset: str, price: Decimal) -> None:
+        """Fix the price of an asset, quote money per unit."""
+        self._known[asset] = price
+
+    def of(self, asset: str) -> Decimal | None:
+        """Price of one unit of an asset in quote money; None when nobody knows it."""
+        if asset in self._known:
+            return self._known[asset]
+        symbol = f"{asset}/{self._quote}"
+        price = to_decimal(self._marks.get(symbol))
+        if price is None:
+            position = self._view.position(symbol)
+            if position is not None and gridlike(position.mark):
+                price = position.mark
+        self._known[asset] = price
+        return price
+
+
+class Exposure(NamedTuple):
+    """Worst-case values in quote money, ``net`` signed, the others absolute; ``unpriced`` names an asset."""
+
+    by_asset: dict[str, Decimal]
+    gross: Decimal
+    net: Decimal
+    unpriced: str
+
+
+def exposure(view: FirmView, prices: Prices, extra: Reservation | None = None) -> Exposure:
+    """Value all positions at the worst that the open reservations (and ``extra``) can make of them."""
+    held: dict[str, Decimal] = {}
+    coming: dict[str, Decimal] = {}
+    going: dict[str, Decimal] = {}
+    quote = view.state.quote
+    for position in view.state.positions:
+        if position.qty == 0:
+            continue
+        base, other = split_symbol(position.symbol)
+        _add(held, base, position.qty)
+        if other != quote:
+            # a position in a cross was paid for with its quote asset
+            _add(held, other, -position.qty * position.avg_px)
+    for reservation in view.state.reservations if extra is None else (*view.state.reservations, extra):
+        base, other = split_symbol(reservation.symbol)
+        buys = reservation.side == "buy"
+        _add(coming if buys else going, base, reservation.qty_left)
+        if other != quote and buys:
+            _add(going, other, reservation.amount)
+    by_asset: dict[str, Decimal] = {}
+    gross = net = ZERO
+    for asset in sorted({*held, *coming, *going}):
+        price = prices.of(asset)
+        if price is None:
+            return Exposure(by_asset, gross, net, asset)
+        now = held.get(asset, ZERO)
+        most, least = now + coming.get(asset, ZERO), now - going.get(asset, ZERO)
+        worst = max(abs(most), abs(least)) * price
+        by_asset[asset] = worst
+        gross += worst
+        net += most * price
+    return Exposure(by_asset, gross, net, "")
+
+
+def open_trades(view: FirmView) -> set[tuple[str, str]]:
+    """Name the (agent, symbol) pairs with a position worth more than dust, or an opening being worked."""
+    open_: set[tuple[str, str]] = set()
+    for h in view.state.holdings:
+        position = view.position(h.symbol)
+        value = abs(h.qty) * position.mark if position is not None else DUST
+        # what was there before anybody traded is nobody's trade
+        if h.qty != 0 and value >= DUST and h.agent != OPENING:
+            open_.add((h.agent, h.symbol))
+    for r in view.state.reservations:
+        if r.side == "buy":
+            open_.add((r.agent, r.symbol))
+    return open_
+
+
+def _add(to: dict[str, Decimal], asset: str, qty: Decimal) -> None:
+    to[asset] = to.get(asset, ZERO) + qty

@@ -1,0 +1,357 @@
+"""The desk's process: carries waves to the agents, commits groups, sends what is durable.
+
+All deciding is in `orchestrator.firm`, which reads no clock; this shell stamps what
+comes in, admits one message at a time, and lets an order leave only after its group
+is on disk. A commit that comes back after the order's ``send_by`` is answered by
+`Void`: the order is not sent.
+
+In lock-step (the hub's batches carry ``fills_due``) the venue's facts of one cascade
+are taken in the order of the orders they are about, so that two runs over the same
+data decide the same.
+"""
+
+import argparse
+import asyncio
+import resource
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from orchestrator.policy import GroupOut
+from parley.bus import Answer, Wave
+from parley.errors import Fatal, ProtocolError, UserError
+from parley.instruments import Instrument
+from parley.messages import (
+    KINDS,
+    Ack,
+    Attempt,
+    Balance,
+    CancelIntent,
+    Envelope,
+    Fill,
+    Intent,
+    MarketBatch,
+    Message,
+    OrderEvent,
+    Shutdown,
+    Started,
+    Unknown,
+    VenueReject,
+    Void,
+    decode,
+)
+
+from .bootstrap import Assembly, assemble
+from .frames import CONTROL, Link, connect, control, wrap
+from .journal import Group, IntentRow, JournalError, JournalWriter, Record
+from .run_config import DeskProcess, RunConfig, to_json
+from .unit import announce, die_with_parent, read_config, run_unit
+
+ANSWERS = (Ack, VenueReject, Unknown)
+FACTS = (*ANSWERS, OrderEvent, Fill)
+TIMEOUT_S = 60.0
+Arrived = tuple[Envelope, Message | None]
+
+
+class Desk:
+    """One desk process; see the module."""
+
+    def __init__(self, config: DeskProcess) -> None:
+        self._config = config
+        self._loop = asyncio.get_running_loop()
+        self._inbox: asyncio.Queue[Arrived] = asyncio.Queue()
+        self._held: list[Arrived] = []
+        self._outstanding: dict[tuple[bytes, bool], int] = {}
+        self._placed: dict[bytes, int] = {}
+        self._fills: set[str] = set()
+        self._candles = 0
+        self._steps = 0
+        self._failed: BaseException | None = None
+        self._feed_end: dict[str, object] | None = None
+        self._stopping = False
+        self._journal: JournalWriter
+        self._assembly: Assembly
+        self._gateway: Link
+        self._hub: Link
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Open the desk, trade until the feed ends or ``stop`` is set, and close the journal."""
+        watcher = asyncio.ensure_future(self._watch(stop))
+        await self._open()
+        announce({"ready": True, "journal": self._config.journal})
+        started = time.monotonic()
+        try:
+            await self._serve()
+            await self._admit(Shutdown(why="stopped" if self._stopping else "feed_ended", flatten=False, t=0), "user")
+            await self._quiesce()
+        finally:
+            watcher.cancel()
+            self._journal.close()
+        announce({"end": self._counts(time.monotonic() - started)})
+
+    async def _watch(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._stopping = True
+        self._inbox.put_nowait((control("stop", sender="user", to="desk"), None))
+
+    def _counts(self, seconds: float) -> dict[str, object]:
+        return {
+            "steps": self._steps, "candles_admitted": self._candles, "fills": len(self._fills), "seconds": seconds,
+            "records": self._assembly.firm.table.seq, "feed": self._feed_end,
+            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        }
+
+    # start
+
+    async def _open(self) -> None:
+        """Hear the venue's instruments and balances first: before that there is nothing to record."""
+        self._gateway = await connect(Path(self._config.gateway), self._arrive, self._lost("gateway"))
+        balance = await self._greeting()
+        instruments = _instruments(Path(self._config.instruments))
+        run = msgspec.structs.replace(self._config.run, instruments=instruments)
+        self._assembly = assemble(run, epoch=1, clock=time.monotonic_ns)
+        desk = run.desk
+        capital = dict(balance.assets).get(desk.quote)
+        if capital is None:
+            raise UserError(f"account {desk.account!r} must hold {desk.quote}, it has {balance.assets!r}")
+        self._journal = JournalWriter.create(self._config.journal, manifest(run), on_fatal=self._journal_failed)
+        start = Started(run_id=run.run_id, epoch=1, quote=desk.quote, capital=capital, t=balance.t)
+        await self._admit(start, "supervisor")
+        await self._admit(balance, "gateway")
+        for arrived in self._held:
+            self._inbox.put_nowait(arrived)
+        self._held = []
+        self._hub = await connect(Path(self._config.hub), self._arrive, self._lost("hub"))
+
+    async def _greeting(self) -> Balance:
+        async with asyncio.timeout(TIMEOUT_S):
+            while True:
+                envelope, message = await self._next()
+                if isinstance(message, Balance):
+                    return message
+                self._held.append((envelope, message))
+
+    # what arrives
+
+    def _arrive(self, envelope: Envelope) -> None:
+        if envelope.kind == CONTROL:
+            self._inbox.put_nowait((envelope, None))
+            return
+        try:
+            message = decode(envelope.body)
+        except msgspec.MsgspecError as err:
+            raise ProtocolError(f"{envelope.sender} sent a body that is no message: {err}") from err
+        self._inbox.put_nowait((envelope, message))
+
+    def _lost(self, peer: str) -> Callable[[str], None]:
+        def lost(why: str) -> None:
+            if not self._stopping and self._feed_end is None:
+                self._fail(Fatal(f"the {peer} is gone: {why}"))
+
+        return lost
+
+    def _journal_failed(self, error: BaseException) -> None:
+        self._loop.call_soon_threadsafe(self._fail, Fatal(f"the journal failed: {error}"))
+
+    def _fail(self, error: BaseException) -> None:
+        self._failed = self._failed or error
+        self._inbox.put_nowait((control("failed", sender="desk", to="desk"), None))
+
+    async def _next(self) -> Arrived:
+        arrived = await self._inbox.get()
+        if self._failed is not None:
+            raise self._failed
+        return arrived
+
+    # the loop
+
+    async def _serve(self) -> None:
+        while not self._stopping:
+            envelope, message = await self._next()
+            if isinstance(message, MarketBatch):
+                if message.fills_due >= 0:
+                    await self._fills_until(message.fills_due)
+                self._candles += len(message.bars)
+                self._steps += 1
+                await self._admit(message, envelope.sender, envelope)
+                if message.fills_due >= 0:
+                    await self._quiesce()
+                self._hub.send(control(f"closed:{message.step}", sender="desk", to="hub"))
+            elif message is not None:
+                await self._admit(message, envelope.sender, envelope)
+            elif envelope.body.startswith(b"end:"):
+                self._feed_end = msgspec.json.decode(envelope.body.removeprefix(b"end:"))
+                return
+
+    async def _fills_until(self, due: int) -> None:
+        await self._facts_until(lambda: len(self._fills) >= due, "fills")
+
+    async def _quiesce(self) -> None:
+        """Wait until every order sent is answered, and work off the answers; again while that sends more."""
+        while self._outstanding:
+            await self._facts_until(lambda: not self._outstanding, "answers")
+
+    async def _facts_until(self, enough: Callable[[], bool], what: str) -> None:
+        """Gather the venue's facts until there are enough, then admit them in the order of their orders."""
+        gathered: list[Arrived] = []
+        put_back: list[Arrived] = []
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                while not enough():
+                    envelope, message = await self._next()
+                    if isinstance(message, FACTS):
+                        self._note(message)
+                        gathered.append((envelope, message))
+                    elif message is None or isinstance(message, MarketBatch):
+                        put_back.append((envelope, message))
+                    else:
+                        await self._admit(message, envelope.sender, envelope)
+                    if self._stopping and what == "fills":
+                        break
+        except TimeoutError as err:
+            raise Fatal(f"the venue's {what} did not come within {TIMEOUT_S:.0f} s: {self._outstanding!r}") from err
+        for arrived in put_back:
+            self._inbox.put_nowait(arrived)
+        gathered.sort(key=self._place)
+        for envelope, message in gathered:
+            if message is not None:
+                await self._admit(message, envelope.sender, envelope)
+
+    def _place(self, arrived: Arrived) -> tuple[int, int, str]:
+        message = arrived[1]
+        rank = 0 if isinstance(message, Fill) else 1 if isinstance(message, OrderEvent) else 2
+        iid = getattr(message, "iid", b"")
+        return (self._placed.get(iid, 1 << 62), rank, message.trade_id if isinstance(message, Fill) else "")
+
+    def _note(self, message: Message) -> None:
+        """Count fills, and tick off what was answered."""
+        if isinstance(message, Fill):
+            self._fills.add(message.trade_id)
+        elif isinstance(message, ANSWERS):
+            self._outstanding.pop((message.iid, message.cancel), None)
+
+    # into the firm, and out
+
+    async def _admit(self, message: Message, sender: str, envelope: Envelope | None = None) -> None:
+        """Admit one message and carry out its cascade."""
+        if isinstance(message, Attempt):
+            return  # the gateway's own record; it stands in the gateway's journal
+        self._note(message)
+        firm = self._assembly.firm
+        if not firm.is_news(message):
+            return
+        now = time.time_ns()
+        cascade = firm.admit(
+            message, sender, t_event=(envelope.t_event if envelope else 0) or now, t_mono=time.monotonic_ns(), t_recv=now
+        )
+        answers: Sequence[Answer] | None = None
+        while True:
+            try:
+                step = next(cascade) if answers is None else cascade.send(answers)
+            except StopIteration:
+                break
+            answers = None
+            if isinstance(step, Wave):
+                answers = self._assembly.transport.exchange(step)
+            else:
+                self._commit(step)
+        if self._journal.pending > 4096:  # a burst must not outrun the disk without bound
+            await asyncio.to_thread(self._journal.flush)
+
+    def _commit(self, out: GroupOut) -> None:
+        """Queue a group; its orders leave when it is durable."""
+        if not out.records:
+            return
+        orders = out.orders
+        intents = tuple(
+            IntentRow(o.cid.encode(), o.iid, seq)
+            for o, seq in zip(orders, _seqs(out), strict=True)
+            if isinstance(o, Intent)
+        )
+        group = Group(self._assembly.firm.table.epoch, [Record(*r) for r in out.records], intents)
+        if not orders:
+            self._journal.post(group, self._durable_or_fatal, lazy=True)
+            return
+        for order in orders:
+            cancel = isinstance(order, CancelIntent)
+            self._outstanding[(order.iid, cancel)] = len(self._placed)
+            if not cancel:
+                self._placed[order.iid] = len(self._placed)
+
+        def durable(gid: int, error: JournalError | None) -> None:
+            self._loop.call_soon_threadsafe(self._leave, out, error)
+
+        self._journal.post(group, durable)
+
+    def _durable_or_fatal(self, gid: int, error: JournalError | None) -> None:
+        if error is not None:
+            self._loop.call_soon_threadsafe(self._fail, Fatal(f"a group could not be committed: {error}"))
+
+    def _leave(self, out: GroupOut, error: JournalError | None) -> None:
+        """Send the orders of a durable group, or void them when their time is over."""
+        if error is not None:
+            self._fail(Fatal(f"a group with orders could not be committed: {error}"))
+            return
+        head = self._journal.head
+        config = self._assembly.firm.config
+        late: dict[bytes, list[bytes]] = {}
+        for order in out.orders:
+            if isinstance(order, Intent) and time.monotonic_ns() > order.send_by:
+                late.setdefault(order.round, []).append(order.iid)
+                self._outstanding.pop((order.iid, False), None)
+                continue
+            self._gateway.send(
+                wrap(
+                    order, sender="desk", to="gateway", tenant=config.tenant, desk=config.desk, epoch=order.epoch,
+                    round_=order.round, deadline=order.send_by,
+                )
+            )
+        for round_, iids in late.items():
+            void = Void(round=round_, iids=tuple(iids), why=f"commit after send_by, head {head.hex()[:16]}")
+            self._inbox.put_nowait((wrap(void, sender="clock", to="desk", t_event=time.time_ns()), void))
+
+
+def _instruments(path: Path) -> dict[str, Instrument]:
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=list[Instrument])
+    except (OSError, msgspec.MsgspecError) as err:
+        raise UserError(f"the gateway's instruments {str(path)!r} cannot be read: {err}") from err
+    return {i.symbol: i for i in found}
+
+
+def _seqs(out: GroupOut) -> list[int]:
+    """Journal numbers of a group's orders, in sending order."""
+    kinds = (KINDS[Intent], KINDS[CancelIntent])
+    return [seq for seq, kind, _, _ in out.records if kind in kinds]
+
+
+def manifest(run: RunConfig) -> dict[str, str]:
+    """Give the run table's rows: everything a replay needs, and what ran it."""
+    desk = run.desk
+    return {
+        "run_id": run.run_id, "unit": "desk", "tenant": desk.tenant, "desk": str(desk.desk),
+        "account": desk.account, "policy_version": str(desk.policy_version), "seed": str(desk.seed),
+        "python": sys.version.split()[0], "config": to_json(run).decode(),
+    }
+
+
+def main() -> int:
+    """Run a desk: ``python -m runtime.desk --config FILE.json``."""
+    parser = argparse.ArgumentParser(prog="runtime.desk", description="One desk: decides, records, orders.")
+    parser.add_argument("--config", required=True, type=Path, help="JSON file, see runtime.run_config.DeskProcess")
+    arguments = parser.parse_args()
+
+    async def serve(stop: asyncio.Event) -> None:
+        config = read_config(arguments.config, DeskProcess)
+        if config.parent_pid:
+            die_with_parent()
+        await Desk(config).run(stop)
+
+    return run_unit("desk", serve)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

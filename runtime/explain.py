@@ -1,0 +1,413 @@
+"""One round, told in full: who wanted what on which evidence, who changed it and why, and what came of it.
+
+Problem: "why did it (not) trade?" must have an answer for every round, also for the thousands in which nobody
+bid. Everything is read from the journal; nothing is inferred that nobody said.
+
+Not here: how it looks on a terminal (`commands.explain`).
+
+Invariant: every refusal, bound and counter of the round is in the story, the binding bound first.
+"""
+
+from decimal import Decimal
+
+import msgspec
+
+from orchestrator.orders import Order
+from parley.errors import DataError
+from parley.ids import show_round
+from parley.messages import (
+    Ack,
+    AgentFaulted,
+    Allocation,
+    Bound,
+    Breach,
+    Cfp,
+    Child,
+    Counter,
+    CounterReply,
+    Decision,
+    Dissent,
+    Fill,
+    GateRefusal,
+    Intent,
+    Late,
+    Leg,
+    NotUnderstood,
+    Opinion,
+    OrderRequest,
+    Outcome,
+    PlanLeg,
+    Proposal,
+    Ranking,
+    Refuse,
+    Review,
+    ScheduleDone,
+    Silence,
+    Trigger,
+    Verdict,
+    Void,
+    Vote,
+    WeightUpdate,
+)
+from runtime.books import MONEY_KINDS, ORDER_KINDS, Books
+from runtime.history import Entry, config_of, entries, kinds
+from runtime.journal import JournalReader
+
+
+class Evidence(msgspec.Struct, kw_only=True):
+    """An opinion a proposal rests on."""
+
+    oid: str
+    agent: str
+    symbol: str
+    direction: float
+    conf: float
+    regime: str
+    why: str
+
+
+class Bid(msgspec.Struct, kw_only=True):
+    """A proposal; ``revises`` names the one it replaces, ``rank`` and ``size`` are meta's, ``dropped`` its code."""
+
+    pid: str
+    agent: str
+    why: str
+    urgency: str
+    edge_bps: float
+    conf: float
+    stop: Decimal | None
+    take: Decimal | None
+    legs: tuple[Leg, ...]
+    coupled: bool
+    reduce_only: bool
+    evidence: list[Evidence] = []
+    revises: str = ""
+    chosen: bool = False
+    score: float | None = None
+    size: float | None = None
+    dropped: str = ""
+
+
+class Said(msgspec.Struct, kw_only=True):
+    """An agent's word with its code: a refusal, a silence, a fault, a reason of the decision."""
+
+    agent: str
+    code: str
+    detail: str = ""
+
+
+class VoteCast(msgspec.Struct, kw_only=True):
+    """What counted for or against a proposal, and the weight of who said it."""
+
+    agent: str
+    pid: str
+    score: float
+    conf: float
+    weight: float | None = None
+    abstain: bool = False
+    why: str = ""
+
+
+class Advice(msgspec.Struct, kw_only=True):
+    """A counter of a reviewer, or of the desk to the proposer; only what is set was said."""
+
+    agent: str
+    code: str
+    binding: bool
+    reject: bool
+    qty_max: Decimal | None
+    px_limit: Decimal | None
+    style: str | None
+    tif: str | None
+    split: tuple[Child, ...]
+    detail: str
+
+
+class Reply(msgspec.Struct, kw_only=True):
+    """The proposer's answer to a counter."""
+
+    agent: str
+    action: str
+    pid: str = ""
+    code: str = ""
+    detail: str = ""
+
+
+class Judgement(msgspec.Struct, kw_only=True):
+    """Risk's verdict on a quantity."""
+
+    agent: str
+    ok: bool
+    max_qty: Decimal
+    breached: tuple[Breach, ...]
+
+
+class OrderStory(msgspec.Struct, kw_only=True):
+    """An order of the round and what became of it; amounts in the symbol's quote, fees by asset."""
+
+    cid: str
+    leg: int
+    child: int
+    symbol: str
+    side: str
+    style: str
+    tif: str
+    qty: Decimal
+    px: Decimal | None
+    ref_px: Decimal | None
+    state: str
+    venue_id: str
+    cause: str
+    filled: Decimal
+    avg_px: Decimal | None
+    fees: dict[str, Decimal]
+    fills: list[Fill] = []
+
+
+class Story(msgspec.Struct, kw_only=True):
+    """A round; ``t`` market ns, money in ``quote``."""
+
+    round: str
+    symbol: str
+    t: int = 0
+    trigger: str = ""
+    outcome: str = ""
+    reason: str = ""
+    quote: str = ""
+    asked: tuple[str, ...] = ()
+    reduce_only: bool = False
+    regime: str = ""
+    bids: list[Bid] = []
+    refusals: list[Said] = []
+    votes: list[VoteCast] = []
+    weights_version: int = 0
+    quorum: float = 0.0
+    margin_of_win: float = 0.0
+    bounds: list[Bound] = []
+    counters: list[Advice] = []
+    replies: list[Reply] = []
+    verdicts: list[Judgement] = []
+    gate: list[Said] = []
+    faults: list[Said] = []
+    reasons: list[Said] = []
+    dissent: list[Dissent] = []
+    qty_wanted: Decimal = Decimal(0)
+    qty: Decimal = Decimal(0)
+    plan: list[PlanLeg] = []
+    orders: list[OrderStory] = []
+    requests: list[Said] = []
+    outcomes: list[Outcome] = []
+    fees: dict[str, Decimal] = {}
+    pnl: Decimal | None = None
+
+
+def explain(reader: JournalReader, round_: bytes) -> Story:
+    """Collect everything the journal holds about a round.
+
+    Raises
+    ------
+    DataError
+        When the journal cannot be read or holds no decision of the round.
+    """
+    run = config_of(reader)
+    teller = _Teller(round_, run.desk.quote)
+    own = list(entries(reader, round_=round_))
+    cited = {oid for entry in own if isinstance(entry.message, Proposal) for oid in entry.message.evidence}
+    decided = next((entry.seq for entry in own if isinstance(entry.message, Decision)), None)
+    if decided is None:
+        raise DataError(f"{str(reader.path)!r} holds no decision of {show_round(round_)}")
+    background = [e for e in entries(reader, kinds("Opinion", "WeightUpdate")) if e.seq < decided]
+    teller.learn(background, cited)
+    for entry in own:
+        teller.take(entry)
+    for entry in entries(reader, kinds("OrderRequest", "ScheduleDone"), after=decided):
+        teller.schedule(entry)
+    if any(isinstance(entry.message, Intent) for entry in own):
+        books = Books(run)
+        for entry in entries(reader, (*ORDER_KINDS, *MONEY_KINDS)):
+            books.take(entry.message)
+        teller.settle(books)
+    return teller.story
+
+
+class _Teller:
+    def __init__(self, round_: bytes, quote: str) -> None:
+        self.story = Story(round=show_round(round_), symbol="", quote=quote)
+        self._round = round_
+        self._opinions: dict[bytes, Opinion] = {}
+        self._weights: dict[int, dict[str, float]] = {}
+        self._votes: dict[tuple[str, bytes], Vote] = {}
+        self._fills: dict[bytes, list[Fill]] = {}
+        self._iids: list[bytes] = []
+
+    def learn(self, background: list[Entry], cited: set[bytes]) -> None:
+        for entry in background:
+            match entry.message:
+                case Opinion() as opinion if opinion.oid in cited:
+                    self._opinions[opinion.oid] = opinion
+                case WeightUpdate() as update:
+                    self._weights[update.version] = dict(update.weights)
+                case _:
+                    pass
+
+    def take(self, entry: Entry) -> None:
+        story = self.story
+        match entry.message:
+            case Trigger() as trigger:
+                story.symbol, story.t = trigger.symbol, trigger.t
+                story.trigger = f"{trigger.kind} of {trigger.source}" + (f" #{trigger.nth}" if trigger.nth else "")
+            case Cfp() as cfp:
+                story.asked, story.reduce_only = cfp.to_agents, cfp.reduce_only
+            case Proposal() as proposal:
+                story.bids.append(self._bid(proposal))
+            case Vote() as vote:
+                self._votes[vote.agent, vote.pid] = vote
+            case Ranking() as ranking:
+                self._ranking(ranking)
+            case GateRefusal() as refusal:
+                story.gate.append(Said(agent="gate", code=refusal.code, detail=f"{refusal.value} > {refusal.cap}"))
+            case Decision() as decision:
+                self._decision(decision)
+            case Intent() as intent:
+                self._iids.append(intent.iid)
+            case Fill() as fill:
+                self._fills.setdefault(fill.iid, []).append(fill)
+            case Outcome() as outcome:
+                story.outcomes.append(outcome)
+            case _:
+                self._word(entry)
+
+    def _word(self, entry: Entry) -> None:
+        """Take what an agent said to others' numbers, or failed to say."""
+        story = self.story
+        match entry.message:
+            case Refuse(agent=agent, code=code, detail=detail):
+                story.refusals.append(Said(agent=agent, code=code, detail=detail))
+            case Allocation() as allocation:
+                found = sorted(allocation.bounds, key=lambda b: (b.qty_max, b.agent, b.code))
+                story.bounds = found or story.bounds
+            case Counter() as counter:
+                story.counters.append(
+                    Advice(
+                        agent=counter.agent, code=counter.code, binding=counter.binding, reject=counter.reject,
+                        qty_max=counter.qty_max, px_limit=counter.px_limit, style=counter.style, tif=counter.tif,
+                        split=counter.split, detail=counter.detail,
+                    )
+                )  # fmt: skip
+            case CounterReply() as reply:
+                story.replies.append(
+                    Reply(
+                        agent=reply.agent, action=reply.action, pid=reply.pid.hex(),
+                        code=getattr(reply, "code", ""), detail=getattr(reply, "detail", ""),
+                    )
+                )  # fmt: skip
+                if reply.proposal is not None:
+                    story.bids.append(self._bid(reply.proposal))
+            case Verdict() as verdict:
+                story.verdicts.append(
+                    Judgement(agent=verdict.agent, ok=verdict.ok, max_qty=verdict.max_qty, breached=verdict.breached)
+                )
+            case Silence(agent=agent, stage=stage):
+                story.faults.append(Said(agent=agent, code="silent", detail=stage))
+            case Late(agent=agent, stage=stage, by_ns=by_ns):
+                story.faults.append(Said(agent=agent, code="late", detail=f"{stage}, {by_ns / 1e6:.1f} ms"))
+            case NotUnderstood(agent=agent, code=code, detail=detail):
+                story.faults.append(Said(agent=agent, code=code, detail=detail))
+            case AgentFaulted(agent=agent, error=error):
+                story.faults.append(Said(agent=agent, code="faulted", detail=error))
+            case Void(why=why):
+                story.outcome = "void"
+                story.faults.append(Said(agent="desk", code="void", detail=why))
+            case Review() | Ack():
+                pass
+            case _:
+                pass
+
+    def schedule(self, entry: Entry) -> None:
+        """Take the execution agent's later requests for this round."""
+        match entry.message:
+            case OrderRequest() as r if r.round == self._round:
+                detail = f"leg {r.leg} child {r.child}: {r.style} {r.qty} at {r.px or 'market'}"
+                self.story.requests.append(Said(agent=r.agent, code=r.why, detail=detail))
+            case ScheduleDone() as r if r.round == self._round:
+                self.story.requests.append(Said(agent=r.agent, code="done", detail=f"leg {r.leg}: {r.why}"))
+            case _:
+                pass
+
+    def settle(self, books: Books) -> None:
+        """Add what became of the orders."""
+        story = self.story
+        for iid in self._iids:
+            order = books.orders.get(iid)
+            if order is not None:
+                story.orders.append(_order(order, self._fills.get(iid, [])))
+        for told in story.orders:
+            for asset, fee in told.fees.items():
+                story.fees[asset] = story.fees.get(asset, Decimal(0)) + fee
+        story.pnl = books.pnl_of_round(self._round)
+
+    def _bid(self, p: Proposal) -> Bid:
+        evidence = [
+            Evidence(
+                oid=oid.hex(), agent=o.agent, symbol=o.symbol, direction=o.direction, conf=o.conf, regime=o.regime,
+                why=o.why,
+            )
+            for oid in p.evidence
+            if (o := self._opinions.get(oid)) is not None
+        ]  # fmt: skip
+        return Bid(
+            pid=p.pid.hex(), agent=p.agent, why=p.why, urgency=p.urgency, edge_bps=p.edge_bps, conf=p.conf,
+            stop=p.stop, take=p.take, legs=p.legs, coupled=p.coupled, reduce_only=p.reduce_only, evidence=evidence,
+            revises=p.parent_pid.hex(),
+        )  # fmt: skip
+
+    def _ranking(self, ranking: Ranking) -> None:
+        places = {each.pid.hex(): each for each in ranking.ranked}
+        dropped = {pid.hex(): code for pid, code in ranking.dropped}
+        for bid in self.story.bids:
+            if bid.pid in places:
+                bid.score, bid.size = places[bid.pid].score, places[bid.pid].size
+            bid.dropped = dropped.get(bid.pid, "")
+        self.story.weights_version = ranking.weights_version
+
+    def _decision(self, d: Decision) -> None:
+        story = self.story
+        story.symbol, story.t = d.symbol, d.t or story.t
+        story.outcome = story.outcome or d.action
+        story.reasons = [Said(agent=who, code=code, detail=detail) for who, code, detail in d.reasons]
+        if d.action != "accept" and d.reasons:
+            who, code, detail = d.reasons[0]
+            story.reason = f"{who}: {code}" + (f" ({detail})" if detail else "")
+        story.quorum, story.margin_of_win = d.quorum, d.margin_of_win
+        story.weights_version = d.weights_version
+        story.bounds = list(d.bounds) or story.bounds
+        story.dissent = list(d.dissent)
+        story.qty_wanted, story.qty, story.plan = d.qty_wanted, d.qty, list(d.plan)
+        weights = self._weights.get(d.weights_version, {})
+        for agent, pid, score, conf in d.votes:
+            said = self._votes.pop((agent, pid), None)
+            story.votes.append(
+                VoteCast(
+                    agent=agent, pid=pid.hex(), score=score, conf=conf, weight=weights.get(agent),
+                    why=said.why if said else "",
+                )
+            )  # fmt: skip
+        for (agent, pid), vote in sorted(self._votes.items()):
+            if vote.abstain:
+                story.votes.append(
+                    VoteCast(agent=agent, pid=pid.hex(), score=0.0, conf=0.0, abstain=True, why=vote.why)
+                )
+        for bid in story.bids:
+            bid.chosen = bid.pid == d.pid.hex()
+
+
+def _order(order: Order, fills: list[Fill]) -> OrderStory:
+    i = order.intent
+    fees: dict[str, Decimal] = {}
+    for fill in fills:
+        fees[fill.fee_asset] = fees.get(fill.fee_asset, Decimal(0)) + fill.fee
+    return OrderStory(
+        cid=i.cid, leg=i.leg, child=i.child, symbol=i.symbol, side=i.side, style=i.style, tif=i.tif, qty=i.qty,
+        px=i.px, ref_px=i.ref_px, state=order.state.name, venue_id=order.venue_id, cause=order.cause,
+        filled=order.filled, avg_px=order.quote / order.filled if order.filled else None, fees=fees, fills=fills,
+    )  # fmt: skip

@@ -1,0 +1,158 @@
+"""The gateway's journal: what it was asked to send, that it was about to, and what it said.
+
+Problem: after a restart the gateway must refuse what it sent before and must not claim to know how an order
+ended whose answer it never wrote down. An attempt is one group of `Intent` and `Attempt` with the client
+order id in the UNIQUE table, durable before the send; what the gateway says is written behind it.
+
+Not here: limits (`lastlook`), sending (`gateway`).
+
+Invariant: `next_seq` moves only here, so journal order is the order in which things were said.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from parley.errors import Fatal, UserError
+from parley.messages import (
+    KIND_OF,
+    KINDS,
+    Ack,
+    Attempt,
+    CancelIntent,
+    Fill,
+    Intent,
+    Message,
+    OrderEvent,
+    Unknown,
+    VenueReject,
+    decode,
+    encode,
+)
+from runtime.journal import (
+    Group,
+    IntentRow,
+    InvalidGroup,
+    JournalError,
+    JournalFailed,
+    JournalReader,
+    JournalWriter,
+    Record,
+)
+from runtime.lastlook import Counters
+
+log = logging.getLogger(__name__)
+
+OnAttempted = Callable[[int, bool], None]
+"""Called on the loop with (seq of the attempt, False if the client order id was taken)."""
+
+_FOLDED = ("Intent", "Attempt", "Ack", "VenueReject", "Unknown", "OrderEvent", "Fill")
+
+
+class Recovered(msgspec.Struct, kw_only=True):
+    """What an earlier life of the gateway left: its counters, its orders, and those without an outcome."""
+
+    counters: Counters
+    orders: dict[str, bytes]
+    open_ended: tuple[bytes, ...]
+
+
+def recover(path: Path) -> Recovered:
+    """Fold a gateway's journal; positions are those of its own fills, the venue's balances replace them."""
+    counters = Counters({})
+    orders: dict[str, bytes] = {}
+    undecided: dict[bytes, None] = {}
+    for record in JournalReader(path).records(kinds=[KIND_OF[name] for name in _FOLDED]):
+        match decode(record.body):
+            case Intent() as intent:
+                counters.sent(intent, 0)
+                orders[intent.cid] = intent.iid
+                undecided[intent.iid] = None
+            case VenueReject() as no if not no.cancel and no.definitive:
+                counters.dead(no.iid)
+                undecided.pop(no.iid, None)
+            case Ack() | Unknown() as said if not said.cancel:
+                undecided.pop(said.iid, None)
+            case Fill() as fill:
+                counters.filled(fill)
+            case OrderEvent() as event:
+                counters.moved(event)
+            case _:
+                pass
+    return Recovered(counters=counters, orders=orders, open_ended=tuple(undecided))
+
+
+class GatewayLog:
+    """Writer of the gateway's journal; `on_fatal` is called on the loop when it can write no more."""
+
+    def __init__(
+        self, path: Path, run: dict[str, str], loop: asyncio.AbstractEventLoop, on_fatal: Callable[[Fatal], None]
+    ) -> None:
+        """Create the journal, or continue it.
+
+        Raises
+        ------
+        UserError
+            When the file is no journal of a gateway, or its end does not verify.
+        """
+        self._loop = loop
+        self._on_fatal = on_fatal
+        try:
+            if path.exists():
+                self._writer = JournalWriter.resume(path, on_fatal=self._failed)
+            else:
+                self._writer = JournalWriter.create(path, run, on_fatal=self._failed)
+        except (JournalError, OSError) as error:
+            raise UserError(f"the gateway's journal {str(path)!r} cannot be used: {error}") from error
+
+    @property
+    def head(self) -> bytes:
+        """Hash of the last durable group."""
+        return self._writer.head
+
+    def say(self, message: Message, epoch: int, round_: bytes = b"") -> int:
+        """Write a message behind its effect and return its seq."""
+        seq = self._writer.next_seq
+        record = Record(seq, KINDS[type(message)], round_, encode(message))
+        self._writer.post(Group(epoch, [record]), _ignore, lazy=True)
+        return seq
+
+    def attempt(self, intent: Intent | CancelIntent, attempt: Attempt, epoch: int, done: OnAttempted) -> None:
+        """Make an attempt durable, then call `done` on the loop.
+
+        An order takes its client order id; a cancel repeats the one of its order and takes none.
+        """
+        seq = self._writer.next_seq
+        records = [
+            Record(seq, KINDS[type(intent)], intent.round, encode(intent)),
+            Record(seq + 1, KINDS[Attempt], intent.round, encode(attempt)),
+        ]
+        rows = [IntentRow(intent.cid.encode(), intent.iid, seq)] if isinstance(intent, Intent) else []
+
+        def durable(gid: int, error: JournalError | None) -> None:
+            # In the commit thread. A failed disk is told by on_fatal and must not look like an answer here.
+            if not isinstance(error, JournalFailed):
+                self._loop.call_soon_threadsafe(done, seq + 1, error is None)
+            if error is not None:
+                log.warning("attempt_not_durable cid=%s cause=%s", intent.cid, error)
+
+        self._writer.post(Group(epoch, records, rows), durable)
+
+    def close(self) -> None:
+        """Write what waits and seal the file."""
+        try:
+            self._writer.close()
+        except JournalError as error:
+            log.warning("journal_not_sealed cause=%s", error)
+
+    def _failed(self, failure: JournalFailed) -> None:
+        error = Fatal(f"the gateway's journal cannot be written: {failure}")
+        self._loop.call_soon_threadsafe(self._on_fatal, error)
+
+
+def _ignore(gid: int, error: JournalError | None) -> None:
+    if isinstance(error, InvalidGroup):
+        raise error

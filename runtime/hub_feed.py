@@ -1,0 +1,175 @@
+"""What the hub knows without I/O: which candles are closed, whether a step has arrived, what a batch holds.
+
+Problem: a client library hands out caches that change while one looks, three streams of a symbol arrive on
+three sockets in any order, and a busy desk must get the newest state without losing a fact. `CandleClose`
+turns candle rows into closed bars, each once; `behind` says which stream has not reached the venue's marks;
+`Conflation` gathers what belongs into the next batch.
+
+Not here: sockets, ccxt, time.
+
+Invariant: bars leave in order and each one once, or a gap is named; of a book only the newest leaves; what
+is left out is counted; the order inside a batch depends on symbols and ids alone, never on arrival.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from parley.messages import Bar, Book, MarketBatch, Print
+
+MS: Final = 1_000_000
+MAX_PRINTS: Final = 256
+
+Row = tuple[int, float, float, float, float, float]
+"""Open time in ms, open, high, low, close, base volume."""
+
+
+class Marks(msgspec.Struct, frozen=True):
+    """The last candle (open time, ms), trade id and book update that a symbol's streams will show."""
+
+    candle: int | None = None
+    trade: int | None = None
+    book: int | None = None
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """The venue's announcement that all messages of a step were written; ``t`` is market time in ms."""
+
+    step: int
+    t: int
+    marks: dict[str, Marks]
+    candles_sent: int = 0
+    fills: int = 0
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the streams of a symbol have come here; -1 nothing yet, None not subscribed."""
+
+    candle: int | None = -1
+    trade: int | None = -1
+    book: int | None = -1
+
+
+def behind(marks: Mapping[str, Marks], seen: Mapping[str, Seen]) -> list[str]:
+    """Name the streams that have not reached their mark; empty means the step is here.
+
+    ``Seen.candle`` is the open time of the newest closed candle. Symbols and streams that are not
+    subscribed do not count.
+    """
+    found = []
+    for symbol in sorted(seen):
+        wanted, here = marks.get(symbol), seen[symbol]
+        if wanted is None:
+            continue
+        for stream, want, have in (
+            ("candle", wanted.candle, here.candle),
+            ("trade", wanted.trade, here.trade),
+            ("book", wanted.book, here.book),
+        ):
+            if want is not None and have is not None and have < want:
+                found.append(f"{symbol} {stream}: wanted {want}, have {have}")
+    return found
+
+
+class CandleClose:
+    """Closed candles of one symbol: a candle is closed when a newer one opened.
+
+    Rows may come again, and the newest one changes until it is closed.
+    """
+
+    def __init__(self, symbol: str, tf_ms: int) -> None:
+        self._symbol = symbol
+        self._tf_ms = tf_ms
+        self._forming: Row | None = None
+        self.closed = -1
+        self.missed = 0
+
+    def take(self, rows: Sequence[Row]) -> tuple[Bar, ...]:
+        """Return the bars that closed; `rows` are the newest rows by open time, the last one still forming.
+
+        A hole between two closed candles adds to `missed`.
+        """
+        bars = []
+        for row in rows[:-1]:
+            if row[0] > self.closed:
+                bars.append(self._close(row))
+        if rows and rows[-1][0] > self.closed:
+            self._forming = rows[-1]
+        return tuple(bars)
+
+    def take_last(self, row: Row, *, is_certain: bool) -> tuple[Bar, ...]:
+        """Close the newest candle with none after it, because the venue said it is closed.
+
+        Taken only if it differs from how it looked before, or if the caller is certain that nothing
+        more of it will come.
+        """
+        if row[0] <= self.closed or (row == self._forming and not is_certain):
+            return ()
+        return (self._close(row),)
+
+    def _close(self, row: Row) -> Bar:
+        t_open, open_, high, low, close, volume = row
+        if self.closed >= 0 and t_open > self.closed + self._tf_ms:
+            self.missed += (t_open - self.closed) // self._tf_ms - 1
+        self.closed = t_open
+        return Bar(
+            symbol=self._symbol, tf_ns=self._tf_ms * MS, t_open=t_open * MS, open=open_, high=high, low=low,
+            close=close, volume=volume,
+        )  # fmt: skip
+
+
+class Conflation:
+    """What the next batch holds: all bars, the newest book, and the newest prints up to a cap per symbol."""
+
+    def __init__(self, max_prints: int = MAX_PRINTS) -> None:
+        self._max_prints = max_prints
+        self._bars: list[Bar] = []
+        self._books: dict[str, Book] = {}
+        self._prints: dict[str, list[Print]] = {}
+        self._gaps: dict[str, None] = {}
+        self._skipped = 0
+
+    @property
+    def has_news(self) -> bool:
+        """Whether a batch would hold anything."""
+        return bool(self._bars or self._books or self._prints or self._gaps)
+
+    def add_bars(self, bars: Iterable[Bar]) -> None:
+        """Add closed bars; none is ever dropped."""
+        self._bars.extend(bars)
+
+    def add_book(self, book: Book) -> None:
+        """Put the newest book in the place of an older one."""
+        self._skipped += book.symbol in self._books
+        self._books[book.symbol] = book
+
+    def add_prints(self, symbol: str, prints: Sequence[Print]) -> None:
+        """Add trades of a symbol in the venue's order; the oldest above the cap are counted as skipped."""
+        if not prints:
+            return
+        held = self._prints.setdefault(symbol, [])
+        held.extend(prints)
+        excess = len(held) - self._max_prints
+        if excess > 0:
+            self._skipped += excess
+            del held[:excess]
+
+    def add_gap(self, note: str) -> None:
+        """Note that something was missed; told once in the next batch."""
+        self._gaps[note] = None
+
+    def take(self, step: int, t: int, fills_due: int = -1) -> MarketBatch:
+        """Return everything gathered as one batch at market time `t` (ns) and start anew."""
+        batch = MarketBatch(
+            step=step,
+            t=t,
+            bars=tuple(sorted(self._bars, key=lambda bar: (bar.t_open, bar.symbol))),
+            books=tuple(self._books[symbol] for symbol in sorted(self._books)),
+            prints=tuple(each for symbol in sorted(self._prints) for each in self._prints[symbol]),
+            fills_due=fills_due,
+            skipped=self._skipped,
+            gaps=tuple(sorted(self._gaps)),
+        )
+        self._bars, self._books, self._prints, self._gaps, self._skipped = [], {}, {}, {}, 0
+        return batch

@@ -1,0 +1,168 @@
+"""How often each role changed something: counted from what the agents said and what was decided.
+
+Problem: a role that could be removed without anyone noticing is decoration. Counts here are of rounds in which
+the role's word made a difference to what others put on the table, not of messages.
+
+Not here: whether the difference was a good one (mark-outs and PnL say that).
+
+Invariant: a fold in journal order; a round counts once per column.
+"""
+
+from decimal import Decimal
+
+import msgspec
+
+from parley.agent import AgentSpec
+from parley.messages import (
+    Allocation,
+    AnalysisReady,
+    Breaker,
+    Counter,
+    CounterReply,
+    Decision,
+    Message,
+    Proposal,
+    Ranking,
+    Verdict,
+    WeightUpdate,
+)
+from runtime.history import kinds
+
+KINDS = kinds(
+    "Allocation", "AnalysisReady", "Breaker", "Counter", "CounterReply", "Decision", "Proposal", "Ranking",
+    "Verdict", "WeightUpdate",
+)  # fmt: skip
+
+
+class Influence(msgspec.Struct, kw_only=True):
+    """Counts by role; rounds where not said otherwise."""
+
+    signal_votes_counted: int = 0
+    strategy_proposals: int = 0
+    capital_cut: int = 0
+    capital_zero: int = 0
+    risk_refused: int = 0
+    risk_capped: int = 0
+    risk_breakers: int = 0  # messages
+    execution_chose_order: int = 0
+    arbitrage_cycles_asked: int = 0  # messages
+    arbitrage_cycles_proposed: int = 0
+    arbitrage_counters: int = 0
+    meta_ranked: int = 0
+    meta_ranked_nonuniform: int = 0
+    meta_dropped: int = 0
+    meta_resized: int = 0
+    meta_weight_updates: int = 0  # messages
+
+
+def by_role(counts: Influence) -> dict[str, dict[str, int]]:
+    """Arrange the counts as role -> name -> count."""
+    arranged: dict[str, dict[str, int]] = {}
+    for name, count in msgspec.structs.asdict(counts).items():
+        role, _, what = name.partition("_")
+        arranged.setdefault(role, {})[what] = count
+    return arranged
+
+
+class InfluenceFold:
+    """Counts while the messages pass."""
+
+    def __init__(self, agents: tuple[AgentSpec, ...]) -> None:
+        self.counts = Influence()
+        self._roles = {spec.id: spec.role for spec in agents}
+        self._uniform: dict[int, bool] = {}
+        self._round: bytes | None = None
+        self._proposals: dict[bytes, Proposal] = {}
+        self._advice: list[Counter] = []
+        self._marks: set[str] = set()
+
+    def take(self, message: Message, round_: bytes, sender: str) -> None:
+        """Fold one message of a round (empty: of none)."""
+        if round_ and round_ != self._round:
+            self._round = round_
+            self._proposals, self._advice, self._marks = {}, [], set()
+        match message:
+            case Proposal():
+                self._proposals[message.pid] = message
+                role = self._roles.get(sender)
+                if role == "strategy":
+                    self._note("strategy_proposals")
+                elif role == "arbitrage":
+                    self._note("arbitrage_cycles_proposed")
+            case CounterReply() if message.proposal is not None:
+                self._proposals[message.proposal.pid] = message.proposal
+            case Allocation():
+                self._allocation(message)
+            case Counter():
+                self._counter(message, sender)
+            case Ranking():
+                self._ranking(message)
+            case Verdict() if not message.ok and message.pid in self._proposals:
+                # later children of a decision are judged outside their round and do not count
+                self._note("risk_refused")
+            case Breaker():
+                self.counts.risk_breakers += 1
+            case AnalysisReady() if self._roles.get(sender) == "arbitrage":
+                self.counts.arbitrage_cycles_asked += 1
+            case WeightUpdate():
+                self.counts.meta_weight_updates += 1
+                self._uniform[message.version] = len({weight for _, weight in message.weights}) <= 1
+            case Decision():
+                self._decision(message)
+            case _:
+                pass
+
+    def _note(self, name: str) -> None:
+        if name not in self._marks:
+            self._marks.add(name)
+            setattr(self.counts, name, getattr(self.counts, name) + 1)
+
+    def _allocation(self, allocation: Allocation) -> None:
+        proposal = self._proposals.get(allocation.pid)
+        if allocation.max_qty <= 0:
+            self._note("capital_zero")
+        elif proposal is not None and allocation.max_qty < proposal.legs[0].qty:
+            self._note("capital_cut")
+
+    def _counter(self, counter: Counter, sender: str) -> None:
+        role = self._roles.get(sender)
+        if role == "execution":
+            self._advice.append(counter)
+        elif role == "arbitrage" and (counter.px_limit is not None or counter.reject):
+            self._note("arbitrage_counters")
+
+    def _ranking(self, ranking: Ranking) -> None:
+        self._note("meta_ranked")
+        if not self._uniform.get(ranking.weights_version, True):
+            self._note("meta_ranked_nonuniform")
+        if ranking.dropped:
+            self._note("meta_dropped")
+        if any(each.size < 1.0 for each in ranking.ranked):
+            self._note("meta_resized")
+
+    def _decision(self, decision: Decision) -> None:
+        if any(self._roles.get(agent) == "signal" for agent, _, _, _ in decision.votes):
+            self._note("signal_votes_counted")
+        if decision.action != "accept" or not decision.plan:
+            return
+        if decision.bounds and self._roles.get(decision.bounds[0].agent) == "risk":
+            self._note("risk_capped")
+        proposal = self._proposals.get(decision.pid)
+        while proposal is not None and proposal.parent_pid in self._proposals:
+            proposal = self._proposals[proposal.parent_pid]
+        if proposal is not None and self._advice:
+            plan = decision.plan[0]
+            style, px = own_order(proposal)
+            styles = {counter.style for counter in self._advice}
+            prices = {counter.px_limit for counter in self._advice}
+            if (plan.style != style and (plan.style in styles or "market" in styles)) or (
+                plan.px != px and plan.px in prices
+            ):
+                self._note("execution_chose_order")
+
+
+def own_order(proposal: Proposal) -> tuple[str, Decimal | None]:
+    """Return the style and limit price of the order a proposal asked for itself."""
+    leg = proposal.legs[0]
+    style = "market" if leg.limit_px is None else "post_only" if leg.post_only else "limit"
+    return style, leg.limit_px

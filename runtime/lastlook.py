@@ -1,0 +1,209 @@
+"""The last look: may this order leave the house? Pure, with counters and limits of its own.
+
+Problem: desk and gate may be wrong, restarted or doubled. The gateway therefore checks every intent once
+more against limits from its own file, which no desk can raise, and against what it itself has sent.
+
+Not here: durability and sending (`gateway`); anything a strategy could ask for.
+
+Invariant: `refusal` changes nothing and is total: what it cannot judge (no limit for the quote asset, no
+reference price, a number that is none) it refuses. Counters are folds over what was sent and what came back,
+and only ever err towards more exposure: an order of unknown fate counts in full.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from parley.instruments import ZERO, Instrument
+from parley.messages import CancelIntent, Fill, Intent, OrderEvent
+
+_SECOND_NS: Final = 1_000_000_000
+_BPS: Final = Decimal(10_000)
+_ENDED: Final = frozenset({"closed", "canceled", "expired", "rejected"})
+STYLES: Final = frozenset({"market", "limit", "post_only"})
+TIFS: Final = frozenset({"GTC", "IOC", "FOK"})
+
+DUPLICATE: Final = "duplicate_cid"
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The gateway's own caps; amounts by quote asset, as decimal texts.
+
+    ``max_notional`` of one order, ``max_position`` of what may be held or owed of one symbol with all open
+    orders filled, ``max_orders_per_s`` in any second, ``collar_bps`` how far a limit price may cross ``ref_px``.
+    """
+
+    max_notional: dict[str, Decimal]
+    max_position: dict[str, Decimal]
+    max_orders_per_s: int = 20
+    collar_bps: int = 200
+
+
+class _Open(msgspec.Struct, kw_only=True):
+    symbol: str
+    side: str
+    qty: Decimal
+    left: Decimal
+
+
+class Counters:
+    """What this gateway sent and what became of it."""
+
+    def __init__(self, positions: Mapping[str, Decimal]) -> None:
+        """Start from base quantities by symbol, as the venue's balances say them."""
+        self.epoch = 0
+        self.cids: set[str] = set()
+        self.iids: set[bytes] = set()
+        self.positions: dict[str, Decimal] = dict(positions)
+        self._open: dict[bytes, _Open] = {}
+        self._working: dict[tuple[str, str], Decimal] = {}
+        self._sent_ns: deque[int] = deque()
+        self._trades: set[tuple[str, str]] = set()
+
+    def heard(self, epoch: int) -> None:
+        """Note the epoch a desk speaks under."""
+        self.epoch = max(self.epoch, epoch)
+
+    def sent(self, intent: Intent, now_mono: int) -> None:
+        """Count an order that is about to be sent."""
+        self.cids.add(intent.cid)
+        self.iids.add(intent.iid)
+        self.heard(intent.epoch)
+        self._sent_ns.append(now_mono)
+        while self._sent_ns and self._sent_ns[0] <= now_mono - _SECOND_NS:
+            self._sent_ns.popleft()
+        self._open[intent.iid] = _Open(symbol=intent.symbol, side=intent.side, qty=intent.qty, left=intent.qty)
+        self._add_working(intent.symbol, intent.side, intent.qty)
+
+    def dead(self, iid: bytes) -> None:
+        """Free what an order still could have filled, because it cannot exist any more."""
+        if (order := self._open.pop(iid, None)) is not None:
+            self._add_working(order.symbol, order.side, -order.left)
+
+    def filled(self, fill: Fill) -> bool:
+        """Move a fill from working to position; False when this trade was counted before."""
+        key = (fill.symbol, fill.trade_id)
+        if key in self._trades:
+            return False
+        self._trades.add(key)
+        signed = fill.qty if fill.side == "buy" else -fill.qty
+        self.positions[fill.symbol] = self.positions.get(fill.symbol, ZERO) + signed
+        if (order := self._open.get(fill.iid)) is not None:
+            used = min(fill.qty, order.left)
+            order.left -= used
+            self._add_working(order.symbol, order.side, -used)
+        return True
+
+    def moved(self, event: OrderEvent) -> None:
+        """Follow an order's state; one that ended with all its fills counted can fill no more."""
+        order = self._open.get(event.iid)
+        if order is not None and event.status in _ENDED and event.cum_qty <= order.qty - order.left:
+            self.dead(event.iid)
+
+    def in_last_second(self, now_mono: int) -> int:
+        """Number of orders sent within the second before `now_mono`."""
+        return sum(1 for each in self._sent_ns if each > now_mono - _SECOND_NS)
+
+    def worst(self, symbol: str, side: str) -> Decimal:
+        """Base position if every open order of `side` filled and none of the other side did."""
+        working = self._working.get((symbol, side), ZERO)
+        return self.positions.get(symbol, ZERO) + (working if side == "buy" else -working)
+
+    def _add_working(self, symbol: str, side: str, qty: Decimal) -> None:
+        self._working[symbol, side] = self._working.get((symbol, side), ZERO) + qty
+
+
+def refusal(
+    intent: Intent,
+    counters: Counters,
+    limits: Limits,
+    instruments: Mapping[str, Instrument],
+    *,
+    now_mono: int,
+    is_halted: bool,
+) -> tuple[str, str] | None:
+    """Return (code, detail) when the order must not be sent, None when it may.
+
+    ``now_mono`` is monotonic ns, as in ``send_by``.
+    """
+    if is_halted:
+        return "halted", "the halt flag is set"
+    return (
+        _stale(intent, counters, now_mono)
+        or _malformed(intent, instruments)
+        or _too_much(intent, counters, limits, instruments[intent.symbol], now_mono)
+    )
+
+
+def cancel_refusal(intent: CancelIntent, counters: Counters, *, now_mono: int) -> tuple[str, str] | None:
+    """Return (code, detail) when a cancel must not be sent; a halt never stops a cancel."""
+    if intent.epoch < counters.epoch:
+        return "stale_epoch", f"epoch {intent.epoch}, highest seen {counters.epoch}"
+    if now_mono >= intent.send_by:
+        return "too_late", f"{now_mono - intent.send_by} ns past send_by"
+    if intent.cid not in counters.cids:
+        return "unknown_cid", f"nothing was sent as {intent.cid!r}"
+    return None
+
+
+def _stale(intent: Intent, counters: Counters, now_mono: int) -> tuple[str, str] | None:
+    if intent.epoch < counters.epoch:
+        return "stale_epoch", f"epoch {intent.epoch}, highest seen {counters.epoch}"
+    if intent.cid in counters.cids or intent.iid in counters.iids:
+        return DUPLICATE, f"{intent.cid!r} or its intent was sent before"
+    if now_mono >= intent.send_by:
+        return "too_late", f"{now_mono - intent.send_by} ns past send_by"
+    return None
+
+
+def _malformed(intent: Intent, instruments: Mapping[str, Instrument]) -> tuple[str, str] | None:
+    if intent.symbol not in instruments:
+        return "unknown_symbol", intent.symbol
+    if intent.side not in ("buy", "sell"):
+        return "unknown_side", intent.side
+    if intent.style not in STYLES or (intent.style == "limit" and intent.tif not in TIFS):
+        return "unknown_style", f"{intent.style} {intent.tif}"
+    if (intent.style == "market") != (intent.px is None):
+        return "price_and_style", f"{intent.style} with price {intent.px}"
+    for name, value in (("qty", intent.qty), ("px", intent.px), ("ref_px", intent.ref_px)):
+        if value is not None and not (value.is_finite() and value > 0):
+            return "not_positive", f"{name} {value}"
+    instrument = instruments[intent.symbol]
+    if intent.qty % instrument.lot or (intent.px is not None and intent.px % instrument.tick):
+        return "off_grid", f"qty {intent.qty} lot {instrument.lot} px {intent.px} tick {instrument.tick}"
+    return None
+
+
+def _too_much(
+    intent: Intent, counters: Counters, limits: Limits, instrument: Instrument, now_mono: int
+) -> tuple[str, str] | None:
+    if intent.ref_px is None:
+        return "no_ref_px", "collar and position cannot be judged"
+    if instrument.quote not in limits.max_notional or instrument.quote not in limits.max_position:
+        return "no_limit", f"no limits for quote asset {instrument.quote}"
+    price = max(intent.px, intent.ref_px) if intent.px is not None else intent.ref_px
+    notional = intent.qty * price
+    if notional > limits.max_notional[instrument.quote]:
+        return "max_notional", f"{notional} > {limits.max_notional[instrument.quote]}"
+    if counters.in_last_second(now_mono) >= limits.max_orders_per_s:
+        return "rate", f"{limits.max_orders_per_s} orders in the last second"
+    if intent.px is not None and _crosses(intent.px, intent.ref_px, intent.side) > limits.collar_bps:
+        return "collar", f"px {intent.px} against ref_px {intent.ref_px}, collar {limits.collar_bps} bps"
+    return _position(intent, counters, limits.max_position[instrument.quote], price)
+
+
+def _crosses(px: Decimal, ref_px: Decimal, side: str) -> Decimal:
+    signed = px - ref_px if side == "buy" else ref_px - px
+    return signed / ref_px * _BPS
+
+
+def _position(intent: Intent, counters: Counters, cap: Decimal, price: Decimal) -> tuple[str, str] | None:
+    before = counters.worst(intent.symbol, intent.side)
+    after = before + (intent.qty if intent.side == "buy" else -intent.qty)
+    # What brings the position nearer to zero is never stopped by the size it has already.
+    if abs(after) > abs(before) and abs(after) * price > cap:
+        return "max_position", f"{abs(after) * price} > {cap}"
+    return None

@@ -1,0 +1,219 @@
+"""A run in one object: what was decided, what it cost and earned, and who made a difference.
+
+A fold over the journal, so that it can be made of any run at any time, also of one that was killed. The equity
+is computed twice, by the desk while it ran and here from the fills, and the two must agree.
+
+Not here: what only the processes know (candles sent, memory, speed): `commands.run` adds it.
+
+Invariant: two runs with the same decisions give the same `decision_hash`, whatever their wall clock was.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from decimal import Decimal
+from hashlib import sha256
+from typing import Final
+
+import msgspec
+
+from parley.errors import DataError, StateError
+from parley.messages import KINDS, Decision, Fill, Intent, Started, StateView, Void, decode, decode_envelope
+from runtime import influence
+from runtime.books import MONEY_KINDS, ORDER_KINDS, Books
+from runtime.history import config_of, kinds
+from runtime.influence import InfluenceFold
+from runtime.journal import JournalError, JournalReader
+
+TOP: Final = 12
+OUTCOMES: Final = ("accept", "reject", "hold", "expired", "void")
+_PROGRESS_EVERY: Final = 5000
+_STATE: Final = KINDS[StateView]
+_WANTED: Final = tuple(
+    sorted({*ORDER_KINDS, *MONEY_KINDS, *influence.KINDS, _STATE, *kinds("Started")} - set(kinds("Opinion")))
+)
+
+
+class Equity(msgspec.Struct, array_like=True, tag=_STATE, frozen=True):
+    """The beginning of a `StateView`: decoding the rest of a hundred thousand of them would only take time."""
+
+    account: str
+    state_version: int
+    t: int
+    quote: str
+    equity: Decimal
+    peak: Decimal
+
+
+class AgentPnl(msgspec.Struct, kw_only=True):
+    """What an agent's proposals earned, in quote, fees included; ``accepted`` proposals."""
+
+    pnl: Decimal = Decimal(0)
+    accepted: int = 0
+    fills: int = 0
+
+
+class Summary(msgspec.Struct, kw_only=True):
+    """A run; amounts in ``quote``."""
+
+    run_id: str = ""
+    quote: str = ""
+    rounds: int = 0
+    decisions: dict[str, int] = {}
+    reasons: dict[str, int] = {}  # "outcome: who: code" of the word that ended the round
+    refusals: dict[str, int] = {}  # "agent: code" of everything said against
+    proposals: int = 0
+    orders: int = 0
+    orders_by_state: dict[str, int] = {}
+    orders_by_style: dict[str, int] = {}
+    fills: int = 0
+    maker_fills: int = 0
+    volume: Decimal = Decimal(0)
+    fees: Decimal = Decimal(0)
+    pnl: Decimal = Decimal(0)
+    realised: Decimal = Decimal(0)
+    unrealised: Decimal = Decimal(0)
+    pnl_by_agent: dict[str, AgentPnl] = {}
+    pnl_opening: Decimal = Decimal(0)
+    attribution_is_complete: bool = False
+    equity_start: Decimal = Decimal(0)
+    equity_end: Decimal = Decimal(0)
+    equity_refolded: Decimal = Decimal(0)
+    equity_is_reproduced: bool = False
+    max_drawdown: float = 0.0
+    market_from: int = 0
+    market_to: int = 0
+    decision_hash: str = ""
+    influence: dict[str, dict[str, int]] = {}
+    records: int = 0
+
+
+class _Fold:
+    def __init__(self, reader: JournalReader) -> None:
+        run = config_of(reader)
+        self.out = Summary(run_id=run.run_id, quote=run.desk.quote)
+        self.books = Books(run)
+        self._influence = InfluenceFold(run.agents)
+        self._hash = sha256()
+        self._outcomes: Counter[str] = Counter(dict.fromkeys(OUTCOMES, 0))
+        self._reasons: Counter[str] = Counter()
+        self._refusals: Counter[str] = Counter()
+        self._styles: Counter[str] = Counter()
+        self._agents: dict[str, AgentPnl] = {}
+        self._states = msgspec.msgpack.Decoder(Equity)
+        self._peak = Decimal(0)
+        self._equity: Decimal | None = None
+        self._drawdown = Decimal(0)
+
+    def take(self, kind: int, round_: bytes, raw: bytes) -> None:
+        envelope = decode_envelope(raw)
+        if kind == _STATE:
+            self._state(self._states.decode(envelope.body))
+            return
+        message = decode(envelope.body)
+        self.books.take(message)
+        self._influence.take(message, round_, envelope.sender)
+        match message:
+            case Decision():
+                self._hash.update(envelope.body)
+                self._decision(message)
+            case Intent():
+                self._styles[message.style] += 1
+            case Fill():
+                self._fill(message)
+            case Void():
+                self._outcomes["void"] += 1
+                self._outcomes["accept"] -= 1
+            case Started():
+                self.out.market_from = message.t
+            case _:
+                pass
+
+    def _state(self, state: Equity) -> None:
+        if self._equity is None and state.equity > 0:
+            self.out.equity_start = state.equity
+        self._equity = state.equity
+        self._peak = max(self._peak, state.equity)
+        if self._peak > 0:
+            self._drawdown = max(self._drawdown, (self._peak - state.equity) / self._peak)
+        self.out.market_to = max(self.out.market_to, state.t)
+
+    def _decision(self, decision: Decision) -> None:
+        out = self.out
+        out.rounds += 1
+        out.proposals += decision.proposals
+        self._outcomes[decision.action] += 1
+        if decision.action == "accept":
+            self._agents.setdefault(decision.agent, AgentPnl()).accepted += 1
+        elif decision.reasons:
+            who, code, _ = decision.reasons[0]
+            self._reasons[f"{decision.action}: {who}: {code}"] += 1
+        for who, code, _ in decision.reasons:
+            self._refusals[f"{who}: {code}"] += 1
+
+    def _fill(self, fill: Fill) -> None:
+        self.out.fills += 1
+        self.out.maker_fills += fill.liquidity == "maker"
+        order = self.books.orders.get(fill.iid)
+        if order is not None:
+            self._agents.setdefault(order.agent, AgentPnl()).fills += 1
+        quote = fill.symbol.partition("/")[2]
+        mark = Decimal(1) if quote == self.out.quote else self.books.ledger.marks.get(quote, Decimal(0))
+        self.out.volume += fill.qty * fill.px * mark
+
+    def finish(self) -> Summary:
+        out, ledger = self.out, self.books.ledger
+        out.decisions = dict(self._outcomes)
+        out.reasons = dict(self._reasons.most_common(TOP))
+        out.refusals = dict(self._refusals.most_common(TOP))
+        orders = self.books.orders.all()
+        out.orders = len(orders)
+        out.orders_by_state = dict(sorted(Counter(order.state.name for order in orders).items()))
+        out.orders_by_style = dict(sorted(self._styles.items()))
+        out.fees = ledger.fees
+        out.realised = ledger.realised
+        out.unrealised = ledger.unrealised()
+        out.pnl = out.realised + out.unrealised
+        out.equity_refolded = ledger.equity()
+        out.equity_end = self._equity if self._equity is not None else out.equity_refolded
+        out.equity_is_reproduced = out.equity_end == out.equity_refolded
+        out.max_drawdown = float(self._drawdown)
+        try:
+            report = self.books.report()
+        except StateError:
+            out.attribution_is_complete = False
+        else:
+            out.attribution_is_complete = report.total == out.pnl
+            out.pnl_opening = report.opening
+            for agent, pnl in report.by_agent:
+                self._agents.setdefault(agent, AgentPnl()).pnl = pnl
+        out.pnl_by_agent = dict(sorted(self._agents.items()))
+        out.decision_hash = self._hash.hexdigest()
+        out.influence = influence.by_role(self._influence.counts)
+        return out
+
+
+def summarise(reader: JournalReader, progress: Callable[[int, int], None] | None = None) -> Summary:
+    """Fold a run's journal.
+
+    Parameters
+    ----------
+    progress : called with (records done, records in all) now and then
+
+    Raises
+    ------
+    DataError
+        When a record cannot be read, or the books do not hold.
+    """
+    fold = _Fold(reader)
+    last = reader.count
+    fold.out.records = last
+    seq = 0
+    try:
+        for number, record in enumerate(reader.records(kinds=_WANTED)):
+            seq = record.seq
+            fold.take(record.kind, record.round, record.body)
+            if progress is not None and number % _PROGRESS_EVERY == 0:
+                progress(seq, last)
+        return fold.finish()
+    except (msgspec.MsgspecError, StateError, JournalError) as error:
+        raise DataError(f"{str(reader.path)!r} record {seq}: {error}") from error

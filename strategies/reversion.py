@@ -1,0 +1,140 @@
+"""Buy exhaustion: long when the RSI turns up out of oversold, out when it is back in the middle.
+
+The setup is the turn, not the low reading: in a crash the index can stay low for long.
+Gains are small and frequent, the stop is as far as the take, and time limits the rest.
+"""
+
+from collections.abc import Mapping, Sequence
+from math import nan
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from parley.indicators import Atr, Candle, Resampler, Rsi, usable_bar
+from parley.messages import Bar, Opinion
+from parley.strategy_source import Entry, Held, Leave, Pass, Stay, StrategySource
+
+from .setup import bet, hear, read_params
+
+
+class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``every`` candles per decision; periods in decisions; ``*_atr`` distances in mean true ranges.
+
+    ``low`` is the RSI below which a market is oversold, ``middle`` where it has recovered
+    (100 - both for a short), ``tilt`` the probability a turn from RSI 0 would add.
+    """
+
+    every: Annotated[int, Meta(ge=1, le=1440)] = 15
+    rsi: Annotated[int, Meta(ge=2, le=500)] = 14
+    low: Annotated[float, Meta(gt=0, lt=50)] = 33.0
+    middle: Annotated[float, Meta(ge=50, lt=100)] = 55.0
+    atr: Annotated[int, Meta(ge=2, le=500)] = 14
+    stop_atr: Annotated[float, Meta(gt=0, le=20)] = 2.5
+    take_atr: Annotated[float, Meta(gt=0, le=50)] = 2.5
+    tilt: Annotated[float, Meta(ge=0, le=0.3)] = 0.12
+    offer: Annotated[int, Meta(ge=1, le=1440)] = 3
+    hold: Annotated[int, Meta(ge=1, le=10_000)] = 24
+    veto: Annotated[float, Meta(ge=0, le=1)] = 0.6
+    avoid: tuple[str, ...] = ("trend_down",)
+
+
+class Track(msgspec.Struct):
+    """What is kept per symbol; ``deepest`` is the lowest RSI since it fell below ``low``, else NaN."""
+
+    frame: Resampler
+    rsi: Rsi
+    atr: Atr
+    seen: int = 0
+    age: int = 0
+    deepest: float = nan
+    turned: float = nan
+
+
+class Reversion:
+    """The source; see the module."""
+
+    name = "reversion"
+    version = "1"
+
+    def __init__(self, params: Params) -> None:
+        self.params = params
+        self._tracks: dict[str, Track] = {}
+
+    @property
+    def warmup_bars(self) -> int:
+        return self.params.every * max(self.params.rsi + 1, self.params.atr)
+
+    def on_bar(self, bar: Bar) -> None:
+        if not usable_bar(bar):
+            return
+        track = self._tracks.get(bar.symbol)
+        if track is None:
+            p = self.params
+            track = self._tracks[bar.symbol] = Track(Resampler(p.every), Rsi(p.rsi), Atr(p.atr))
+        if bar.t_open <= track.frame.last:
+            return
+        track.seen += 1
+        track.age += 1
+        for candle in track.frame.push(bar):
+            self._decide(track, candle)
+
+    def entry(self, symbol: str, bar: Bar, opinions: Sequence[Opinion]) -> Entry | Pass:
+        p = self.params
+        track = self._tracks.get(symbol)
+        if track is None or not (track.rsi.ready and track.atr.ready):
+            return Pass("warming_up", f"{track.seen if track else 0}/{self.warmup_bars}")
+        if track.turned != track.turned or track.age >= p.offer:
+            return Pass("no_setup", f"rsi={track.rsi.value:.1f}")
+        heard = hear(opinions)
+        if heard.regime in p.avoid:
+            return Pass("against_regime", heard.regime)
+        if heard.direction < -p.veto:
+            return Pass("against_opinion", f"{heard.direction:.2f}")
+        atr = track.atr.value
+        depth = min(1.0, (p.low - track.turned) / 15.0)
+        why = f"rsi_turn: from {track.turned:.1f} to {track.rsi.value:.1f}"
+        tilt = p.tilt * (0.6 + 0.4 * depth)
+        return bet(
+            1,
+            bar.close,
+            p.stop_atr * atr,
+            p.take_atr * atr,
+            tilt,
+            heard,
+            p.every * p.hold * bar.tf_ns // 1_000_000,
+            why,
+        )
+
+    def exit(self, symbol: str, bar: Bar, held: Held, opinions: Sequence[Opinion]) -> Leave | Stay:
+        p = self.params
+        track = self._tracks.get(symbol)
+        if track is None or not track.rsi.ready:
+            return Stay(nan, "warming_up")
+        rsi = track.rsi.value if held.direction > 0 else 100.0 - track.rsi.value
+        if rsi >= p.middle:
+            return Leave("mean_reached", f"rsi={track.rsi.value:.1f}")
+        if bar.t_open + bar.tf_ns - held.opened >= p.hold * p.every * bar.tf_ns:
+            return Leave("time_limit", f"{p.hold} decisions")
+        return Stay(nan)
+
+    def snapshot(self) -> bytes:
+        return msgspec.msgpack.encode(self._tracks)
+
+    def restore(self, blob: bytes) -> None:
+        self._tracks = msgspec.msgpack.decode(blob, type=dict[str, Track])
+
+    def _decide(self, track: Track, candle: Candle) -> None:
+        rsi = track.rsi.update(candle.close)
+        track.atr.update(candle.high, candle.low, candle.close)
+        track.age = 0
+        track.turned = nan
+        if rsi < self.params.low:
+            track.deepest = min(rsi, track.deepest) if track.deepest == track.deepest else rsi
+        elif track.deepest == track.deepest:
+            track.turned, track.deepest = track.deepest, nan
+
+
+def make(params: Mapping[str, object]) -> StrategySource:
+    """Build the source from its parameters."""
+    return Reversion(read_params("reversion", params, Params))

@@ -1,0 +1,181 @@
+"""Market data of Binance spot (or its sandbox) through ccxt.pro's caches.
+
+Problem: one `watch_*` call per message costs more than the message, and a message between two calls wakes
+nobody. So the streams are watched only now and then, to subscribe, reconnect and hear of errors; what is
+read are ccxt's caches, which hold every message in between.
+
+Not here: which candle is closed, what is sent to whom (`runtime.hub`).
+
+Invariant: nothing is read twice and nothing in the caches is passed over, while they are read at least once
+per 10,000 trades of a symbol; a lost connection or a book out of sequence is noted as a gap.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+import ccxt
+
+from parley.errors import ConfigError, UserError, nearest
+from parley.messages import Print
+from venues.ccxt_client import MS
+
+log = logging.getLogger(__name__)
+
+OnGap = Callable[[str], None]
+Levels = tuple[tuple[float, float], ...]
+
+_BACKOFF_FIRST_S: Final = 1.0
+_BACKOFF_MOST_S: Final = 30.0
+_KINDS: Final = ("candle", "trade", "book")
+
+
+class CcxtFeed:
+    """Streams of `symbols`; `pause_s` is how long a stream is left alone after it was heard."""
+
+    def __init__(
+        self, client: Any, *, symbols: Sequence[str], timeframe: str, streams: Sequence[str], pause_s: float
+    ) -> None:
+        for stream in streams:
+            if stream not in _KINDS:
+                raise ConfigError(f"no stream {stream!r}; {nearest(stream, list(_KINDS))}")
+        if timeframe not in client.timeframes:
+            raise ConfigError(f"no timeframe {timeframe!r}; {nearest(timeframe, list(client.timeframes))}")
+        self._client = client
+        self._timeframe = timeframe
+        self._pause_s = pause_s
+        self.symbols = tuple(sorted(symbols))
+        self.streams = frozenset(streams)
+        self.tf_ms = int(client.parse_timeframe(timeframe)) * 1000
+        self.reconnects = 0
+        self.resyncs = 0
+        self.heard = asyncio.Event()
+        self._ids: dict[str, str] = {}
+        self._sockets: dict[str, int] = {}
+
+    async def connect(self) -> None:
+        """Load the markets.
+
+        Raises
+        ------
+        UserError
+            When the venue does not answer, or does not list a symbol.
+        """
+        try:
+            await self._client.load_markets()
+        except ccxt.BaseError as error:
+            raise UserError(f"the venue's markets cannot be read: {type(error).__name__}: {error}") from error
+        for symbol in self.symbols:
+            if symbol not in self._client.markets:
+                raise ConfigError(
+                    f"the venue does not list {symbol!r}; {nearest(symbol, list(self._client.symbols))}"
+                )
+            self._ids[str(self._client.markets[symbol]["id"])] = symbol
+
+    def symbol_of(self, venue_id: str) -> str | None:
+        """Return the symbol of a venue's id if it is one of ours."""
+        return self._ids.get(venue_id)
+
+    async def follow(self, on_gap: OnGap) -> None:
+        """Keep the streams subscribed until cancelled; an error is answered by a new connection."""
+        client, symbols = self._client, list(self.symbols)
+        calls: dict[str, Callable[[], Awaitable[object]]] = {
+            "candle": lambda: client.watch_ohlcv_for_symbols([[each, self._timeframe] for each in symbols]),
+            "trade": lambda: client.watch_trades_for_symbols(symbols),
+            "book": lambda: client.watch_order_book_for_symbols(symbols),
+        }
+        tasks = [asyncio.ensure_future(self._watch(each, calls[each], on_gap)) for each in sorted(self.streams)]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _watch(self, kind: str, call: Callable[[], Awaitable[object]], on_gap: OnGap) -> None:
+        backoff = _BACKOFF_FIRST_S
+        while True:
+            try:
+                await call()
+            except ccxt.ChecksumError:
+                self.resyncs += 1
+                on_gap(f"{kind}: out of sequence, read anew")
+            except ccxt.BaseError as error:
+                log.warning("stream_lost kind=%s cause=%r retry_s=%s", kind, error, backoff)
+                on_gap(f"{kind}: connection lost")
+                self.reconnects += 1
+                await asyncio.sleep(backoff)
+                backoff = min(backoff * 2, _BACKOFF_MOST_S)
+            else:
+                backoff = _BACKOFF_FIRST_S
+                self._check_sockets(on_gap)
+                self.heard.set()
+                await asyncio.sleep(self._pause_s)
+
+    def _check_sockets(self, on_gap: OnGap) -> None:
+        # A socket that broke while nobody waited on it was replaced by ccxt without an exception.
+        for url, socket in list(self._client.clients.items()):
+            before = self._sockets.setdefault(url, id(socket))
+            if before != id(socket):
+                self._sockets[url] = id(socket)
+                self.reconnects += 1
+                on_gap("socket: connection replaced")
+
+    def is_subscribed(self) -> bool:
+        """Whether the venue confirmed every stream, and every book has its snapshot."""
+        sockets = list(self._client.clients.values())
+        if len(sockets) < len(self.streams) or any(each.last_message_at is None for each in sockets):
+            return False
+        return "book" not in self.streams or all(self.book_nonce(each) >= 0 for each in self.symbols)
+
+    def candles(self, symbol: str, after_ms: int) -> list[tuple[int, float, float, float, float, float]]:
+        """Return rows that opened after `after_ms` (market time), oldest first; the last may still change."""
+        cache = self._client.ohlcvs.get(symbol, {}).get(self._timeframe)
+        found = []
+        for row in reversed(cache) if cache is not None else ():
+            if row[0] <= after_ms:
+                break
+            found.append(tuple(row))
+        return found[::-1]
+
+    def trades(self, symbol: str, after_id: int) -> list[tuple[int, Print]]:
+        """Return (venue's id, print) of the trades behind `after_id`, oldest first."""
+        cache = self._client.trades.get(symbol)
+        found = []
+        for trade in reversed(cache) if cache is not None else ():
+            number = int(trade["id"])
+            if number <= after_id:
+                break
+            found.append(
+                (
+                    number,
+                    Print(
+                        symbol=symbol, t=int(trade["timestamp"]) * MS, px=float(trade["price"]),
+                        qty=float(trade["amount"]), side=1 if trade["side"] == "buy" else -1,
+                    ),
+                )
+            )  # fmt: skip
+        return found[::-1]
+
+    def last_trade_id(self, symbol: str) -> int:
+        """Id of the newest trade seen, -1 before the first."""
+        cache = self._client.trades.get(symbol)
+        return int(cache[-1]["id"]) if cache else -1
+
+    def book_nonce(self, symbol: str) -> int:
+        """The venue's number of the newest book update seen, -1 while there is no book."""
+        book = self._client.orderbooks.get(symbol)
+        nonce = None if book is None else book["nonce"]
+        return -1 if nonce is None else int(nonce)
+
+    def book(self, symbol: str, levels: int) -> tuple[int, int, Levels, Levels]:
+        """Return (nonce, wall time of its last update in ns or 0, bids, asks), best first."""
+        book = self._client.orderbooks[symbol]
+        bids = tuple((float(px), float(qty)) for px, qty, *_ in book["bids"][:levels])
+        asks = tuple((float(px), float(qty)) for px, qty, *_ in book["asks"][:levels])
+        return int(book["nonce"]), int(book["timestamp"] or 0) * MS, bids, asks
+
+    async def close(self) -> None:
+        """Let go of all connections."""
+        await self._client.close()

@@ -1,0 +1,297 @@
+"""One account at Binance spot (or its sandbox) through ccxt.pro, as a gateway sees it.
+
+Problem: ccxt answers with floats and with some forty exception types. Here quantities and prices go out
+and come back as exact decimals, and every way a send can end becomes one of three answers. Only what the
+venue itself refused before acting, or ccxt refused before sending, is `Rejected`; everything else, even an
+exception nobody thought of, is `Ambiguous`.
+
+Not here: when to send and what then (the gateway).
+
+Invariant: a request to place or cancel leaves this module at most once per call; the client order id is
+always the intent's.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+import ccxt
+
+from parley.instruments import ZERO, Instrument
+from parley.messages import CancelIntent, Fill, Gap, Intent, OrderEvent
+from venues.ccxt_client import MS, account_fees, exact, instruments_of, plain
+from venues.port import Acked, Ambiguous, OnFact, Rejected, SendResult, VenueError
+
+log = logging.getLogger(__name__)
+
+# The request was turned away before it could act. InvalidNonce is the venue's "outside of recvWindow".
+_DEFINITIVE: Final = (
+    ccxt.InsufficientFunds,
+    ccxt.InvalidOrder,
+    ccxt.BadRequest,
+    ccxt.OperationRejected,
+    ccxt.AuthenticationError,
+    ccxt.ArgumentsRequired,
+    ccxt.NotSupported,
+    ccxt.InvalidNonce,
+)
+_STATUS: Final = {
+    "NEW": "open", "PARTIALLY_FILLED": "open", "PENDING_CANCEL": "open", "FILLED": "closed",
+    "CANCELED": "canceled", "EXPIRED": "expired", "EXPIRED_IN_MATCH": "expired", "REJECTED": "rejected",
+}  # fmt: skip
+# A message that arrives between two waits wakes nobody, so the caches are also read by the clock.
+_SWEEP_S: Final = 0.05
+_BACKOFF_FIRST_S: Final = 1.0
+_BACKOFF_MOST_S: Final = 30.0
+
+
+class CcxtVenue:
+    """An account at Binance spot. `client` is what `ccxt_client.make_client` returns."""
+
+    def __init__(
+        self, client: Any, *, symbols: Sequence[str], account: str, name: str, recv_window_ms: int
+    ) -> None:
+        self._client = client
+        self._symbols = tuple(symbols)
+        self._account = account
+        self._name = name
+        self._recv_window_ms = recv_window_ms
+        self._iids: dict[str, bytes] = {}
+        self._foreign: set[str] = set()
+        self._last_trade: Any = None
+        self._last_seq = 0
+        self._told: dict[str, tuple[str, str, int]] = {}
+
+    @property
+    def fence_ns(self) -> int:
+        return self._recv_window_ms * MS
+
+    @property
+    def foreign(self) -> int:
+        return len(self._foreign)
+
+    async def connect(self) -> dict[str, Instrument]:
+        await _asked("markets", self._client.load_markets())
+        balance = await _asked("balance", self._client.fetch_balance())
+        return instruments_of(self._client, self._symbols, self._name, account_fees(balance))
+
+    async def balances(self) -> tuple[tuple[str, Decimal], ...]:
+        balance = await _asked("balance", self._client.fetch_balance())
+        totals = {
+            each["asset"]: exact(each["free"]) + exact(each["locked"]) for each in balance["info"]["balances"]
+        }
+        return tuple((asset, total) for asset, total in sorted(totals.items()) if total)
+
+    async def clock_offset_ms(self) -> float:
+        before = time.time_ns()
+        venue_ms = await _asked("time", self._client.fetch_time())
+        return venue_ms - (before + time.time_ns()) / 2 / MS
+
+    def know(self, cid: str, iid: bytes) -> None:
+        self._iids[cid] = iid
+
+    async def send(self, intent: Intent) -> SendResult:
+        self._iids[intent.cid] = intent.iid
+        params: dict[str, str | bool] = {"clientOrderId": intent.cid}
+        if intent.style == "post_only":
+            params["postOnly"] = True
+        elif intent.style == "limit":
+            params["timeInForce"] = intent.tif
+        kind = "market" if intent.style == "market" else "limit"
+        price = None if intent.px is None else plain(intent.px)
+        request = self._client.create_order(
+            intent.symbol, kind, intent.side, plain(intent.qty), price, params
+        )
+        return await _outcome(request, lambda order: self._placed(intent, order["info"]))
+
+    async def cancel(self, intent: CancelIntent) -> SendResult:
+        request = self._client.cancel_order("", intent.symbol, {"clientOrderId": intent.cid})
+        return await _outcome(request, lambda order: self._cancelled(intent, order["info"]))
+
+    def _placed(self, intent: Intent, raw: Mapping[str, Any]) -> Acked:
+        t_venue = int(raw["transactTime"]) * MS
+        venue_id = str(raw["orderId"])
+        fills = tuple(
+            Fill(
+                trade_id=str(each["tradeId"]), venue=self._name, account=self._account, iid=intent.iid,
+                venue_id=venue_id, symbol=intent.symbol, side=intent.side, qty=exact(each["qty"]),
+                px=exact(each["price"]), fee=exact(each["commission"]), fee_asset=str(each["commissionAsset"]),
+                liquidity="taker", t=t_venue,  # what trades within the request took liquidity
+            )
+            for each in raw.get("fills", ())
+        )  # fmt: skip
+        event = _order_event(
+            intent.iid, venue_id, intent.symbol, raw["status"], raw["executedQty"],
+            raw["cummulativeQuoteQty"], t_venue,
+        )  # fmt: skip
+        return Acked(venue_id=venue_id, t_venue=t_venue, event=event, fills=fills)
+
+    def _cancelled(self, intent: CancelIntent, raw: Mapping[str, Any]) -> Acked:
+        t_venue = int(raw.get("transactTime") or 0) * MS
+        venue_id = str(raw["orderId"])
+        event = _order_event(
+            intent.iid, venue_id, intent.symbol, raw["status"], raw["executedQty"],
+            raw["cummulativeQuoteQty"], t_venue,
+        )  # fmt: skip
+        return Acked(venue_id=venue_id, t_venue=t_venue, event=event)
+
+    async def follow(self, on_fact: OnFact, on_ready: Callable[[], None]) -> None:
+        stream = asyncio.ensure_future(self._listen(self._client.watch_orders, on_fact))
+        trades = asyncio.ensure_future(self._listen(self._client.watch_my_trades, on_fact))
+        try:
+            while not self._is_subscribed():
+                await asyncio.sleep(_SWEEP_S / 10)
+            on_ready()
+            while True:
+                await asyncio.sleep(_SWEEP_S)
+                self._sweep(on_fact)
+        finally:
+            for task in (stream, trades):
+                task.cancel()
+            await asyncio.gather(stream, trades, return_exceptions=True)
+
+    def _is_subscribed(self) -> bool:
+        # ccxt notes the account type when it asks, so only an answer on that socket shows that the stream stands.
+        sockets = list(self._client.clients.values())
+        return any("spot" in each.subscriptions and each.last_message_at is not None for each in sockets)
+
+    async def _listen(self, watch: Callable[[], Awaitable[object]], on_fact: OnFact) -> None:
+        pause = _BACKOFF_FIRST_S
+        while True:
+            try:
+                await watch()
+                pause = _BACKOFF_FIRST_S
+                self._sweep(on_fact)
+            except ccxt.BaseError as error:
+                log.warning("user_stream_lost cause=%r retry_s=%s", error, pause)
+                on_fact(Gap(stream="user", from_seq=self._last_seq, to_seq=-1))
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _BACKOFF_MOST_S)
+
+    def _sweep(self, on_fact: OnFact) -> None:
+        # Trades first: whoever hears that an order is closed has heard of its fills.
+        for raw in self._new_trades():
+            if (fill := self._fill_of(raw)) is not None:
+                on_fact(fill)
+        for raw in self._new_orders():
+            if (event := self._event_of(raw)) is not None:
+                on_fact(event)
+
+    def _new_orders(self) -> list[Mapping[str, Any]]:
+        cache = self._client.orders
+        found = []
+        # ccxt moves an order to the end with every update, so the new ones are the tail.
+        for order in reversed(cache) if cache is not None else ():
+            raw = order["info"]
+            version = (str(raw["X"]), str(raw["z"]), int(raw["E"]))
+            if self._told.get(order["id"]) == version:
+                break
+            self._told[order["id"]] = version
+            found.append(raw)
+        return found[::-1]
+
+    def _new_trades(self) -> list[Mapping[str, Any]]:
+        cache = self._client.myTrades
+        found = []
+        for trade in reversed(cache) if cache is not None else ():
+            if trade is self._last_trade:
+                break
+            found.append(trade)
+        if found:
+            self._last_trade = found[0]
+        return [trade["info"] for trade in reversed(found)]
+
+    def _event_of(self, raw: Mapping[str, Any]) -> OrderEvent | None:
+        self._last_seq = max(self._last_seq, int(raw.get("I") or 0))
+        iid = self._iid_of(raw)
+        symbol = self._symbol_of(raw)
+        if iid is None or symbol is None:
+            return None
+        return _order_event(
+            iid,
+            str(raw["i"]),
+            symbol,
+            raw["X"],
+            raw["z"],
+            raw["Z"],
+            int(raw["T"]) * MS,
+            int(raw.get("I") or 0),
+        )
+
+    def _fill_of(self, raw: Mapping[str, Any]) -> Fill | None:
+        iid = self._iid_of(raw)
+        symbol = self._symbol_of(raw)
+        if iid is None or symbol is None:
+            return None
+        return Fill(
+            trade_id=str(raw["t"]), venue=self._name, account=self._account, iid=iid, venue_id=str(raw["i"]),
+            symbol=symbol, side=str(raw["S"]).lower(), qty=exact(raw["l"]), px=exact(raw["L"]),
+            fee=exact(raw["n"]), fee_asset=str(raw["N"]), liquidity="maker" if raw["m"] else "taker",
+            t=int(raw["T"]) * MS,
+        )  # fmt: skip
+
+    def _iid_of(self, raw: Mapping[str, Any]) -> bytes | None:
+        # In a report of a cancel `c` is the cancel's own id and `C` the order's.
+        for cid in _client_ids(raw):
+            if cid in self._iids:
+                return self._iids[cid]
+        self._foreign.add(str(raw["i"]))
+        return None
+
+    def _symbol_of(self, raw: Mapping[str, Any]) -> str | None:
+        markets = self._client.markets_by_id.get(raw["s"], ())
+        return next((str(each["symbol"]) for each in markets if each["spot"]), None)
+
+    async def close(self) -> None:
+        await self._client.close()
+
+
+def _client_ids(raw: Mapping[str, Any]) -> Iterator[str]:
+    for key in ("C", "c"):
+        if raw.get(key):
+            yield str(raw[key])
+
+
+def _order_event(
+    iid: bytes, venue_id: str, symbol: str, status: str, qty: str, cost: str, t: int, venue_seq: int = 0
+) -> OrderEvent:
+    cum_qty = exact(qty)
+    return OrderEvent(
+        iid=iid, venue_id=venue_id, symbol=symbol, status=_STATUS.get(status, status.lower()), cum_qty=cum_qty,
+        avg_px=exact(cost) / cum_qty if cum_qty else ZERO, t=t, venue_seq=venue_seq,
+    )  # fmt: skip
+
+
+async def _outcome(request: Awaitable[Any], read: Callable[[Any], Acked]) -> SendResult:
+    try:
+        return read(await request)
+    except _DEFINITIVE as error:
+        if isinstance(error, ccxt.DuplicateOrderId) or "Duplicate" in str(error):
+            # The venue has an order of this id: some send arrived.
+            return Ambiguous(cause=f"duplicate: {_line(error)}")
+        return Rejected(code=_code(error), detail=_line(error))
+    except asyncio.CancelledError:
+        # The request may be under way; who cancels wants to know the state, not an exception.
+        return Ambiguous(cause="cancelled")
+    except Exception as error:  # noqa: BLE001 - whatever went wrong after the send leaves the order in doubt
+        log.warning("send_in_doubt cause=%r", error)
+        return Ambiguous(cause=f"{type(error).__name__}: {_line(error)}")
+
+
+def _code(error: Exception) -> str:
+    words = "".join(f"_{each.lower()}" if each.isupper() else each for each in type(error).__name__)
+    return "venue:" + words.lstrip("_")
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+async def _asked(what: str, request: Awaitable[Any]) -> Any:
+    try:
+        return await request
+    except ccxt.BaseError as error:
+        raise VenueError(f"{what}: {type(error).__name__}: {_line(error)}") from error

@@ -1,0 +1,69 @@
+"""A venue without a network: it takes every order and never trades it.
+
+Problem: the benchmark of a round measures from the event to the order handed to the venue client; a venue
+behind a socket would be measured instead. Not here: fills, rejections, a market: whatever needs an
+exchange uses the sandbox. Invariant: `send` answers `Acked` without suspending.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+
+from parley.instruments import Instrument
+from parley.messages import CancelIntent, Intent
+from venues.port import Acked, OnFact, SendResult
+
+
+class NullVenue:
+    """Takes orders for `symbols`; `balances` is what it says the account owns."""
+
+    def __init__(
+        self, symbols: Sequence[str], balances: Sequence[tuple[str, Decimal]], name: str = "null"
+    ) -> None:
+        self._name = name
+        self._symbols = tuple(symbols)
+        self._balances = tuple(sorted(balances))
+        self._taken = 0
+
+    @property
+    def fence_ns(self) -> int:
+        return 0
+
+    @property
+    def foreign(self) -> int:
+        return 0
+
+    async def connect(self) -> dict[str, Instrument]:
+        return {symbol: self._instrument(symbol) for symbol in self._symbols}
+
+    def _instrument(self, symbol: str) -> Instrument:
+        base, _, quote = symbol.partition("/")
+        return Instrument(
+            symbol=symbol, venue=self._name, base=base, quote=quote, tick=Decimal("0.01"),
+            lot=Decimal("0.00001"), min_qty=Decimal("0.00001"), max_qty=Decimal(9_000_000),
+            min_notional=Decimal(5), maker_fee=Decimal("0.001"), taker_fee=Decimal("0.001"),
+        )  # fmt: skip
+
+    async def balances(self) -> tuple[tuple[str, Decimal], ...]:
+        return self._balances
+
+    async def clock_offset_ms(self) -> float:
+        return 0.0
+
+    def know(self, cid: str, iid: bytes) -> None:
+        pass
+
+    async def send(self, intent: Intent) -> SendResult:
+        self._taken += 1
+        return Acked(venue_id=f"{self._name}-{self._taken}", t_venue=time.time_ns())
+
+    async def cancel(self, intent: CancelIntent) -> SendResult:
+        return Acked(venue_id="", t_venue=time.time_ns())
+
+    async def follow(self, on_fact: OnFact, on_ready: Callable[[], None]) -> None:
+        on_ready()
+        await asyncio.Event().wait()
+
+    async def close(self) -> None:
+        pass

@@ -1,0 +1,91 @@
+"""What a gateway needs of a venue, and the closed set of answers a venue can give to a send.
+
+Problem: "the call failed" is three different facts. The venue took the order, the venue refused it, or
+nobody knows; taking the third for the second is how an order comes to exist twice. So `send` returns
+exactly one of `Acked`, `Rejected`, `Ambiguous` and raises nothing.
+
+Not here: journal, limits, who may send (the gateway).
+
+Invariant: an adapter sends a request at most once for each call and never retries it.
+"""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Protocol
+
+import msgspec
+
+from parley.instruments import Instrument
+from parley.messages import CancelIntent, Fill, Gap, Intent, OrderEvent
+
+
+class Acked(msgspec.Struct, frozen=True, kw_only=True):
+    """The venue took it. ``t_venue`` is market time in ns; ``event`` its first state, ``fills`` what traded at once."""
+
+    venue_id: str
+    t_venue: int
+    event: OrderEvent | None = None
+    fills: tuple[Fill, ...] = ()
+
+
+class Rejected(msgspec.Struct, frozen=True, kw_only=True):
+    """The venue said no, and the order cannot exist (a cancel: changed nothing)."""
+
+    code: str
+    detail: str
+
+
+class Ambiguous(msgspec.Struct, frozen=True, kw_only=True):
+    """Nobody knows whether the venue acted."""
+
+    cause: str
+
+
+SendResult = Acked | Rejected | Ambiguous
+Fact = OrderEvent | Fill | Gap
+OnFact = Callable[[Fact], None]
+
+
+class VenueError(Exception):
+    """A request that is safe to repeat (balances, instruments, clock) did not work; the text says which."""
+
+
+class Venue(Protocol):
+    """One account at one venue.
+
+    Guarantees: `send` and `cancel` do at most one request and raise nothing but errors of this program;
+    facts of the user stream are told to `on_fact` in the order in which the venue told them, possibly
+    more than once after a reconnect. Orders that were not introduced by `send` or `know` are not told.
+    """
+
+    @property
+    def fence_ns(self) -> int:
+        """How long after the send the venue may still accept a request, ns."""
+
+    @property
+    def foreign(self) -> int:
+        """Facts seen about orders that are not ours."""
+
+    async def connect(self) -> dict[str, Instrument]:
+        """Return the traded instruments by symbol; raises `VenueError`."""
+
+    async def balances(self) -> tuple[tuple[str, Decimal], ...]:
+        """Return (asset, total) sorted by asset, without zeros; raises `VenueError`."""
+
+    async def clock_offset_ms(self) -> float:
+        """Return venue clock minus own clock, from the middle of a round trip; raises `VenueError`."""
+
+    def know(self, cid: str, iid: bytes) -> None:
+        """Introduce an order of an earlier life of the gateway, so that its facts are told."""
+
+    async def send(self, intent: Intent) -> SendResult:
+        """Place the order once."""
+
+    async def cancel(self, intent: CancelIntent) -> SendResult:
+        """Cancel the order once, by client order id."""
+
+    async def follow(self, on_fact: OnFact, on_ready: Callable[[], None]) -> None:
+        """Tell facts of the user stream until cancelled; `on_ready` once when the stream stands."""
+
+    async def close(self) -> None:
+        """Let go of all connections."""

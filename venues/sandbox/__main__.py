@@ -1,0 +1,43 @@
+"""Start the sandbox exchange: `python -m venues.sandbox --config FILE.json`.
+
+One JSON line on standard output says when and where it is ready. Exit codes: 0 stopped by signal,
+2 the configuration or the recorded data cannot be used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+
+from venues.recorded import CandleError
+from venues.sandbox.config import ConfigError, read_config
+from venues.sandbox.process import follow_parent, make_feed, serve
+
+
+def main() -> int:
+    """Read the configuration and the data, then serve."""
+    parser = argparse.ArgumentParser(
+        prog="python -m venues.sandbox", description="A sandbox exchange that speaks Binance spot."
+    )
+    parser.add_argument("--config", required=True, metavar="FILE", help="JSON configuration")
+    parser.add_argument(
+        "--check", action="store_true", help="only read the configuration and the data, then exit"
+    )
+    arguments = parser.parse_args()
+    try:
+        config = read_config(arguments.config)
+        feed = make_feed(config.feed, config.seed)
+    except (ConfigError, CandleError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    for note in feed.notes:
+        sys.stderr.write(f"warning: {note}\n")
+    if arguments.check or not follow_parent(config.parent_pid):
+        return 0
+    asyncio.run(serve(config, feed))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

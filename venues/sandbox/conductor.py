@@ -1,0 +1,171 @@
+"""The market's clock: when the next step happens, and the control socket that announces it.
+
+With speed `max` the market is in lock-step with one client outside of the venue's protocol: a step
+is announced after its messages were written, and nothing further of the market happens before that
+client acknowledges. With a number as speed, steps follow wall time and are announced as well.
+Requests are served between steps in both cases. Invariant: a step is announced exactly once, after
+all of its messages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from venues.sandbox.connections import StreamHub
+from venues.sandbox.exchange import Exchange
+from venues.sandbox.feeds import Feed
+from venues.sandbox.publisher import Publisher
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far the market is."""
+
+    steps: int = 0
+    ended: bool = False
+
+
+class Conductor:
+    """Plays the feed, in lock-step with the control client or by the wall clock."""
+
+    def __init__(
+        self, feed: Feed, exchange: Exchange, publisher: Publisher, hub: StreamHub, speed: float | None
+    ) -> None:
+        self._feed = feed
+        self._exchange = exchange
+        self._publisher = publisher
+        self._hub = hub
+        self._speed = speed
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._playing = False
+        self.progress = Progress()
+
+    async def listen(self, path: str) -> asyncio.Server:
+        """Open the control socket; only the same user may connect."""
+        Path(path).unlink(missing_ok=True)
+        server = await asyncio.start_unix_server(self._connected, path, limit=1 << 20)
+        Path(path).chmod(0o600)
+        return server
+
+    async def run_without_control(self) -> None:
+        """Play with nobody to announce to; at speed `max` as fast as it goes."""
+        await self._play(None, None)
+
+    async def close(self) -> None:
+        """Stop playing and hang up."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await self._greet(reader, writer)
+            await self._play(reader, writer)
+            while await reader.readline():
+                pass  # after the end, the client may stay
+        except (ConnectionError, asyncio.IncompleteReadError, ProtocolError, ValueError) as error:
+            _send(writer, {"error": str(error)})
+        finally:
+            writer.close()
+
+    async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        hello = await _receive(reader)
+        if hello.get("hello") != "feed":
+            raise ProtocolError(f'expected {{"hello": "feed"}}, got {hello!r}')
+        if self._playing:
+            raise ProtocolError(
+                "expected one control client, the market is already in lock-step with another"
+            )
+        _send(
+            writer,
+            {
+                "ready": True,
+                "symbols": [one.symbol for one in self._feed.instruments],
+                "timeframe_ms": self._feed.length_ms,
+            },
+        )
+        go = await _receive(reader)
+        if go.get("go") is not True:
+            raise ProtocolError(f'expected {{"go": true}}, got {go!r}')
+
+    async def _play(self, reader: asyncio.StreamReader | None, writer: asyncio.StreamWriter | None) -> None:
+        self._playing = True
+        loop = asyncio.get_running_loop()
+        started, first_ms = loop.time(), None
+        try:
+            while (step := self._feed.next_step()) is not None:
+                if self._speed is not None:
+                    first_ms = step.open_ms if first_ms is None else first_ms
+                    due = started + (step.close_ms - first_ms) / 1000 / self._speed
+                    await asyncio.sleep(max(0.0, due - loop.time()))
+                self._publisher.play(step)
+                self._hub.flush()
+                self.progress.steps += 1
+                if writer is not None:
+                    _send(writer, self._announcement(step.close_ms))
+                if self._speed is None:
+                    if reader is not None:
+                        await self._acknowledged(reader)
+                    else:
+                        await asyncio.sleep(0)
+                elif writer is not None and writer.is_closing():
+                    writer = None
+            self._end(writer)
+        finally:
+            self._playing = False
+
+    def _announcement(self, close_ms: int) -> dict[str, object]:
+        return {
+            "step": self.progress.steps,
+            "t": close_ms,
+            "marks": self._publisher.marks(),
+            "candles_sent": self._publisher.candles_sent,
+            "fills": self._exchange.settlement.fill_count,
+        }
+
+    async def _acknowledged(self, reader: asyncio.StreamReader) -> None:
+        message = await _receive(reader)
+        if message.get("ack") != self.progress.steps:
+            raise ProtocolError(f'expected {{"ack": {self.progress.steps}}}, got {message!r}')
+
+    def _end(self, writer: asyncio.StreamWriter | None) -> None:
+        self.progress.ended = True
+        totals: dict[str, object] = {
+            "steps": self.progress.steps,
+            "candles_sent": self._publisher.candles_sent,
+            "fills": self._exchange.settlement.fill_count,
+        }
+        self._exchange.truth.write("exhausted", self._exchange.clock, totals)
+        if writer is not None:
+            _send(writer, {"end": True, **totals})
+
+
+class ProtocolError(ValueError):
+    """The control client said something that is not part of the protocol."""
+
+
+async def _receive(reader: asyncio.StreamReader) -> dict[str, object]:
+    line = await reader.readline()
+    if not line:
+        raise ConnectionResetError("the control client is gone")
+    try:
+        message = msgspec.json.decode(line)
+    except msgspec.DecodeError as error:
+        raise ProtocolError(f"expected a JSON line, got {line[:80]!r}") from error
+    if not isinstance(message, dict):
+        raise ProtocolError(f"expected a JSON object, got {line[:80]!r}")
+    return message
+
+
+def _send(writer: asyncio.StreamWriter, message: dict[str, object]) -> None:
+    if not writer.is_closing():
+        writer.write(msgspec.json.encode(message) + b"\n")

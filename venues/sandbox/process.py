@@ -1,0 +1,205 @@
+"""Put the sandbox together from a configuration and run it until it is told to stop.
+
+Not here: any of the parts. Invariant: the ready line is written only when every address answers,
+and a stop by signal leaves a complete truth log and exit code 0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import signal
+import sys
+from dataclasses import asdict
+
+import msgspec
+from aiohttp import web
+
+from venues.sandbox.accounts import Account
+from venues.sandbox.authentication import wall_ms
+from venues.sandbox.conductor import Conductor
+from venues.sandbox.config import Config, FeedConfig
+from venues.sandbox.connections import StreamHub
+from venues.sandbox.endpoints import rest_endpoints, socket_endpoints
+from venues.sandbox.exchange import Exchange
+from venues.sandbox.feeds import CandleFeed, Feed
+from venues.sandbox.private_api import PrivateApi
+from venues.sandbox.public_api import PublicApi
+from venues.sandbox.publisher import Publisher
+from venues.sandbox.rate_limits import RateLimits
+from venues.sandbox.rest_server import RestServer
+from venues.sandbox.settlement import Settlement
+from venues.sandbox.sockets import SocketServer
+from venues.sandbox.synthetic import SyntheticFeed
+from venues.sandbox.trade_feed import TradeFeed
+from venues.sandbox.truth import TruthLog
+from venues.sandbox.units import money_from_text, units_from_text
+from venues.sandbox.user_stream import UserStreams
+
+_MAX_BODY = 256 * 1024
+_PR_SET_PDEATHSIG = 1
+_PARENT_POLL_S = 1.0
+
+
+def make_feed(config: FeedConfig, seed: int) -> Feed:
+    """The configured source of market data; reads and checks files."""
+    if config.kind == "candles":
+        return CandleFeed(
+            config.folder,
+            config.exchange,
+            list(config.pairs),
+            config.timeframe,
+            config.start,
+            config.end,
+            seed,
+            config.trades_per_candle,
+            config.history,
+        )
+    if config.kind == "trades":
+        return TradeFeed(config.files, config.slice_ms, config.start, config.end)
+    return SyntheticFeed(
+        list(config.assets),
+        config.quote,
+        list(config.crosses),
+        config.timeframe,
+        config.start,
+        config.candles,
+        seed,
+        config.trades_per_candle,
+        config.history,
+    )
+
+
+class Sandbox:
+    """All parts of one sandbox exchange."""
+
+    def __init__(self, config: Config, feed: Feed) -> None:
+        self.config = config
+        self.feed = feed
+        self.truth = TruthLog(config.truth)
+        settlement = Settlement(
+            self.truth, units_from_text(config.maker_fee), units_from_text(config.taker_fee)
+        )
+        accounts = [
+            Account(
+                one.name,
+                one.api_key,
+                one.secret,
+                {asset: money_from_text(text) for asset, text in one.balances.items()},
+            )
+            for one in config.accounts
+        ]
+        self.exchange = Exchange(
+            feed.instruments, accounts, settlement, self.truth, config.seed, config.book_levels
+        )
+        self.hub = StreamHub()
+        self.publisher = Publisher(feed, self.exchange, self.hub)
+        users = UserStreams(self.hub, self.exchange)
+        limits = RateLimits(config.weight_limit, config.order_limit)
+        public = PublicApi(self.exchange, self.publisher, config.weight_limit, config.order_limit)
+        private = PrivateApi(self.exchange, config.maker_fee, config.taker_fee)
+        self.rest = RestServer(self.exchange, rest_endpoints(public, private), limits, users, self.hub)
+        self.sockets = SocketServer(
+            self.exchange, self.publisher, users, self.hub, socket_endpoints(public, private), limits
+        )
+        self.conductor = Conductor(feed, self.exchange, self.publisher, self.hub, config.speed)
+        self._write_start(accounts)
+        self.publisher.open_market()
+
+    def _write_start(self, accounts: list[Account]) -> None:
+        shown = asdict(self.config)
+        shown["accounts"] = [one.name for one in self.config.accounts]
+        self.truth.write(
+            "start",
+            0,
+            {
+                "config": shown,
+                "notes": self.feed.notes,
+                "accounts": {account.name: account.texts() for account in accounts},
+            },
+        )
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Route a request by what it is, a WebSocket handshake or plain HTTP."""
+        assert isinstance(request, web.Request)
+        if request.headers.get("Upgrade", "").lower() == "websocket":
+            return await self.sockets.handle(request)
+        return await self.rest.handle(request)
+
+
+async def serve(config: Config, feed: Feed) -> None:
+    """Run until SIGTERM or SIGINT, or until the parent is gone."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    sandbox = Sandbox(config, feed)
+    app = web.Application(client_max_size=_MAX_BODY)
+    app.router.add_route("*", "/{path:.*}", sandbox.handle)
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+    await runner.setup()
+    site = web.TCPSite(runner, config.host, config.port)
+    await site.start()
+    port = runner.addresses[0][1]
+    tasks = [asyncio.create_task(_watch_parent(config.parent_pid, stop))] if config.parent_pid else []
+    control = None
+    if config.control is not None:
+        control = await sandbox.conductor.listen(config.control)
+    else:
+        tasks.append(asyncio.create_task(sandbox.conductor.run_without_control()))
+    ready = {
+        "ready": True,
+        "rest": f"http://{config.host}:{port}",
+        "ws": f"ws://{config.host}:{port}",
+        "pid": os.getpid(),
+        "server_time": wall_ms(),
+    }
+    sys.stdout.write(msgspec.json.encode(ready).decode() + "\n")
+    sys.stdout.flush()
+    await stop.wait()
+    if control is not None:
+        control.close()
+    await sandbox.conductor.close()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await sandbox.sockets.close()
+    await runner.cleanup()
+    sandbox.truth.write(
+        "end",
+        sandbox.exchange.clock,
+        {
+            "steps": sandbox.conductor.progress.steps,
+            "candles_sent": sandbox.publisher.candles_sent,
+            "fills": sandbox.exchange.settlement.fill_count,
+            "accounts": {one.name: one.texts() for one in sandbox.exchange.accounts.values()},
+        },
+    )
+    sandbox.truth.close()
+
+
+def follow_parent(parent_pid: int | None) -> bool:
+    """Ask the kernel to end this process with its parent; False if the parent is gone already."""
+    if parent_pid is None:
+        return True
+    if os.getppid() == parent_pid and sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    return _is_alive(parent_pid)
+
+
+async def _watch_parent(parent_pid: int, stop: asyncio.Event) -> None:
+    """The parent may be an ancestor further up, where the kernel's signal does not help."""
+    while _is_alive(parent_pid):
+        await asyncio.sleep(_PARENT_POLL_S)
+    stop.set()
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

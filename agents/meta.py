@@ -16,8 +16,10 @@ Invariant: weights are a fold over the outcomes alone; risk and capital have non
 
 from collections.abc import Mapping, Sequence
 from math import isfinite, sqrt
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from parley.agent import AgentEnv, AgentSpec, Context, params_of
 from parley.calibration import Platt
@@ -41,18 +43,18 @@ class Params(Policy, frozen=True, kw_only=True):
     published after ``batch`` outcomes at the earliest.
     """
 
-    share: float = 0.01
-    eta: float = 0.0
-    regime_half: float = 100.0
-    floor: float = 0.02
-    cap: float = 0.40
-    change_per_day: float = 0.10
-    alike: float = 0.90
-    alike_after: float = 50.0
-    min_outcomes: int = 200
-    batch: int = 20
-    default_sigma_bps: float = 30.0
-    slippage_bps: float = 1.0
+    share: Annotated[float, Meta(ge=0, le=0.5)] = 0.01
+    eta: Annotated[float, Meta(ge=0, le=10)] = 0.0
+    regime_half: Annotated[float, Meta(gt=0)] = 100.0
+    floor: Annotated[float, Meta(ge=0, le=0.5)] = 0.02
+    cap: Annotated[float, Meta(gt=0, le=1)] = 0.40
+    change_per_day: Annotated[float, Meta(gt=0, le=1)] = 0.10
+    alike: Annotated[float, Meta(gt=0, le=1)] = 0.90
+    alike_after: Annotated[float, Meta(ge=2)] = 50.0
+    min_outcomes: Annotated[int, Meta(ge=1)] = 200
+    batch: Annotated[int, Meta(ge=1)] = 20
+    default_sigma_bps: Annotated[float, Meta(gt=0)] = 30.0
+    slippage_bps: Annotated[float, Meta(ge=0)] = 1.0
 
 
 class Seen(msgspec.Struct, array_like=True):
@@ -82,7 +84,7 @@ class State(msgspec.Struct, kw_only=True):
     market: dict[str, Seen] = {}
 
 
-class Meta:
+class MetaAgent:
     """Answers rank ballots and turns outcomes into weights."""
 
     def __init__(self, spec: AgentSpec, env: AgentEnv) -> None:
@@ -261,9 +263,7 @@ class Meta:
                 own = state.regimes[regime]
                 earned = blend(whole, own.shares(), own.trials, p.regime_half)
             opened = state.opened.get(regime) or state.opened.get(ALL) or {}
-            bounded = constrain(
-                earned, clusters, opened, floor=p.floor, cap=p.cap, change=p.change_per_day
-            )
+            bounded = constrain(earned, clusters, opened, floor=p.floor, cap=p.cap, change=p.change_per_day)
             result[regime] = {**silent, **bounded}
         return result
 
@@ -298,6 +298,6 @@ def _canonical(o: Outcome) -> tuple[bytes, bytes, str, str, int, float, float, f
     return (o.round, o.pid, o.agent, o.kind, o.horizon_ms, o.score, o.conf, o.markout_bps_net)
 
 
-def make(spec: AgentSpec, env: AgentEnv) -> Meta:
+def make(spec: AgentSpec, env: AgentEnv) -> MetaAgent:
     """Build the meta-decision agent of a spec."""
-    return Meta(spec, env)
+    return MetaAgent(spec, env)

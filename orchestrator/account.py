@@ -11,6 +11,7 @@ from decimal import Decimal
 from parley.instruments import Instrument
 from parley.ledger import Ledger
 from parley.messages import Book, Breaker, Cash, Fill, Halt, Holding, StateView
+from parley.view import FirmView
 
 from .legs import Legs
 from .orders import Orders
@@ -42,14 +43,18 @@ class Account:
         self._trades_today = 0
         self._stops: dict[tuple[str, str], tuple[Decimal | None, Decimal | None]] = {}
         self._marks: dict[str, float] = {}
+        self._view: FirmView | None = None
 
     def open(self, assets: tuple[tuple[str, Decimal], ...], t: int) -> None:
         """Take the venue's balances as opening positions and start trading."""
         self.ledger.open(assets, t)
         self.halt = "ACTIVE"
+        self.touch()
 
-    def mark(self, books: Mapping[str, Book], t: int) -> bool:
-        """Mark everything held at the mids; whether the equity changed."""
+    def mark(self, books: Mapping[str, Book], t: int) -> None:
+        """Mark everything held at the mids."""
+        if self.pause_until and self.t < self.pause_until <= t:
+            self.touch()
         self.t = max(self.t, t)
         for symbol in sorted(books):
             book = books[symbol]
@@ -61,16 +66,18 @@ class Account:
         day = t // DAY_NS
         if day != self._day:
             self._day, self._day_open, self._trades_today = day, equity, 0
-        changed = equity != self._equity
+            self.touch()
+        if equity != self._equity:
+            self.touch()
         self._equity = equity
         self._peak = max(self._peak, equity)
-        return changed
 
     def fill(self, fill: Fill, agent: str, pid: bytes, round_: bytes) -> bool:
         """Post a fill once; False when the ledger knows it."""
         known = not self.ledger.apply(fill, agent=agent, pid=pid, round=round_)
         if not known:
             self._trades_today += 1
+            self.touch()
         return not known
 
     def protect(self, agent: str, symbol: str, stop: Decimal | None, take: Decimal | None) -> None:
@@ -79,6 +86,7 @@ class Account:
 
     def breaker(self, breaker: Breaker) -> None:
         """Tighten as the risk agent asks; a pause never shortens one that runs."""
+        self.touch()
         self.pause_until = max(self.pause_until, breaker.until)
         if breaker.action == "flatten":
             self.flattening = True
@@ -86,6 +94,7 @@ class Account:
 
     def command(self, halt: Halt) -> None:
         """Obey a person."""
+        self.touch()
         self.halt = HALT_STATE.get(halt.mode, "ACTIVE")
         if halt.mode == "RESUME":
             self.flattening = False
@@ -104,8 +113,18 @@ class Account:
             held.append(h if stop is None and take is None else _with(h, stop, take))
         return tuple(held)
 
-    def state(self) -> StateView:
-        """Give the account as of now under a new version."""
+    def touch(self) -> None:
+        """Note that something changed: the next `view` is a new version."""
+        self._view = None
+
+    def view(self) -> tuple[FirmView, bool]:
+        """Give the account as of now, and whether that is a new version nobody has seen."""
+        fresh = self._view is None
+        if self._view is None:
+            self._view = FirmView(self._state())
+        return self._view, fresh
+
+    def _state(self) -> StateView:
         self.version += 1
         reservations = tuple(
             self.legs.reservation(leg, self.instruments[leg.plan.symbol]) for leg in self.legs.all()

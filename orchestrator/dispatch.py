@@ -80,6 +80,7 @@ class Dispatch:
         order = self._account.orders.open(approved, leg.agent, self._table.now)
         self._account.legs.attach(leg, order)
         leg.last_word = self._table.now
+        self._account.touch()
         self._gatekeeper.sent(approved, leg.agent, self._table.now)
         self._table.order(approved, cause)
 
@@ -120,6 +121,13 @@ class Dispatch:
             return refusal
         return result.intent, leg
 
+    def show(self) -> Generator[Wave | GroupOut, Sequence[Answer], FirmView]:
+        """Show every agent the account, if it changed since they last saw it."""
+        view, fresh = self._account.view()
+        if fresh:
+            yield from self._table.state(view.state)
+        return view
+
     # later children
 
     def requests(self, inbox: Sequence[Said]) -> Flow:
@@ -157,8 +165,7 @@ class Dispatch:
             table.reject(said.agent, said.seq, code, leg.round, "OrderRequest")
             return
         leg.next_child = request.child + 1
-        view = FirmView(account.state())
-        yield from table.state(view.state)
+        view = yield from self.show()
         plan = leg.plan
         rest = replace(
             leg.proposal,
@@ -181,6 +188,7 @@ class Dispatch:
         if order is None or order.is_final or order.state.name == "PENDING_CANCEL":
             return
         n = self._account.orders.ask_cancel(iid)
+        self._account.touch()
         i = order.intent
         self._table.order(
             CancelIntent(
@@ -210,6 +218,7 @@ class Dispatch:
                 for order in account.legs.live(leg):
                     self.cancel(order.intent.iid, cause)
         for leg, filled in account.legs.finish():
+            account.touch()
             yield from self._follow(leg, filled, cause)
 
     def _follow(self, leg: Leg, filled: Decimal, cause: int) -> Flow:
@@ -219,8 +228,7 @@ class Dispatch:
         if verdict is None or index >= len(plan) or filled <= 0:
             self._following.pop(key, None)
             return
-        view = FirmView(self._account.state())
-        yield from self._table.state(view.state)
+        view = yield from self.show()
         step = plan[index]
         instrument = self._table.env.instruments[step.symbol]
         paying = instrument.quote if step.side == "buy" else instrument.base
@@ -247,5 +255,6 @@ class Dispatch:
         """Take back orders whose commit came too late: they were never sent."""
         for iid in iids:
             self._account.orders.void(iid)
+        self._account.touch()
 
 

@@ -112,11 +112,9 @@ class Firm:
             case Heartbeat():
                 self.gatekeeper.heartbeat(message, t_recv)
             case Balance():
-                table.now = max(table.now, message.t)
                 self.account.open(message.assets, table.now)
                 self._booked()
             case Started():
-                table.now = max(table.now, message.t)
                 yield from table.tell(message, seq=seq)
             case Halt():
                 self.account.command(message)
@@ -138,8 +136,9 @@ class Firm:
             return order.intent.round if order else b""
         return b""
 
-    def _state(self) -> Cascade:
-        yield from self.table.state(self.account.state())
+    def _state(self) -> Generator[Wave | GroupOut, Sequence[Answer], FirmView]:
+        """Show every agent the account, if it changed since they last saw it."""
+        return (yield from self.dispatch.show())
 
     # market
 
@@ -255,8 +254,7 @@ class Firm:
     ) -> Generator[Wave | GroupOut, Sequence[Answer], tuple[str, ...]]:
         """Run one round to its decision and commit it; give the agents whose exits had to wait."""
         table = self.table
-        view = FirmView(self.account.state())
-        yield from table.state(view.state)
+        view = yield from self._state()
         seq = table.emit(trigger, to=DESK, round_=rid, cause=trigger.md_seq)
         cfp = Cfp(
             symbols=symbols, budget_hint=view.state.equity / self.config.max_open_trades,
@@ -327,7 +325,8 @@ class Firm:
             owner = (order.agent, order.intent.pid, order.intent.round) if order else ("external", b"", b"")
             if account.fill(fact, owner[0], owner[1], owner[2]):
                 self._booked()
-        account.orders.apply(fact)
+        if account.orders.apply(fact) and not isinstance(fact, Ack):
+            account.touch()  # an acknowledgement changes nothing an agent decides on
         if order is not None:
             self._advance(order.intent.round, fact)
         yield from self.dispatch.settle(seq)

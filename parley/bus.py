@@ -64,13 +64,15 @@ class AgentHost:
         self._view = FirmView(EMPTY_STATE)
         self._wants = frozenset(agent.spec.subscriptions)
 
+    def see(self, view: FirmView) -> None:
+        """Take the account's new state; hosts of one process may share the view."""
+        self._view = view
+
     def deliver(self, ask: Ask) -> tuple[Sequence[Message], str]:
         """Hand one message to the agent; give its answers, or none and the text of its fault."""
         message = ask.message
-        if isinstance(message, StateView):
-            self._view = FirmView(message)
-            if "StateView" not in self._wants:
-                return (), ""
+        if isinstance(message, StateView) and "StateView" not in self._wants:
+            return (), ""
         spec = self.agent.spec
         context = Context(now=ask.now, view=self._view, seq=ask.seq, seed=self._seed, agent=spec.id)
         try:
@@ -104,7 +106,11 @@ class InProc:
     def exchange(self, wave: Wave) -> Sequence[Answer]:
         answers = []
         clock = self._clock
+        view: FirmView | None = None
         for ask in wave.asks:
+            if isinstance(ask.message, StateView):
+                view = FirmView(ask.message) if view is None or view.state is not ask.message else view
+                self._hosts[ask.agent].see(view)
             started = clock() if clock else 0
             messages, fault = self._hosts[ask.agent].deliver(ask)
             late = 0

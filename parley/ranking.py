@@ -23,7 +23,11 @@ from parley.messages import Ballot, Dissent, Proposal, Ranked, Ranking, Vote
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """``full_score`` and above get size 1, the threshold ``size_floor``; ``risk_floor_bps`` bounds score per risk."""
+    """Thresholds and scales of a ranking.
+
+    A score of ``full_score`` and above gets size 1, one at ``theta`` gets ``size_floor``; risks
+    below ``risk_floor_bps`` count as that; at most ``max_ranked`` openings are ranked.
+    """
 
     theta: float = 0.05
     margin: float = 0.05
@@ -35,7 +39,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Terms(NamedTuple):
-    """What a trade costs and risks: round-trip cost, expected move over the horizon, loss at its stop; bps."""
+    """What a trade costs and risks, in bps: its costs, expected move over its horizon, loss at its stop."""
 
     cost_bps: float
     sigma_bps: float
@@ -77,7 +81,10 @@ def rank(
         Gives a proposal's `Terms`.
     """
     votes = _votes(ballot)
-    scored = [_score(p, ballot.round, votes.get(p.pid, []), weights, calibrate, judge, policy) for p in ballot.proposals]
+    scored = [
+        _score(p, ballot.round, votes.get(p.pid, []), weights, calibrate, judge, policy)
+        for p in ballot.proposals
+    ]
     exits = sorted((s for s in scored if s.proposal.reduce_only), key=lambda s: (_urgency(s), *_order(s)))
     passing, dropped = _net([s for s in scored if not s.proposal.reduce_only], policy)
     passing.sort(key=_order)
@@ -105,10 +112,10 @@ def _score(
     p: Proposal, round_: bytes, votes: Sequence[Vote], weights: Mapping[str, float], calibrate: Calibrate,
     judge: Judge, policy: Policy,
 ) -> Scored:  # fmt: skip
-    awake = fsum(weights.get(v.agent, 0.0) for v in votes)
-    support = fsum(
-        weights.get(v.agent, 0.0) * calibrate(v.agent, v.conf) * min(1.0, max(-1.0, v.score)) for v in votes
-    )
+    # nobody else can judge a cycle: its proposer need not have a record for being heard on it
+    heard = [(v, max(weights.get(v.agent, 0.0), 1e-9 if p.coupled else 0.0)) for v in votes]
+    awake = fsum(w for _, w in heard)
+    support = fsum(w * calibrate(v.agent, v.conf) * min(1.0, max(-1.0, v.score)) for v, w in heard)
     terms = judge(p)
     cost = min(1.0, terms.cost_bps / (2 * terms.sigma_bps)) if terms.sigma_bps > 0 else 1.0
     score = (support / awake if awake > 0 else 0.0) - policy.cost_weight * cost

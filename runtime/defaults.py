@@ -20,11 +20,11 @@ from parley.errors import ConfigError, nearest
 HEARS: Final[dict[str, tuple[str, ...]]] = {
     "strategy": ("MarketBatch", "Opinion"),
     "signal": ("MarketBatch",),
-    "capital": ("MarketBatch", "Fill", "Outcome"),
-    "risk": ("MarketBatch", "Fill"),
+    "capital": ("MarketBatch",),
+    "risk": ("MarketBatch", "Unknown", "VenueReject", "Halt"),
     "execution": ("MarketBatch", "Decision", "Ack", "VenueReject", "Unknown", "OrderEvent", "Fill"),
     "arbitrage": ("MarketBatch",),
-    "meta": ("Outcome",),
+    "meta": ("MarketBatch", "Outcome"),
 }
 
 # id -> own parameters
@@ -32,8 +32,8 @@ DESK: Final[dict[str, dict[str, object]]] = {
     "strategy/trend": {"source": SOURCES["trend"]},
     "strategy/reversion": {"source": SOURCES["reversion"]},
     "strategy/breakout": {"source": SOURCES["breakout"]},
-    "signal/technical": {"source": "technical"},
-    "signal/book": {"source": "book"},
+    "signal/technical": {"family": "technical"},
+    "signal/book": {"family": "book"},
     "capital/main": {},
     "risk/main": {},
     "execution/main": {},

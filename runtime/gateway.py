@@ -339,15 +339,11 @@ async def serve(config: GatewayConfig, stop: asyncio.Event) -> None:
         stop.set()
 
     path = path_of(config.journal)
-    earlier = recover(path) if path.exists() else Recovered(counters=Counters({}), orders={}, open_ended=())
+    earlier = recover(path) if path.exists() else Recovered(counters=Counters(), orders={}, open_ended=())
     venue = make_venue(config)
     journal: GatewayLog | None = None
     try:
         instruments, balance = await _open_venue(config, venue)
-        owned = dict(balance.assets)
-        earlier.counters.positions = {
-            each.symbol: owned.get(each.base, Decimal(0)) for each in instruments.values()
-        }
         path_of(config.instruments).write_bytes(msgspec.json.encode(list(instruments.values())))
         run = {"unit": "gateway", "account": config.account, "tenant": config.tenant, "desk": str(config.desk)}
         journal = GatewayLog(path, run, asyncio.get_running_loop(), fail)

@@ -61,8 +61,8 @@ class Recovered(msgspec.Struct, kw_only=True):
 
 
 def recover(path: Path) -> Recovered:
-    """Fold a gateway's journal; positions are those of its own fills, the venue's balances replace them."""
-    counters = Counters({})
+    """Fold a gateway's journal into what it would know had it never stopped."""
+    counters = Counters()
     orders: dict[str, bytes] = {}
     undecided: dict[bytes, None] = {}
     for record in JournalReader(path).records(kinds=[KIND_OF[name] for name in _FOLDED]):

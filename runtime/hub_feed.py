@@ -94,14 +94,14 @@ class CandleClose:
         for row in rows[:-1]:
             if row[0] > self.closed:
                 bars.append(self._close(row))
-        if rows and rows[-1][0] > self.closed:
+        if rows and (self._forming is None or rows[-1][0] > self._forming[0]):
             self._forming = rows[-1]
         return tuple(bars)
 
     def take_last(self, row: Row, *, is_certain: bool) -> tuple[Bar, ...]:
         """Close the newest candle with none after it, because the venue said it is closed.
 
-        Taken only if it differs from how it looked before, or if the caller is certain that nothing
+        Taken only if it differs from how it was first seen, or if the caller is certain that nothing
         more of it will come.
         """
         if row[0] <= self.closed or (row == self._forming and not is_certain):

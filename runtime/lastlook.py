@@ -50,14 +50,16 @@ class _Open(msgspec.Struct, kw_only=True):
 
 
 class Counters:
-    """What this gateway sent and what became of it."""
+    """What this gateway sent and what became of it.
 
-    def __init__(self, positions: Mapping[str, Decimal]) -> None:
-        """Start from base quantities by symbol, as the venue's balances say them."""
+    Positions are sums of its own fills: what the account held before is nobody's risk here.
+    """
+
+    def __init__(self) -> None:
         self.epoch = 0
         self.cids: set[str] = set()
         self.iids: set[bytes] = set()
-        self.positions: dict[str, Decimal] = dict(positions)
+        self.positions: dict[str, Decimal] = {}
         self._open: dict[bytes, _Open] = {}
         self._working: dict[tuple[str, str], Decimal] = {}
         self._sent_ns: deque[int] = deque()

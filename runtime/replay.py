@@ -141,7 +141,7 @@ def _compare(report: ReplayReport, record: Record, envelope: Envelope, again: tu
 def _difference(was: bytes, now: bytes) -> str:
     before, after = decode_envelope(was), decode_envelope(now)
     if before.kind != after.kind:
-        return f"{NAMES[after.kind]} instead"
+        return f"{NAMES[after.kind]} instead: {decode(after.body)!r}"[:300]
     old, new = decode(before.body), decode(after.body)
     for name in old.__struct_fields__:
         if getattr(old, name) != getattr(new, name):

@@ -21,6 +21,7 @@ from .setup import bet, hear, read_params
 class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``every`` candles per decision; periods in decisions; ``*_atr`` distances in mean true ranges.
 
+    ``band_atr`` is how far the means must part to have crossed.
     ``tilt`` is the probability a straight market is believed to add, ``veto`` the mean
     opinion against it (0 to 1) that stops an entry, ``avoid`` regimes without entries.
     """
@@ -32,6 +33,7 @@ class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     stop_atr: Annotated[float, Meta(gt=0, le=20)] = 2.5
     take_atr: Annotated[float, Meta(gt=0, le=50)] = 6.0
     trail_atr: Annotated[float, Meta(gt=0, le=50)] = 3.0
+    band_atr: Annotated[float, Meta(ge=0, le=5)] = 0.1
     tilt: Annotated[float, Meta(ge=0, le=0.3)] = 0.10
     offer: Annotated[int, Meta(ge=1, le=1440)] = 3
     hold: Annotated[int, Meta(ge=1, le=10_000)] = 192
@@ -140,7 +142,9 @@ class Trend:
         track.crossed = False
         if not (track.slow.ready and track.fast.ready and track.atr.ready and track.straight.ready):
             return
-        above = fast > slow
+        # inside the band the last side stands, so that noise about the slow mean is no crossing
+        gap, band = fast - slow, self.params.band_atr * track.atr.value
+        above = gap > band or (track.above is True and gap >= -band)
         track.crossed = above and track.above is False
         track.above = above
         track.strength = straight

@@ -17,7 +17,7 @@ from parley.instruments import Instrument
 from parley.messages import Book, Intent, Reservation, StateView, Verdict, WorkingOrder
 from parley.view import FirmView
 
-from .exposure import Exposure, Prices, exposure, gridlike, split_symbol, to_decimal, usable
+from .exposure import Exposure, Prices, all_usable, exposure, gridlike, split_symbol, to_decimal, usable
 from .limits import Limits
 
 ZERO = Decimal(0)
@@ -218,18 +218,25 @@ def _reservation_ok(r: Reservation) -> bool:
 
 
 def _state_ok(s: StateView) -> bool:
-    if not (usable(s.equity) and usable(s.peak) and usable(s.day_open)):
+    numbers = [s.equity, s.peak, s.day_open]
+    for c in s.cash:
+        numbers += (c.total, c.reserved)
+    for p in s.positions:
+        numbers += (p.qty, p.mark, p.avg_px)
+    for h in s.holdings:
+        numbers.append(h.qty)
+    for r in s.reservations:
+        numbers += (r.amount, r.qty_left)
+    for o in s.orders:
+        numbers += (o.qty, o.filled) if o.px is None else (o.qty, o.filled, o.px)
+    if not all_usable(numbers):
         return False
-    if not all(usable(c.total) and usable(c.reserved) and c.reserved >= 0 for c in s.cash):
+    # only now is it safe to compare them
+    if any(c.reserved < 0 for c in s.cash) or any(p.mark < 0 for p in s.positions):
         return False
-    if not all(usable(p.qty) and usable(p.mark) and usable(p.avg_px) and p.mark >= 0 for p in s.positions):
+    if any(r.amount < 0 or r.qty_left < 0 for r in s.reservations):
         return False
-    if not all(
-        gridlike(o.qty) and usable(o.filled) and 0 <= o.filled <= o.qty and (o.px is None or gridlike(o.px))
-        for o in s.orders
-    ):
-        return False
-    return all(usable(h.qty) for h in s.holdings) and all(_reservation_ok(r) for r in s.reservations)
+    return all(0 <= o.filled <= o.qty and (o.px is None or o.px > 0) for o in s.orders)
 
 
 def _on_grid(intent: Intent, instrument: Instrument | None) -> bool:

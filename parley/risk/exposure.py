@@ -8,7 +8,7 @@ sum unknown (`unpriced`), and whoever asks refuses.
 Invariant: adding a reservation never lowers `gross`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from math import isfinite
 from typing import NamedTuple
@@ -25,6 +25,14 @@ DUST = Decimal(5)  # quote money: below any venue's minimum, so nobody could eve
 def usable(value: Decimal | None) -> bool:
     """Whether arithmetic with a number is safe: finite, and of a size that money has (1e-30 .. 1e18)."""
     return value is not None and value.is_finite() and -30 <= value.adjusted() < 18
+
+
+def all_usable(values: Iterable[Decimal]) -> bool:
+    """Whether `usable` holds for every one of many numbers."""
+    for value in values:
+        if not value.is_finite() or not -30 <= value.adjusted() < 18:
+            return False
+    return True
 
 
 def gridlike(value: Decimal | None) -> bool:
@@ -47,7 +55,7 @@ def to_decimal(value: float | None) -> Decimal | None:
 
 
 class Prices:
-    """Prices of assets in the account's quote: set ones first, then marks, then the positions' marks."""
+    """Prices of assets in the account's quote: set ones first, then the positions' marks, then others'."""
 
     __slots__ = ("_known", "_marks", "_quote", "_view")
 
@@ -66,11 +74,11 @@ class Prices:
         if asset in self._known:
             return self._known[asset]
         symbol = f"{asset}/{self._quote}"
-        price = to_decimal(self._marks.get(symbol))
-        if price is None:
-            position = self._view.position(symbol)
-            if position is not None and gridlike(position.mark):
-                price = position.mark
+        position = self._view.position(symbol)
+        if position is not None and position.mark.is_finite() and position.mark > 0:
+            price: Decimal | None = position.mark
+        else:
+            price = to_decimal(self._marks.get(symbol))
         self._known[asset] = price
         return price
 
@@ -93,8 +101,8 @@ def exposure(view: FirmView, prices: Prices, extra: Reservation | None = None) -
     for position in view.state.positions:
         if position.qty == 0:
             continue
-        base, other = split_symbol(position.symbol)
-        _add(held, base, position.qty)
+        base, _, other = position.symbol.partition("/")
+        held[base] = held.get(base, ZERO) + position.qty
         if other != quote:
             # a position in a cross was paid for with its quote asset
             _add(held, other, -position.qty * position.avg_px)
@@ -110,9 +118,12 @@ def exposure(view: FirmView, prices: Prices, extra: Reservation | None = None) -
         price = prices.of(asset)
         if price is None:
             return Exposure(by_asset, gross, net, asset)
-        now = held.get(asset, ZERO)
-        most, least = now + coming.get(asset, ZERO), now - going.get(asset, ZERO)
-        worst = max(abs(most), abs(least)) * price
+        most = least = held.get(asset, ZERO)
+        if asset in coming:
+            most += coming[asset]
+        if asset in going:
+            least -= going[asset]
+        worst = abs(most if most is least else max(most, least, key=abs)) * price
         by_asset[asset] = worst
         gross += worst
         net += most * price

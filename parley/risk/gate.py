@@ -60,7 +60,6 @@ def check(intent: Intent, facts: GateFacts, limits: Limits) -> Approved | Refuse
 
 def _hash(verdict: Verdict | None, limits: Limits, values: tuple[tuple[str, str], ...]) -> bytes:
     h = blake2s(b"" if verdict is None else encode(verdict), digest_size=16)
-    h.update(f"limits={limits.version}".encode())
-    for name, value in values:
-        h.update(f"|{name}={value}".encode())
+    h.update(f"limits={limits.version}|".encode())
+    h.update("|".join([f"{name}={value}" for name, value in values]).encode())
     return h.digest()

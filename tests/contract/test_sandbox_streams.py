@@ -178,7 +178,7 @@ def test_trades_and_tickers_reach_ccxt() -> None:
                 asyncio.create_task(exchange.watch_tickers(["LTC/USDT"])),
                 asyncio.create_task(exchange.watch_bids_asks(["SOL/USDT"])),
             ]
-            for name in ("trade::BTC/USDT", "ticker:ticker@ETH/USDT", "ticker:miniTicker@LTC/USDT",
+            for name in ("trade::BTC/USDT", "ticker:miniTicker@ETH/USDT", "ticker:miniTicker@LTC/USDT",
                          "bidask:bookTicker@SOL/USDT"):  # fmt: skip
                 await subscribed(venue, exchange, name)
             await control.go()
@@ -199,7 +199,7 @@ def test_market_stops_when_the_control_client_hangs_up_and_goes_on_with_another(
             first = await venue.control()
             await first.go()
             await first.steps(5)
-            first.hang_up()
+            await first.hang_up()
             before = (await exchange.fetch_ohlcv("BTC/USDT", "1m", limit=1))[0]
             assert (await exchange.create_order("BTC/USDT", "market", "buy", 0.01))["status"] == "closed"
             assert (await exchange.fetch_ohlcv("BTC/USDT", "1m", limit=1))[0] == before

@@ -82,9 +82,11 @@ class Control:
             await self.say({"ack": self._unanswered})
             self._unanswered = None
 
-    def hang_up(self) -> None:
+    async def hang_up(self) -> None:
         """Close the connection."""
         self._writer.close()
+        with contextlib.suppress(ConnectionError):
+            await self._writer.wait_closed()
 
 
 class SandboxProcess:
@@ -96,10 +98,12 @@ class SandboxProcess:
         self.ws: str = ready["ws"]
         self.truth_path = folder / "truth.jsonl"
         self.control_path = folder / "control.sock"
+        self._controls: list[Control] = []
 
     async def control(self) -> Control:
         """Connect as the control client and say hello."""
         control = Control(*await asyncio.open_unix_connection(str(self.control_path)))
+        self._controls.append(control)
         await control.say({"hello": "feed"})
         control.hello = await control.hear()
         return control
@@ -125,6 +129,8 @@ class SandboxProcess:
 
     async def stop(self) -> int:
         """Ask the process to end and return its exit code."""
+        for control in self._controls:
+            await control.hang_up()
         if self.process.returncode is None:
             self.process.terminate()
         return await self.process.wait()
@@ -154,8 +160,7 @@ async def sandbox(feed: dict[str, Any] | None = None, **config: object) -> Async
         assert line, f"the sandbox ended with {await process.wait()} instead of getting ready"
         running = SandboxProcess(process, json.loads(line), folder)
         yield running
-        if process.returncode is None:
-            assert await running.stop() == 0
+        assert await running.stop() == 0
     finally:
         if process.returncode is None:
             process.kill()

@@ -38,6 +38,7 @@ from venues.sandbox.units import money_from_text, units_from_text
 from venues.sandbox.user_stream import UserStreams
 
 _MAX_BODY = 256 * 1024
+_MAX_LINE = 128 * 1024
 _PR_SET_PDEATHSIG = 1
 _PARENT_POLL_S = 1.0
 
@@ -137,7 +138,14 @@ async def serve(config: Config, feed: Feed) -> None:
     sandbox = Sandbox(config, feed)
     app = web.Application(client_max_size=_MAX_BODY)
     app.router.add_route("*", "/{path:.*}", sandbox.handle)
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        handle_signals=False,
+        shutdown_timeout=1.0,
+        max_line_size=_MAX_LINE,
+        max_field_size=_MAX_LINE,
+    )
     await runner.setup()
     site = web.TCPSite(runner, config.host, config.port)
     await site.start()

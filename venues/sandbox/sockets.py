@@ -102,7 +102,7 @@ class SocketServer:
                     "id": None,
                 }
             )
-        result, error = self._run_command(connection, message.get("method"), message.get("params", []))
+        result, error = self._run_command(connection, message.get("method"), message.get("params"))
         return _text({"error": error, "id": number} if error else {"result": result, "id": number})
 
     def _run_command(

@@ -1,11 +1,13 @@
 """The ledger on small accounts whose figures were worked out by hand."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 
 import pytest
 
 from parley.errors import StateError
 from parley.ledger import EXTERNAL, OPENING, UNASSIGNED, Ledger
+from parley.ledger.lots import Lot
 from tests.kit.builders import make_fill, make_instrument
 
 PAIRS = ("BTC/USDT", "ETH/USDT", "BNB/USDT", "ETH/BTC", "USDT/TRY")
@@ -21,7 +23,7 @@ def account(*balances: tuple[str, str], marks: tuple[tuple[str, str], ...] = ())
     return ledger
 
 
-def book(ledger: Ledger, by: dict[str, object], n: int, **fill: object) -> bool:
+def book(ledger: Ledger, by: Mapping[str, object], n: int, **fill: object) -> bool:
     agent, pid, round_ = str(by["agent"]), by["pid"], by["round"]
     assert isinstance(pid, bytes)
     assert isinstance(round_, bytes)
@@ -131,6 +133,23 @@ def test_a_sale_beyond_the_own_holding_takes_the_opening_balance_then_nobodys() 
     assert ledger.cash("BTC") == Decimal("0.5")
     assert (ledger.realised_of("strategy/a"), ledger.realised_of(OPENING)) == (10, 10)
     assert ledger.realised_of(UNASSIGNED) == 0
+
+
+def test_an_agent_sells_its_own_before_the_opening_balance() -> None:
+    ledger = account(("USDT", "100"), ("BTC", "1"), marks=(("BTC/USDT", "50"),))
+    book(ledger, A, 1, qty="1", px="60")
+    book(ledger, A, 2, side="sell", qty="1", px="70")
+    assert [(h.agent, h.qty) for h in ledger.holdings()] == [(OPENING, 1)]
+    assert ledger.realised_of("strategy/a") == 10
+
+
+def test_a_lot_that_turns_from_long_to_short_divides_the_worth() -> None:
+    lot = Lot(opened=0, round=b"", pid=b"")
+    assert lot.move(Decimal(2), Decimal(200)) == 0
+    assert lot.move(Decimal(-3), Decimal(330)) == 20
+    assert (lot.qty, lot.cost) == (-1, -110)
+    assert lot.move(Decimal(1), Decimal(100)) == 10
+    assert (lot.qty, lot.cost) == (0, 0)
 
 
 def test_dust_counts_as_closed_when_the_next_purchase_comes() -> None:

@@ -1,0 +1,287 @@
+"""From settings to the configuration files of one run's processes, and the folder they live in.
+
+One folder per run: ``HOME/runs/<run_id>/{desk.journal, gateway.journal, truth.jsonl, config/, logs/}``. Sockets
+lie in a short folder of the user's own, because their paths may not exceed 107 bytes.
+
+Not here: starting anything (`supervisor`), checking recorded data (`commands.candles`).
+
+Invariant: keys are in files of mode 0600; a run that could not be started leaves nothing behind.
+"""
+
+import contextlib
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from orchestrator.policy import DeskConfig
+from parley.agent import ROLES, AgentSpec
+from parley.errors import ConfigError, UserError, nearest
+from parley.risk.limits import limits_of
+from runtime.defaults import default_agents, with_params
+from runtime.history import JOURNAL_NAME
+from runtime.journal.schema import side_files
+from runtime.run_config import DeskProcess, RunConfig, to_json
+from runtime.settings import Settings
+from runtime.unit import private_folder
+
+ACCOUNT: Final = "main"
+VENUE: Final = "binance"
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_NS: Final = 1_000_000_000
+# A lock-step run makes the orders of days in seconds; what bounds it is market time, in the desk's own limits.
+_ORDERS_PER_S_LOCKSTEP: Final = 1_000_000
+_ORDERS_PER_S: Final = 20
+
+
+@dataclass(frozen=True)
+class Market:
+    """What is streamed: pairs strategies trade, crosses only arbitrage looks at, and how much there is.
+
+    ``candles`` expected in all, 0 unknown; ``prices`` of assets in the quote currency, where known.
+    """
+
+    pairs: tuple[str, ...]
+    crosses: tuple[str, ...]
+    start: datetime | None = None
+    end: datetime | None = None
+    candles: int = 0
+    prices: Mapping[str, Decimal] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        return (*self.pairs, *self.crosses)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a run's files are."""
+
+    run_id: str
+    folder: Path
+    journal: Path
+    sockets: Path
+
+    @property
+    def truth(self) -> Path:
+        return self.folder / "truth.jsonl"
+
+    @property
+    def logs(self) -> Path:
+        return self.folder / "logs"
+
+    def config(self, name: str) -> Path:
+        return self.folder / "config" / f"{name}.json"
+
+    def socket(self, name: str) -> str:
+        return str(self.sockets / f"{self.run_id[-6:]}-{os.getpid()}-{name}.sock")
+
+
+def synthetic_market(settings: Settings) -> Market:
+    """Say what the made-up market streams: every asset in the quote currency, and crosses over the first asset."""
+    assets = settings.synthetic.assets
+    quoted = tuple(f"{asset}/{settings.quote}" for asset in assets)
+    for pair in settings.pairs:
+        if pair not in quoted:
+            raise UserError(f"the made-up market has no pair {pair!r}: {nearest(pair, list(quoted))}")
+    against = assets[0]
+    if settings.crosses == "auto":
+        crosses = tuple(f"{asset}/{against}" for asset in assets[1:3])
+    else:
+        crosses = () if settings.crosses == "none" else tuple(settings.crosses)
+    return Market(pairs=settings.pairs or quoted, crosses=crosses, candles=0)
+
+
+def tf_ns(timeframe: str) -> int:
+    """Return the length of a timeframe such as ``1m``, ns."""
+    return int(timeframe[:-1]) * _SECONDS[timeframe[-1]] * _NS
+
+
+def make_run(settings: Settings, market: Market, run_id: str) -> RunConfig:
+    """Compose what decisions depend on.
+
+    Raises
+    ------
+    ConfigError
+        When a role, an agent or a limit does not exist.
+    """
+    for role in settings.silent:
+        if role not in ROLES:
+            raise ConfigError(f"there is no role {role!r}: {nearest(role, list(ROLES))}")
+    limits_of(settings.limits)
+    agents = with_params(default_agents(), settings.agents)
+    return RunConfig(
+        run_id=run_id,
+        desk=DeskConfig(
+            account=ACCOUNT, venue=VENUE, quote=settings.quote, symbols=market.pairs,
+            tf_ns=tf_ns(settings.timeframe), seed=settings.seed,
+            profile="lockstep" if settings.pace == "max" else "candle",
+            max_open_trades=settings.desk.max_open_trades, min_quorum=settings.desk.min_quorum,
+            max_strikes=settings.desk.max_strikes, settle_bars=settings.desk.settle_bars,
+        ),
+        agents=tuple(_with_limits(spec, settings.limits) for spec in agents),
+        limits=dict(settings.limits),
+        silent=tuple(sorted(settings.silent)),
+    )  # fmt: skip
+
+
+def _with_limits(spec: AgentSpec, limits: Mapping[str, object]) -> AgentSpec:
+    # The agent that judges and the gate that enforces must read the same table.
+    if spec.role != "risk" or not limits:
+        return spec
+    return replace(spec, params={**spec.params, "limits": {**limits, **_mapping(spec.params.get("limits"))}})
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def make_layout(settings: Settings) -> Layout:
+    """Choose the run's id and make its folders.
+
+    Raises
+    ------
+    UserError
+        When the journal's path is taken, or folders cannot be made.
+    """
+    run_id = time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + secrets.token_hex(3)
+    folder = settings.home.expanduser().resolve() / "runs" / run_id
+    journal = settings.journal.expanduser().resolve() if settings.journal else folder / JOURNAL_NAME
+    if journal.exists():
+        raise UserError(f"the journal {str(journal)!r} exists: a run writes a new file")
+    if not journal.parent.is_dir() and settings.journal:
+        raise UserError(f"there is no folder {str(journal.parent)!r} for the journal")
+    layout = Layout(run_id=run_id, folder=folder, journal=journal, sockets=private_folder())
+    try:
+        for part in (folder / "config", layout.logs):
+            part.mkdir(parents=True, exist_ok=False)
+    except OSError as error:
+        raise UserError(f"cannot make the run's folder {str(folder)!r}: {error.strerror}") from error
+    return layout
+
+
+def discard(layout: Layout) -> None:
+    """Remove everything of a run that could not be started."""
+    shutil.rmtree(layout.folder, ignore_errors=True)
+    for path in (layout.journal, *side_files(layout.journal)):
+        path.unlink(missing_ok=True)
+    sweep(layout)
+
+
+def sweep(layout: Layout) -> None:
+    """Remove sockets that ended processes left."""
+    for name in ("control", "gateway", "hub"):
+        with contextlib.suppress(OSError):
+            Path(layout.socket(name)).unlink(missing_ok=True)
+
+
+def write_sandbox(layout: Layout, settings: Settings, market: Market, keys: tuple[str, str]) -> Path:
+    """Write the configuration of the sandbox exchange."""
+    feed: dict[str, object] = {"kind": "synthetic", "timeframe": settings.timeframe}
+    if settings.is_recorded:
+        feed |= {
+            "kind": "candles", "folder": str(settings.data), "exchange": settings.exchange,
+            "pairs": market.symbols, "start": _iso(market.start), "end": _iso(market.end),
+        }  # fmt: skip
+    else:
+        feed |= {
+            "assets": settings.synthetic.assets, "quote": settings.quote, "crosses": market.crosses,
+            "candles": settings.synthetic.candles, "history": settings.synthetic.history,
+        }  # fmt: skip
+        if market.start is not None:
+            feed["start"] = _iso(market.start)
+    return _write(
+        layout.config("sandbox"),
+        {
+            "feed": feed, "truth": str(layout.truth), "port": settings.port, "seed": settings.seed,
+            "control": layout.socket("control"), "speed": settings.pace,
+            "accounts": [
+                {
+                    "api_key": keys[0], "secret": keys[1], "name": ACCOUNT,
+                    "balances": {settings.quote: f"{settings.capital:f}"},
+                }
+            ],
+            "maker_fee": f"{settings.maker_fee:f}", "taker_fee": f"{settings.taker_fee:f}",
+            "parent_pid": os.getpid(),
+        },
+    )  # fmt: skip
+
+
+def write_gateway(
+    layout: Layout, settings: Settings, market: Market, keys: tuple[str, str], rest: str, ws: str
+) -> Path:
+    """Write the gateway's configuration and its keys."""
+    _write(layout.config("keys"), {"api_key": keys[0], "secret": keys[1]})
+    caps = {asset: f"{cap:f}" for asset, cap in _caps(settings, market).items()}
+    lockstep = settings.pace == "max"
+    return _write(
+        layout.config("gateway"),
+        {
+            "account": ACCOUNT, "socket": layout.socket("gateway"),
+            "journal": str(layout.folder / "gateway.journal"),
+            "instruments": str(layout.folder / "instruments.json"),
+            "venue": {
+                "kind": "ccxt", "symbols": market.symbols, "keys_file": str(layout.config("keys")),
+                "name": VENUE, "rest": rest, "ws": ws,
+            },
+            "limits": {
+                "max_notional": caps, "max_position": caps,
+                "max_orders_per_s": _ORDERS_PER_S_LOCKSTEP if lockstep else _ORDERS_PER_S,
+            },
+        },
+    )  # fmt: skip
+
+
+def _caps(settings: Settings, market: Market) -> dict[str, Decimal]:
+    """Cap an order and a position at the capital, in every quote currency there is."""
+    caps = {}
+    for symbol in market.symbols:
+        asset = symbol.partition("/")[2]
+        price = Decimal(1) if asset == settings.quote else market.prices.get(asset, Decimal(1))
+        caps[asset] = (settings.capital / price).quantize(Decimal("1e-8"))
+    return caps
+
+
+def write_hub(layout: Layout, settings: Settings, market: Market, rest: str, ws: str) -> Path:
+    """Write the hub's configuration."""
+    return _write(
+        layout.config("hub"),
+        {
+            "socket": layout.socket("hub"), "symbols": market.symbols, "timeframe": settings.timeframe,
+            "rest": rest, "ws": ws, "control": layout.socket("control"), "lockstep": settings.pace == "max",
+        },
+    )  # fmt: skip
+
+
+def write_desk(layout: Layout, run: RunConfig) -> Path:
+    """Write the desk's configuration."""
+    process = DeskProcess(
+        run=run, journal=str(layout.journal), gateway=layout.socket("gateway"), hub=layout.socket("hub"),
+        instruments=str(layout.folder / "instruments.json"), parent_pid=os.getpid(),
+    )  # fmt: skip
+    return _put(layout.config("desk"), to_json(process))
+
+
+def _write(path: Path, content: Mapping[str, object]) -> Path:
+    return _put(path, msgspec.json.format(msgspec.json.encode(content), indent=1))
+
+
+def _put(path: Path, raw: bytes) -> Path:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(raw)
+    return path
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()

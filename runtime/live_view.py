@@ -1,0 +1,206 @@
+"""What a running desk shows: rounds with their reasons, orders, fills, positions, agents, equity.
+
+The view follows the journal like any other reader, so it cannot slow or change what the desk does, and it
+shows only what is on disk already.
+
+Not here: starting and stopping (`commands.run`).
+
+Invariant: a poll decodes only kinds that are shown, and of the many states the newest.
+"""
+
+from collections import Counter, deque
+from decimal import Decimal
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from rich.columns import Columns
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from parley.ids import show_round
+from parley.messages import (
+    KINDS,
+    Decision,
+    Fill,
+    Intent,
+    MarketBatch,
+    StateView,
+    WeightUpdate,
+    decode,
+    decode_envelope,
+)
+from runtime.books import ORDER_KINDS, OrderBook
+from runtime.history import kinds
+from runtime.journal import JournalError, JournalReader
+from runtime.output import money, number, sparkline, when
+
+_STATE: Final = KINDS[StateView]
+_BATCH: Final = KINDS[MarketBatch]
+_SHOWN: Final = (*ORDER_KINDS, _STATE, *kinds("WeightUpdate"))
+_ROWS: Final = 8
+_OUTCOME_STYLE: Final = {"accept": "bold green", "reject": "yellow", "hold": "dim", "expired": "magenta"}
+
+
+class LiveView:
+    """The state of the screen; `poll` reads on, `render` draws."""
+
+    def __init__(self, journal: Path, run_id: str, agents: tuple[str, ...]) -> None:
+        self.rounds = 0
+        self.outcomes: Counter[str] = Counter()
+        self.fills = 0
+        self.state: StateView | None = None
+        self._path = journal
+        self._run_id = run_id
+        self._reader: JournalReader | None = None
+        self._seq = 0
+        self._orders = OrderBook()
+        self._decisions: deque[Decision] = deque(maxlen=_ROWS)
+        self._last_fills: deque[Fill] = deque(maxlen=_ROWS)
+        self._equity: deque[float] = deque(maxlen=400)
+        self._weights: dict[str, float] = {}
+        self._voted: Counter[str] = Counter()
+        self._bid: Counter[str] = Counter()
+        self._accepted: Counter[str] = Counter()
+        self._agents = agents
+        self._started: Decimal | None = None
+
+    @property
+    def t(self) -> int:
+        """Market time of the newest state, ns."""
+        return self.state.t if self.state else 0
+
+    def poll(self) -> None:
+        """Read what was committed since the last call; a journal that is not there yet has nothing new."""
+        try:
+            if self._reader is None:
+                self._reader = JournalReader(self._path)
+            newest: bytes | None = None
+            for record in self._reader.records(self._seq, _SHOWN):
+                self._seq = record.seq
+                if record.kind == _STATE:
+                    newest = record.body
+                else:
+                    self._take(record.body)
+        except (FileNotFoundError, JournalError):
+            return
+        if newest is not None:
+            message = decode(decode_envelope(newest).body)
+            if isinstance(message, StateView):
+                self._see(message)
+
+    def _see(self, state: StateView) -> None:
+        self.state = state
+        if state.equity > 0:
+            self._started = self._started or state.equity
+            self._equity.append(float(state.equity))
+
+    def _take(self, raw: bytes) -> None:
+        try:
+            message = decode(decode_envelope(raw).body)
+        except msgspec.MsgspecError:
+            return
+        self._orders.take(message)
+        match message:
+            case Decision():
+                self.rounds += 1
+                self.outcomes[message.action] += 1
+                if message.action != "hold" or message.proposals:
+                    self._decisions.appendleft(message)
+                for agent, _, _, _ in message.votes:
+                    self._voted[agent] += 1
+                if message.action == "accept":
+                    self._accepted[message.agent] += 1
+                if message.agent:
+                    self._bid[message.agent] += 1
+            case Fill():
+                self.fills += 1
+                self._last_fills.appendleft(message)
+            case WeightUpdate():
+                self._weights = dict(message.weights)
+            case Intent() | _:
+                pass
+
+    def line(self) -> str:
+        """Say in one line where the run is."""
+        state = self.state
+        equity = f"{money(state.equity)} {state.quote}" if state else "-"
+        outcomes = " ".join(f"{name} {count}" for name, count in sorted(self.outcomes.items()))
+        return f"{when(self.t)}  rounds {self.rounds} ({outcomes or '-'})  fills {self.fills}  equity {equity}"
+
+    def render(self, speed: str, width: int = 100) -> RenderableType:
+        """Draw the whole screen."""
+        return Group(
+            self._header(speed, width), self._rounds_table(),
+            Columns([self._orders_table(), self._fills_table()], expand=True),
+            Columns([self._positions_table(), self._agents_table()], expand=True),
+            Text("Ctrl-C ends the run. Any round: parley explain rnd_...", style="dim"),
+        )  # fmt: skip
+
+    def _header(self, speed: str, width: int) -> RenderableType:
+        state = self.state
+        line = Text()
+        line.append("Parley ", style="bold")
+        line.append(f"{self._run_id}   market {when(self.t)}   speed {speed}   rounds {self.rounds}   ")
+        if state is not None:
+            line.append(f"{state.trading}\n", style="green" if state.trading == "ACTIVE" else "bold red")
+            gain = state.equity - (self._started or state.equity)
+            line.append(f"equity {money(state.equity)} {state.quote} ", style="bold")
+            line.append(f"({gain:+,.2f})", style="green" if gain >= 0 else "red")
+            line.append(f"   fees {money(state.fees)}   fills {self.fills}   ")
+        line.append(sparkline(list(self._equity), max(10, width - 66)), style="cyan")
+        return Panel(line, padding=(0, 1))
+
+    def _rounds_table(self) -> Table:
+        table = _table("rounds with a bid", "time", "round", "symbol", "agent", "decision", "reason")
+        for d in self._decisions:
+            reason = f"{d.reasons[0][0]}: {d.reasons[0][1]} {d.reasons[0][2]}" if d.reasons else ""
+            if d.action == "accept":
+                side = d.plan[0].side if d.plan else ""
+                reason = f"{side} {number(d.qty)} of {number(d.qty_wanted)} as {d.plan[0].style if d.plan else '-'}"
+            table.add_row(
+                when(d.t)[5:16], show_round(d.round)[:14], d.symbol, d.agent or "-",
+                Text(d.action, style=_OUTCOME_STYLE.get(d.action, "")), Text(reason, overflow="ellipsis"),
+            )  # fmt: skip
+        return table
+
+    def _orders_table(self) -> Table:
+        table = _table("orders", "symbol", "side", "style", "qty", "price", "state")
+        for order in self._orders.all()[-_ROWS:][::-1]:
+            i = order.intent
+            table.add_row(i.symbol, i.side, i.style, number(i.qty), number(i.px) or "market", order.state.name.lower())
+        return table
+
+    def _fills_table(self) -> Table:
+        table = _table("fills", "time", "symbol", "side", "qty", "price", "fee")
+        for fill in self._last_fills:
+            table.add_row(
+                when(fill.t)[5:16], fill.symbol, fill.side, number(fill.qty), number(fill.px),
+                f"{number(fill.fee)} {fill.fee_asset}",
+            )  # fmt: skip
+        return table
+
+    def _positions_table(self) -> Table:
+        table = _table("positions", "symbol", "qty", "entry", "mark", "unrealised")
+        for p in self.state.positions if self.state else ():
+            table.add_row(p.symbol, number(p.qty), money(p.avg_px), money(p.mark), money(p.unrealised))
+        return table
+
+    def _agents_table(self) -> Table:
+        table = _table("agents", "agent", "bids decided", "accepted", "votes", "weight")
+        for agent in self._agents:
+            weight = self._weights.get(agent)
+            table.add_row(
+                agent, str(self._bid[agent] or ""), str(self._accepted[agent] or ""), str(self._voted[agent] or ""),
+                "" if weight is None else f"{weight:.3f}",
+            )  # fmt: skip
+        return table
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", expand=True, box=None, padding=(0, 1))
+    for column in columns:
+        table.add_column(column, style=None, no_wrap=True, header_style="dim")
+    return table

@@ -1,0 +1,230 @@
+"""What a user may set: one model, read once from command line, environment and a TOML file.
+
+Problem: a misspelt key that is silently ignored costs an afternoon, and a setting read in two places is two
+settings. So there is one model; whoever needs a value gets it from there, and every unknown key, in the file
+or among the `PARLEY_*` variables, is an error that names the nearest.
+
+Not here: what limits and agents make of their own keys (their structs check them), command line parsing.
+
+Invariant: command line wins over environment, environment over file, file over the defaults below.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from parley.errors import ConfigError, nearest
+from runtime.history import home_folder
+
+PREFIX: Final = "PARLEY_"
+# Variables of the same prefix that are not settings of a run: test data, hypothesis.
+_OTHER_VARIABLES: Final = frozenset({"PARLEY_DATA", "PARLEY_HYPOTHESIS_PROFILE"})
+# Names that Python or the environment forbids, as users write them.
+_AS_WRITTEN: Final = {"start": "from", "end": "to"}
+
+
+def _words(value: object) -> object:
+    return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
+
+
+def _crosses(value: object) -> object:
+    return value if value in ("auto", "none") else _words(value)
+
+
+def _speed(value: object) -> object:
+    if value == "max" or value is None:
+        return value
+    try:
+        number = float(str(value))
+    except ValueError:
+        number = 0.0
+    if not 0 < number < 1e9:
+        raise ValueError(f"'max' or market seconds per second above 0, was {value!r}")
+    return number
+
+
+def _moment(value: object) -> object:
+    """Accept dates and times, of TOML or as text; UTC where no zone is said."""
+    if value is None:
+        return None
+    try:
+        found = datetime.fromisoformat(str(value))
+    except ValueError:
+        raise ValueError(f"a date such as '2021-05-08' or an ISO time, was {value!r}") from None
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+
+
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
+Moment = Annotated[datetime | None, BeforeValidator(_moment)]
+
+
+class DeskSettings(BaseModel):
+    """How the desk negotiates; see `orchestrator.policy.DeskConfig`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_open_trades: int = Field(8, ge=1)
+    min_quorum: float = Field(0.5, ge=0, le=1)
+    max_strikes: int = Field(3, ge=1)
+    settle_bars: int = Field(10, ge=1)
+
+
+class Synthetic(BaseModel):
+    """The market that is made up when no recorded data is named."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    assets: Words = ("BTC", "ETH", "LTC", "SOL")
+    candles: int | None = Field(None, ge=1)
+    history: int = Field(500, ge=0, le=100_000)
+
+
+class Settings(BaseSettings):
+    """Everything a run can be told; see `parley run --help` and docs/concepts.md."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, populate_by_name=True)
+
+    home: Path = Field(default_factory=home_folder)
+    data: Path | None = None
+    exchange: str = "binance"
+    pairs: Words = ()
+    timeframe: str = Field("1m", pattern=r"^[1-9][0-9]*[smhd]$")
+    start: Moment = None
+    end: Moment = None
+    crosses: Annotated[str | tuple[str, ...], NoDecode, BeforeValidator(_crosses)] = "auto"
+    speed: Annotated[str | float | None, NoDecode, BeforeValidator(_speed)] = None
+    duration: PositiveFloat | None = None
+    seed: int = Field(1, ge=0, lt=2**63)
+    capital: Decimal = Field(Decimal(100_000), gt=0, le=10**12)
+    quote: str = Field("USDT", pattern=r"^[A-Z0-9]+$")
+    maker_fee: Decimal = Field(Decimal("0.001"), ge=0, lt=1)
+    taker_fee: Decimal = Field(Decimal("0.001"), ge=0, lt=1)
+    port: int = Field(0, ge=0, le=65535)
+    silent: Words = ()
+    journal: Path | None = None
+    desk: DeskSettings = DeskSettings()
+    synthetic: Synthetic = Synthetic()
+    limits: dict[str, Any] = {}
+    agents: dict[str, dict[str, Any]] = {}
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether the market comes from recorded candles."""
+        return self.data is not None
+
+    @property
+    def pace(self) -> str | float:
+        """Speed of the market: recorded data as fast as it goes, the made-up market two candles a second."""
+        return self.speed if self.speed is not None else "max" if self.is_recorded else 120.0
+
+
+def load_settings(config: Path | None = None, options: Mapping[str, object] | None = None) -> Settings:
+    """Read the settings.
+
+    Parameters
+    ----------
+    config : TOML file
+    options : what the command line says, by field name; None means not said
+
+    Raises
+    ------
+    ConfigError
+        When the file cannot be read, or a key is unknown or its value impossible.
+    """
+    table = _read(config) if config is not None else {}
+    given = {name: value for name, value in (options or {}).items() if value is not None}
+    environment = _environment()
+
+    class Loaded(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource, dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:  # fmt: skip
+            return (
+                init_settings,
+                InitSettingsSource(settings_cls, init_kwargs=environment),
+                InitSettingsSource(settings_cls, init_kwargs=table),
+            )
+
+    try:
+        return Loaded(**given)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, config, table, environment)) from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read the configuration {str(path)!r}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{str(path)!r} is no TOML: {error}") from error
+    for name, written in _AS_WRITTEN.items():
+        if written in table:
+            table[name] = table.pop(written)
+    return table
+
+
+def _environment() -> dict[str, Any]:
+    """Take the `PARLEY_*` variables; `PARLEY_DESK__MIN_QUORUM` means the key of a table."""
+    found: dict[str, Any] = {}
+    # `data` is left out: PARLEY_DATA tells the tests where recorded data lies, and must not start such a run
+    known = {f"{PREFIX}{_AS_WRITTEN.get(name, name)}".upper(): name for name in Settings.model_fields if name != "data"}
+    for variable in sorted(os.environ):
+        if not variable.startswith(PREFIX) or variable in _OTHER_VARIABLES:
+            continue
+        outer, _, inner = variable.partition("__")
+        name = known.get(outer)
+        if name is None:
+            raise ConfigError(f"environment: unknown variable {variable!r}: {nearest(variable, sorted(known))}")
+        if inner:
+            found.setdefault(name, {})[inner.lower()] = os.environ[variable]
+        else:
+            found[name] = os.environ[variable]
+    return found
+
+
+def _explain(
+    error: ValidationError, config: Path | None, table: Mapping[str, Any], environment: Mapping[str, Any]
+) -> str:
+    """Put the first mistake into one line that names where it stands and which key it is."""
+    first = error.errors()[0]
+    keys = [str(part) for part in first["loc"] if not str(part).startswith(("function-", "tuple["))]
+    if keys and keys[0] in environment:
+        place = "environment"
+    elif keys and keys[0] in table:
+        place = repr(str(config))
+    else:
+        place = "settings"
+    shown = ".".join([_AS_WRITTEN.get(keys[0], keys[0]), *keys[1:]]) if keys else "?"
+    if first["type"] == "extra_forbidden":
+        known = _known(keys[:-1])
+        return f"{place}: unknown key {shown!r}: {nearest(keys[-1], known)}"
+    text = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "value_error":
+        return f"{place}: {shown} must be {text}"
+    return f"{place}: {shown}: {text[0].lower()}{text[1:]}, was {first['input']!r}"
+
+
+def _known(above: list[str]) -> list[str]:
+    model: type[BaseModel] = Settings
+    for key in above:
+        inner = model.model_fields[key].annotation if key in model.model_fields else None
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            model = inner
+    return [_AS_WRITTEN.get(name, name) for name in model.model_fields]

@@ -230,8 +230,8 @@ class Arbitrageur:
             pid=proposal_id(ctx.seq.to_bytes(8, "big"), self.spec.id, n), agent=self.spec.id,
             agent_version=VERSION, symbol=legs[1].symbol if coupled else legs[0].symbol, legs=legs,
             edge_bps=edge_bps, conf=p.conf, horizon_ms=p.horizon_ms, stop=None, take=None,
-            max_slippage_bps=0.0 if coupled else p.unwind_slippage_bps, ttl_ns=p.horizon_ms * 1_000_000, why=why,
-            coupled=coupled, urgency="urgent",
+            max_slippage_bps=0.0 if coupled else p.unwind_slippage_bps, ttl_ns=p.horizon_ms * 1_000_000,
+            why=why, coupled=coupled, urgency="urgent",
         )  # fmt: skip
 
     def _remember(self, bid: Proposal) -> Proposal:

@@ -21,7 +21,7 @@ from parley.agent import AgentEnv, AgentSpec, Context, params_of
 from parley.instruments import Instrument
 from parley.messages import Allocation, Book, Bound, Leg, MarketBatch, Message, Proposal, Review, Stale
 from parley.risk.correlation import Correlations, CorrelationState
-from parley.risk.exposure import Prices, exposure, gridlike, open_trades, to_decimal, usable
+from parley.risk.exposure import Prices, all_usable, exposure, gridlike, open_trades, to_decimal
 from parley.view import FirmView
 
 ZERO = Decimal(0)
@@ -33,26 +33,28 @@ class Params(msgspec.Struct, frozen=True, kw_only=True):
     """How capital is shared out. Decimals are fractions of equity unless said otherwise.
 
     ``stake`` is quote money per trade; None means unlimited, all money divided by
-    ``max_open_trades`` (F252). ``budgets`` and ``default_budget`` are the virtual
-    capital of an agent (F257). ``risk_per_trade`` bounds the loss at the stop,
-    ``atr_risk`` the loss over ``atr_multiple`` true ranges of the proposal's horizon,
-    ``target_sigma`` the daily standard deviation at which stakes begin to shrink,
-    ``correlated_free`` the correlated heap up to which they do not. ``kelly_floor``
-    is staked even where Kelly says nothing, because confidences are not calibrated
-    from the start; 0 makes Kelly a veto. ``book_share`` is of the displayed depth.
-    A bound is switched off by 0 (``kelly``, ``risk_per_trade``, ``atr_risk``,
-    ``target_sigma``, ``book_share``).
+    ``max_open_trades`` (F252); a wish up to ``stake_slack`` above it is not cut.
+    ``budgets`` and ``default_budget`` are the virtual capital of an agent (F257).
+    ``risk_per_trade`` bounds the loss at the stop, ``atr_risk`` the loss over
+    ``atr_multiple`` true ranges of the proposal's horizon, ``target_sigma`` is the
+    daily standard deviation at which stakes begin to shrink, ``correlated_free`` the
+    correlated heap up to which they do not. ``kelly_floor`` is staked even where
+    Kelly says nothing, because confidences are not calibrated from the start; 0
+    makes Kelly a veto. ``book_share`` is of the displayed depth. A bound is switched
+    off by 0 (``kelly``, ``risk_per_trade``, ``atr_risk``, ``target_sigma``,
+    ``book_share``).
     """
 
     stake: Decimal | None = None
     max_open_trades: int = 8
+    stake_slack: Decimal = Decimal("0.01")
     tradable: Decimal = ONE
     keep_free: Decimal = Decimal("0.25")
     default_budget: Decimal = Decimal("0.50")
     budgets: dict[str, Decimal] = {}
     risk_per_trade: Decimal = Decimal("0.01")
     kelly: float = 0.5
-    kelly_floor: Decimal = Decimal("0.05")
+    kelly_floor: Decimal = Decimal("0.08")
     atr_risk: Decimal = Decimal("0.02")
     atr_multiple: float = 3.0
     target_sigma: float = 0.10
@@ -76,23 +78,34 @@ class Memory(msgspec.Struct, kw_only=True):
 
 
 class Bounds:
-    """Collects the bounds of one review; the least decides."""
+    """Collects the bounds of one review as (quantity, code, agent); the least decides."""
 
     __slots__ = ("agent", "found")
 
     def __init__(self, agent: str) -> None:
         self.agent = agent
-        self.found: list[Bound] = []
+        self.found: list[tuple[Decimal, str, str]] = []
 
     def add(self, code: str, qty: Decimal, agent: str = "") -> None:
-        self.found.append(Bound(agent=agent or self.agent, code=code, qty_max=max(ZERO, qty)))
+        self.found.append((qty if qty > 0 else ZERO, code, agent or self.agent))
+
+    def scale(self, size: float, instrument: Instrument) -> None:
+        """Apply the meta-decision's factor to what the bounds allow, not to the wish; then the lot to all."""
+        if size != 1.0:
+            self.add("meta_size", sizing.scaled(self.allowed[0], size))
+        lot, most = instrument.lot, instrument.max_qty
+        self.found = [
+            ((qty if qty < most else most) // lot * lot, code, who) for qty, code, who in self.found
+        ]
 
     @property
-    def least(self) -> Bound:
-        return min(self.found, key=lambda b: (b.qty_max, b.code))
+    def allowed(self) -> tuple[Decimal, str, str]:
+        """The least bound but for the proposer's own wish."""
+        return min(b for b in self.found if b[1] != "wanted")
 
-    def sorted(self) -> tuple[Bound, ...]:
-        return tuple(sorted(self.found, key=lambda b: (b.qty_max, b.code)))
+    @property
+    def least(self) -> tuple[Decimal, str, str]:
+        return min(self.found)
 
 
 class CapitalAgent:
@@ -181,11 +194,12 @@ class CapitalAgent:
         """Put the least bound on the grid; a refusal is one more bound, of zero."""
         if refused:
             bounds.add(refused, ZERO)
-        least = bounds.least
+        found = sorted(bounds.found)
+        most, code, _ = found[0]
         return Allocation(
-            pid=review.pid, agent=self.spec.id, max_qty=least.qty_max, margin_reserved=least.qty_max * px,
-            reservation_id=review.pid, version=review.state_version, bounds=bounds.sorted(),
-            code=refused or least.code,
+            pid=review.pid, agent=self.spec.id, max_qty=most, margin_reserved=most * px,
+            reservation_id=review.pid, version=review.state_version, code=refused or code,
+            bounds=tuple([Bound(agent=who, code=rule, qty_max=qty) for qty, rule, who in found]),
         )  # fmt: skip
 
     def _reduction(self, review: Review, view: FirmView) -> Allocation:
@@ -195,7 +209,7 @@ class CapitalAgent:
         if holding is None or holding.qty == 0 or leg.side != ("sell" if holding.qty > 0 else "buy"):
             return self._answer(review, bounds, ZERO, "nothing_held")
         pending = sum((r.qty_left for r in view.reserved(agent, leg.symbol) if r.side == leg.side), ZERO)
-        bounds.add("held", abs(holding.qty) - pending)
+        bounds.add("held", self._env.instruments[leg.symbol].qty(abs(holding.qty) - pending))
         return self._answer(review, bounds, ZERO)
 
     def _opening(self, review: Review, view: FirmView) -> Allocation:
@@ -213,8 +227,12 @@ class CapitalAgent:
         stake = self._cash_bounds(bounds, review.proposal, instrument, view, px * unit)
         if stake < 0:
             return self._answer(review, bounds, ZERO, "no_open_trade_left")
-        self._risk_bounds(bounds, review.proposal, view, px, unit, stake)
-        self._market_bounds(bounds, review.proposal, instrument, view, prices, px, unit, stake)
+        # a stake is a target and counts at the market, cash has to be there at the worst price
+        fair = to_decimal(self._memory.marks.get(leg.symbol)) or px
+        whole = stake / (fair * unit)
+        bounds.add("stake", whole * (ONE + self._params.stake_slack))
+        self._risk_bounds(bounds, review.proposal, view, px, fair, unit)
+        self._market_bounds(bounds, review.proposal, instrument, view, prices, unit, whole)
         return self._finish(review, bounds, instrument, px, unit, stake)
 
     def _finish(
@@ -226,21 +244,17 @@ class CapitalAgent:
         unit: Decimal,
         stake: Decimal,
     ) -> Allocation:
-        # the meta-decision's factor applies to what the bounds allow, not to what was wished
-        allowed = min(b.qty_max for b in bounds.found if b.code != "wanted")
-        bounds.add("meta_size", sizing.scaled(allowed, review.size))
-        bounds.found = [
-            Bound(agent=b.agent, code=b.code, qty_max=instrument.qty(b.qty_max)) for b in bounds.found
-        ]
-        least = bounds.least
+        money, code, _ = bounds.allowed
         cost = px * unit * (ONE + max(instrument.taker_fee, ZERO))
-        short_of_money = least.code in ("free_quote", "uninvested", "budget")
-        if short_of_money and least.qty_max * px * unit < stake * self._params.last_stake_min:
+        short = code in ("free_quote", "uninvested", "budget") and money < review.proposal.legs[0].qty
+        if short and not sizing.amended_stake(stake, money * px * unit, self._params.last_stake_min):
             return self._answer(review, bounds, cost, "below_last_stake")
+        bounds.scale(review.size, instrument)
+        most, _, _ = bounds.least
         stop = review.proposal.stop
         distance = abs(px - stop) / px if stop is not None and gridlike(stop) else ZERO
         floor = max(instrument.min_notional, instrument.min_qty * px)
-        if least.qty_max * px < sizing.min_stake(floor, self._params.min_stake_reserve, distance):
+        if most * px < sizing.min_stake(floor, self._params.min_stake_reserve, distance):
             return self._answer(review, bounds, cost, "below_exchange_min")
         return self._answer(review, bounds, cost)
 
@@ -261,7 +275,6 @@ class CapitalAgent:
         )
         if params.stake is not None:
             stake = params.stake
-        bounds.add("stake", stake / px)
         bounds.add("exchange_max", instrument.max_qty)
         # where nothing is bought with the account's quote, its free money does not bind
         if proposal.legs[0].side == "buy" and instrument.quote == state.quote:
@@ -274,7 +287,7 @@ class CapitalAgent:
         return stake
 
     def _risk_bounds(
-        self, bounds: Bounds, proposal: Proposal, view: FirmView, px: Decimal, unit: Decimal, stake: Decimal
+        self, bounds: Bounds, proposal: Proposal, view: FirmView, px: Decimal, fair: Decimal, unit: Decimal
     ) -> None:
         """Add what the distance to the stop and Kelly allow."""
         params, equity = self._params, view.state.equity
@@ -290,9 +303,9 @@ class CapitalAgent:
                 else ZERO,
             )
         if stop is not None and proposal.take is not None and params.kelly > 0:
-            payoff = sizing.payoff_ratio(px, stop, proposal.take)
+            payoff = sizing.payoff_ratio(fair, stop, proposal.take)
             share = sizing.scaled(equity, sizing.kelly_fraction(proposal.conf, payoff, params.kelly))
-            bounds.add("kelly", max(share, params.kelly_floor * equity) / (px * unit))
+            bounds.add("kelly", max(share, params.kelly_floor * equity) / (fair * unit))
 
     def _market_bounds(
         self,
@@ -301,11 +314,13 @@ class CapitalAgent:
         instrument: Instrument,
         view: FirmView,
         prices: Prices,
-        px: Decimal,
         unit: Decimal,
-        stake: Decimal,
+        whole: Decimal,
     ) -> None:
-        """Add what volatility, correlation and the book allow; an unknown volatility shrinks nothing yet."""
+        """Add what volatility, correlation and the book leave of a ``whole`` stake in base quantity.
+
+        A volatility not known yet shrinks nothing; an unknown correlation counts as 1.
+        """
         params, symbol, equity = self._params, instrument.symbol, view.state.equity
         atr = self._memory.atr.get(symbol)
         if atr and params.atr_risk > 0:
@@ -316,7 +331,7 @@ class CapitalAgent:
         if sigma is not None and params.target_sigma > 0:
             day = sizing.daily_sigma(sigma, self._env.tf_ns)
             factor = sizing.volatility_factor(day, params.target_sigma)
-            bounds.add("volatility", sizing.scaled(stake, factor) / (px * unit))
+            bounds.add("volatility", sizing.scaled(whole, factor) if factor < 1 else instrument.max_qty)
         held = exposure(view, prices)
         if held.unpriced:
             bounds.add("no_price", ZERO)
@@ -327,7 +342,7 @@ class CapitalAgent:
             rho = self._correlations.of(own, f"{asset}/{view.state.quote}")
             heap.append((1.0 if rho is None else rho, float(held.by_asset[asset] / equity)))
         factor = sizing.correlation_factor(heap, params.correlated_free)
-        bounds.add("correlated", sizing.scaled(stake, factor) / (px * unit))
+        bounds.add("correlated", sizing.scaled(whole, factor) if factor < 1 else instrument.max_qty)
         book = self._memory.books.get(symbol)
         if book is not None and params.book_share > 0:
             levels = (book.asks if proposal.legs[0].side == "buy" else book.bids)[: params.book_levels]
@@ -368,12 +383,8 @@ class CapitalAgent:
             stake = view.state.equity * self._params.tradable / self._params.max_open_trades
         bounds.add("stake", stake / (px0 * unit))
         bounds.add("budget", (budget - _used(proposal.agent, view)) / (px0 * unit))
-        allowed = min(b.qty_max for b in bounds.found if b.code != "wanted")
-        bounds.add("meta_size", sizing.scaled(allowed, review.size))
-        bounds.found = [
-            Bound(agent=b.agent, code=b.code, qty_max=instrument.qty(b.qty_max)) for b in bounds.found
-        ]
-        if lowest is not None and bounds.least.qty_max < lowest * first.qty:
+        bounds.scale(review.size, instrument)
+        if lowest is not None and bounds.least[0] < lowest * first.qty:
             return self._answer(review, bounds, px0 * unit, "below_exchange_min")
         return self._answer(review, bounds, px0 * unit)
 
@@ -401,10 +412,16 @@ def _unusable(review: Review, view: FirmView, env: AgentEnv) -> str:
         return "unknown_instrument"
     if any(not gridlike(leg.qty) or leg.side not in ("buy", "sell") for leg in p.legs):
         return "not_finite"
-    numbers = [state.equity, *(x for c in state.cash for x in (c.total, c.reserved))]
-    numbers += [x for q in state.positions for x in (q.qty, q.mark, q.avg_px)]
-    numbers += [x for r in state.reservations for x in (r.amount, r.qty_left)]
-    if not all(usable(x) for x in numbers) or not all(usable(h.qty) for h in state.holdings):
+    numbers = [state.equity]
+    for c in state.cash:
+        numbers += (c.total, c.reserved)
+    for q in state.positions:
+        numbers += (q.qty, q.mark, q.avg_px)
+    for r in state.reservations:
+        numbers += (r.amount, r.qty_left)
+    for h in state.holdings:
+        numbers.append(h.qty)
+    if not all_usable(numbers):
         return "not_finite"
     return "" if state.equity > 0 or p.reduce_only else "no_equity"
 

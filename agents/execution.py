@@ -104,7 +104,7 @@ class Execution:
                 work = self._of_iid.get(msg.iid)
                 if work is not None:
                     work.hear(msg)
-                    return self._advance(work, ctx)
+                    return self._advance(work, ctx, fresh=False)
         return ()
 
     def snapshot(self) -> bytes:
@@ -169,8 +169,8 @@ class Execution:
         # a twap is reserved at its plan's price; a post-only order may be followed up to the proposal's limit
         limit = seen.limit if seen is not None and plan.style == "post_only" else plan.px
         work = Work(
-            round=decision.round, pid=decision.pid, leg=0, symbol=plan.symbol, side=plan.side, style=plan.style,
-            qty=plan.qty, px=plan.px, tif=plan.tif, reduce_only=plan.reduce_only,
+            round=decision.round, pid=decision.pid, leg=0, symbol=plan.symbol, side=plan.side,
+            style=plan.style, qty=plan.qty, px=plan.px, tif=plan.tif, reduce_only=plan.reduce_only,
             plan=children or [(plan.qty, decision.t)], version=ctx.view.version, limit=limit,
             edge_bps=seen.edge_bps if seen else 0.0, ref_px=seen.mid if seen else 0.0,
             sent=[], trades=[],
@@ -195,7 +195,7 @@ class Execution:
             work.waiting = False
             for s in work.live:
                 s.age += 1
-            out.extend(self._tend(work) or self._advance(work, ctx))
+            out.extend(self._tend(work) or self._advance(work, ctx, fresh=True))
         return out
 
     def _tend(self, work: Work) -> list[Message]:
@@ -216,8 +216,8 @@ class Execution:
                 out.append(CancelRequest(agent=self.spec.id, iid=work.iid(s.child), why=why))
         return out
 
-    def _advance(self, work: Work, ctx: Context) -> list[Message]:
-        """Do what comes next for a leg of which no order is alive."""
+    def _advance(self, work: Work, ctx: Context, *, fresh: bool) -> list[Message]:
+        """Do what comes next for a leg of which no order is alive; ``fresh``: on a new batch."""
         if work.live:
             return []
         if work.done >= work.qty:
@@ -231,7 +231,8 @@ class Execution:
             case "post_only":
                 return self._follow(work, book, ctx)
             case "twap":
-                return self._slice(work, book, ctx)
+                # never twice against the same book: what it had to give is taken
+                return self._slice(work, book, ctx) if fresh else []
         return self._finish(work, "rested")
 
     def _follow(self, work: Work, book: Book, ctx: Context) -> list[Message]:

@@ -22,7 +22,7 @@ import msgspec
 from msgspec import Meta
 
 from parley.agent import AgentEnv, AgentSpec, Context, params_of
-from parley.calibration import Platt
+from parley.calibration import Platt, calibrated
 from parley.experts import Alike, Hedge
 from parley.messages import Ballot, MarketBatch, Message, Outcome, Proposal, WeightUpdate
 from parley.ranking import Policy, Terms, rank
@@ -65,8 +65,15 @@ class Seen(msgspec.Struct, array_like=True):
     var: float = 0.0
 
 
+class Version(msgspec.Struct, frozen=True, array_like=True):
+    """What a ballot is scored with: weights by regime, and slope and intercept of the confidence maps."""
+
+    weights: dict[str, dict[str, float]]
+    maps: dict[str, tuple[float, float]] = {}
+
+
 class State(msgspec.Struct, kw_only=True):
-    """All the agent knows; its snapshot. ``versions`` are weights by version and regime."""
+    """All the agent knows; its snapshot."""
 
     version: int = 0
     overall: Hedge
@@ -80,7 +87,7 @@ class State(msgspec.Struct, kw_only=True):
     evidence: tuple[int, int] = (0, 0)
     day: int = -1
     opened: dict[str, dict[str, float]] = {}
-    versions: dict[int, dict[str, dict[str, float]]] = {}
+    versions: dict[int, Version] = {}
     market: dict[str, Seen] = {}
 
 
@@ -102,7 +109,7 @@ class MetaAgent:
         for agent in self._roster:
             self._join(agent)
         if not self._state.versions:
-            self._state.versions[0] = self._weights()
+            self._state.versions[0] = Version(self._weights())
 
     def handle(self, msg: Message, ctx: Context) -> Sequence[Message]:
         """Answer a rank ballot with a `Ranking`; learn from outcomes, now and then with a `WeightUpdate`."""
@@ -129,17 +136,18 @@ class MetaAgent:
     def _rank(self, ballot: Ballot) -> Message:
         state = self._state
         known = state.versions.get(ballot.weights_version) or state.versions[state.version]
-        weights = known.get(ballot.regime) or known[ALL]
+        weights = known.weights.get(ballot.regime) or known.weights[ALL]
         voters = {v.agent for v in ballot.votes} - weights.keys()
         if voters and not any(n >= self._params.min_outcomes for n in state.matured.values()):
             # a young desk: who is not in the book yet counts like anybody else
             mean = 1 / max(1, len(weights))
             weights = {**weights, **dict.fromkeys(sorted(voters), mean)}
-        return rank(ballot, weights, self._electorate, self._calibrate, self._terms, self._params)
 
-    def _calibrate(self, agent: str, conf: float) -> float:
-        known = self._state.maps.get(agent)
-        return known.apply(conf) if known else min(1.0, max(0.0, conf))
+        def calibrate(agent: str, conf: float) -> float:
+            line = known.maps.get(agent)
+            return calibrated(conf, *line) if line else min(1.0, max(0.0, conf))
+
+        return rank(ballot, weights, self._electorate, calibrate, self._terms, self._params)
 
     def _terms(self, p: Proposal) -> Terms:
         """Price a proposal: taker fees and half spreads of all legs, and the way back of a single one."""
@@ -211,7 +219,7 @@ class MetaAgent:
         state.pending = []
         if t // DAY_NS != state.day:
             state.day = t // DAY_NS
-            latest = state.versions[state.version]
+            latest = state.versions[state.version].weights
             state.opened = {regime: dict(weights) for regime, weights in latest.items()}
         trials: dict[tuple[bytes, bytes], dict[str, Outcome]] = {}
         for o in outcomes:
@@ -271,13 +279,14 @@ class MetaAgent:
         state = self._state
         weights = self._weights()
         state.version += 1
-        state.versions[state.version] = weights
+        maps = {a: (m.slope, m.intercept) for a, m in sorted(state.maps.items())}
+        state.versions[state.version] = Version(weights, maps)
         for old in [v for v in state.versions if v <= state.version - KEPT_VERSIONS]:
             del state.versions[old]
         update = WeightUpdate(
             version=state.version, weights=tuple(sorted(weights[ALL].items())), evidence=state.evidence,
             why=f"{state.since} outcomes",
-            calibration=tuple((a, m.slope, m.intercept) for a, m in sorted(state.maps.items())),
+            calibration=tuple((a, slope, intercept) for a, (slope, intercept) in maps.items()),
         )  # fmt: skip
         state.since = 0
         state.evidence = (0, 0)

@@ -42,7 +42,7 @@ FOREVER = 2**62  # market ns: until a person resumes
 
 
 class Params(msgspec.Struct, frozen=True, kw_only=True):
-    """``limits`` as `limits_of` reads them; ``verdict_ms`` of market time, ``decay`` of correlations a bar."""
+    """``limits`` as `limits_of` reads them; ``verdict_ms`` of market time, ``decay`` a bar (correlations)."""
 
     limits: dict[str, object] = {}
     verdict_ms: int = 10_000

@@ -16,6 +16,7 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from parley.agent import Agent, AgentEnv, AgentSpec, Context, params_of
+from parley.errors import ConfigError
 from parley.ids import proposal_id
 from parley.indicators import spread_bps, usable_bar, usable_book
 from parley.instruments import Instrument
@@ -327,6 +328,8 @@ class StrategyAgent:
         instrument, book = self.env.instruments[leg.symbol], self._state.books.get(leg.symbol)
         if book is None or not usable_book(book):
             return self._withdraw(c.pid, "no_book")
+        if c.qty_max is not None and not c.qty_max.is_finite():
+            return self._withdraw(c.pid, "bad_number", f"qty_max={c.qty_max}")
         qty = leg.qty if c.qty_max is None else instrument.qty(min(leg.qty, c.qty_max))
         px = leg.limit_px
         if c.px_limit is not None and c.px_limit.is_finite() and c.px_limit > 0:
@@ -375,6 +378,14 @@ def _sound(e: Entry) -> bool:
     )
 
 
-def make(spec: AgentSpec, env: AgentEnv, source: SourceFactory) -> Agent:
-    """Build the agent; ``source`` is what the host found under ``params["source"]``."""
+def make(spec: AgentSpec, env: AgentEnv, source: SourceFactory | None = None) -> Agent:
+    """Build the agent; ``source`` is what the host found under ``params["source"]``.
+
+    Raises
+    ------
+    ConfigError
+        When there is no source, or a parameter is unknown or out of range.
+    """
+    if source is None:
+        raise ConfigError(f"agent {spec.id!r} needs a source, such as 'strategies.trend:make'")
     return StrategyAgent(spec, env, source)

@@ -9,7 +9,8 @@ fills at its limit, each leg selling no more than the one before delivered.
 Not here: whether to trade (`agents.arbitrageur`), cycles over several venues.
 
 Invariant: floats rank, Decimals order: quantities of a `Layout` are on the lot grid and
-its result is computed from them, odd rests counted as lost.
+its result is computed from them; what stays over below a lot is worth what the rest of
+the cycle would make of it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -223,24 +224,39 @@ def _capacities(
 def _lay_out(
     cycle: Cycle, pairs: list[Instrument], px: list[float], amount: Decimal, min_edge_bps: float, costs: Costs
 ) -> Layout | str:
-    have, spent = amount, ZERO
-    legs = []
-    for n, (instrument, side, p) in enumerate(zip(pairs, cycle.sides, px, strict=True)):
-        limit = instrument.crossing_price(p, side)
-        if limit <= 0:
-            return "no_book"
+    limits = [i.crossing_price(p, side) for i, p, side in zip(pairs, px, cycle.sides, strict=True)]
+    if min(limits) <= 0:
+        return "no_book"
+    keeps = [Decimal(repr(costs.keep_of_fee(i))) for i in pairs]
+    # forward: what the amount buys on each grid
+    quantities, have = [], amount
+    for instrument, side, limit, keep in zip(pairs, cycle.sides, limits, keeps, strict=True):
         qty = instrument.qty(have / limit if side == "buy" else have)
+        quantities.append(qty)
+        have = (qty if side == "buy" else qty * limit) * keep
+    # backward: no leg takes more than the next one, rounded to its own lot, can use
+    for n in (1, 0):
+        after = quantities[n + 1]
+        need = (after * limits[n + 1] if cycle.sides[n + 1] == "buy" else after) / keeps[n]
+        need = need if cycle.sides[n] == "buy" else need / limits[n]
+        quantities[n] = min(quantities[n], _up_to_lot(need, pairs[n]))
+    legs = []
+    for instrument, side, qty, limit in zip(pairs, cycle.sides, quantities, limits, strict=True):
         code = instrument.tradable(qty, limit)
         if code:
             return code
-        paid = qty * limit if side == "buy" else qty
-        if n == 0:
-            spent = paid
-        received = qty if side == "buy" else qty * limit
-        have = received * Decimal(repr(costs.keep_of_fee(instrument)))
         legs.append(LegOrder(instrument.symbol, side, qty, limit))
-    layout = Layout(cycle, tuple(legs), spent, have)
+    spent = [x.qty * x.px if x.side == "buy" else x.qty for x in legs]
+    got = [(x.qty if x.side == "buy" else x.qty * x.px) * keep for x, keep in zip(legs, keeps, strict=True)]
+    worth = got[2] / spent[2]  # of one unit before the last leg
+    rests = (got[1] - spent[2]) * worth + (got[0] - spent[1]) * got[1] / spent[1] * worth
+    layout = Layout(cycle, tuple(legs), spent[0], got[2] + rests)
     return layout if layout.edge_bps >= min_edge_bps else "edge_gone"
+
+
+def _up_to_lot(amount: Decimal, instrument: Instrument) -> Decimal:
+    qty = instrument.qty(amount)
+    return qty if qty >= amount else qty + instrument.lot
 
 
 def implied_price(

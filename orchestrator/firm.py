@@ -260,7 +260,7 @@ class Firm:
             symbols=symbols, budget_hint=view.state.equity / self.config.max_open_trades,
             horizon_ms=self.config.tf_ns // 1_000_000, min_edge_bps=0.0, state_version=view.version, t=table.now,
             reduce_only=reduce_only or view.state.trading != "ACTIVE", md_seq=trigger.md_seq,
-            to_agents=tuple(bidders),
+            to_agents=tuple(bidders), round=rid,
         )
         talk = Talk(Round(rid, trigger.symbol), trigger, seq, view, cfp)
         yield from self.negotiation.run(talk, bidders, given)
@@ -292,6 +292,7 @@ class Firm:
         rnd.on(Event.COMMITTED)
         rnd.on(Event.DISPATCHED)
         self.rounds[rnd.id] = rnd
+        yield table.flush()  # the order leaves now; who else hears of it can wait
         yield from self._state()
         yield from table.tell(accepted, seq=seq, round_=rnd.id)
 

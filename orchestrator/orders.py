@@ -1,11 +1,14 @@
 """What the desk believes of its orders: a fold over intents and the venue's facts.
 
 An order is final when its fills account for all the venue says it executed; a
-status that runs ahead of its fills is remembered and waits for them. Facts may
-come twice and in any order: `apply` says whether anything changed. States are
+status that runs ahead of its fills is remembered and waits for them. What is kept
+are findings (it exists, it was refused, it is gone, so much was executed), and the
+state is worked out from them: facts may come twice and in any order. States are
 those of features F099, plus UNKNOWN, which only the venue can end.
 """
 
+from collections import deque
+from copy import copy
 from decimal import Decimal
 from enum import IntEnum
 
@@ -36,7 +39,10 @@ VenueFact = Ack | VenueReject | Unknown | OrderEvent | Fill
 
 
 class Order(msgspec.Struct, kw_only=True):
-    """One order and what is known of it; mutable, changed by `Orders` only."""
+    """One order and what is known of it; mutable, changed by `Orders` only.
+
+    ``filled`` base, ``quote`` what was paid or got for it, ``fees`` what fills were charged, by asset.
+    """
 
     intent: Intent
     agent: str
@@ -44,7 +50,12 @@ class Order(msgspec.Struct, kw_only=True):
     state: OrderState = OrderState.PENDING_CREATE
     filled: Decimal = ZERO
     quote: Decimal = ZERO
+    fees: dict[str, Decimal] = {}
+    exists: bool = False
+    refused: bool = False
+    doubtful: bool = False
     gone: bool = False
+    cancelling: bool = False
     cum: Decimal = ZERO
     venue_id: str = ""
     cancels: int = 0
@@ -59,9 +70,11 @@ class Order(msgspec.Struct, kw_only=True):
         """Base quantity that may still fill."""
         return ZERO if self.is_final else self.intent.qty - self.filled
 
-    def known(self) -> tuple[OrderState, Decimal, Decimal, bool, str]:
+    def known(self) -> tuple[OrderState, Decimal, Decimal, bool, bool, bool, bool, str]:
         """Everything a venue fact can change."""
-        return (self.state, self.filled, self.cum, self.gone, self.venue_id)
+        return (
+            self.state, self.filled, self.cum, self.gone, self.exists, self.doubtful, self.cancelling, self.venue_id,
+        )  # fmt: skip
 
     def working(self) -> WorkingOrder:
         i = self.intent
@@ -73,11 +86,13 @@ class Order(msgspec.Struct, kw_only=True):
 
 
 class Orders:
-    """All orders of a desk by iid, in the order of their intents."""
+    """All orders of a desk by iid, in the order of their intents; of the final ones the last ``keep``."""
 
-    def __init__(self) -> None:
+    def __init__(self, keep: int | None = None) -> None:
+        self._keep = keep
         self._all: dict[bytes, Order] = {}
         self._live: dict[bytes, Order] = {}
+        self._over: deque[bytes] = deque()
 
     def open(self, intent: Intent, agent: str, t: int) -> Order:
         """Take up a committed intent.
@@ -107,75 +122,106 @@ class Orders:
         """Note that a cancel is being sent; give its number."""
         order = self._all[iid]
         order.cancels += 1
-        if order.state is not OrderState.UNKNOWN:
-            order.state = OrderState.PENDING_CANCEL
+        order.cancelling = True
+        _settle(order)
         return order.cancels
 
     def void(self, iid: bytes) -> None:
         """Take back an order that was never sent."""
-        order = self._live.pop(iid, None)
+        order = self._live.get(iid)
         if order is not None:
-            order.state, order.cause = OrderState.FAILED, "void"
+            order.refused, order.cause = True, "void"
+            _settle(order)
+            self._retire(order)
 
     def apply(self, fact: VenueFact) -> bool:
-        """Fold one fact of the venue; False when it said nothing new or is about a foreign order."""
+        """Fold one fact of the venue; False when it said nothing new or is about a foreign order.
+
+        Fills are told apart by the ledger: each is to be applied once.
+
+        Raises
+        ------
+        StateError
+            When the fills sum to more than was ordered.
+        """
         order = self._all.get(fact.iid)
-        if order is None or order.is_final:
+        if order is None:
             return False
         before = order.known()
-        match fact:
-            case Ack():
-                order.venue_id = order.venue_id or fact.venue_id
-                if not fact.cancel and order.state in (OrderState.PENDING_CREATE, OrderState.UNKNOWN):
-                    order.state = OrderState.OPEN
-            case VenueReject(cancel=True):
-                if order.state is OrderState.PENDING_CANCEL:
-                    order.state = OrderState.OPEN
-            case VenueReject():
-                order.cause = fact.code
-                order.state = OrderState.FAILED if fact.definitive else OrderState.UNKNOWN
-            case Unknown(cancel=False):
-                order.cause = fact.cause
-                order.state = OrderState.UNKNOWN
-            case Unknown():
-                pass
-            case Fill():
-                order.filled += fact.qty
-                order.quote += fact.qty * fact.px
-            case OrderEvent():
-                order.cum = max(order.cum, fact.cum_qty)
-                order.gone = order.gone or fact.status in GONE
-                order.venue_id = order.venue_id or fact.venue_id
-        self._settle(order)
+        _fold(order, fact)
+        if order.is_final:
+            self._retire(order)
         return before != order.known()
 
     def is_news(self, fact: VenueFact) -> bool:
-        """Whether `apply` would change anything, without changing it (fills are told apart by the ledger)."""
+        """Whether `apply` would change anything, without changing it."""
         order = self._all.get(fact.iid)
-        if order is None or order.is_final:
+        if order is None or (order.is_final and not isinstance(fact, Fill)):
             return False
-        match fact:
-            case Ack():
-                return order.state in (OrderState.PENDING_CREATE, OrderState.UNKNOWN) or not order.venue_id
-            case OrderEvent():
-                return fact.cum_qty > order.cum or (fact.status in GONE and not order.gone)
-            case _:
-                return True
+        probe = copy(order)
+        _fold(probe, fact)
+        return probe.known() != order.known()
 
-    def _settle(self, order: Order) -> None:
-        if order.filled > order.intent.qty:
-            raise StateError(
-                f"order {order.intent.cid!r} was for {order.intent.qty}, its fills sum to {order.filled}"
-            )
-        if order.state is OrderState.FAILED:
-            self._live.pop(order.intent.iid, None)
-        elif order.filled == order.intent.qty:
-            order.state = OrderState.FILLED
-            self._live.pop(order.intent.iid, None)
-        elif order.gone and order.filled >= order.cum:
-            order.state = OrderState.CANCELED
-            self._live.pop(order.intent.iid, None)
-        elif order.filled > 0 and order.state in (OrderState.OPEN, OrderState.PENDING_CREATE, OrderState.UNKNOWN):
-            order.state = OrderState.PARTIALLY_FILLED
-        elif order.cum > 0 and order.state is OrderState.PENDING_CREATE:
-            order.state = OrderState.OPEN
+    def _retire(self, order: Order) -> None:
+        if self._live.pop(order.intent.iid, None) is None or self._keep is None:
+            return
+        self._over.append(order.intent.iid)
+        if len(self._over) > self._keep:
+            del self._all[self._over.popleft()]
+
+
+def _fold(order: Order, fact: VenueFact) -> None:
+    if isinstance(fact, Fill):
+        # a late fill counts for a final order too: it is what the venue did
+        order.filled += fact.qty
+        order.quote += fact.qty * fact.px
+        order.fees = {**order.fees, fact.fee_asset: order.fees.get(fact.fee_asset, ZERO) + fact.fee}
+        order.exists = True
+    elif order.is_final:
+        return
+    else:
+        _learn(order, fact)
+    _settle(order)
+
+
+def _learn(order: Order, fact: Ack | VenueReject | Unknown | OrderEvent) -> None:
+    match fact:
+        case Ack():
+            order.exists = True
+            order.venue_id = order.venue_id or fact.venue_id
+        case VenueReject(cancel=True) | Unknown(cancel=True):
+            # refused or unanswered: it may be asked again
+            order.cancelling = False
+        case VenueReject(definitive=True):
+            order.refused, order.cause = True, fact.code
+        case VenueReject():
+            order.doubtful, order.cause = True, order.cause or fact.code
+        case Unknown():
+            order.doubtful, order.cause = True, order.cause or fact.cause
+        case OrderEvent():
+            order.exists = True
+            order.cum = max(order.cum, fact.cum_qty)
+            order.gone = order.gone or fact.status in GONE
+            order.venue_id = order.venue_id or fact.venue_id
+
+
+def _settle(order: Order) -> None:
+    """Work out the state from what was found."""
+    if order.filled > order.intent.qty:
+        raise StateError(f"order {order.intent.cid!r} was for {order.intent.qty}, its fills sum to {order.filled}")
+    if order.filled == order.intent.qty:
+        order.state = OrderState.FILLED
+    elif order.is_final:
+        return
+    elif order.refused:
+        order.state = OrderState.FAILED
+    elif order.gone and order.filled >= order.cum:
+        order.state = OrderState.CANCELED
+    elif order.doubtful and not order.exists:
+        order.state = OrderState.UNKNOWN
+    elif order.cancelling:
+        order.state = OrderState.PENDING_CANCEL
+    elif order.filled > 0:
+        order.state = OrderState.PARTIALLY_FILLED
+    else:
+        order.state = OrderState.OPEN if order.exists else OrderState.PENDING_CREATE

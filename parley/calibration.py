@@ -33,7 +33,7 @@ class Platt(msgspec.Struct, kw_only=True):
 
     def apply(self, conf: float) -> float:
         """Map a stated confidence to a calibrated one; a non-finite one counts as 0."""
-        return _sigmoid(min(SLOPE_MAX, max(0.0, self.slope)) * _logit(conf) + self.intercept)
+        return calibrated(conf, self.slope, self.intercept)
 
     def learn(self, conf: float, right: bool) -> None:
         """Take one matured outcome: what was stated, and whether it came true."""
@@ -50,6 +50,11 @@ class Platt(msgspec.Struct, kw_only=True):
         det = self.h_ss * self.h_ii - self.h_si * self.h_si
         self.slope += (self.h_ii * x - self.h_si) * error / det
         self.intercept += (self.h_ss - self.h_si * x) * error / det
+
+
+def calibrated(conf: float, slope: float, intercept: float) -> float:
+    """Map a stated confidence by a given line on its log-odds; the slope counts within [0, 3]."""
+    return _sigmoid(min(SLOPE_MAX, max(0.0, slope)) * _logit(conf) + intercept)
 
 
 def _logit(conf: float) -> float:

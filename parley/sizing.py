@@ -123,4 +123,7 @@ def scaled(amount: Decimal, factor: float) -> Decimal:
 
 
 def _money(*values: Decimal) -> bool:
-    return all(v.is_finite() and -30 <= v.adjusted() < 18 for v in values)
+    for value in values:  # noqa: SIM110 - a generator costs twice as much, and every review asks this often
+        if not value.is_finite() or not -30 <= value.adjusted() < 18:
+            return False
+    return True

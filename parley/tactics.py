@@ -52,7 +52,7 @@ class Task(NamedTuple):
 
 
 class Advice(NamedTuple):
-    """A tactic: ``px`` the limit (None: keep the leg's own), ``cost_bps`` expected against the mid, fee included."""
+    """A tactic: ``px`` the limit (None: the leg's own), ``cost_bps`` against the mid, fee included."""
 
     code: str
     style: str | None

@@ -1,7 +1,8 @@
 """What a journal's messages add up to: orders, money and who earned it.
 
-The same folds as the desk's own (`parley.ledger`, `orchestrator.orders`, `orchestrator.attribution`), fed from
-the file. Because it starts from nothing but the journal, its equity can be compared with the one the desk wrote.
+The same folds as the desk's own (`parley.ledger`, `orchestrator.orders`, `orchestrator.attribution`), fed
+from the file. Because it starts from nothing but the journal, its equity can be compared with the one the
+desk wrote.
 
 Not here: how anything is shown.
 

@@ -11,8 +11,9 @@ Invariant: ids are unique, `role/name`, and every role of `parley.agent.ROLES` i
 from collections.abc import Mapping
 from typing import Final
 
-from agents.registry import FACTORIES, SOURCES
 from msgspec.structs import replace
+
+from agents.registry import FACTORIES, SOURCES
 from parley.agent import AgentSpec
 from parley.errors import ConfigError, nearest
 
@@ -22,7 +23,7 @@ HEARS: Final[dict[str, tuple[str, ...]]] = {
     "signal": ("MarketBatch",),
     "capital": ("MarketBatch",),
     "risk": ("MarketBatch", "Unknown", "VenueReject", "Halt"),
-    "execution": ("MarketBatch", "Decision", "Ack", "VenueReject", "Unknown", "OrderEvent", "Fill"),
+    "execution": ("MarketBatch", "Decision", "Fill", "OrderEvent", "VenueReject"),
     "arbitrage": ("MarketBatch",),
     "meta": ("MarketBatch", "Outcome"),
 }
@@ -45,7 +46,9 @@ DESK: Final[dict[str, dict[str, object]]] = {
 def default_agents() -> tuple[AgentSpec, ...]:
     """Return the specs of the default desk, sorted by id."""
     return tuple(
-        AgentSpec(id=agent, role=role, factory=FACTORIES[role], subscriptions=HEARS[role], params=dict(params))
+        AgentSpec(
+            id=agent, role=role, factory=FACTORIES[role], subscriptions=HEARS[role], params=dict(params)
+        )
         for agent, params in sorted(DESK.items())
         for role in (agent.partition("/")[0],)
     )

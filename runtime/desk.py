@@ -66,7 +66,7 @@ class Desk:
         self._held: list[Arrived] = []
         self._outstanding: dict[tuple[bytes, bool], int] = {}
         self._placed: dict[bytes, int] = {}
-        self._fills: set[str] = set()
+        self._fills: set[tuple[str, str]] = set()
         self._candles = 0
         self._steps = 0
         self._failed: BaseException | None = None
@@ -229,7 +229,7 @@ class Desk:
     def _note(self, message: Message) -> None:
         """Count fills, and tick off what was answered."""
         if isinstance(message, Fill):
-            self._fills.add(message.trade_id)
+            self._fills.add((message.symbol, message.trade_id))
         elif isinstance(message, ANSWERS):
             self._outstanding.pop((message.iid, message.cancel), None)
 
@@ -257,14 +257,17 @@ class Desk:
             if isinstance(step, Wave):
                 answers = self._assembly.transport.exchange(step)
             else:
-                self._commit(step)
+                durable = self._commit(step)
+                if durable is not None:
+                    # computing on would hold the interpreter while the commit thread needs it
+                    await durable
         if self._journal.pending > 4096:  # a burst must not outrun the disk without bound
             await asyncio.to_thread(self._journal.flush)
 
-    def _commit(self, out: GroupOut) -> None:
-        """Queue a group; its orders leave when it is durable."""
+    def _commit(self, out: GroupOut) -> asyncio.Future[None] | None:
+        """Queue a group; its orders leave when it is durable, which the future tells."""
         if not out.records:
-            return
+            return None
         orders = out.orders
         intents = tuple(
             IntentRow(o.cid.encode(), o.iid, seq)
@@ -274,24 +277,28 @@ class Desk:
         group = Group(self._assembly.firm.table.epoch, [Record(*r) for r in out.records], intents)
         if not orders:
             self._journal.post(group, self._durable_or_fatal, lazy=True)
-            return
+            return None
         for order in orders:
             cancel = isinstance(order, CancelIntent)
             self._outstanding[(order.iid, cancel)] = len(self._placed)
             if not cancel:
                 self._placed[order.iid] = len(self._placed)
 
+        left: asyncio.Future[None] = self._loop.create_future()
+
         def durable(gid: int, error: JournalError | None) -> None:
-            self._loop.call_soon_threadsafe(self._leave, out, error)
+            self._loop.call_soon_threadsafe(self._leave, out, left, error)
 
         self._journal.post(group, durable)
+        return left
 
     def _durable_or_fatal(self, gid: int, error: JournalError | None) -> None:
         if error is not None:
             self._loop.call_soon_threadsafe(self._fail, Fatal(f"a group could not be committed: {error}"))
 
-    def _leave(self, out: GroupOut, error: JournalError | None) -> None:
+    def _leave(self, out: GroupOut, left: asyncio.Future[None], error: JournalError | None) -> None:
         """Send the orders of a durable group, or void them when their time is over."""
+        left.set_result(None)
         if error is not None:
             self._fail(Fatal(f"a group with orders could not be committed: {error}"))
             return
@@ -345,6 +352,8 @@ def main() -> int:
     arguments = parser.parse_args()
 
     async def serve(stop: asyncio.Event) -> None:
+        # the commit thread asks for the interpreter between its calls of SQLite; 5 ms would be its fsync ten times over
+        sys.setswitchinterval(2e-4)
         config = read_config(arguments.config, DeskProcess)
         if config.parent_pid:
             die_with_parent()

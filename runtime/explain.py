@@ -10,8 +10,6 @@ Invariant: every refusal, bound and counter of the round is in the story, the bi
 
 from decimal import Decimal
 
-import msgspec
-
 from orchestrator.orders import Order
 from parley.errors import DataError
 from parley.ids import show_round
@@ -19,24 +17,18 @@ from parley.messages import (
     Ack,
     AgentFaulted,
     Allocation,
-    Bound,
-    Breach,
     Cfp,
-    Child,
     Counter,
     CounterReply,
     Decision,
-    Dissent,
     Fill,
     GateRefusal,
     Intent,
     Late,
-    Leg,
     NotUnderstood,
     Opinion,
     OrderRequest,
     Outcome,
-    PlanLeg,
     Proposal,
     Ranking,
     Refuse,
@@ -52,153 +44,7 @@ from parley.messages import (
 from runtime.books import MONEY_KINDS, ORDER_KINDS, Books
 from runtime.history import Entry, config_of, entries, kinds
 from runtime.journal import JournalReader
-
-
-class Evidence(msgspec.Struct, kw_only=True):
-    """An opinion a proposal rests on."""
-
-    oid: str
-    agent: str
-    symbol: str
-    direction: float
-    conf: float
-    regime: str
-    why: str
-
-
-class Bid(msgspec.Struct, kw_only=True):
-    """A proposal; ``revises`` names the one it replaces, ``rank`` and ``size`` are meta's, ``dropped`` its code."""
-
-    pid: str
-    agent: str
-    why: str
-    urgency: str
-    edge_bps: float
-    conf: float
-    stop: Decimal | None
-    take: Decimal | None
-    legs: tuple[Leg, ...]
-    coupled: bool
-    reduce_only: bool
-    evidence: list[Evidence] = []
-    revises: str = ""
-    chosen: bool = False
-    score: float | None = None
-    size: float | None = None
-    dropped: str = ""
-
-
-class Said(msgspec.Struct, kw_only=True):
-    """An agent's word with its code: a refusal, a silence, a fault, a reason of the decision."""
-
-    agent: str
-    code: str
-    detail: str = ""
-
-
-class VoteCast(msgspec.Struct, kw_only=True):
-    """What counted for or against a proposal, and the weight of who said it."""
-
-    agent: str
-    pid: str
-    score: float
-    conf: float
-    weight: float | None = None
-    abstain: bool = False
-    why: str = ""
-
-
-class Advice(msgspec.Struct, kw_only=True):
-    """A counter of a reviewer, or of the desk to the proposer; only what is set was said."""
-
-    agent: str
-    code: str
-    binding: bool
-    reject: bool
-    qty_max: Decimal | None
-    px_limit: Decimal | None
-    style: str | None
-    tif: str | None
-    split: tuple[Child, ...]
-    detail: str
-
-
-class Reply(msgspec.Struct, kw_only=True):
-    """The proposer's answer to a counter."""
-
-    agent: str
-    action: str
-    pid: str = ""
-    code: str = ""
-    detail: str = ""
-
-
-class Judgement(msgspec.Struct, kw_only=True):
-    """Risk's verdict on a quantity."""
-
-    agent: str
-    ok: bool
-    max_qty: Decimal
-    breached: tuple[Breach, ...]
-
-
-class OrderStory(msgspec.Struct, kw_only=True):
-    """An order of the round and what became of it; amounts in the symbol's quote, fees by asset."""
-
-    cid: str
-    leg: int
-    child: int
-    symbol: str
-    side: str
-    style: str
-    tif: str
-    qty: Decimal
-    px: Decimal | None
-    ref_px: Decimal | None
-    state: str
-    venue_id: str
-    cause: str
-    filled: Decimal
-    avg_px: Decimal | None
-    fees: dict[str, Decimal]
-    fills: list[Fill] = []
-
-
-class Story(msgspec.Struct, kw_only=True):
-    """A round; ``t`` market ns, money in ``quote``."""
-
-    round: str
-    symbol: str
-    t: int = 0
-    trigger: str = ""
-    outcome: str = ""
-    reason: str = ""
-    quote: str = ""
-    asked: tuple[str, ...] = ()
-    reduce_only: bool = False
-    regime: str = ""
-    bids: list[Bid] = []
-    refusals: list[Said] = []
-    votes: list[VoteCast] = []
-    weights_version: int = 0
-    quorum: float = 0.0
-    margin_of_win: float = 0.0
-    bounds: list[Bound] = []
-    counters: list[Advice] = []
-    replies: list[Reply] = []
-    verdicts: list[Judgement] = []
-    gate: list[Said] = []
-    faults: list[Said] = []
-    reasons: list[Said] = []
-    dissent: list[Dissent] = []
-    qty_wanted: Decimal = Decimal(0)
-    qty: Decimal = Decimal(0)
-    plan: list[PlanLeg] = []
-    orders: list[OrderStory] = []
-    requests: list[Said] = []
-    outcomes: list[Outcome] = []
-    fees: dict[str, Decimal] = {}
-    pnl: Decimal | None = None
+from runtime.story import Advice, Bid, Evidence, Judgement, OrderStory, Reply, Said, Story, VoteCast
 
 
 def explain(reader: JournalReader, round_: bytes) -> Story:
@@ -255,7 +101,9 @@ class _Teller:
         match entry.message:
             case Trigger() as trigger:
                 story.symbol, story.t = trigger.symbol, trigger.t
-                story.trigger = f"{trigger.kind} of {trigger.source}" + (f" #{trigger.nth}" if trigger.nth else "")
+                story.trigger = f"{trigger.kind} of {trigger.source}" + (
+                    f" #{trigger.nth}" if trigger.nth else ""
+                )
             case Cfp() as cfp:
                 story.asked, story.reduce_only = cfp.to_agents, cfp.reduce_only
             case Proposal() as proposal:
@@ -265,7 +113,9 @@ class _Teller:
             case Ranking() as ranking:
                 self._ranking(ranking)
             case GateRefusal() as refusal:
-                story.gate.append(Said(agent="gate", code=refusal.code, detail=f"{refusal.value} > {refusal.cap}"))
+                story.gate.append(
+                    Said(agent="gate", code=refusal.code, detail=f"{refusal.value} > {refusal.cap}")
+                )
             case Decision() as decision:
                 self._decision(decision)
             case Intent() as intent:
@@ -289,8 +139,10 @@ class _Teller:
             case Counter() as counter:
                 story.counters.append(
                     Advice(
-                        agent=counter.agent, code=counter.code, binding=counter.binding, reject=counter.reject,
-                        qty_max=counter.qty_max, px_limit=counter.px_limit, style=counter.style, tif=counter.tif,
+                        agent=counter.agent, code=counter.code, binding=counter.binding,
+                        reject=counter.reject,
+                        qty_max=counter.qty_max, px_limit=counter.px_limit, style=counter.style,
+                        tif=counter.tif,
                         split=counter.split, detail=counter.detail,
                     )
                 )  # fmt: skip
@@ -298,14 +150,16 @@ class _Teller:
                 story.replies.append(
                     Reply(
                         agent=reply.agent, action=reply.action, pid=reply.pid.hex(),
-                        code=getattr(reply, "code", ""), detail=getattr(reply, "detail", ""),
+                        code=reply.code, detail=reply.detail,
                     )
                 )  # fmt: skip
                 if reply.proposal is not None:
                     story.bids.append(self._bid(reply.proposal))
             case Verdict() as verdict:
                 story.verdicts.append(
-                    Judgement(agent=verdict.agent, ok=verdict.ok, max_qty=verdict.max_qty, breached=verdict.breached)
+                    Judgement(
+                        agent=verdict.agent, ok=verdict.ok, max_qty=verdict.max_qty, breached=verdict.breached
+                    )
                 )
             case Silence(agent=agent, stage=stage):
                 story.faults.append(Said(agent=agent, code="silent", detail=stage))
@@ -349,7 +203,8 @@ class _Teller:
     def _bid(self, p: Proposal) -> Bid:
         evidence = [
             Evidence(
-                oid=oid.hex(), agent=o.agent, symbol=o.symbol, direction=o.direction, conf=o.conf, regime=o.regime,
+                oid=oid.hex(), agent=o.agent, symbol=o.symbol, direction=o.direction, conf=o.conf,
+                regime=o.regime,
                 why=o.why,
             )
             for oid in p.evidence
@@ -357,7 +212,8 @@ class _Teller:
         ]  # fmt: skip
         return Bid(
             pid=p.pid.hex(), agent=p.agent, why=p.why, urgency=p.urgency, edge_bps=p.edge_bps, conf=p.conf,
-            stop=p.stop, take=p.take, legs=p.legs, coupled=p.coupled, reduce_only=p.reduce_only, evidence=evidence,
+            stop=p.stop, take=p.take, legs=p.legs, coupled=p.coupled, reduce_only=p.reduce_only,
+            evidence=evidence,
             revises=p.parent_pid.hex(),
         )  # fmt: skip
 
@@ -407,7 +263,9 @@ def _order(order: Order, fills: list[Fill]) -> OrderStory:
     for fill in fills:
         fees[fill.fee_asset] = fees.get(fill.fee_asset, Decimal(0)) + fill.fee
     return OrderStory(
-        cid=i.cid, leg=i.leg, child=i.child, symbol=i.symbol, side=i.side, style=i.style, tif=i.tif, qty=i.qty,
+        cid=i.cid, leg=i.leg, child=i.child, symbol=i.symbol, side=i.side, style=i.style, tif=i.tif,
+        qty=i.qty,
         px=i.px, ref_px=i.ref_px, state=order.state.name, venue_id=order.venue_id, cause=order.cause,
-        filled=order.filled, avg_px=order.quote / order.filled if order.filled else None, fees=fees, fills=fills,
+        filled=order.filled, avg_px=order.quote / order.filled if order.filled else None, fees=fees,
+        fills=fills,
     )  # fmt: skip

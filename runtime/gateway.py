@@ -9,7 +9,8 @@ resolving an `Unknown` by its fence, the MAC of frames (later issues).
 
 Invariant: an order is sent at most once, ever: its client order id is durable in this process's own journal
 before the one request, the request is never repeated, and after a restart an attempt without an outcome
-is `Unknown`. Of one order the desk hears `Attempt`, then `Ack`, `VenueReject` or `Unknown`, then its facts.
+is `Unknown`. Of one order the desk hears `Attempt`, what traded at once, then `Ack`, `VenueReject` or
+`Unknown`, then what else happens to it.
 """
 
 import argparse
@@ -204,8 +205,7 @@ class Gateway:
             return
         self._held[intent.iid] = []
         self._conclude(intent, await self._venue.send(intent), cause)
-        for fact in self._held.pop(intent.iid):
-            self.tell(fact)
+        self._release(intent.iid)
 
     async def _cancel(self, intent: CancelIntent, cause: int) -> None:
         if time.monotonic_ns() >= intent.send_by:
@@ -217,12 +217,14 @@ class Gateway:
         is_cancel = isinstance(intent, CancelIntent)
         match result:
             case Acked():
-                ack = Ack(iid=intent.iid, venue_id=result.venue_id, t_venue=result.t_venue, cancel=is_cancel)
-                self._say(ack, intent.round, cause)
+                # The answer comes last: a desk that has it has everything the venue said with it.
                 for fill in result.fills:
                     self._emit(fill)
                 if result.event is not None:
                     self._emit(result.event)
+                self._release(intent.iid)
+                ack = Ack(iid=intent.iid, venue_id=result.venue_id, t_venue=result.t_venue, cancel=is_cancel)
+                self._say(ack, intent.round, cause)
             case Rejected():
                 if not is_cancel:
                     self._counters.dead(intent.iid)
@@ -243,8 +245,13 @@ class Gateway:
 
     # ------------------------------------------------------------------ facts
 
+    def _release(self, iid: bytes) -> None:
+        """Pass on what the user stream said of an order while its answer was awaited."""
+        for fact in self._held.pop(iid, ()):
+            self._emit(fact)
+
     def tell(self, fact: Fact) -> None:
-        """Pass on what the user stream said; facts of an order whose answer is awaited come after it."""
+        """Pass on what the user stream said; facts of an order whose answer is awaited come with it."""
         if not isinstance(fact, Gap) and fact.iid in self._held:
             self._held[fact.iid].append(fact)
         else:

@@ -1,7 +1,8 @@
 """Read access to journals for people: which file, which run, which messages, which round.
 
 Problem: commands that only read must turn every way a file can be wrong into one line, and must not decode
-a million records to show ten of them. Everything here goes through `JournalReader`, also while the desk writes.
+a million records to show ten of them. Everything here goes through `JournalReader`, also while the desk
+writes.
 
 Not here: what the messages add up to (`books`, `summary`, `explain`).
 
@@ -62,7 +63,9 @@ def newest_journal(home: Path) -> Path:
     """
     found = sorted((home / "runs").glob(f"*/{JOURNAL_NAME}"))
     if not found:
-        raise UserError(f"no run in {str(home / 'runs')!r}: start one with 'parley run', or name a --journal FILE")
+        raise UserError(
+            f"no run in {str(home / 'runs')!r}: start one with 'parley run', or name a --journal FILE"
+        )
     return found[-1]
 
 

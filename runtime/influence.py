@@ -1,7 +1,7 @@
 """How often each role changed something: counted from what the agents said and what was decided.
 
-Problem: a role that could be removed without anyone noticing is decoration. Counts here are of rounds in which
-the role's word made a difference to what others put on the table, not of messages.
+Problem: a role that could be removed without anyone noticing is decoration. Counts here are of rounds in
+which the role's word made a difference to what others put on the table, not of messages.
 
 Not here: whether the difference was a good one (mark-outs and PnL say that).
 
@@ -152,17 +152,19 @@ class InfluenceFold:
             proposal = self._proposals[proposal.parent_pid]
         if proposal is not None and self._advice:
             plan = decision.plan[0]
-            style, px = own_order(proposal)
-            styles = {counter.style for counter in self._advice}
-            prices = {counter.px_limit for counter in self._advice}
-            if (plan.style != style and (plan.style in styles or "market" in styles)) or (
-                plan.px != px and plan.px in prices
+            style, px, tif = own_order(proposal)
+            advice = self._advice
+            if (
+                (plan.style != style and any(c.style in (plan.style, "market") for c in advice))
+                or (plan.px != px and any(c.px_limit == plan.px for c in advice))
+                or (plan.tif != tif and any(c.tif == plan.tif for c in advice))
             ):
                 self._note("execution_chose_order")
 
 
-def own_order(proposal: Proposal) -> tuple[str, Decimal | None]:
-    """Return the style and limit price of the order a proposal asked for itself."""
+def own_order(proposal: Proposal) -> tuple[str, Decimal | None, str]:
+    """Return style, limit price and time in force of the order a proposal asked for itself."""
     leg = proposal.legs[0]
-    style = "market" if leg.limit_px is None else "post_only" if leg.post_only else "limit"
-    return style, leg.limit_px
+    if leg.limit_px is None:
+        return "market", None, "IOC"
+    return "post_only" if leg.post_only else "limit", leg.limit_px, leg.tif

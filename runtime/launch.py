@@ -1,7 +1,7 @@
 """From settings to the configuration files of one run's processes, and the folder they live in.
 
-One folder per run: ``HOME/runs/<run_id>/{desk.journal, gateway.journal, truth.jsonl, config/, logs/}``. Sockets
-lie in a short folder of the user's own, because their paths may not exceed 107 bytes.
+One folder per run: ``HOME/runs/<run_id>/{desk.journal, gateway.journal, truth.jsonl, config/, logs/}``.
+Sockets lie in a short folder of the user's own, because their paths may not exceed 107 bytes.
 
 Not here: starting anything (`supervisor`), checking recorded data (`commands.candles`).
 
@@ -38,7 +38,8 @@ ACCOUNT: Final = "main"
 VENUE: Final = "binance"
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _NS: Final = 1_000_000_000
-# A lock-step run makes the orders of days in seconds; what bounds it is market time, in the desk's own limits.
+# A lock-step run makes the orders of days in seconds; what bounds it is market time, in the desk's own
+# limits.
 _ORDERS_PER_S_LOCKSTEP: Final = 1_000_000
 _ORDERS_PER_S: Final = 20
 
@@ -88,7 +89,7 @@ class Layout:
 
 
 def synthetic_market(settings: Settings) -> Market:
-    """Say what the made-up market streams: every asset in the quote currency, and crosses over the first asset."""
+    """Say what the made-up market streams: each asset in the quote currency, and crosses."""
     assets = settings.synthetic.assets
     quoted = tuple(f"{asset}/{settings.quote}" for asset in assets)
     for pair in settings.pairs:
@@ -190,7 +191,8 @@ def write_sandbox(layout: Layout, settings: Settings, market: Market, keys: tupl
     feed: dict[str, object] = {"kind": "synthetic", "timeframe": settings.timeframe}
     if settings.is_recorded:
         feed |= {
-            "kind": "candles", "folder": str(settings.data), "exchange": settings.exchange,
+            "kind": "candles", "folder": str(Path(str(settings.data)).resolve()),
+            "exchange": settings.exchange,
             "pairs": market.symbols, "start": _iso(market.start), "end": _iso(market.end),
         }  # fmt: skip
     else:

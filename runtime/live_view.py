@@ -25,8 +25,6 @@ from parley.messages import (
     KINDS,
     Decision,
     Fill,
-    Intent,
-    MarketBatch,
     StateView,
     WeightUpdate,
     decode,
@@ -38,20 +36,27 @@ from runtime.journal import JournalError, JournalReader
 from runtime.output import money, number, sparkline, when
 
 _STATE: Final = KINDS[StateView]
-_BATCH: Final = KINDS[MarketBatch]
 _SHOWN: Final = (*ORDER_KINDS, _STATE, *kinds("WeightUpdate"))
+_COUNTED: Final = kinds("Decision", "Fill")
 _ROWS: Final = 8
 _OUTCOME_STYLE: Final = {"accept": "bold green", "reject": "yellow", "hold": "dim", "expired": "magenta"}
 
 
 class LiveView:
-    """The state of the screen; `poll` reads on, `render` draws."""
+    """The state of the screen; `poll` reads on, `render` draws.
 
-    def __init__(self, journal: Path, run_id: str, agents: tuple[str, ...]) -> None:
+    With `counts_only` the states are left out: enough for `line`, and cheap beside a desk at full speed.
+    """
+
+    def __init__(
+        self, journal: Path, run_id: str, agents: tuple[str, ...], *, counts_only: bool = False
+    ) -> None:
+        self.t = 0  # market time of the newest record shown, ns
         self.rounds = 0
         self.outcomes: Counter[str] = Counter()
         self.fills = 0
         self.state: StateView | None = None
+        self._kinds = _COUNTED if counts_only else _SHOWN
         self._path = journal
         self._run_id = run_id
         self._reader: JournalReader | None = None
@@ -67,18 +72,13 @@ class LiveView:
         self._agents = agents
         self._started: Decimal | None = None
 
-    @property
-    def t(self) -> int:
-        """Market time of the newest state, ns."""
-        return self.state.t if self.state else 0
-
     def poll(self) -> None:
         """Read what was committed since the last call; a journal that is not there yet has nothing new."""
         try:
             if self._reader is None:
                 self._reader = JournalReader(self._path)
             newest: bytes | None = None
-            for record in self._reader.records(self._seq, _SHOWN):
+            for record in self._reader.records(self._seq, self._kinds):
                 self._seq = record.seq
                 if record.kind == _STATE:
                     newest = record.body
@@ -93,6 +93,7 @@ class LiveView:
 
     def _see(self, state: StateView) -> None:
         self.state = state
+        self.t = max(self.t, state.t)
         if state.equity > 0:
             self._started = self._started or state.equity
             self._equity.append(float(state.equity))
@@ -102,10 +103,12 @@ class LiveView:
             message = decode(decode_envelope(raw).body)
         except msgspec.MsgspecError:
             return
-        self._orders.take(message)
+        if self._kinds is _SHOWN:
+            self._orders.take(message)
         match message:
             case Decision():
                 self.rounds += 1
+                self.t = max(self.t, message.t)
                 self.outcomes[message.action] += 1
                 if message.action != "hold" or message.proposals:
                     self._decisions.appendleft(message)
@@ -120,15 +123,15 @@ class LiveView:
                 self._last_fills.appendleft(message)
             case WeightUpdate():
                 self._weights = dict(message.weights)
-            case Intent() | _:
+            case _:
                 pass
 
     def line(self) -> str:
         """Say in one line where the run is."""
         state = self.state
-        equity = f"{money(state.equity)} {state.quote}" if state else "-"
+        equity = f"  equity {money(state.equity)} {state.quote}" if state else ""
         outcomes = " ".join(f"{name} {count}" for name, count in sorted(self.outcomes.items()))
-        return f"{when(self.t)}  rounds {self.rounds} ({outcomes or '-'})  fills {self.fills}  equity {equity}"
+        return f"{when(self.t)}  rounds {self.rounds} ({outcomes or '-'})  fills {self.fills}{equity}"
 
     def render(self, speed: str, width: int = 100) -> RenderableType:
         """Draw the whole screen."""
@@ -159,7 +162,8 @@ class LiveView:
             reason = f"{d.reasons[0][0]}: {d.reasons[0][1]} {d.reasons[0][2]}" if d.reasons else ""
             if d.action == "accept":
                 side = d.plan[0].side if d.plan else ""
-                reason = f"{side} {number(d.qty)} of {number(d.qty_wanted)} as {d.plan[0].style if d.plan else '-'}"
+                style = d.plan[0].style if d.plan else "-"
+                reason = f"{side} {number(d.qty)} of {number(d.qty_wanted)} as {style}"
             table.add_row(
                 when(d.t)[5:16], show_round(d.round)[:14], d.symbol, d.agent or "-",
                 Text(d.action, style=_OUTCOME_STYLE.get(d.action, "")), Text(reason, overflow="ellipsis"),
@@ -170,7 +174,9 @@ class LiveView:
         table = _table("orders", "symbol", "side", "style", "qty", "price", "state")
         for order in self._orders.all()[-_ROWS:][::-1]:
             i = order.intent
-            table.add_row(i.symbol, i.side, i.style, number(i.qty), number(i.px) or "market", order.state.name.lower())
+            table.add_row(
+                i.symbol, i.side, i.style, number(i.qty), number(i.px) or "market", order.state.name.lower()
+            )
         return table
 
     def _fills_table(self) -> Table:
@@ -193,14 +199,17 @@ class LiveView:
         for agent in self._agents:
             weight = self._weights.get(agent)
             table.add_row(
-                agent, str(self._bid[agent] or ""), str(self._accepted[agent] or ""), str(self._voted[agent] or ""),
+                agent, str(self._bid[agent] or ""), str(self._accepted[agent] or ""),
+                str(self._voted[agent] or ""),
                 "" if weight is None else f"{weight:.3f}",
             )  # fmt: skip
         return table
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", expand=True, box=None, padding=(0, 1))
+    table = Table(
+        title=title, title_justify="left", title_style="bold", expand=True, box=None, padding=(0, 1)
+    )
     for column in columns:
         table.add_column(column, style=None, no_wrap=True, header_style="dim")
     return table

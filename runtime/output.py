@@ -1,7 +1,7 @@
 """What commands print: JSON for programs, rich text for people, one line for a mistake.
 
-Not here: what is printed. Invariant: with ``--json`` standard output holds exactly one JSON object; everything
-else goes to standard error.
+Not here: what is printed. Invariant: with ``--json`` standard output holds exactly one JSON object;
+everything else goes to standard error.
 """
 
 import sys
@@ -13,7 +13,9 @@ from typing import Final
 import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
+_WIDTH_OF_FILES: Final = 200
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
 
 
@@ -41,8 +43,9 @@ def print_json(value: object) -> None:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console for people; plain where the stream is no terminal."""
-    return Console(stderr=stderr, highlight=False)
+    """Return a console for people; plain and wide where the stream is no terminal."""
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, highlight=False, width=None if stream.isatty() else _WIDTH_OF_FILES)
 
 
 def progress_bar(what: str) -> Progress:
@@ -55,7 +58,9 @@ def progress_bar(what: str) -> Progress:
 
 def when(t_ns: int) -> str:
     """Show a market time, ns, to the second in UTC."""
-    return datetime.fromtimestamp(t_ns // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S") if t_ns > 0 else "-"
+    return (
+        datetime.fromtimestamp(t_ns // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S") if t_ns > 0 else "-"
+    )
 
 
 def money(amount: Decimal | None, digits: int = 2) -> str:
@@ -77,3 +82,23 @@ def sparkline(values: list[float], width: int) -> str:
     if high == low:
         return _BLOCKS[0] * len(shown)
     return "".join(_BLOCKS[min(7, int((value - low) / (high - low) * 8))] for value in shown)
+
+
+def short(round_id: str) -> str:
+    """Cut a round's id to what tells it from others; commands take the beginning of an id."""
+    return round_id[:14]
+
+
+def table(*columns: str, title: str = "") -> Table:
+    """Return a table without frames; the last column may wrap."""
+    made = Table(
+        box=None,
+        padding=(0, 1),
+        header_style="dim",
+        title=title or None,
+        title_justify="left",
+        title_style="bold",
+    )
+    for column in columns:
+        made.add_column(column, no_wrap=column != columns[-1], overflow="ellipsis")
+    return made

@@ -76,10 +76,10 @@ class DeskSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    max_open_trades: int = Field(8, ge=1)
-    min_quorum: float = Field(0.5, ge=0, le=1)
-    max_strikes: int = Field(3, ge=1)
-    settle_bars: int = Field(10, ge=1)
+    max_open_trades: int = Field(default=8, ge=1)
+    min_quorum: float = Field(default=0.5, ge=0, le=1)
+    max_strikes: int = Field(default=3, ge=1)
+    settle_bars: int = Field(default=10, ge=1)
 
 
 class Synthetic(BaseModel):
@@ -88,8 +88,8 @@ class Synthetic(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     assets: Words = ("BTC", "ETH", "LTC", "SOL")
-    candles: int | None = Field(None, ge=1)
-    history: int = Field(500, ge=0, le=100_000)
+    candles: int | None = Field(default=None, ge=1)
+    history: int = Field(default=500, ge=0, le=100_000)
 
 
 class Settings(BaseSettings):
@@ -101,18 +101,18 @@ class Settings(BaseSettings):
     data: Path | None = None
     exchange: str = "binance"
     pairs: Words = ()
-    timeframe: str = Field("1m", pattern=r"^[1-9][0-9]*[smhd]$")
+    timeframe: str = Field(default="1m", pattern=r"^[1-9][0-9]*[smhd]$")
     start: Moment = None
     end: Moment = None
     crosses: Annotated[str | tuple[str, ...], NoDecode, BeforeValidator(_crosses)] = "auto"
     speed: Annotated[str | float | None, NoDecode, BeforeValidator(_speed)] = None
     duration: PositiveFloat | None = None
-    seed: int = Field(1, ge=0, lt=2**63)
-    capital: Decimal = Field(Decimal(100_000), gt=0, le=10**12)
-    quote: str = Field("USDT", pattern=r"^[A-Z0-9]+$")
-    maker_fee: Decimal = Field(Decimal("0.001"), ge=0, lt=1)
-    taker_fee: Decimal = Field(Decimal("0.001"), ge=0, lt=1)
-    port: int = Field(0, ge=0, le=65535)
+    seed: int = Field(default=1, ge=0, lt=2**63)
+    capital: Decimal = Field(default=Decimal(100_000), gt=0, le=10**12)
+    quote: str = Field(default="USDT", pattern=r"^[A-Z0-9]+$")
+    maker_fee: Decimal = Field(default=Decimal("0.001"), ge=0, lt=1)
+    taker_fee: Decimal = Field(default=Decimal("0.001"), ge=0, lt=1)
+    port: int = Field(default=0, ge=0, le=65535)
     silent: Words = ()
     journal: Path | None = None
     desk: DeskSettings = DeskSettings()
@@ -127,8 +127,8 @@ class Settings(BaseSettings):
 
     @property
     def pace(self) -> str | float:
-        """Speed of the market: recorded data as fast as it goes, the made-up market two candles a second."""
-        return self.speed if self.speed is not None else "max" if self.is_recorded else 120.0
+        """Speed of the market: recorded data as fast as it goes, the made-up market ten candles a second."""
+        return self.speed if self.speed is not None else "max" if self.is_recorded else 600.0
 
 
 def load_settings(config: Path | None = None, options: Mapping[str, object] | None = None) -> Settings:
@@ -162,7 +162,7 @@ def load_settings(config: Path | None = None, options: Mapping[str, object] | No
             )
 
     try:
-        return Loaded(**given)
+        return Loaded(**given)  # type: ignore[arg-type]  # the model checks them
     except ValidationError as error:
         raise ConfigError(_explain(error, config, table, environment)) from None
 
@@ -184,14 +184,20 @@ def _environment() -> dict[str, Any]:
     """Take the `PARLEY_*` variables; `PARLEY_DESK__MIN_QUORUM` means the key of a table."""
     found: dict[str, Any] = {}
     # `data` is left out: PARLEY_DATA tells the tests where recorded data lies, and must not start such a run
-    known = {f"{PREFIX}{_AS_WRITTEN.get(name, name)}".upper(): name for name in Settings.model_fields if name != "data"}
+    known = {
+        f"{PREFIX}{_AS_WRITTEN.get(name, name)}".upper(): name
+        for name in Settings.model_fields
+        if name != "data"
+    }
     for variable in sorted(os.environ):
         if not variable.startswith(PREFIX) or variable in _OTHER_VARIABLES:
             continue
         outer, _, inner = variable.partition("__")
         name = known.get(outer)
         if name is None:
-            raise ConfigError(f"environment: unknown variable {variable!r}: {nearest(variable, sorted(known))}")
+            raise ConfigError(
+                f"environment: unknown variable {variable!r}: {nearest(variable, sorted(known))}"
+            )
         if inner:
             found.setdefault(name, {})[inner.lower()] = os.environ[variable]
         else:

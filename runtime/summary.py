@@ -1,7 +1,7 @@
 """A run in one object: what was decided, what it cost and earned, and who made a difference.
 
-A fold over the journal, so that it can be made of any run at any time, also of one that was killed. The equity
-is computed twice, by the desk while it ran and here from the fills, and the two must agree.
+A fold over the journal, so that it can be made of any run at any time, also of one that was killed. The
+equity is computed twice, by the desk while it ran and here from the fills, and the two must agree.
 
 Not here: what only the processes know (candles sent, memory, speed): `commands.run` adds it.
 
@@ -17,7 +17,17 @@ from typing import Final
 import msgspec
 
 from parley.errors import DataError, StateError
-from parley.messages import KINDS, Decision, Fill, Intent, Started, StateView, Void, decode, decode_envelope
+from parley.messages import (
+    KINDS,
+    Decision,
+    Fill,
+    Intent,
+    MarketBatch,
+    StateView,
+    Void,
+    decode,
+    decode_envelope,
+)
 from runtime import influence
 from runtime.books import MONEY_KINDS, ORDER_KINDS, Books
 from runtime.history import config_of, kinds
@@ -28,13 +38,11 @@ TOP: Final = 12
 OUTCOMES: Final = ("accept", "reject", "hold", "expired", "void")
 _PROGRESS_EVERY: Final = 5000
 _STATE: Final = KINDS[StateView]
-_WANTED: Final = tuple(
-    sorted({*ORDER_KINDS, *MONEY_KINDS, *influence.KINDS, _STATE, *kinds("Started")} - set(kinds("Opinion")))
-)
+_WANTED: Final = tuple(sorted({*ORDER_KINDS, *MONEY_KINDS, *influence.KINDS, _STATE} - set(kinds("Opinion"))))
 
 
 class Equity(msgspec.Struct, array_like=True, tag=_STATE, frozen=True):
-    """The beginning of a `StateView`: decoding the rest of a hundred thousand of them would only take time."""
+    """The beginning of a `StateView`: the rest is not needed, and there are very many."""
 
     account: str
     state_version: int
@@ -123,8 +131,8 @@ class _Fold:
             case Void():
                 self._outcomes["void"] += 1
                 self._outcomes["accept"] -= 1
-            case Started():
-                self.out.market_from = message.t
+            case MarketBatch():
+                self.out.market_from = self.out.market_from or message.t
             case _:
                 pass
 

@@ -31,6 +31,10 @@ _TAIL_LINES: Final = 8
 Line = dict[str, object]
 
 
+class Stopped(Exception):
+    """The user asked to stop before everything ran."""
+
+
 class ChildFailed(ParleyError):
     """A child ended although it should run; the text says which, how and its last words."""
 
@@ -62,11 +66,11 @@ class Child:
         with self._changed:
             return next((line for line in self._lines if key in line), None)
 
-    def wait_for(self, key: str, timeout_s: float) -> Line | None:
-        """Wait until it wrote a line with a key; None when it ended or the time is over."""
+    def wait_for(self, key: str, timeout_s: float, stopping: threading.Event) -> Line | None:
+        """Wait until it wrote a line with a key; None at its end, too late, or when `stopping` is set."""
         deadline = time.monotonic() + timeout_s
         while (found := self.line(key)) is None and time.monotonic() < deadline:
-            if self.code is not None and not self._reader.is_alive():
+            if stopping.is_set() or (self.code is not None and not self._reader.is_alive()):
                 return self.line(key)
             with self._changed:
                 self._changed.wait(_POLL_S)
@@ -128,10 +132,11 @@ class Child:
 
 
 class Supervisor:
-    """The children of one run, in the order they were started."""
+    """The children of one run, in the order they were started; setting `stopping` ends every wait."""
 
     def __init__(self, logs: Path) -> None:
         self.children: list[Child] = []
+        self.stopping = threading.Event()
         self._logs = logs
 
     def start(self, name: str, module: str, config: Path) -> Line:
@@ -143,6 +148,8 @@ class Supervisor:
             When the child says the user made a mistake (exit code 2).
         ChildFailed
             When it ends otherwise, or is not ready within 60 s.
+        Stopped
+            When `stopping` was set meanwhile.
         """
         log = self._logs / f"{name}.log"
         with log.open("wb") as errors:
@@ -152,7 +159,9 @@ class Supervisor:
             )  # fmt: skip
         child = Child(name, process, log)
         self.children.append(child)
-        ready = child.wait_for("ready", READY_PATIENCE_S)
+        ready = child.wait_for("ready", READY_PATIENCE_S, self.stopping)
+        if self.stopping.is_set():
+            raise Stopped
         if ready is None:
             raise child.failure("starting")
         return ready
@@ -162,7 +171,7 @@ class Supervisor:
         return next(child for child in self.children if child.name == name)
 
     def watch(self, main: str, *, poll_s: float, each: Callable[[], bool]) -> None:
-        """Wait until the main child ends or `each`, called between polls, says to stop.
+        """Wait until the main child ends, `stopping` is set, or `each`, called between polls, says to stop.
 
         Raises
         ------
@@ -177,9 +186,8 @@ class Supervisor:
                     time.sleep(SETTLE_S / 4)  # the main one may be ending for the same reason
                     if chief.code is None:
                         raise child.failure("running")
-            if not each():
+            if not each() or self.stopping.wait(poll_s):
                 return
-            time.sleep(poll_s)
         if chief.code != 0:
             raise chief.failure("running")
 

@@ -21,6 +21,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -84,11 +85,11 @@ class Belief:
 
 
 def read_journal(path: Path) -> Belief:
-    """Read fills, intents, the opening balance and the last state from a journal; `Unreadable` when it is none."""
+    """Read what a journal says about orders and money; `Unreadable` when it is none."""
     if not path.is_file():
         raise Unreadable(f"no journal {str(path)!r}")
     belief = Belief()
-    fills: list[list[object]] = []
+    fills: list[list[Any]] = []
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
             for seq, t_commit, message in _messages(connection):
@@ -124,12 +125,13 @@ def read_journal(path: Path) -> Belief:
     return belief
 
 
-def _messages(connection: sqlite3.Connection) -> Iterator[tuple[int, int, list]]:
+def _messages(connection: sqlite3.Connection) -> Iterator[tuple[int, int, list[Any]]]:
     """Yield (seq, commit time, message) of what matters; of the many states only the last."""
     last = f"SELECT max(seq) FROM records WHERE kind = {STATE_VIEW}"
     rows = connection.execute(
         "SELECT r.seq, g.t_commit, r.body FROM records r JOIN groups g ON g.gid = r.gid"
-        f" WHERE r.kind IN ({INTENT}, {ACK}, {ORDER_EVENT}, {FILL}, {BALANCE}) OR r.seq = ({last}) ORDER BY r.seq"
+        f" WHERE r.kind IN ({INTENT}, {ACK}, {ORDER_EVENT}, {FILL}, {BALANCE}) OR r.seq = ({last})"
+        " ORDER BY r.seq"
     )
     for seq, t_commit, body in rows:
         yield seq, t_commit, msgspec.msgpack.decode(msgspec.msgpack.decode(body)[ENVELOPE_BODY])
@@ -143,7 +145,9 @@ def read_truth(path: Path, account: str) -> Truth:
         for number, line in enumerate(lines):
             entry = json.loads(line)
             if entry["n"] != number:
-                raise Unreadable(f"{str(path)!r} line {number + 1}: expected entry {number}, was {entry['n']!r}")
+                raise Unreadable(
+                    f"{str(path)!r} line {number + 1}: expected entry {number}, was {entry['n']!r}"
+                )
             _take(truth, entry, account)
     except OSError as error:
         raise Unreadable(f"no truth log {str(path)!r}: {error.strerror}") from error
@@ -154,7 +158,7 @@ def read_truth(path: Path, account: str) -> Truth:
     return truth
 
 
-def _take(truth: Truth, entry: dict, account: str) -> None:
+def _take(truth: Truth, entry: dict[str, Any], account: str) -> None:
     match entry["event"]:
         case "start":
             truth.opening = truth.final = _totals(entry["accounts"].get(account, {}))
@@ -175,7 +179,7 @@ def _take(truth: Truth, entry: dict, account: str) -> None:
             )  # fmt: skip
 
 
-def _totals(balances: dict) -> Amounts:
+def _totals(balances: dict[str, Any]) -> Amounts:
     return {asset: Decimal(both["free"]) + Decimal(both["locked"]) for asset, both in balances.items()}
 
 
@@ -215,7 +219,7 @@ def _compare_trades(there: dict[str, Trade], here: dict[str, Trade]) -> Iterator
 def _compare_orders(truth: Truth, belief: Belief) -> Iterator[str]:
     for cid, orders in sorted(truth.orders.items()):
         if len(orders) > 1:
-            yield f"order {cid}: {len(orders)} orders on the exchange under one client order id: {sorted(orders)}"
+            yield f"order {cid}: one client order id, but on the exchange the orders {sorted(orders)}"
         intent = belief.intents.get(cid)
         if intent is None:
             yield f"order {cid}: on the exchange without an intent in the journal"
@@ -225,7 +229,8 @@ def _compare_orders(truth: Truth, belief: Belief) -> Iterator[str]:
             if asked != [symbol, side, qty]:
                 yield f"order {cid}: {order_id} is {asked} on the exchange, intent {[symbol, side, qty]}"
             if wall_ns < t_commit:
-                yield f"order {cid}: {order_id} was on the exchange {t_commit - wall_ns} ns before its intent's commit"
+                early = t_commit - wall_ns
+                yield f"order {cid}: {order_id} was on the exchange {early} ns before its intent's commit"
         fact = belief.first_fact.get(iid)
         if fact is not None and fact < seq:
             yield f"order {cid}: the journal has a fact about it at {fact}, before its intent at {seq}"

@@ -1,7 +1,7 @@
-"""A venue without a network: it takes every order and never trades it.
+"""A venue without a network: it takes every order and fills it whole at its own price.
 
 Problem: the benchmark of a round measures from the event to the order handed to the venue client; a venue
-behind a socket would be measured instead. Not here: fills, rejections, a market: whatever needs an
+behind a socket would be measured instead. Not here: a market, rejections, resting orders: whatever needs an
 exchange uses the sandbox. Invariant: `send` answers `Acked` without suspending.
 """
 
@@ -11,8 +11,11 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 from parley.instruments import Instrument
-from parley.messages import CancelIntent, Intent
+from parley.messages import CancelIntent, Fill, Intent
 from venues.port import Acked, OnFact, SendResult
+
+
+TAKER_FEE = Decimal("0.001")
 
 
 class NullVenue:
@@ -42,7 +45,7 @@ class NullVenue:
         return Instrument(
             symbol=symbol, venue=self._name, base=base, quote=quote, tick=Decimal("0.01"),
             lot=Decimal("0.00001"), min_qty=Decimal("0.00001"), max_qty=Decimal(9_000_000),
-            min_notional=Decimal(5), maker_fee=Decimal("0.001"), taker_fee=Decimal("0.001"),
+            min_notional=Decimal(5), maker_fee=TAKER_FEE, taker_fee=TAKER_FEE,
         )  # fmt: skip
 
     async def balances(self) -> tuple[tuple[str, Decimal], ...]:
@@ -55,8 +58,19 @@ class NullVenue:
         pass
 
     async def send(self, intent: Intent) -> SendResult:
+        now = time.time_ns()
         self._taken += 1
-        return Acked(venue_id=f"{self._name}-{self._taken}", t_venue=time.time_ns())
+        venue_id = f"{self._name}-{self._taken}"
+        px = intent.px or intent.ref_px or Decimal(1)
+        base, _, quote = intent.symbol.partition("/")
+        bought = intent.side == "buy"
+        fill = Fill(
+            trade_id=str(self._taken), venue=self._name, account=intent.account, iid=intent.iid, venue_id=venue_id,
+            symbol=intent.symbol, side=intent.side, qty=intent.qty, px=px,
+            fee=(intent.qty if bought else intent.qty * px) * TAKER_FEE, fee_asset=base if bought else quote,
+            liquidity="taker", t=now,
+        )  # fmt: skip
+        return Acked(venue_id=venue_id, t_venue=now, fills=(fill,))
 
     async def cancel(self, intent: CancelIntent) -> SendResult:
         return Acked(venue_id="", t_venue=time.time_ns())

@@ -98,7 +98,9 @@ class Ledger:
             self._commit("open", "", "", by)
 
     def apply(self, fill: Fill, *, agent: str, pid: bytes, round: bytes) -> bool:
-        """Book an execution; False when (venue, account, trade_id) is booked already.
+        """Book an execution; False when (venue, account, symbol, trade_id) is booked already.
+
+        The symbol belongs to the key because venues number trades per symbol (Binance's ``t``).
 
         Parameters
         ----------
@@ -117,7 +119,7 @@ class Ledger:
         finite = fill.qty.is_finite() and fill.px.is_finite() and fill.fee.is_finite()
         if not finite or fill.qty <= 0 or fill.px <= 0 or fill.side not in ("buy", "sell"):
             raise StateError(f"not a possible fill: {fill}")
-        if not self._fresh(f"{fill.venue}|{fill.account}|{fill.trade_id}", _content(fill)):
+        if not self._fresh(_key(fill), _content(fill)):
             return False
         with exact():
             try:
@@ -128,7 +130,7 @@ class Ledger:
 
     def knows(self, fill: Fill) -> bool:
         """Whether this trade is booked already."""
-        return f"{fill.venue}|{fill.account}|{fill.trade_id}" in self._seen
+        return _key(fill) in self._seen
 
     def funding(self, symbol: str, amount: Decimal, asset: str, t: int, ref: str) -> bool:
         """Book a funding payment (positive: received), shared over the holders of the symbol's base.
@@ -365,6 +367,10 @@ class Ledger:
             unrealised=tidy(qty * mark - cost),
             mark=mark,
         )
+
+
+def _key(fill: Fill) -> str:
+    return f"{fill.venue}|{fill.account}|{fill.symbol}|{fill.trade_id}"
 
 
 def _content(fill: Fill) -> str:

@@ -21,7 +21,7 @@ from parley.instruments import Instrument
 from parley.messages import Breach, Leg, Proposal
 from parley.view import FirmView
 
-from .exposure import Exposure, Prices, exposure, gridlike, open_trades, split_symbol, to_decimal, usable
+from .exposure import Exposure, Prices, all_usable, exposure, gridlike, open_trades, split_symbol, to_decimal
 from .limits import HOUR_NS, Limits
 
 ZERO = Decimal(0)
@@ -100,10 +100,13 @@ def _unusable(
         return _breach("not_finite", "legs_edge_conf", "finite")
     state = view.state
     amounts = [state.equity, state.peak, state.day_open]
-    amounts += [x for p in state.positions for x in (p.qty, p.mark, p.avg_px)]
-    amounts += [x for c in state.cash for x in (c.total, c.reserved)]
-    amounts += [x for r in state.reservations for x in (r.amount, r.qty_left)]
-    if not all(usable(x) for x in amounts) or state.equity <= 0:
+    for p in state.positions:
+        amounts += (p.qty, p.mark, p.avg_px)
+    for c in state.cash:
+        amounts += (c.total, c.reserved)
+    for r in state.reservations:
+        amounts += (r.amount, r.qty_left)
+    if not all_usable(amounts) or state.equity <= 0:
         return _breach("not_finite", "state", "finite")
     for leg in proposal.legs:
         if leg.symbol not in instruments:

@@ -29,7 +29,7 @@ def usable(value: Decimal | None) -> bool:
 
 def all_usable(values: Iterable[Decimal]) -> bool:
     """Whether `usable` holds for every one of many numbers."""
-    for value in values:
+    for value in values:  # noqa: SIM110 - the generator costs twice as much, and the gate asks this of every order
         if not value.is_finite() or not -30 <= value.adjusted() < 18:
             return False
     return True

@@ -1,1 +1,1 @@
-"""What `parley COMMAND` does; each module is loaded by `runtime.cli` when its command is called, not before."""
+"""What `parley COMMAND` does; each module is loaded by `runtime.cli` when its command is called."""

@@ -32,7 +32,10 @@ def recorded_market(settings: Settings) -> Market:
     if not folder.is_dir():
         raise DataError(f"there is no folder {str(folder)!r}")
     if settings.start and settings.end and settings.start >= settings.end:
-        raise UserError(f"--from must be before --to, was {settings.start:%Y-%m-%d %H:%M} and {settings.end:%Y-%m-%d %H:%M}")
+        raise UserError(
+            f"--from must be before --to, was {settings.start:%Y-%m-%d %H:%M}"
+            f" and {settings.end:%Y-%m-%d %H:%M}"
+        )
     try:
         present = available_pairs(folder, settings.exchange, settings.timeframe)
         pairs = _pairs(settings, present)
@@ -49,7 +52,9 @@ def recorded_market(settings: Settings) -> Market:
             series |= {pair: _load(settings, pair) for pair in crosses}
     except CandleError as error:
         raise DataError(str(error)) from error
-    quoted = {pair.partition("/")[0]: one for pair, one in series.items() if pair.endswith(f"/{settings.quote}")}
+    quoted = {
+        pair.partition("/")[0]: one for pair, one in series.items() if pair.endswith(f"/{settings.quote}")
+    }
     return Market(
         pairs=pairs, crosses=tuple(crosses), start=settings.start, end=settings.end,
         candles=sum(len(one) for one in series.values()),
@@ -70,7 +75,8 @@ def _pairs(settings: Settings, present: Sequence[str]) -> tuple[str, ...]:
     for pair in settings.pairs:
         if present and pair not in present:
             raise DataError(
-                f"{str(settings.data)!r} has no {settings.timeframe} candles of {settings.exchange} {pair!r}: "
+                f"{str(settings.data)!r} has no {settings.timeframe} candles of {settings.exchange} "
+                f"{pair!r}: "
                 f"{nearest(pair, list(present))}"
             )
         if not pair.endswith(f"/{settings.quote}"):
@@ -81,7 +87,7 @@ def _pairs(settings: Settings, present: Sequence[str]) -> tuple[str, ...]:
 
 
 def closing(pairs: Sequence[str], present: Sequence[str]) -> tuple[str, ...]:
-    """Name the pairs present that close a triangle over two of `pairs`, such as ETH/BTC over ETH/USDT and BTC/USDT."""
+    """Name the present pairs that close a triangle, such as ETH/BTC over ETH/USDT and BTC/USDT."""
     assets = {pair.partition("/")[0]: pair.partition("/")[2] for pair in pairs}
     wanted = {f"{one}/{two}" for one, two in permutations(assets, 2) if assets[one] == assets[two]}
     return tuple(sorted(wanted & set(present)))
@@ -90,11 +96,13 @@ def closing(pairs: Sequence[str], present: Sequence[str]) -> tuple[str, ...]:
 def _load(settings: Settings, pair: str) -> CandleSeries:
     if settings.data is None:
         raise UserError("a recorded run needs --data FOLDER")
-    return load_candles(settings.data, settings.exchange, pair, settings.timeframe, settings.start, settings.end)
+    return load_candles(
+        settings.data, settings.exchange, pair, settings.timeframe, settings.start, settings.end
+    )
 
 
 def _try(settings: Settings, pair: str) -> CandleSeries | None:
-    """Load a cross nobody asked for; one without candles in the window is left out, a broken one is an error."""
+    """Load a cross nobody asked for; one without candles in the window is left out, a broken one not."""
     try:
         return _load(settings, pair)
     except CandleError as error:

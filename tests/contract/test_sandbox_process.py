@@ -45,6 +45,8 @@ def start(config: object, folder: Path) -> subprocess.CompletedProcess[str]:
         ({"truth": "t", "feed": SYNTHETIC, "maker_fee": 0.1}, ["maker_fee", "0.1"]),
         ({"truth": "t", "feed": SYNTHETIC, "accounts": [ACCOUNT, ACCOUNT]}, ["different api_key"]),
         ({"truth": "t", "feed": SYNTHETIC | {"crosses": ["DOGE/BTC"]}}, ["DOGE/BTC"]),
+        ({"truth": "t", "feed": {"kind": "trades", "files": {"BTCUSDT": "x"}}}, ["files", "'BTCUSDT'"]),
+        ({"truth": "/nowhere/truth.jsonl", "feed": SYNTHETIC}, ["/nowhere/truth.jsonl"]),
     ],
 )
 def test_a_bad_configuration_is_one_clear_error(tmp_path: Path, config: object, words: list[str]) -> None:
@@ -59,7 +61,11 @@ def test_a_bad_configuration_is_one_clear_error(tmp_path: Path, config: object, 
 
 def test_help_says_how_to_start() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "venues.sandbox", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-m", "venues.sandbox", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
 
     assert "--config FILE" in done.stdout
@@ -89,7 +95,8 @@ import json, os, subprocess, sys
 config = json.load(open(sys.argv[1]))
 config["parent_pid"] = os.getpid()
 json.dump(config, open(sys.argv[1], "w"))
-child = subprocess.Popen([sys.executable, "-m", "venues.sandbox", "--config", sys.argv[1]], stdout=subprocess.PIPE)
+command = [sys.executable, "-m", "venues.sandbox", "--config", sys.argv[1]]
+child = subprocess.Popen(command, stdout=subprocess.PIPE)
 sys.stdout.write(child.stdout.readline().decode())
 sys.stdout.flush()
 sys.stdin.read()
@@ -175,7 +182,8 @@ def test_truth_adds_up() -> None:
                 owned[quote] = owned.get(quote, Decimal(0)) - sign * qty * price
                 owned[received] -= Decimal(trade["fee"])
             last = venue.truth("balances")[-1]["balances"]
-            assert {asset: Decimal(one["free"]) + Decimal(one["locked"]) for asset, one in last.items()} == owned
+            totals = {asset: Decimal(one["free"]) + Decimal(one["locked"]) for asset, one in last.items()}
+            assert totals == owned
 
     asyncio.run(run())
 

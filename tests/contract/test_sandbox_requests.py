@@ -21,29 +21,42 @@ from yarl import URL
 from tests.kit.sandbox import KEY, SECRET, SandboxProcess, sandbox
 
 ROUNDS = 600
+BROKEN_ENDS = ["&&&", "=", "%", "&signature=", "\\"]
+NUMBERS = "0 -1 +1 1 0.01 1e9 1e-8 1E400 NaN Infinity -Infinity 0x10 1,5 1. .5 ٣ １ 0.000000001 60000"
+WORDS = """
+null [] {} ["BTCUSDT"] ["BTCUSDT","NOPE"] BTCUSDT btcusdt BTC/USDT NOPE BUY SELL true ä % %zz a&b=c
+LIMIT MARKET STOP_LOSS STOP_LOSS_LIMIT TAKE_PROFIT LIMIT_MAKER GTC IOC FOK GTX FULL ACK RESULT
+1m 5m 1M 0m 7s 18446744073709551616
+"""
 TEXTS = [
-    "", " ", "0", "-1", "+1", "1e9", "1E400", "NaN", "Infinity", "-Infinity", "0x10", "1,5", "1.", ".5", "٣", "１",
-    "9" * 19, "9" * 20, "9" * 400, "0." + "0" * 40 + "1", "0.000000001", "null", "[]", "{}", '["BTCUSDT"]', "[" * 9999,
-    '["BTCUSDT","NOPE"]', "BTCUSDT", "btcusdt", "BTC/USDT", "NOPE", "BUY", "SELL", "LIMIT", "MARKET", "STOP_LOSS",
-    "STOP_LOSS_LIMIT", "TAKE_PROFIT", "LIMIT_MAKER", "GTC", "IOC", "FOK", "GTX", "FULL", "ACK", "RESULT", "true",
-    "1m", "5m", "1M", "0m", "7s", "x" * 36, "x" * 37, "ä", "\x00", "\ud800", "%", "%zz", "a&b=c", "'; DROP TABLE",
-    "1", "0.01", "60000", "1e-8", "18446744073709551616",
-]  # fmt: skip
-NAMES = [
-    "symbol", "symbols", "side", "type", "timeInForce", "quantity", "quoteOrderQty", "price", "stopPrice", "limit",
-    "newClientOrderId", "origClientOrderId", "orderId", "fromId", "startTime", "endTime", "interval",
-    "newOrderRespType", "icebergQty", "recvWindow", "timestamp", "listenKey", "omitZeroBalances",
-]  # fmt: skip
-PATHS = [
-    "exchangeInfo", "depth", "klines", "trades", "aggTrades", "avgPrice", "ticker/24hr", "ticker/price",
-    "ticker/bookTicker", "account", "account/commission", "order", "order/test", "openOrders", "allOrders", "myTrades",
-    "historicalTrades", "userDataStream", "nothing/here",
-]  # fmt: skip
-ORDER = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.01", "price": "50000"}
+    *NUMBERS.split(),
+    *WORDS.split(),
+    *("", " ", "\x00", "\ud800", "'; DROP TABLE", "9" * 19, "9" * 20, "9" * 400, "0." + "0" * 40 + "1"),
+    *("[" * 9999, "x" * 36, "x" * 37),
+]
+NAMES = """
+symbol symbols side type timeInForce quantity quoteOrderQty price stopPrice limit newClientOrderId
+origClientOrderId orderId fromId startTime endTime interval newOrderRespType icebergQty recvWindow
+timestamp listenKey omitZeroBalances
+"""
+PATHS = """
+exchangeInfo depth klines trades aggTrades avgPrice ticker/24hr ticker/price ticker/bookTicker account
+account/commission order order/test openOrders allOrders myTrades historicalTrades userDataStream nothing
+"""
+ORDER = {
+    "symbol": "BTCUSDT",
+    "side": "BUY",
+    "type": "LIMIT",
+    "timeInForce": "GTC",
+    "quantity": "0.01",
+    "price": "50000",
+}
 
 
 def encode(params: dict[str, str]) -> str:
-    return "&".join(f"{name}={quote(value, safe='', errors='surrogatepass')}" for name, value in params.items())
+    return "&".join(
+        f"{name}={quote(value, safe='', errors='surrogatepass')}" for name, value in params.items()
+    )
 
 
 def signed(params: dict[str, str]) -> str:
@@ -52,9 +65,14 @@ def signed(params: dict[str, str]) -> str:
 
 
 async def send(
-    session: aiohttp.ClientSession, venue: SandboxProcess, method: str, path: str, query: str = "", body: Any = None,
+    session: aiohttp.ClientSession,
+    venue: SandboxProcess,
+    method: str,
+    path: str,
+    query: str = "",
+    body: Any = None,
     key: str | None = KEY,
-) -> tuple[int, Any]:  # fmt: skip
+) -> tuple[int, Any]:
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     if key is not None:
         headers["X-MBX-APIKEY"] = key
@@ -65,21 +83,23 @@ async def send(
 
 def test_broken_requests_get_the_venues_error() -> None:
     dice = random.Random(11)
+    names = NAMES.split()
 
     async def run() -> None:
         async with sandbox() as venue, aiohttp.ClientSession() as session:
             for _ in range(ROUNDS):
                 params = dict(ORDER) if dice.random() < 0.6 else {}
                 for _ in range(dice.randrange(4)):
-                    params[dice.choice(NAMES)] = dice.choice(TEXTS)
+                    params[dice.choice(names)] = dice.choice(TEXTS)
                 for _ in range(dice.randrange(2)):
-                    params.pop(dice.choice(NAMES), None)
+                    params.pop(dice.choice(names), None)
                 method = dice.choice(["GET", "POST", "DELETE", "PUT"])
                 text = signed(params)
                 if dice.random() < 0.1:
-                    text = text[: dice.randrange(len(text))] + dice.choice(["&&&", "=", "%", "&signature=", "\\"])
+                    text = text[: dice.randrange(len(text))] + dice.choice(BROKEN_ENDS)
                 query, body = (text, None) if method in ("GET", "DELETE") else ("", text)
-                status, answer = await send(session, venue, method, "/api/v3/" + dice.choice(PATHS), query, body)
+                path = "/api/v3/" + dice.choice(PATHS.split())
+                status, answer = await send(session, venue, method, path, query, body)
                 assert status < 500, (method, text)
                 if status >= 400:
                     assert set(answer) == {"code", "msg"}, answer
@@ -159,21 +179,39 @@ def shared_venue() -> Any:
 
 
 STREAM_FRAMES = [
-    "", "{", "[]", "1", '"text"', "null", "{}", '{"method":1}', '{"method":"SUBSCRIBE"}', '{"method":"DANCE","id":1}',
-    '{"method":"SUBSCRIBE","params":"btcusdt@trade","id":1}', '{"method":"SUBSCRIBE","params":[1],"id":1}',
-    '{"method":"SUBSCRIBE","params":["nope@trade"],"id":1}', '{"method":"SUBSCRIBE","params":["btcusdt@kline_7m"]}',
-    '{"method":"SET_PROPERTY","params":["combined",7],"id":1}', '{"id":{"a":1},"method":"LIST_SUBSCRIPTIONS"}',
-    "[" * 50_000, '{"id":' + "9" * 5000 + "}", '{"method":"SUBSCRIBE","params":["' + "é" * 1000 + '@trade"],"id":1}',
-]  # fmt: skip
+    *("", "{", "[]", "1", '"text"', "null", "{}", "[" * 50_000, '{"id":' + "9" * 5000 + "}"),
+    '{"method":1}',
+    '{"method":"SUBSCRIBE"}',
+    '{"method":"DANCE","id":1}',
+    '{"method":"SUBSCRIBE","params":"btcusdt@trade","id":1}',
+    '{"method":"SUBSCRIBE","params":[1],"id":1}',
+    '{"method":"SUBSCRIBE","params":["nope@trade"],"id":1}',
+    '{"method":"SUBSCRIBE","params":["btcusdt@kline_7m"]}',
+    '{"method":"SUBSCRIBE","params":["' + "é" * 1000 + '@trade"],"id":1}',
+    '{"method":"SET_PROPERTY","params":["combined",7],"id":1}',
+    '{"id":{"a":1},"method":"LIST_SUBSCRIPTIONS"}',
+]
 API_FRAMES = [
-    "", "{", "[]", "null", "{}", '{"id":1}', '{"id":1,"method":7}', '{"id":1,"method":"dance"}',
-    '{"id":"a","method":"order.place"}', '{"id":"a","method":"order.place","params":[]}',
-    '{"id":"a","method":"order.place","params":{"apiKey":7,"signature":[]}}', '{"id":true,"method":"account.status"}',
+    *(
+        "",
+        "{",
+        "[]",
+        "null",
+        "{}",
+        "[" * 50_000,
+        '{"id":1}',
+        '{"id":1,"method":7}',
+        '{"id":1,"method":"dance"}',
+    ),
+    '{"id":"a","method":"order.place"}',
+    '{"id":"a","method":"order.place","params":[]}',
+    '{"id":"a","method":"order.place","params":{"apiKey":7,"signature":[]}}',
+    '{"id":true,"method":"account.status"}',
     '{"id":"a","method":"userDataStream.subscribe.signature","params":{"apiKey":"' + KEY + '"}}',
-    '{"id":"a","method":"klines","params":{"symbol":"BTCUSDT","interval":1e400}}', "[" * 50_000,
+    '{"id":"a","method":"klines","params":{"symbol":"BTCUSDT","interval":1e400}}',
     '{"id":"a","method":"userDataStream.unsubscribe","params":{"subscriptionId":-5}}',
     '{"id":"a","method":"depth","params":{"symbol":{"deep":[[[]]]}}}',
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ Not here: orders (`test_sandbox_client`).
 from __future__ import annotations
 
 import asyncio
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ class Recorder:
         await self._socket.send_json({"method": "SUBSCRIBE", "params": list(streams), "id": 1})
         assert await self._socket.receive_json() == {"result": None, "id": 1}
 
-    async def read_to(self, mark: dict[str, Any], **wanted: Any) -> None:
+    async def read_to(self, mark: dict[str, Any]) -> None:
         """Read until the message that the announcement's marks name last."""
         while True:
             message = await self._socket.receive_json()
@@ -70,7 +71,7 @@ def test_every_message_of_a_step_comes_before_the_next_step() -> None:
             assert [t["t"] for t in trades] == sorted({t["t"] for t in trades})
             assert announcements[-1]["marks"]["BTCUSDT"]["trade"] == trades[-1]["t"]
             diffs = [m for m in recorder.messages if m["e"] == "depthUpdate"]
-            assert all(b["U"] == a["u"] + 1 for a, b in zip(diffs, diffs[1:], strict=False))
+            assert all(b["U"] == a["u"] + 1 for a, b in itertools.pairwise(diffs))
             assert announcements[-1]["marks"]["BTCUSDT"]["book"] == diffs[-1]["u"]
             await socket.close()
 

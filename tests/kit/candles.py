@@ -1,4 +1,4 @@
-"""Candle series, agents' contexts and a strategy that says what it is told, for tests of agents and strategies."""
+"""Candle series, agents' contexts and a strategy that says what it is told."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -23,7 +23,8 @@ def bars_of(
         high, low = max(before, close) + wick, min(before, close) - wick
         bars.append(
             make_bar(
-                symbol=symbol, t_open=first + n * MINUTE, open=before, high=high, low=low, close=close, volume=1.0
+                symbol=symbol, t_open=first + n * MINUTE, open=before, high=high, low=low, close=close,
+                volume=1.0,
             )
         )  # fmt: skip
         before = close
@@ -64,7 +65,8 @@ def spec_of(agent: str = "strategy/x", **params: object) -> AgentSpec:
 def held(qty: str = "0.1", **over: object) -> Holding:
     """A holding of strategy/x that was opened at 60,000."""
     plain = Holding(
-        agent="strategy/x", symbol="BTC/USDT", qty=Decimal(qty), avg_px=Decimal(60_000), opened=T0, round=b"r", pid=b"p"
+        agent="strategy/x", symbol="BTC/USDT", qty=Decimal(qty), avg_px=Decimal(60_000), opened=T0,
+        round=b"r", pid=b"p",
     )  # fmt: skip
     return msgspec.structs.replace(plain, **over)
 
@@ -72,7 +74,13 @@ def held(qty: str = "0.1", **over: object) -> Holding:
 def entry(**over: object) -> Entry:
     """A long of BTC at 60,000 with 1 % risk, 2 % reward and a fat edge."""
     plain = Entry(
-        direction=1, edge_bps=80.0, conf=0.6, stop=59_400.0, take=61_200.0, horizon_ms=3_600_000, why="test: entry"
+        direction=1,
+        edge_bps=80.0,
+        conf=0.6,
+        stop=59_400.0,
+        take=61_200.0,
+        horizon_ms=3_600_000,
+        why="test: entry",
     )
     return msgspec.structs.replace(plain, **over)
 

@@ -25,7 +25,7 @@ inspect = msgspec.inspect
 def example(kind: type[msgspec.Struct]) -> Message:
     """The fixed example of a message type."""
     made = _filled(inspect.type_info(kind), kind.__name__)
-    assert isinstance(made, TYPES)
+    assert isinstance(made, Message)
     return made
 
 

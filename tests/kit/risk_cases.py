@@ -71,7 +71,8 @@ def make_reservation(**over: object) -> Reservation:
 def make_order(**over: object) -> WorkingOrder:
     plain = WorkingOrder(
         iid=b"w" * 16, cid="w", round=b"q" * 16, pid=b"q" * 16, agent="strategy/grid", leg=0, child=0,
-        symbol="BTC/USDT", side="sell", qty=Decimal("0.1"), filled=ZERO, px=Decimal(61_000), state="OPEN", t=T0,
+        symbol="BTC/USDT", side="sell", qty=Decimal("0.1"), filled=ZERO, px=Decimal(61_000), state="OPEN",
+        t=T0,
     )  # fmt: skip
     return replace(plain, **over)
 
@@ -116,7 +117,8 @@ def make_intent(**over: object) -> Intent:
 def make_facts(state: StateView | None = None, **over: object) -> GateFacts:
     """Facts under which `make_intent` passes."""
     plain = GateFacts(
-        view=FirmView(make_account() if state is None else state), instrument=make_instrument(), book=wide_book(),
+        view=FirmView(make_account() if state is None else state), instrument=make_instrument(),
+        book=wide_book(),
         now=T0, data_age_ms=5.0, clock_offset_ms=1.0, gateway_alive=True, verdict=make_verdict(),
         reservation=make_reservation(), counters=_COUNTERS, trading="ACTIVE",
     )  # fmt: skip

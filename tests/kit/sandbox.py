@@ -24,7 +24,7 @@ from venues.binance_urls import override_urls
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY, SECRET = "sandbox-key", "sandbox-secret"
-ACCOUNT = {
+ACCOUNT: dict[str, Any] = {
     "name": "first",
     "api_key": KEY,
     "secret": SECRET,

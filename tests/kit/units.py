@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import shutil
 import sys
 import tempfile
@@ -26,8 +25,8 @@ from tests.kit.sandbox import KEY, ROOT, SECRET, SandboxProcess
 
 M = TypeVar("M", bound=Message)
 SYMBOLS = ["BTC/USDT", "ETH/USDT", "LTC/USDT", "SOL/USDT", "ETH/BTC"]
-LIMITS = {"max_notional": {"USDT": "20000", "BTC": "1"}, "max_position": {"USDT": "1000000", "BTC": "50"}}
-PATIENCE_S = 30.0
+LIMITS = {"max_notional": {"USDT": "5000000", "BTC": "10"}, "max_position": {"USDT": "9000000", "BTC": "50"}}
+PATIENCE_S = 20.0
 ROUND = bytes(range(16))
 
 
@@ -96,7 +95,9 @@ async def unit(name: str, config: Mapping[str, object], folder: Path) -> AsyncIt
             await running.process.wait()
 
 
-def gateway_config(folder: Path, venue: SandboxProcess | None, **over: object) -> dict[str, object]:
+def gateway_config(
+    folder: Path, venue: SandboxProcess | None, venue_over: Mapping[str, object] | None = None, **over: object
+) -> dict[str, object]:
     """Make a gateway's configuration, for a sandbox or for the null venue."""
     keys = folder / "keys.json"
     keys.write_text(json.dumps({"api_key": KEY, "secret": SECRET}))
@@ -110,7 +111,8 @@ def gateway_config(folder: Path, venue: SandboxProcess | None, **over: object) -
         }  # fmt: skip
     return {
         "account": "main", "socket": str(folder / "gw.sock"), "journal": str(folder / "gw.journal"),
-        "instruments": str(folder / "instruments.json"), "venue": target, "limits": LIMITS,
+        "instruments": str(folder / "instruments.json"), "venue": target | dict(venue_over or {}),
+        "limits": LIMITS,
         "halt_file": str(folder / "HALT"),
     } | over  # fmt: skip
 
@@ -199,8 +201,3 @@ def make_cancel(intent: Intent, **over: Any) -> CancelIntent:
         "epoch": intent.epoch,
     }  # fmt: skip
     return CancelIntent(**fields | over)
-
-
-def parent_pid() -> int:
-    """Return this process's id, which units follow."""
-    return os.getpid()

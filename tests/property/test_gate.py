@@ -8,17 +8,26 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from parley.messages import Cash, Intent, StateView
 from parley.risk import Approved, Counters, GateFacts, Limits, Refused, check
-from parley.view import FirmView
-from tests.kit.builders import T0, make_instrument
+from tests.kit.builders import make_instrument
 from tests.kit.risk_cases import (
-    SECOND, exit_facts, holding_account, make_account, make_exit, make_facts, make_holding, make_intent,
-    make_order, make_position, make_reservation, make_verdict, wide_book,
+    exit_facts,
+    holding_account,
+    make_account,
+    make_exit,
+    make_facts,
+    make_holding,
+    make_intent,
+    make_order,
+    make_position,
+    make_reservation,
+    make_verdict,
+    wide_book,
 )  # fmt: skip
 
 D = Decimal
@@ -27,41 +36,50 @@ BAD_DECIMAL = st.sampled_from(
     [D("NaN"), D("sNaN"), D("Infinity"), D("-Infinity"), D("-1"), D("1E+400"), D("1E-400")]
 )
 BAD_FLOAT = st.sampled_from([float("nan"), float("inf"), float("-inf"), 1e300, -1e300])
-GRID_QTY = st.integers(0, 60_000).map(lambda n: D(n) / 100_000)
-NEAR_PX = st.integers(-400, 400).map(lambda n: D(60_000) + n * D("7.5"))
+GRID_QTY = st.integers(1, 30_000).map(lambda n: D(n) / 100_000)
+NEAR_PX = st.integers(-90, 90).map(lambda n: D(60_000) + n * D("7.5"))
+
+
+def mostly(good: object, *bad: object) -> st.SearchStrategy[object]:
+    """Draw the good value in most examples, so that the others are what decides."""
+    return st.sampled_from([good] * 12 + list(bad))
 
 
 @st.composite
 def accounts(draw: st.DrawFn) -> StateView:
     """Plausible accounts, many of them close to a limit."""
-    equity = draw(st.integers(20_000, 200_000))
+    equity = draw(st.integers(60_000, 200_000))
     held = draw(GRID_QTY)
-    other = draw(st.integers(0, 60_000))
+    other = draw(st.integers(0, 12))
     pending = tuple(
         make_reservation(
-            rid=bytes([n]), pid=bytes([n]), agent=f"strategy/{n}", qty_left=qty, amount=qty * 60_100,
+            rid=bytes([n]), pid=bytes([n]), agent="strategy/a", qty_left=qty, amount=qty * 60_100,
             symbol=draw(st.sampled_from(["BTC/USDT", "ETH/USDT"])),
         )
-        for n, qty in enumerate(draw(st.lists(GRID_QTY.map(lambda q: q / 10), max_size=3)))
+        for n, qty in enumerate(draw(st.lists(GRID_QTY.map(lambda q: q / 10), max_size=2)))
     )  # fmt: skip
     reserved = sum((r.amount for r in pending), D(0))
     orders = tuple(
-        make_order(iid=bytes([100 + n]), cid=str(n), side=side, px=px)
-        for n, (side, px) in enumerate(draw(st.lists(st.tuples(st.sampled_from(["buy", "sell"]), NEAR_PX), max_size=2)))
+        make_order(
+            iid=bytes([100 + n]), cid=str(n), side=side, px=px * (D("1.01") if side == "sell" else D("0.99"))
+        )
+        for n, (side, px) in enumerate(draw(st.lists(st.tuples(mostly("buy", "sell"), NEAR_PX), max_size=1)))
     )  # fmt: skip
-    free = draw(st.integers(0, equity))
+    free = draw(st.integers(equity // 8, equity))
     return make_account(
-        equity, trading=draw(st.sampled_from(["ACTIVE", "ACTIVE", "ACTIVE", "REDUCING", "HALTED"])),
-        peak=draw(st.integers(equity, equity + equity // 3)),
-        day_open=draw(st.integers(equity - 1000, equity + equity // 25)),
-        positions=(make_position(qty=str(held)), make_position("ETH/USDT", str(D(other) / 3000), "3000")),
-        holdings=(make_holding("strategy/a", qty=str(held)), make_holding("strategy/b", "ETH/USDT", "1")),
+        equity, trading=draw(mostly("ACTIVE", "REDUCING", "HALTED")),
+        peak=draw(st.integers(equity, equity + equity // 4)),
+        day_open=draw(st.integers(equity - 1000, equity + equity // 32)),
+        positions=(make_position(qty=str(held)), make_position("ETH/USDT", str(other), "3000")),
+        holdings=(
+            make_holding("strategy/a", qty=str(held)), make_holding("strategy/b", "ETH/USDT", str(other)),
+        ),
         cash=(
             Cash(asset="BTC", total=held, reserved=D(0)),
             Cash(asset="USDT", total=D(free) + reserved, reserved=reserved),
         ),
-        reservations=pending, orders=orders, trades_today=draw(st.integers(0, 55)),
-        blocked=draw(st.sampled_from([(), (), (), ("BTC/USDT",)])),
+        reservations=pending, orders=orders, trades_today=draw(st.integers(0, 51)),
+        blocked=draw(mostly((), ("BTC/USDT",))),
     )  # fmt: skip
 
 
@@ -69,27 +87,26 @@ def accounts(draw: st.DrawFn) -> StateView:
 def questions(draw: st.DrawFn) -> tuple[Intent, GateFacts]:
     """Orders under facts, sound in form, some over a limit."""
     state = draw(accounts())
-    reduces = draw(st.booleans())
-    side = "sell" if reduces else draw(st.sampled_from(["buy", "buy", "buy", "sell"]))
+    reduces = draw(st.sampled_from([False, False, True]))
+    side = "sell" if reduces else draw(mostly("buy", "sell"))
     qty = draw(GRID_QTY)
     px = draw(st.one_of(st.none(), NEAR_PX))
     style = "market" if px is None else "limit"
     intent = make_intent(
         side=side, qty=qty, px=px, style=style, reduce_only=reduces, child=draw(st.integers(0, 1))
     )
-    left = qty + draw(st.sampled_from([D(0), D(0), D("0.05"), D("-0.01")]))
+    left = max(D(0), qty + draw(mostly(D(0), D("0.05"), D("-0.01"))))
     own = make_reservation(
-        side=side, asset="USDT" if side == "buy" else "BTC", qty_left=max(D(0), left),
-        amount=max(D(0), left * (D(61_000) if side == "buy" else D(1))),
+        side=side, asset="USDT" if side == "buy" else "BTC", qty_left=left,
+        amount=left * (D(60_900) if side == "buy" else D(1)),
     )  # fmt: skip
-    one = draw(st.integers(0, 22))
+    one = draw(st.integers(0, 20))
     return intent, make_facts(
-        state, reservation=own, trading=draw(st.sampled_from(["ACTIVE", "ACTIVE", "REDUCING"])),
-        book=wide_book(qty=draw(st.sampled_from([0.01, 0.1, 1.0, 5.0]))),
-        verdict=make_verdict(max_qty=qty + draw(st.sampled_from([D(0), D("0.1"), D("-0.001")]))),
-        counters=Counters(orders_1s=one, orders_10s=one * 4, trades_today=draw(st.integers(0, 55))),
-        data_age_ms=draw(st.sampled_from([0.0, 4999.0, 5001.0])),
-        clock_offset_ms=draw(st.sampled_from([0.0, 99.0, 101.0])),
+        state, reservation=own, trading=draw(mostly("ACTIVE", "REDUCING")),
+        book=wide_book(qty=draw(mostly(1.0, 0.01, 0.1))),
+        verdict=make_verdict(max_qty=max(D(0), qty + draw(mostly(D(0), D("0.1"), D("-0.001"))))),
+        counters=Counters(orders_1s=one, orders_10s=one * 4, trades_today=draw(st.integers(0, 51))),
+        data_age_ms=draw(mostly(4999.0, 5001.0)), clock_offset_ms=draw(mostly(99.0, 101.0)),
     )  # fmt: skip
 
 
@@ -215,7 +232,7 @@ def test_bad_number_anywhere_refuses_and_never_raises(bad: Decimal, where: int, 
     answer = check(intent, (exit_facts if reduces else make_facts)(shown, **facts), LIMITS)
 
     # a loss that is not one (equity or a peak below zero) is still known to nobody who reduces
-    harmless = reduces and bad == -1 and list(account) in (["equity"], ["peak"], ["day_open"])
+    harmless = reduces and str(bad) == "-1" and list(account) in (["equity"], ["peak"], ["day_open"])
     assert harmless or isinstance(answer, Refused)
 
 
@@ -270,7 +287,12 @@ def test_reduction_never_increases_the_position(qty: Decimal, held: Decimal, sho
 
 def test_generator_reaches_both_answers() -> None:
     # without this the properties above could hold for want of approvals
-    assert isinstance(check(make_intent(), make_facts(make_account()), LIMITS), Approved)
-    assert isinstance(check(make_exit(), exit_facts(), LIMITS), Approved)
-    assert FirmView(make_account()).state.t == T0
-    assert SECOND == 10**9
+    seen: set[tuple[bool, str]] = set()
+
+    @settings(max_examples=200, derandomize=True, database=None, deadline=None)
+    @given(questions())
+    def look(question: tuple[Intent, GateFacts]) -> None:
+        seen.add((question[0].reduce_only, type(check(*question, LIMITS)).__name__))
+
+    look()
+    assert len(seen) == 4

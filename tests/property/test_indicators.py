@@ -1,6 +1,7 @@
 """Streaming indicators equal the textbook formula recomputed from all values, on any series."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from math import isclose, isnan, log, sqrt
 
 import msgspec
@@ -64,7 +65,7 @@ def naive_rsi(values: list[float], n: int) -> float:
 
 
 def naive_ewma_vol(values: list[float], half_life: int) -> float:
-    returns = [log(b / a) for a, b in zip(values, values[1:], strict=False)]
+    returns = [log(b / a) for a, b in pairwise(values)]
     if len(returns) < half_life:
         return float("nan")
     weights = [0.5 ** (age / half_life) for age in range(len(returns))][::-1]

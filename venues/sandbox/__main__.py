@@ -1,7 +1,7 @@
 """Start the sandbox exchange: `python -m venues.sandbox --config FILE.json`.
 
 One JSON line on standard output says when and where it is ready. Exit codes: 0 stopped by signal,
-2 the configuration or the recorded data cannot be used.
+2 the configuration or the recorded data cannot be used, or an address or file of it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 
 from venues.recorded import CandleError
 from venues.sandbox.config import ConfigError, read_config
-from venues.sandbox.process import follow_parent, make_feed, serve
+from venues.sandbox.process import is_alive, make_feed, serve
 
 
 def main() -> int:
@@ -33,9 +33,13 @@ def main() -> int:
         return 2
     for note in feed.notes:
         sys.stderr.write(f"warning: {note}\n")
-    if arguments.check or not follow_parent(config.parent_pid):
+    if arguments.check or not is_alive(config.parent_pid):
         return 0
-    asyncio.run(serve(config, feed))
+    try:
+        asyncio.run(serve(config, feed))
+    except OSError as error:  # a file, port or socket path that cannot be used
+        sys.stderr.write(f"error: {error}\n")
+        return 2
     return 0
 
 

@@ -157,7 +157,8 @@ def _parse_feed(raw: object) -> FeedConfig:
     if kind not in _FEED_KEYS:
         raise ConfigError(f"feed.kind: expected one of {', '.join(_FEED_KEYS)}, got {kind!r}")
     _refuse_unknown(values, _FEED_KEYS[kind] | {"kind"}, f"feed of kind {kind}")
-    files = {pair: _text(_object(values["files"], "feed.files"), pair) for pair in values.get("files", {})}
+    files = _object(values.get("files", {}), "feed.files")
+    files = {pair: _text(files, pair) for pair in _pairs({"files": list(files)}, "files", ())}
     feed = FeedConfig(
         kind=kind,
         folder=_text(values, "folder", ""),

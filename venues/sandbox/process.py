@@ -7,7 +7,6 @@ and a stop by signal leaves a complete truth log and exit code 0.
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import signal
 import sys
@@ -39,8 +38,6 @@ from venues.sandbox.user_stream import UserStreams
 
 _MAX_BODY = 256 * 1024
 _MAX_LINE = 128 * 1024
-_PR_SET_PDEATHSIG = 1
-_PARENT_POLL_S = 1.0
 
 
 def make_feed(config: FeedConfig, seed: int) -> Feed:
@@ -150,7 +147,9 @@ async def serve(config: Config, feed: Feed) -> None:
     site = web.TCPSite(runner, config.host, config.port)
     await site.start()
     port = runner.addresses[0][1]
-    tasks = [asyncio.create_task(_watch_parent(config.parent_pid, stop))] if config.parent_pid else []
+    if config.parent_pid is not None:
+        stop_with(config.parent_pid, stop)
+    tasks: list[asyncio.Task[None]] = []
     control = None
     if config.control is not None:
         control = await sandbox.conductor.listen(config.control)
@@ -187,23 +186,10 @@ async def serve(config: Config, feed: Feed) -> None:
     sandbox.truth.close()
 
 
-def follow_parent(parent_pid: int | None) -> bool:
-    """Ask the kernel to end this process with its parent; False if the parent is gone already."""
-    if parent_pid is None:
+def is_alive(pid: int | None) -> bool:
+    """Whether a process exists; no pid at all counts as alive."""
+    if pid is None:
         return True
-    if os.getppid() == parent_pid and sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    return _is_alive(parent_pid)
-
-
-async def _watch_parent(parent_pid: int, stop: asyncio.Event) -> None:
-    """The parent may be an ancestor further up, where the kernel's signal does not help."""
-    while _is_alive(parent_pid):
-        await asyncio.sleep(_PARENT_POLL_S)
-    stop.set()
-
-
-def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -211,3 +197,16 @@ def _is_alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def stop_with(parent_pid: int, stop: asyncio.Event) -> None:
+    """Set `stop` when the parent ends, however it ends.
+
+    A process descriptor, because PR_SET_PDEATHSIG would already fire when the thread that started us ends.
+    """
+    try:
+        descriptor = os.pidfd_open(parent_pid)
+    except ProcessLookupError:
+        stop.set()
+        return
+    asyncio.get_running_loop().add_reader(descriptor, stop.set)

@@ -1,5 +1,6 @@
 """The signal agent: opinions with every candle once warm, votes from them, abstentions with a reason."""
 
+from itertools import pairwise
 from math import isfinite, nan, sin
 
 import pytest
@@ -64,7 +65,7 @@ def test_nothing_is_said_while_warming_up_then_one_opinion_per_candle() -> None:
 def test_direction_moves_smoothly_and_confidence_claims_little() -> None:
     found = opinions_on(agent_of(), RISE + FALL)
 
-    steps = [abs(b.direction - a.direction) for a, b in zip(found, found[1:], strict=False)]
+    steps = [abs(b.direction - a.direction) for a, b in pairwise(found)]
     assert max(steps) < 0.5
     assert all(-1 <= o.direction <= 1 and 0.5 <= o.conf <= 0.52 for o in found)
 
@@ -178,7 +179,9 @@ def test_wild_but_possible_prices_give_finite_opinions(family: str) -> None:
     agent = agent_of(family)
     found: list[Opinion] = []
     for bar in bars_of(closes):
-        found += agent.handle(batch_of(bar, book_at(bar.close, half=bar.close / 9)), context(bar.t_open + MINUTE))  # type: ignore[arg-type]
+        found += agent.handle(
+            batch_of(bar, book_at(bar.close, half=bar.close / 9)), context(bar.t_open + MINUTE)
+        )  # type: ignore[arg-type]
 
     assert found
     assert all(isfinite(o.direction) and isfinite(o.conf) for o in found)

@@ -134,8 +134,8 @@ def test_empty_book_is_refused_even_when_holding() -> None:
 
 def test_nothing_is_proposed_while_something_of_ours_works() -> None:
     mine = Reservation(
-        rid=b"", round=b"", pid=b"", agent="strategy/x", symbol=BTC, side="buy", asset="USDT", amount=Decimal(1),
-        qty_left=Decimal(1),
+        rid=b"", round=b"", pid=b"", agent="strategy/x", symbol=BTC, side="buy", asset="USDT",
+        amount=Decimal(1), qty_left=Decimal(1),
     )  # fmt: skip
     order = WorkingOrder(
         iid=b"", cid="", round=b"", pid=b"", agent="strategy/x", leg=0, child=0, symbol=BTC, side="buy",
@@ -393,3 +393,8 @@ def test_make_takes_the_source_from_the_host() -> None:
 def test_bad_parameter_is_a_config_error(params: dict[str, object]) -> None:
     with pytest.raises(ConfigError):
         make(spec_of(**params), env_of(), scripted())
+
+
+def test_agent_without_a_source_is_a_config_error() -> None:
+    with pytest.raises(ConfigError, match="needs a source"):
+        make(spec_of(), env_of())

@@ -28,8 +28,10 @@ def test_spread_is_in_basis_points_of_the_mid() -> None:
 @pytest.mark.parametrize(
     "over",
     [
-        {"bids": ()}, {"asks": ()}, {"bids": ((101.0, 1.0),)}, {"bids": ((102.0, 1.0),)}, {"bids": ((nan, 1.0),)},
-        {"bids": ((99.0, nan),)}, {"asks": ((inf, 1.0),)}, {"asks": ((101.0, 0.0),)}, {"bids": ((-1.0, 1.0),)},
+        {"bids": ()}, {"asks": ()}, {"bids": ((101.0, 1.0),)}, {"bids": ((102.0, 1.0),)},
+        {"bids": ((nan, 1.0),)},
+        {"bids": ((99.0, nan),)}, {"asks": ((inf, 1.0),)}, {"asks": ((101.0, 0.0),)},
+        {"bids": ((-1.0, 1.0),)},
     ],
 )  # fmt: skip
 def test_empty_crossed_or_impossible_book_is_not_usable(over: dict[str, object]) -> None:

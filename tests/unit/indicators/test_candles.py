@@ -12,7 +12,8 @@ from tests.kit.candles import bars_of
 @pytest.mark.parametrize(
     "over",
     [
-        {"close": nan}, {"open": nan}, {"high": inf}, {"low": -1.0}, {"low": 0.0}, {"volume": nan}, {"volume": -1.0},
+        {"close": nan}, {"open": nan}, {"high": inf}, {"low": -1.0}, {"low": 0.0}, {"volume": nan},
+        {"volume": -1.0},
         {"close": 99_999.0}, {"open": 1.0}, {"high": 1e300, "close": 1e300}, {"tf_ns": 0},
     ],
 )  # fmt: skip

@@ -9,13 +9,24 @@ import pytest
 from parley.messages import Cash, Intent
 from parley.risk import Approved, GateFacts, Limits, Recent, Refused, check
 from parley.risk._token import mint
-from parley.risk.rules import ALWAYS, OPENING
 from parley.risk.case import Case
+from parley.risk.rules import ALWAYS, OPENING
 from parley.view import FirmView
 from tests.kit.builders import T0, make_instrument
 from tests.kit.risk_cases import (
-    SECOND, exit_facts, holding_account, make_account, make_exit, make_facts, make_holding, make_intent,
-    make_order, make_position, make_reservation, make_verdict, wide_book,
+    SECOND,
+    exit_facts,
+    holding_account,
+    make_account,
+    make_exit,
+    make_facts,
+    make_holding,
+    make_intent,
+    make_order,
+    make_position,
+    make_reservation,
+    make_verdict,
+    wide_book,
 )  # fmt: skip
 
 D = Decimal
@@ -235,8 +246,8 @@ def test_cross_order_needs_a_price_of_its_quote() -> None:
     )
     own = make_reservation(symbol="ETH/BTC", asset="BTC", amount=D("0.1"), qty_left=D(2))
     facts = make_facts(
-        make_account(cash=cash), instrument=make_instrument("ETH/BTC"), reservation=own, verdict=make_verdict(max_qty=D(2)),
-        book=wide_book("ETH/BTC", 0.0499, 0.05, 1000.0),
+        make_account(cash=cash), instrument=make_instrument("ETH/BTC"), reservation=own,
+        verdict=make_verdict(max_qty=D(2)), book=wide_book("ETH/BTC", 0.0499, 0.05, 1000.0),
     )  # fmt: skip
     priced = msgspec.structs.replace(facts, marks={"BTC/USDT": 60_000.0})
     intent = msgspec.structs.replace(intent, ref_px=D("0.05"))

@@ -198,9 +198,7 @@ def test_restored_strategy_answers_the_same(name: str) -> None:
         (strategies.breakout.make, {"channel": 1}, ">= 2"),
     ],
 )
-def test_impossible_parameters_are_refused(
-    make: SourceFactory, params: dict[str, object], text: str
-) -> None:
+def test_impossible_parameters_are_refused(make: SourceFactory, params: dict[str, object], text: str) -> None:
     with pytest.raises(ConfigError, match=text):
         make(params)
 
@@ -228,3 +226,24 @@ def test_short_bet_has_its_stop_above() -> None:
 
     assert isinstance(found, Entry)
     assert (found.stop, found.take) == (102.0, 96.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "closes", "code"),
+    [
+        ("trend", SETUPS["trend"], "trend_end"),
+        ("breakout", SETUPS["breakout"], "channel_exit"),
+        ("reversion", [100.0 - n for n in range(10)], "mean_reached"),
+    ],
+)
+def test_short_is_left_where_a_long_is_kept(name: str, closes: list[float], code: str) -> None:
+    bars = bars_of(closes, wick=0.5)
+    source = fed(name, bars)
+    opened = bars[-1].t_open
+
+    short = source.exit("BTC/USDT", bars[-1], Held(direction=-1, entry_px=100.0, opened=opened), ())
+    long = source.exit("BTC/USDT", bars[-1], Held(direction=1, entry_px=100.0, opened=opened), ())
+
+    assert isinstance(short, Leave)
+    assert short.code == code
+    assert isinstance(long, Stay)

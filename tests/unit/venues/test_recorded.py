@@ -24,7 +24,11 @@ from venues.recorded import (
 
 MINUTE = 60_000
 T0 = 1_620_432_000_000  # 2021-05-08 00:00 UTC
-ROWS = [(10.0, 12.0, 9.5, 11.0, 5.5), (11.0, 11.0, 11.0, 11.0, 0.0), (11.0, 13.0, 10.0, 12.25, 1.125)]
+ROWS: list[tuple[float, ...]] = [
+    (10.0, 12.0, 9.5, 11.0, 5.5),
+    (11.0, 11.0, 11.0, 11.0, 0.0),
+    (11.0, 13.0, 10.0, 12.25, 1.125),
+]
 
 
 def write(folder: Path, times: list[int], rows: list[tuple[float, ...]], name: str = "AAA_USDT-1m") -> Path:

@@ -1,0 +1,277 @@
+"""From an event to an accepted order, with two fsyncs: the desk's latency and its burst rate.
+
+Real desk and gateway processes with their journals, all seven roles, real agents; only
+the market (this process, in the hub's place) and the venue (fills at once, no network)
+are stand-ins. Latency runs from the admission of the market batch at the desk to the
+gateway handing the order to the venue client, after both commits; the stamps are those
+of the journals. Before any figure is printed the desk is killed with SIGKILL and its
+file is read back: every order the gateway took must stand in it, with its decision.
+
+``python -m benchmarks.bench_round --json``; gates and goals are those of negotiation 12.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import msgspec
+import uvloop
+from rich.console import Console
+from rich.progress import track
+
+from benchmarks.yardsticks import all_yardsticks, machine, percentiles
+from orchestrator.policy import DeskConfig
+from parley.messages import (
+    KIND_OF,
+    Ack,
+    Bar,
+    Book,
+    Envelope,
+    Intent,
+    MarketBatch,
+    Trigger,
+    decode,
+    decode_envelope,
+)
+from runtime.defaults import default_agents
+from runtime.frames import CONTROL, Link, listen, wrap
+from runtime.journal import JournalReader, verify
+from runtime.run_config import DeskProcess, RunConfig, to_json
+
+MINUTE_NS = 60_000_000_000
+START_NS = time.time_ns() // MINUTE_NS * MINUTE_NS
+SYMBOLS = tuple(f"{base}/USDT" for base in ("BTC", "ETH", "LTC", "SOL", "XRP", "ADA", "LINK", "AVAX"))
+GATE = {"p50_ms": 1.2, "p99_ms": 6.0, "burst_rounds_per_s": 3000}
+GOAL = {"p50_ms": 0.4, "p99_ms": 1.5, "burst_rounds_per_s": 10_000}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """``symbols`` close a candle in each batch; ``rate`` batches per second, 0: as fast as the desk takes them."""
+
+    name: str
+    symbols: tuple[str, ...]
+    batches: int
+    rate: float
+    trades: bool
+
+
+class Market:
+    """Serves the hub's socket: batches at their intended times, one in flight."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self._scenario = scenario
+        self._link: asyncio.Future[Link] = asyncio.get_running_loop().create_future()
+        self._closed = asyncio.Event()
+        self._dice = Random(7)
+        self._prices = dict.fromkeys(SYMBOLS, 1000.0)
+
+    def connected(self, link: Link) -> None:
+        link.on_envelope = self._heard
+        self._link.set_result(link)
+
+    def _heard(self, envelope: Envelope) -> None:
+        if envelope.kind == CONTROL:
+            self._closed.set()
+
+    async def play(self) -> float:
+        """Send all batches; give the seconds they took."""
+        link = await self._link
+        scenario = self._scenario
+        start = time.monotonic()
+        for n in range(scenario.batches):
+            if scenario.rate:
+                await asyncio.sleep(max(0.0, start + n / scenario.rate - time.monotonic()))
+            self._closed.clear()
+            link.send(wrap(self._batch(n), sender="hub", to="desk", t_event=time.time_ns()))
+            await self._closed.wait()
+        return time.monotonic() - start
+
+    def _batch(self, n: int) -> MarketBatch:
+        t = START_NS + (n + 1) * MINUTE_NS
+        bars, books = [], []
+        for symbol in self._scenario.symbols:
+            before = self._prices[symbol]
+            px = self._prices[symbol] = round(before * (1 + self._dice.gauss(0, 2e-4)), 2)
+            bars.append(
+                Bar(
+                    symbol=symbol, tf_ns=MINUTE_NS, t_open=t - MINUTE_NS, open=before, high=max(before, px),
+                    low=min(before, px), close=px, volume=1000.0,
+                )
+            )
+            levels = [(round(0.01 * k, 2), 500.0) for k in range(1, 11)]
+            books.append(
+                Book(
+                    symbol=symbol, t=t, seq=n, bids=tuple((round(px - d, 2), q) for d, q in levels),
+                    asks=tuple((round(px + d, 2), q) for d, q in levels),
+                )
+            )
+        return MarketBatch(step=n, t=t, bars=tuple(bars), books=tuple(books))
+
+
+def agents(trades: bool) -> tuple[object, ...]:
+    """The default desk; with ``trades`` its strategies are one that trades on every candle."""
+    specs = []
+    for spec in default_agents():
+        if spec.role == "strategy" and trades:
+            if spec.id != "strategy/trend":
+                continue
+            params = {"source": "benchmarks.pulse:make", "cooldown_ms": 0, "share": 0.5, "risk": 0.02}
+            spec = msgspec.structs.replace(spec, params=params)
+        elif spec.role == "meta" and trades:
+            # it would learn within 50 rounds that this strategy only pays fees, and rank it no more
+            spec = msgspec.structs.replace(spec, params={"theta": -100.0, "margin": -1000.0, "full_score": -99.0})
+        specs.append(spec)
+    return tuple(specs)
+
+
+async def start(module: str, config: bytes, folder: Path) -> asyncio.subprocess.Process:
+    """Start a unit and wait for its ready line."""
+    file = folder / f"{module}.json"
+    file.write_bytes(config)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", module, "--config", str(file), stdout=subprocess.PIPE,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    if process.stdout is None or not await process.stdout.readline():
+        raise RuntimeError(f"{module} did not start")
+    return process
+
+
+async def run(scenario: Scenario, folder: Path) -> dict[str, object]:
+    """Play one scenario against fresh processes, kill the desk, read its file back, and measure."""
+    folder.mkdir()
+    market = Market(scenario)
+    server = await listen(folder / "h.sock", market.connected)
+    gateway = await start(
+        "runtime.gateway",
+        msgspec.json.encode(
+            {
+                "account": "main", "socket": str(folder / "g.sock"), "journal": str(folder / "gateway.journal"),
+                "instruments": str(folder / "instruments.json"),
+                "venue": {"kind": "null", "symbols": list(scenario.symbols), "balances": {"USDT": "1000000"}},
+                "limits": {
+                    "max_notional": {"USDT": "1000000"}, "max_position": {"USDT": "10000000"},
+                    "max_orders_per_s": 1_000_000,
+                },
+            }
+        ),
+        folder,
+    )
+    desk_config = DeskConfig(symbols=scenario.symbols, venue="null", profile="candle")
+    limits = {"max_daily_trades": 10_000_000, "orders_per_s": 100_000, "max_repeats": 1_000_000, "max_daily_loss": "0.9",
+              "max_drawdown": "0.9"}  # fmt: skip
+    run_config = RunConfig(run_id=scenario.name, desk=desk_config, agents=agents(scenario.trades), limits=limits)  # type: ignore[arg-type]
+    desk = await start(
+        "runtime.desk",
+        to_json(
+            DeskProcess(
+                run=run_config, journal=str(folder / "desk.journal"), gateway=str(folder / "g.sock"),
+                hub=str(folder / "h.sock"), instruments=str(folder / "instruments.json"), parent_pid=os.getpid(),
+            )
+        ),
+        folder,
+    )
+    try:
+        seconds = await market.play()
+        await asyncio.sleep(0.3)  # what is lazy reaches the disk within 50 ms
+        desk.send_signal(signal.SIGKILL)
+        await desk.wait()
+    finally:
+        server.close()
+        for process in (desk, gateway):
+            if process.returncode is None:
+                process.terminate()
+                await process.wait()
+    return measured(folder, scenario, seconds)
+
+
+def measured(folder: Path, scenario: Scenario, seconds: float) -> dict[str, object]:
+    """Check the killed desk's file against the gateway's, then give the figures."""
+    report = verify(folder / "desk.journal")
+    if not report.ok:
+        raise RuntimeError(f"the killed desk's journal does not verify: {report.faults[:3]}")
+    admitted: dict[int, int] = {}
+    batch_of: dict[bytes, int] = {}
+    round_of: dict[bytes, bytes] = {}
+    rounds = accepted = 0
+    with JournalReader(folder / "desk.journal") as reader:
+        kinds = [KIND_OF[n] for n in ("MarketBatch", "Trigger", "Decision", "Intent")]
+        for record in reader.records(kinds=kinds):
+            envelope = decode_envelope(record.body)
+            message = decode(envelope.body)
+            if isinstance(message, MarketBatch):
+                admitted[envelope.seq] = envelope.t_recv
+            elif isinstance(message, Trigger):
+                batch_of[record.round] = message.md_seq
+            elif isinstance(message, Intent):
+                round_of[message.iid] = record.round
+                accepted += 1
+            else:
+                rounds += 1
+        commits = [group.t_commit for group in reader.groups()]
+    samples = []
+    with JournalReader(folder / "gateway.journal") as reader:
+        for record in reader.records(kinds=[KIND_OF["Ack"]]):
+            ack = decode(record.body)
+            if isinstance(ack, Ack) and ack.cancel:
+                continue
+            if not isinstance(ack, Ack) or ack.iid not in round_of:
+                raise RuntimeError("the gateway took an order that the killed desk's journal does not hold")
+            samples.append((ack.t_venue - admitted[batch_of[round_of[ack.iid]]]) / 1000)
+    if len(samples) != accepted or rounds < scenario.batches:
+        raise RuntimeError(f"{accepted} orders decided, {len(samples)} taken; {rounds} rounds of {scenario.batches}")
+    figures: dict[str, object] = {
+        "batches_per_s_wanted": scenario.rate or "burst", "rounds_read_back_after_sigkill": rounds,
+        "orders": accepted, "rounds_per_s": round(rounds / seconds),
+        "rounds_per_s_by_commit_stamps": round(rounds / max(1e-9, (commits[-1] - commits[0]) / 1e9)),
+    }
+    if samples:
+        figures["event_to_accepted"] = percentiles(samples)
+    return figures
+
+
+def scenarios(quick: bool) -> Sequence[Scenario]:
+    """Three loads of the traded round and two bursts; ``quick`` for a test that only wants them to work."""
+    few = 20 if quick else 1
+    return (
+        Scenario("idle_10_per_s", SYMBOLS[:1], 200 // few, 10, True),
+        Scenario("load_100_per_s", SYMBOLS[:1], 2000 // few, 100, True),
+        Scenario("load_300_per_s", SYMBOLS[:1], 6000 // few, 300, True),
+        Scenario("burst_every_round_trades", SYMBOLS, 700 // few, 0, True),
+        Scenario("burst_default_desk", SYMBOLS, 2500 // few, 0, False),
+    )
+
+
+def main() -> None:
+    """Run all scenarios and print the figures beside the machine's own."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--quick", action="store_true", help="a twentieth of the rounds")
+    arguments = parser.parse_args()
+    console = Console(stderr=True)
+    results: dict[str, object] = {}
+    with tempfile.TemporaryDirectory(prefix="bench") as name:
+        folder = Path(name)
+        todo = scenarios(arguments.quick)
+        for scenario in track(todo, "rounds", console=console, disable=not console.is_terminal):
+            results[scenario.name] = uvloop.run(run(scenario, folder / scenario.name[:20]))
+        yardsticks = all_yardsticks(folder)
+    out = {"benchmark": "bench_round", "placement": "in process", "results": results, "gate": GATE, "goal": GOAL,
+           "yardsticks": yardsticks, "machine": machine()}  # fmt: skip
+    text = json.dumps(out) if arguments.json else json.dumps(out, indent=2)
+    sys.stdout.write(text + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""`parley orders` and `parley positions`: what the desk has on the venue and in its books.
+
+Not here: how the state came about (`rounds`, `explain`). Invariant: both tell what the journal holds, also
+while a desk is running; nothing is asked of the venue.
+"""
+
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+
+from orchestrator.orders import Order, OrderState
+from parley.errors import UserError, nearest
+from parley.ids import show_round
+from parley.messages import StateView, decode, decode_envelope
+from runtime.books import ORDER_KINDS, OrderBook
+from runtime.history import config_of, entries, home_folder, kinds, newest_journal, open_journal
+from runtime.output import console, money, number, print_json, short, table, when
+
+
+class OrderLine(msgspec.Struct, kw_only=True):
+    """One order; ``t`` market ns of its decision or of the state it was sent in."""
+
+    cid: str
+    venue_id: str
+    t: int
+    round: str
+    agent: str
+    leg: int
+    child: int
+    symbol: str
+    side: str
+    style: str
+    tif: str
+    qty: Decimal
+    px: Decimal | None
+    filled: Decimal
+    avg_px: Decimal | None
+    state: str
+    cause: str
+
+
+def list_orders(
+    path: Path | None, *, symbol: str | None, state: str | None, limit: int, as_json: bool
+) -> int:
+    """Print the newest orders that fit; returns the exit code.
+
+    Raises
+    ------
+    UserError
+        When there is no such journal, pair or state.
+    """
+    reader = open_journal(path or newest_journal(home_folder()))
+    pairs = sorted({*config_of(reader).desk.symbols, *config_of(reader).instruments})
+    states = [each.name.lower() for each in OrderState]
+    if symbol is not None and symbol not in pairs:
+        raise UserError(f"there is no pair {symbol!r}: {nearest(symbol, pairs)}")
+    if state is not None and state.lower() not in states:
+        raise UserError(f"there is no state {state!r}: {nearest(state, states)}")
+    book = OrderBook()
+    for entry in entries(reader, ORDER_KINDS):
+        book.take(entry.message)
+    lines = [
+        _line(order)
+        for order in reversed(book.all())
+        if symbol in (None, order.intent.symbol) and (state is None or state.upper() == order.state.name)
+    ]
+    if as_json:
+        print_json({"journal": str(reader.path), "found": len(lines), "orders": lines[:limit]})
+        return 0
+    shown = table(
+        "time (UTC)",
+        "symbol",
+        "side",
+        "style",
+        "quantity",
+        "price",
+        "filled",
+        "at",
+        "state",
+        "agent",
+        "round",
+    )
+    for line in lines[:limit]:
+        shown.add_row(
+            when(line.t), line.symbol, line.side, line.style, number(line.qty), number(line.px) or "market",
+            number(line.filled), money(line.avg_px, 8).rstrip("0").rstrip(".") if line.avg_px else "",
+            line.state + (f" ({line.cause})" if line.cause else ""), line.agent, short(line.round),
+        )  # fmt: skip
+    console().print(shown)
+    console().print(f"{min(limit, len(lines))} of {len(lines)} orders", style="dim")
+    return 0
+
+
+def _line(order: Order) -> OrderLine:
+    i = order.intent
+    return OrderLine(
+        cid=i.cid, venue_id=order.venue_id, t=order.t, round=show_round(i.round), agent=order.agent,
+        leg=i.leg,
+        child=i.child, symbol=i.symbol, side=i.side, style=i.style, tif=i.tif, qty=i.qty, px=i.px,
+        filled=order.filled, avg_px=order.quote / order.filled if order.filled else None,
+        state=order.state.name.lower(), cause=order.cause,
+    )  # fmt: skip
+
+
+def show_positions(path: Path | None, *, as_json: bool) -> int:
+    """Print the account as of the journal's last state; returns the exit code.
+
+    Raises
+    ------
+    UserError
+        When there is no such journal, or it holds no state yet.
+    """
+    reader = open_journal(path or newest_journal(home_folder()))
+    newest: bytes | None = None
+    for record in reader.records(kinds=kinds("StateView")):
+        newest = record.body
+    state = decode(decode_envelope(newest).body) if newest is not None else None
+    if not isinstance(state, StateView):
+        raise UserError(f"{str(reader.path)!r} holds no state of the account yet")
+    if as_json:
+        print_json({"journal": str(reader.path), "state": state})
+        return 0
+    out = console()
+    out.print(
+        f"{when(state.t)} UTC   {state.trading}   equity {money(state.equity)} {state.quote}"
+        f"   realised {money(state.realised)}   fees {money(state.fees)}"
+    )
+    positions = table("position", "quantity", "entry", "mark", "unrealised", "realised")
+    for p in state.positions:
+        positions.add_row(
+            p.symbol, number(p.qty), number(p.avg_px), number(p.mark), money(p.unrealised), money(p.realised)
+        )
+    out.print(positions)
+    held = table("held by", "symbol", "quantity", "entry", "stop", "take", "since", "round")
+    for h in state.holdings:
+        held.add_row(
+            h.agent, h.symbol, number(h.qty), number(h.avg_px), number(h.stop), number(h.take),
+            when(h.opened),
+            short(show_round(h.round)) if h.round else "",
+        )  # fmt: skip
+    out.print(held)
+    cash = table("balance", "total", "reserved")
+    for c in state.cash:
+        cash.add_row(c.asset, number(c.total), number(c.reserved))
+    out.print(cash)
+    return 0

@@ -1,0 +1,108 @@
+"""`parley rounds`: which rounds there were, newest first.
+
+Not here: one round in full (`explain`). Invariant: a round is listed once, with the word that ended it.
+"""
+
+from collections import deque
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+from rich.text import Text
+
+from parley.errors import UserError, nearest
+from parley.ids import show_round
+from parley.messages import Decision, Void
+from runtime.history import config_of, entries, home_folder, kinds, newest_journal, open_journal
+from runtime.output import console, number, print_json, short, table, when
+from runtime.summary import OUTCOMES
+
+
+class Line(msgspec.Struct, kw_only=True):
+    """One round; ``t`` market ns, ``agent`` who proposed what was decided on."""
+
+    round: str
+    t: int
+    symbol: str
+    outcome: str
+    agent: str
+    proposals: int
+    qty_wanted: Decimal
+    qty: Decimal
+    who: str
+    reason: str
+    detail: str
+
+
+def list_rounds(
+    path: Path | None, *, outcome: str | None, symbol: str | None, agent: str | None, bids: bool, limit: int,
+    as_json: bool,
+) -> int:  # fmt: skip
+    """Print the newest rounds that fit; returns the exit code.
+
+    Raises
+    ------
+    UserError
+        When there is no such journal, outcome, pair or agent.
+    """
+    reader = open_journal(path or newest_journal(home_folder()))
+    run = config_of(reader)
+    _known("outcome", outcome, list(OUTCOMES))
+    _known("pair", symbol, [*run.desk.symbols, *run.instruments])
+    _known("agent", agent, [spec.id for spec in run.agents])
+    void: set[bytes] = set()
+    if outcome in (None, "void"):
+        voids = entries(reader, kinds("Void"))
+        void = {entry.message.round for entry in voids if isinstance(entry.message, Void)}
+    newest: deque[Line] = deque(maxlen=limit)
+    found = 0
+    for entry in entries(reader, kinds("Decision")):
+        d = entry.message
+        if not isinstance(d, Decision):
+            continue
+        line = line_of(d, is_void=d.round in void)
+        if (
+            outcome in (None, line.outcome)
+            and symbol in (None, d.symbol)
+            and (agent is None or agent in spoke(d))
+            and (d.proposals or not bids)
+        ):
+            found += 1
+            newest.appendleft(line)
+    if as_json:
+        print_json({"journal": str(reader.path), "found": found, "rounds": list(newest)})
+        return 0
+    shown = table("time (UTC)", "round", "symbol", "outcome", "agent", "bids", "quantity", "why")
+    for line in newest:
+        qty = f"{number(line.qty)} of {number(line.qty_wanted)}" if line.qty else ""
+        why = "" if line.outcome == "accept" else f"{line.who}: {line.reason} {line.detail}"
+        shown.add_row(
+            when(line.t), short(line.round), line.symbol, line.outcome, line.agent,
+            str(line.proposals or ""), qty,
+            Text(why),
+        )  # fmt: skip
+    console().print(shown)
+    console().print(f"{len(newest)} of {found} rounds", style="dim")
+    return 0
+
+
+def line_of(d: Decision, *, is_void: bool) -> Line:
+    """Sum up a decision in one line."""
+    who, code, detail = d.reasons[0] if d.reasons else ("", "", "")
+    return Line(
+        round=show_round(d.round), t=d.t, symbol=d.symbol, outcome="void" if is_void else d.action,
+        agent=d.agent,
+        proposals=d.proposals, qty_wanted=d.qty_wanted, qty=d.qty, who=who, reason=code, detail=detail,
+    )  # fmt: skip
+
+
+def spoke(d: Decision) -> set[str]:
+    """Name everybody a decision mentions."""
+    return {
+        d.agent, *(who for who, _, _ in d.reasons), *(vote[0] for vote in d.votes), *(b.agent for b in
+        d.bounds) }  # fmt: skip
+
+
+def _known(what: str, given: str | None, known: list[str]) -> None:
+    if given is not None and given not in known:
+        raise UserError(f"there is no {what} {given!r}: {nearest(given, sorted(set(known)))}")

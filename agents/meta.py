@@ -236,17 +236,19 @@ class MetaAgent:
         for agent in sorted(voters):
             o = voters[agent]
             self._join(agent)
+            if not abs(o.score) * o.conf >= p.min_conviction:
+                continue
             state.matured[agent] += 1
             if state.matured[agent] >= p.min_outcomes:
                 state.shadow[agent] = False
             losses[agent] = loss(o)
-            if o.score != 0:
-                platt = state.maps.get(agent)
-                if platt is None:
-                    platt = state.maps[agent] = Platt()
-                platt.learn(o.conf, o.score * o.markout_bps_net > 0)
+            platt = state.maps.get(agent)
+            if platt is None:
+                platt = state.maps[agent] = Platt()
+            platt.learn(o.conf, o.score * o.markout_bps_net > 0)
         state.overall.update(losses)
-        state.alike.add(losses)
+        # a proposer is always for its proposal: agreeing with it says nothing about copying
+        state.alike.add({a: x for a, x in losses.items() if voters[a].kind != "proposal"})
         regime = next(iter(voters.values())).regime
         if regime:
             own = state.regimes.get(regime)

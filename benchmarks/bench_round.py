@@ -73,16 +73,22 @@ class Market:
         self._scenario = scenario
         self._link: asyncio.Future[Link] = asyncio.get_running_loop().create_future()
         self._closed = asyncio.Event()
+        self._gone = False
         self._dice = Random(7)
         self._prices = dict.fromkeys(SYMBOLS, 1000.0)
 
     def connected(self, link: Link) -> None:
         link.on_envelope = self._heard
+        link.on_lost = self._lost
         self._link.set_result(link)
 
     def _heard(self, envelope: Envelope) -> None:
         if envelope.kind == CONTROL:
             self._closed.set()
+
+    def _lost(self, why: str) -> None:
+        self._gone = True
+        self._closed.set()
 
     async def play(self) -> float:
         """Send all batches; give the seconds they took."""
@@ -95,6 +101,8 @@ class Market:
             self._closed.clear()
             link.send(wrap(self._batch(n), sender="hub", to="desk", t_event=time.time_ns()))
             await self._closed.wait()
+            if self._gone:
+                raise RuntimeError(f"the desk ended in batch {n} of scenario {scenario.name!r}")
         return time.monotonic() - start
 
     def _batch(self, n: int) -> MarketBatch:

@@ -19,7 +19,8 @@ from .policy import DeskConfig
 
 ZERO = Decimal(0)
 DAY_NS = 86_400_000_000_000
-HALT_STATE = {"HALT": "HALTED", "CANCEL_ONLY": "HALTED", "REDUCE_ONLY": "REDUCING"}
+KEEP_FINAL = 4096  # final orders still known, so that what the venue repeats about them has an owner
+HALT_STATE = {"HALT": "HALTED", "CANCEL_ONLY": "HALTED", "REDUCE_ONLY": "REDUCING", "RESUME": "ACTIVE"}
 
 
 class Account:
@@ -29,13 +30,14 @@ class Account:
         self.config = config
         self.instruments = instruments
         self.ledger = Ledger(config.account, config.quote, instruments)
-        self.orders = Orders()
+        self.orders = Orders(KEEP_FINAL)
         self.legs = Legs(self.orders)
         self.version = 0
         self.t = 0
-        self.halt = "HALTED"  # nothing trades before the venue's balances are known
+        self.halt = "ACTIVE"
         self.pause_until = 0
         self.flattening = False
+        self._open = False
         self._peak = ZERO
         self._day = -1
         self._day_open = ZERO
@@ -48,7 +50,7 @@ class Account:
     def open(self, assets: tuple[tuple[str, Decimal], ...], t: int) -> None:
         """Take the venue's balances as opening positions and start trading."""
         self.ledger.open(assets, t)
-        self.halt = "ACTIVE"
+        self._open = True
         self.touch()
 
     def mark(self, books: Mapping[str, Book], t: int) -> None:
@@ -81,8 +83,13 @@ class Account:
         return not known
 
     def protect(self, agent: str, symbol: str, stop: Decimal | None, take: Decimal | None) -> None:
-        """Remember the stop and take of an opening decision."""
-        self._stops[agent, symbol] = (stop, take)
+        """Remember the stop and take of an opening decision; one without them leaves those of what is held."""
+        instrument = self.instruments[symbol]
+        held = self.ledger.holding(agent, instrument.base)
+        if stop is not None or take is not None:
+            self._stops[agent, symbol] = (stop, take)
+        elif held is None or abs(held.qty) < instrument.lot:
+            self._stops.pop((agent, symbol), None)
 
     def breaker(self, breaker: Breaker) -> None:
         """Tighten as the risk agent asks; a pause never shortens one that runs."""
@@ -93,14 +100,16 @@ class Account:
             self.halt = "REDUCING" if self.halt == "ACTIVE" else self.halt
 
     def command(self, halt: Halt) -> None:
-        """Obey a person."""
+        """Obey a person; a word that is not understood stops everything."""
         self.touch()
-        self.halt = HALT_STATE.get(halt.mode, "ACTIVE")
+        self.halt = HALT_STATE.get(halt.mode, "HALTED")
         if halt.mode == "RESUME":
             self.flattening = False
 
     @property
     def trading(self) -> str:
+        if not self._open:
+            return "HALTED"  # nothing trades before the venue's balances are known
         if self.halt != "ACTIVE":
             return self.halt
         return "REDUCING" if self.t < self.pause_until else "ACTIVE"

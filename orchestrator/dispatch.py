@@ -1,10 +1,11 @@
 """From a decision to orders, and from the venue's facts back to the account.
 
 Child 0 of every decided leg is made here; later children are asked for by the
-execution agent and bounded by the leg's room. Coupled legs go one after the other,
-each with what the one before delivered. Every order passes the gate, and an
-opening one needs a fresh verdict of the risk agent. What leaves here is only
-emitted: it is sent after its group is durable.
+execution agent and bounded by the leg's room and worst price. Coupled legs go one
+after the other, each with what the one before delivered. Every order passes the gate,
+and an opening one needs a fresh verdict of the risk agent; a later child of an exit
+rests on its decision's. What leaves here is only emitted: it is sent after its group
+is durable.
 """
 
 from collections.abc import Generator, Sequence
@@ -33,11 +34,14 @@ from .gatekeeper import Gatekeeper
 from .legs import Leg
 from .market import Market
 from .negotiation import Negotiation
-from .plan import intent, order_style, worst_price
+from .orders import Order
+from .plan import better, intent, order_style, worst_price
 from .policy import GroupOut
 from .table import Said, Table
+from .validate import number
 
 ZERO = Decimal(0)
+Opened = tuple[Intent, Leg]
 Flow = Generator[Wave | GroupOut, Sequence[Answer], None]
 
 
@@ -53,23 +57,23 @@ class Dispatch:
         self._negotiation = negotiation
         self._gatekeeper = gatekeeper
         self._key = account_key(table.config.tenant, table.config.account)
-        self._following: dict[tuple[bytes, bytes], tuple[tuple[PlanLeg, ...], Verdict]] = {}
+        self._following: dict[tuple[bytes, bytes], tuple[PlanLeg, ...]] = {}
 
     def open(
         self, round_: bytes, proposal: Proposal, plan: tuple[PlanLeg, ...], verdict: Verdict, view: FirmView, cause: int
-    ) -> tuple[Intent, Leg] | GateRefusal:
+    ) -> Opened | GateRefusal:
         """Pass the decision's first order through the gate; nothing is opened when it refuses."""
-        leg = self._leg(round_, proposal, 0, plan[0])
+        leg = self._leg(round_, proposal, 0, plan[0], verdict)
         draft = self._draft(leg, 0, self._account.legs.first_child(leg), leg.plan.px, order_style(leg.plan), leg.plan.tif)
         return self._gate(draft, leg, verdict, view, cause)
 
-    def commit(self, approved: Intent, leg: Leg, plan: tuple[PlanLeg, ...], verdict: Verdict, cause: int) -> None:
+    def commit(self, approved: Intent, leg: Leg, plan: tuple[PlanLeg, ...], cause: int) -> None:
         """Open the leg of an approved order and emit the order."""
         proposal = leg.proposal
         if proposal.coupled and len(plan) > 1:
-            self._following[leg.round, proposal.pid] = (plan, verdict)
+            self._following[leg.round, proposal.pid] = plan
         self._open(approved, leg, cause)
-        if not leg.plan.reduce_only and (proposal.stop is not None or proposal.take is not None):
+        if not leg.plan.reduce_only:
             self._account.protect(leg.agent, leg.plan.symbol, proposal.stop, proposal.take)
 
     def _open(self, approved: Intent, leg: Leg, cause: int) -> None:
@@ -84,13 +88,15 @@ class Dispatch:
         self._gatekeeper.sent(approved, leg.agent, self._table.now)
         self._table.order(approved, cause)
 
-    def _leg(self, round_: bytes, proposal: Proposal, index: int, plan: PlanLeg) -> Leg:
+    def _leg(self, round_: bytes, proposal: Proposal, index: int, plan: PlanLeg, verdict: Verdict) -> Leg:
         book = self._market.books[plan.symbol]
         instrument = self._table.env.instruments[plan.symbol]
-        worst = worst_price(plan, book, proposal.max_slippage_bps, instrument)
+        own = proposal.legs[index].limit_px
+        worst = worst_price(plan, own, book, proposal.max_slippage_bps, instrument)
         return Leg(
             round=round_, proposal=proposal, agent=proposal.agent, index=index, plan=plan, worst_px=worst,
-            reservation_id=proposal.pid[:12] + index.to_bytes(4, "big"), t=self._table.now, last_word=self._table.now,
+            reservation_id=proposal.pid[:12] + index.to_bytes(4, "big"), verdict=verdict,
+            last_word=self._table.now,
         )
 
     def _draft(self, leg: Leg, child: int, qty: Decimal, px: Decimal | None, style: str, tif: str) -> Intent:
@@ -107,24 +113,28 @@ class Dispatch:
         )
 
     def _gate(
-        self, draft: Intent, leg: Leg, verdict: Verdict | None, view: FirmView, cause: int
-    ) -> tuple[Intent, Leg] | GateRefusal:
+        self, draft: Intent, leg: Leg, verdict: Verdict, view: FirmView, cause: int
+    ) -> Opened | GateRefusal:
+        if self._account.orders.get(draft.iid) is not None:
+            # an agent named two proposals alike, or a trigger came twice: an intent exists once
+            return self._refuse(draft, "intent_exists", draft.cid, "once", cause)
         instrument = self._table.env.instruments[leg.plan.symbol]
         reservation = self._account.legs.reservation(leg, instrument)
         facts = self._gatekeeper.facts(draft, leg.agent, view, verdict, reservation)
         result = check(draft, facts, self._gatekeeper.limits)
         if isinstance(result, Refused):
-            refusal = GateRefusal(
-                iid=draft.iid, round=draft.round, code=result.code, value=result.value, cap=result.cap
-            )
-            self._table.emit(refusal, cause=cause, round_=draft.round)
-            return refusal
+            return self._refuse(draft, result.code, result.value, result.cap, cause)
         return result.intent, leg
+
+    def _refuse(self, draft: Intent, code: str, value: str, cap: str, cause: int) -> GateRefusal:
+        refusal = GateRefusal(iid=draft.iid, round=draft.round, code=code, value=value, cap=cap)
+        self._table.emit(refusal, cause=cause, round_=draft.round)
+        return refusal
 
     def show(self) -> Generator[Wave | GroupOut, Sequence[Answer], FirmView]:
         """Show every agent the account, if it changed since they last saw it."""
         view, fresh = self._account.view()
-        if fresh:
+        if fresh or self._table.is_behind:
             yield from self._table.state(view.state)
         return view
 
@@ -149,18 +159,9 @@ class Dispatch:
     def _child(self, said: Said, request: OrderRequest) -> Flow:
         account, table = self._account, self._table
         leg = account.legs.find(request.round, request.pid, request.leg)
-        if leg is None:
+        if leg is None or leg.closed:
             return  # the leg ended in the meantime: nothing to send, nobody to blame
-        instrument = table.env.instruments[leg.plan.symbol]
-        code = ""
-        if request.child < leg.next_child:
-            code = "child_reused"
-        elif not request.qty.is_finite() or instrument.qty(request.qty) != request.qty or request.qty <= 0:
-            code = "bad_quantity"
-        elif request.qty > account.legs.room(leg):
-            code = "more_than_decided"
-        elif request.style not in ("market", "limit", "post_only"):
-            code = "unknown_style"
+        code = self._unfit(leg, request)
         if code:
             table.reject(said.agent, said.seq, code, leg.round, "OrderRequest")
             return
@@ -171,7 +172,9 @@ class Dispatch:
             leg.proposal,
             legs=(replace(leg.proposal.legs[leg.index], qty=request.qty, limit_px=request.px),), coupled=False,
         )
-        verdict, _ = yield from self._negotiation.verdict(leg.round, rest, 1.0, view, said.seq)
+        verdict: Verdict | None = leg.verdict
+        if not plan.reduce_only:
+            verdict, _ = yield from self._negotiation.verdict(leg.round, rest, 1.0, view, said.seq)
         if verdict is None or not verdict.ok or verdict.max_qty < request.qty:
             leg.closed = True  # what risk no longer wants is not tried again
             return
@@ -182,10 +185,28 @@ class Dispatch:
             return
         self._send(result[0], leg, said.seq)
 
+    def _unfit(self, leg: Leg, request: OrderRequest) -> str:
+        """Name what a child asked for must not have, or give the empty string."""
+        instrument = self._table.env.instruments[leg.plan.symbol]
+        qty, px = request.qty, request.px
+        if request.child < leg.next_child:
+            return "child_reused"
+        if not number(qty) or instrument.qty(qty) != qty:
+            return "bad_quantity"
+        if request.style not in ("market", "limit", "post_only"):
+            return "unknown_style"
+        if qty > self._account.legs.room(leg):
+            return "more_than_decided"
+        if px is None:
+            return "beyond_limit" if leg.plan.px is not None else ""
+        if not number(px) or instrument.price(px, "near") != px:
+            return "bad_price"
+        return "beyond_limit" if better(leg.plan.side, px, leg.worst_px) != px else ""
+
     def cancel(self, iid: bytes, cause: int) -> None:
         """Emit a cancel of a live order; a second one only after the first was answered."""
         order = self._account.orders.get(iid)
-        if order is None or order.is_final or order.state.name == "PENDING_CANCEL":
+        if order is None or order.is_final or order.cancelling:
             return
         n = self._account.orders.ask_cancel(iid)
         self._account.touch()
@@ -207,8 +228,8 @@ class Dispatch:
             if not symbol or order.intent.symbol == symbol:
                 self.cancel(order.intent.iid, cause)
 
-    def settle(self, cause: int) -> Flow:
-        """Close what is over, follow up coupled legs, and stop legs the execution agent forgot."""
+    def stop_forgotten(self, cause: int) -> None:
+        """End legs the execution agent forgot, and cancel what is left of them."""
         account, table = self._account, self._table
         patience = table.config.settle_bars * table.config.tf_ns
         for leg in account.legs.all():
@@ -217,44 +238,63 @@ class Dispatch:
                 leg.closed = True
                 for order in account.legs.live(leg):
                     self.cancel(order.intent.iid, cause)
-        for leg, filled in account.legs.finish():
-            account.touch()
-            yield from self._follow(leg, filled, cause)
 
-    def _follow(self, leg: Leg, filled: Decimal, cause: int) -> Flow:
+    def settle(self, cause: int) -> Flow:
+        """Close what is over, and follow up coupled legs."""
+        for leg, orders in self._account.legs.finish():
+            self._account.touch()
+            yield from self._follow(leg, orders, cause)
+
+    def _follow(self, leg: Leg, orders: Sequence[Order], cause: int) -> Flow:
+        """Send the next leg of a cycle with what the last one delivered, or end the cycle there."""
         key = (leg.round, leg.proposal.pid)
-        plan, verdict = self._following.get(key, ((), None))
+        plan = self._following.pop(key, ())
         index = leg.index + 1
-        if verdict is None or index >= len(plan) or filled <= 0:
-            self._following.pop(key, None)
+        if index >= len(plan) or not any(o.filled for o in orders):
             return
         view = yield from self.show()
         step = plan[index]
-        instrument = self._table.env.instruments[step.symbol]
-        paying = instrument.quote if step.side == "buy" else instrument.base
-        have = view.free(paying)
-        px = step.px or Decimal(repr(self._market.books[step.symbol].asks[0][0]))
-        qty = instrument.qty(min(step.qty, have / px if step.side == "buy" else have))
+        qty = self._affordable(leg, orders, step, view)
         if qty <= 0:
-            self._following.pop(key, None)
             return
         bid = replace(leg.proposal, legs=(replace(leg.proposal.legs[index], qty=qty),), coupled=False)
-        fresh, _ = yield from self._negotiation.verdict(leg.round, bid, 1.0, view, cause)
-        following = self._leg(leg.round, leg.proposal, index, replace(step, qty=qty))
-        if fresh is None or not fresh.ok or fresh.max_qty < qty:
-            self._following.pop(key, None)
+        verdict, _ = yield from self._negotiation.verdict(leg.round, bid, 1.0, view, cause)
+        if verdict is None or not verdict.ok or verdict.max_qty < qty:
             return
+        following = self._leg(leg.round, leg.proposal, index, replace(step, qty=qty), verdict)
         draft = self._draft(following, 0, qty, step.px, order_style(step), step.tif)
-        result = self._gate(draft, following, fresh, view, cause)
-        if isinstance(result, GateRefusal):
-            self._following.pop(key, None)
-            return
-        self._open(result[0], following, cause)
+        result = self._gate(draft, following, verdict, view, cause)
+        if not isinstance(result, GateRefusal):
+            self._following[key] = plan
+            self._open(result[0], following, cause)
+
+    def _affordable(self, leg: Leg, orders: Sequence[Order], step: PlanLeg, view: FirmView) -> Decimal:
+        """Base quantity of the next leg that the last one pays for, fees taken off; zero without a book."""
+        instruments, book = self._table.env.instruments, self._market.books.get(step.symbol)
+        done, instrument = instruments[leg.plan.symbol], instruments[step.symbol]
+        if book is None or not book.bids or not book.asks:
+            return ZERO
+        buys = step.side == "buy"
+        paying = instrument.quote if buys else instrument.base
+        got = done.base if leg.plan.side == "buy" else done.quote
+        have = view.free(paying)
+        if paying == got:
+            delivered = sum((o.filled if leg.plan.side == "buy" else o.quote for o in orders), ZERO)
+            have = min(have, delivered - sum((o.fees.get(got, ZERO) for o in orders), ZERO))
+            most = step.qty
+        else:
+            most = step.qty * sum((o.filled for o in orders), ZERO) / leg.plan.qty
+        if buys:
+            worst = worst_price(step, None, book, leg.proposal.max_slippage_bps, instrument)
+            have /= worst * (1 + max(instrument.taker_fee, ZERO))
+        return instrument.qty(min(most, have))
 
     def void(self, iids: Sequence[bytes]) -> None:
-        """Take back orders whose commit came too late: they were never sent."""
+        """Take back orders whose commit came too late, and end their legs: they were never sent."""
         for iid in iids:
             self._account.orders.void(iid)
+        gone = frozenset(iids)
+        for leg in self._account.legs.all():
+            if any(o.intent.iid in gone for o in self._account.legs.orders(leg)):
+                leg.closed = True
         self._account.touch()
-
-

@@ -16,6 +16,7 @@ from hashlib import blake2b
 from parley.agent import AgentEnv, AgentSpec
 from parley.bus import Answer, Wave
 from parley.ids import proposal_id, round_id
+from parley.ledger import EXTERNAL
 from parley.messages import (
     Ack,
     AnalysisReady,
@@ -48,11 +49,11 @@ from parley.view import FirmView
 from . import validate
 from .account import Account
 from .attribution import Attribution
-from .dispatch import Dispatch
+from .dispatch import Dispatch, Opened
 from .gatekeeper import Gatekeeper
 from .market import Market
 from .negotiation import Negotiation, Talk, decision
-from .orders import VenueFact
+from .orders import OrderState, VenueFact
 from .outcomes import Outcomes
 from .plan import plan_legs
 from .policy import DeskConfig, GroupOut
@@ -61,6 +62,8 @@ from .table import DESK, Said, Table
 
 ZERO = Decimal(0)
 MAX_FOLLOW_UPS = 4  # exits of further holders on the same bar
+MAX_HOLDERS = 1024
+MAX_DEPTH = 16  # how often agents may answer each other before the next message is admitted
 Cascade = Generator[Wave | GroupOut, Sequence[Answer], None]
 FACTS = (Ack, VenueReject, Unknown, OrderEvent, Fill)
 
@@ -82,7 +85,7 @@ class Firm:
         self.attribution = Attribution()
         self.rounds: dict[bytes, Round] = {}
         self.stopping = False
-        self._ready: list[AnalysisReady] = []
+        self._ready: dict[tuple[str, str], AnalysisReady] = {}  # one round per agent and symbol
 
     def is_news(self, message: Message) -> bool:
         """Whether an incoming fact would change anything; what would not is neither journaled nor handled."""
@@ -98,6 +101,7 @@ class Firm:
         """Work off one external message: the whole cascade it causes."""
         table = self.table
         table.mono = t_mono
+        table.recv = max(table.recv, t_recv)
         if isinstance(message, MarketBatch):
             table.now = max(table.now, message.t)
         seq = table.emit(
@@ -106,7 +110,7 @@ class Firm:
         )
         match message:
             case MarketBatch():
-                yield from self._batch(message, seq, t_event, t_recv)
+                yield from self._batch(message, seq, t_event)
             case Ack() | VenueReject() | Unknown() | OrderEvent() | Fill():
                 yield from self._fact(message, seq)
             case Heartbeat():
@@ -118,12 +122,18 @@ class Firm:
                 yield from table.tell(message, seq=seq)
             case Halt():
                 self.account.command(message)
+                if message.mode == "CANCEL_ONLY":
+                    self.dispatch.cancel_all("", seq)
                 yield from self._state()
+                yield from table.tell(message, seq=seq)
+                yield from self._standing(seq)
             case Void():
                 yield from self._void(message, seq)
             case Shutdown():
                 self.stopping = True
                 self.dispatch.cancel_all("", seq)
+                if message.flatten:
+                    yield from self._flatten("shutdown", seq)
             case Gap():
                 pass
             case _:
@@ -142,18 +152,21 @@ class Firm:
 
     # market
 
-    def _batch(self, batch: MarketBatch, seq: int, t_event: int, t_recv: int) -> Cascade:
+    def _batch(self, batch: MarketBatch, seq: int, t_event: int) -> Cascade:
         table = self.table
-        self.market.see(batch, t_event, t_recv)
+        self.market.see(batch, t_event)
         self.account.mark(self.market.books, table.now)
         yield from self._state()
         for outcome in self.outcomes.mature(self.market.mids(), table.now):
             yield from table.tell(outcome, round_=outcome.round)
         yield from table.tell(batch, seq=seq)
         yield from self._standing(seq)
+        self.dispatch.stop_forgotten(seq)
+        yield from self._settle(seq)
         if self.account.flattening:
-            yield from self._flatten(batch, seq)
-        yield from self.dispatch.settle(seq)
+            yield from self._flatten("flatten", seq)
+        if self.stopping:
+            return
         bars = {b.symbol: b for b in batch.bars}
         for symbol in self.config.symbols:
             if symbol in bars and symbol in self.market.books:
@@ -166,8 +179,10 @@ class Firm:
     def _standing(self, cause: int) -> Cascade:
         """Take what agents said on their own account, until nobody adds anything."""
         table = self.table
-        while table.inbox:
+        for _ in range(MAX_DEPTH):
             inbox, table.inbox = table.inbox, []
+            if not inbox:
+                return
             for said in inbox:
                 match said.message:
                     case Opinion() as opinion:
@@ -181,13 +196,20 @@ class Firm:
                     case WeightUpdate() as update:
                         self.negotiation.weights_version = update.version
                     case AnalysisReady() as ready:
-                        self._ready.append(ready)
+                        asked = ready.symbols or (ready.symbol,)
+                        if not set((ready.symbol, *asked)) <= set(table.env.instruments):
+                            table.reject(said.agent, said.seq, "unknown_symbol", b"", "AnalysisReady")
+                            continue
+                        self._ready[ready.agent, ready.symbol] = ready
                     case Breaker() as breaker:
                         self._break(said, breaker)
                         yield from self._state()
                     case _:
                         pass
             yield from self.dispatch.requests(inbox)
+        inbox, table.inbox = table.inbox, []
+        for said in inbox:  # two agents that answer each other for ever must not hold up the desk
+            table.reject(said.agent, said.seq, "endless_talk", b"", type(said.message).__name__)
 
     def _break(self, said: Said, breaker: Breaker) -> None:
         self.account.breaker(breaker)
@@ -195,8 +217,8 @@ class Firm:
             self.dispatch.cancel_all(breaker.symbol, said.seq)
 
     def _analyses(self, seq: int) -> Cascade:
-        ready, self._ready = self._ready, []
-        for analysis in sorted(ready, key=lambda a: (a.agent, a.symbol)):
+        ready, self._ready = self._ready, {}
+        for _, analysis in sorted(ready.items()):
             if not self.table.is_awake(analysis.agent):
                 continue
             trigger = Trigger(
@@ -205,16 +227,20 @@ class Firm:
             )
             yield from self._rounds(trigger, (analysis.agent,), analysis.symbols or (analysis.symbol,))
 
-    def _flatten(self, batch: MarketBatch, seq: int) -> Cascade:
+    def _flatten(self, why: str, seq: int) -> Cascade:
         """Propose to leave every position, on behalf of whoever holds it."""
         for n, holding in enumerate(self.account.holdings()):
             instrument = self.table.env.instruments.get(holding.symbol)
-            qty = instrument.qty(abs(holding.qty)) if instrument else ZERO
-            busy = any(leg.agent == holding.agent and leg.plan.symbol == holding.symbol for leg in self.account.legs.all())
-            if qty <= 0 or busy or holding.symbol not in self.market.books:
+            mid = self.market.mids().get(holding.symbol)
+            if instrument is None or mid is None:
+                continue
+            qty = instrument.qty(abs(holding.qty))
+            busy = any((x.agent, x.plan.symbol) == (holding.agent, holding.symbol) for x in self.account.legs.all())
+            if busy or instrument.tradable(qty, Decimal(repr(mid))):
                 continue
             trigger = Trigger(
-                source="flatten", symbol=holding.symbol, kind="cmd", payload_hash=b"", md_seq=seq, t=batch.t, nth=n
+                source=why, symbol=holding.symbol, kind="cmd", payload_hash=b"", md_seq=seq, t=self.table.now,
+                nth=self.market.step * MAX_HOLDERS + n,  # two batches may have the same time
             )
             rid = self._rid(trigger)
             exit_ = Proposal(
@@ -279,16 +305,24 @@ class Firm:
             yield from table.tell(decision(talk, action, version, table.now), round_=rnd.id, cause=talk.seq)
             return
         plan = plan_legs(talk.chosen, talk.qty, talk.advice, table.env.instruments)
-        result = self.dispatch.open(rnd.id, talk.chosen, plan, talk.verdict, talk.view, talk.seq)
+        tripped = [s.message for s in table.inbox if isinstance(s.message, Breaker)]
+        result: Opened | GateRefusal | None = None
+        if tripped and not talk.chosen.reduce_only:
+            talk.end(Event.GATE_REFUSED, tripped[0].agent, "breaker", tripped[0].name)
+        elif any(leg.qty <= 0 for leg in plan):
+            talk.end(Event.GATE_REFUSED, DESK, "leg_too_small", "less than a lot")
+        else:
+            result = self.dispatch.open(rnd.id, talk.chosen, plan, talk.verdict, talk.view, talk.seq)
         if isinstance(result, GateRefusal):
             talk.end(Event.GATE_REFUSED, "gate", result.code, f"{result.value} > {result.cap}")
+        if not isinstance(result, tuple):
             yield from table.tell(decision(talk, "reject", version, table.now), round_=rnd.id, cause=talk.seq)
             return
         approved, leg = result
         accepted = decision(talk, "accept", version, table.now, plan=plan)
         seq = table.emit(accepted, round_=rnd.id, cause=talk.seq)
         self.attribution.on_decision(accepted, talk.chosen)
-        self.dispatch.commit(approved, leg, plan, talk.verdict, seq)
+        self.dispatch.commit(approved, leg, plan, seq)
         rnd.on(Event.COMMITTED)
         rnd.on(Event.DISPATCHED)
         self.rounds[rnd.id] = rnd
@@ -323,18 +357,30 @@ class Firm:
         order = account.orders.get(fact.iid)
         if isinstance(fact, Fill):
             table.now = max(table.now, fact.t)
-            owner = (order.agent, order.intent.pid, order.intent.round) if order else ("external", b"", b"")
-            if account.fill(fact, owner[0], owner[1], owner[2]):
-                self._booked()
-        if account.orders.apply(fact) and not isinstance(fact, Ack):
-            account.touch()  # an acknowledgement changes nothing an agent decides on
+            owner = (order.agent, order.intent.pid, order.intent.round) if order else (EXTERNAL, b"", b"")
+            if not account.fill(fact, owner[0], owner[1], owner[2]):
+                return
+            self._booked()
+        doubted = order is not None and order.state is OrderState.UNKNOWN
+        if account.orders.apply(fact) and (doubted or not isinstance(fact, Ack)):
+            account.touch()  # an acknowledgement changes nothing an agent decides on, unless it ends a doubt
         if order is not None:
             self._advance(order.intent.round, fact)
-        yield from self.dispatch.settle(seq)
+        yield from self._settle(seq)
         account.mark(self.market.books, table.now)
         yield from self._state()
         yield from table.tell(fact, seq=seq, round_=order.intent.round if order else b"")
         yield from self._standing(seq)
+        yield from self._settle(seq)
+
+    def _settle(self, seq: int) -> Cascade:
+        """Close the legs that are over, and the rounds of which no leg is left."""
+        yield from self.dispatch.settle(seq)
+        if self.rounds:
+            worked = {leg.round for leg in self.account.legs.all()}
+            for rnd in [r for r in self.rounds.values() if r.id not in worked]:
+                rnd.on(Event.ALL_FINAL)
+                del self.rounds[rnd.id]
 
     def _booked(self) -> None:
         """Attribute what the ledger just booked."""
@@ -350,23 +396,25 @@ class Firm:
                 rnd.on(Event.ACK)
             case Fill():
                 rnd.on(Event.FILL)
-            case VenueReject(cancel=False):
+            case VenueReject(cancel=False) | OrderEvent(status="rejected"):
                 rnd.on(Event.REJECT)
             case Unknown(cancel=False):
                 rnd.on(Event.UNKNOWN)
+            case OrderEvent():
+                rnd.on(Event.ACK)  # whoever speaks of an order has it
             case _:
                 pass
-        if rnd.state is not State.DISPATCHED and not any(leg.round == round_ for leg in self.account.legs.all()):
-            rnd.on(Event.ALL_FINAL)
-            del self.rounds[round_]
 
     def _void(self, void: Void, seq: int) -> Cascade:
         self.dispatch.void(void.iids)
-        rnd = self.rounds.pop(void.round, None)
-        if rnd is not None:
-            rnd.on(Event.COMMIT_LATE)
-        yield from self.dispatch.settle(seq)
+        rnd = self.rounds.get(void.round)
+        if rnd is not None and rnd.state is State.DISPATCHED:
+            rnd.on(Event.COMMIT_LATE)  # a later child's delay ends its leg, not a round that has traded
+            del self.rounds[void.round]
+        yield from self._settle(seq)
         yield from self._state()
+        yield from self.table.tell(void, seq=seq, round_=void.round)
+        yield from self._standing(seq)
 
 
 def _hash(message: Message) -> bytes:

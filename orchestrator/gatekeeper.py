@@ -44,27 +44,26 @@ class Gatekeeper:
     ) -> GateFacts:
         """Collect what is known about an order at this moment."""
         now = self._table.now
-        age = self._market.t_recv - self._heard if self._heard else None
-        recent = tuple(r for _, r in self._sent)
+        age = self._table.recv - self._heard if self._heard else None
+        lately = [(a, r) for a, r in self._sent if now - r.t < REPEAT_NS]
+        # two holders leaving at once send equal orders: only an agent's own order can be a repetition
+        own = tuple(r for a, r in lately if a == agent)
         return GateFacts(
             view=view,
             instrument=self._table.env.instruments.get(order.symbol),
             book=self._market.books.get(order.symbol),
             now=now,
-            data_age_ms=self._market.age_ms,
+            data_age_ms=self._market.age_ms(self._table.recv),
             clock_offset_ms=self._offset_ms,
             gateway_alive=age is not None and age / 1e6 <= self._table.config.heartbeat_limit_ms,
             verdict=verdict,
             reservation=reservation,
             counters=Counters(
-                orders_1s=sum(1 for r in recent if now - r.t < SECOND_NS),
-                orders_10s=sum(1 for r in recent if now - r.t < 10 * SECOND_NS),
+                orders_1s=sum(1 for _, r in lately if now - r.t < SECOND_NS),
+                orders_10s=sum(1 for _, r in lately if now - r.t < 10 * SECOND_NS),
                 trades_today=view.state.trades_today,
-                recent=recent[-32:],
-                repeats=sum(
-                    1 for a, r in self._sent
-                    if a == agent and r.symbol == order.symbol and r.side == order.side and now - r.t < REPEAT_NS
-                ),
+                recent=own[-32:],
+                repeats=sum(1 for r in own if r.symbol == order.symbol and r.side == order.side),
             ),
             trading=view.state.trading,
             marks=self._market.mids(),

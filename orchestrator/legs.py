@@ -11,7 +11,7 @@ from decimal import Decimal
 import msgspec
 
 from parley.instruments import Instrument
-from parley.messages import Child, PlanLeg, Proposal, Reservation
+from parley.messages import Child, PlanLeg, Proposal, Reservation, Verdict
 
 from .orders import Order, Orders
 
@@ -28,11 +28,10 @@ class Leg(msgspec.Struct, kw_only=True):
     plan: PlanLeg
     worst_px: Decimal
     reservation_id: bytes
-    t: int
+    verdict: Verdict
     last_word: int
     next_child: int = 1
     closed: bool = False
-    stopping: bool = False
 
     @property
     def key(self) -> tuple[bytes, bytes, int]:
@@ -78,7 +77,7 @@ class Legs:
     def room(self, leg: Leg) -> Decimal:
         """Base quantity the leg may still send."""
         used = sum((o.filled + o.left for o in self._of_leg.get(leg.key, ())), ZERO)
-        return leg.plan.qty - used
+        return max(ZERO, leg.plan.qty - used)  # a fill the venue reports late may have used it up already
 
     def first_child(self, leg: Leg) -> Decimal:
         children: tuple[Child, ...] = leg.plan.children
@@ -86,7 +85,8 @@ class Legs:
 
     def reservation(self, leg: Leg, instrument: Instrument) -> Reservation:
         """Price what the leg may still use."""
-        left = leg.plan.qty - self.filled(leg)
+        working = sum((o.left for o in self._of_leg.get(leg.key, ())), ZERO)
+        left = max(leg.plan.qty - self.filled(leg), working)
         buys = leg.plan.side == "buy"
         return Reservation(
             rid=leg.reservation_id, round=leg.round, pid=leg.proposal.pid, agent=leg.agent,
@@ -95,15 +95,15 @@ class Legs:
             amount=left * leg.worst_px if buys else left, qty_left=left,
         )
 
-    def finish(self) -> tuple[tuple[Leg, Decimal], ...]:
-        """Close the legs of which nothing can trade any more; give each with what it filled."""
+    def finish(self) -> tuple[tuple[Leg, tuple[Order, ...]], ...]:
+        """Close the legs of which nothing can trade any more; give each with its orders."""
         done = []
         for leg in self.all():
             if self.live(leg):
                 continue
             sent = bool(self._of_leg.get(leg.key, ()))
             spent = self.filled(leg) >= leg.plan.qty
-            if spent or leg.closed or leg.stopping or (sent and not leg.is_managed):
-                done.append((leg, self.filled(leg)))
+            if spent or leg.closed or (sent and not leg.is_managed):
+                done.append((leg, self.orders(leg)))
                 del self._open[leg.key], self._of_leg[leg.key]
         return tuple(done)

@@ -4,7 +4,9 @@ Prices for marks and mark-outs are mids. ``sigma_bps`` is an exponentially weigh
 standard deviation of bar returns, scaled by the square root of the horizon.
 """
 
-from math import log, sqrt
+from math import inf, log, sqrt
+
+from msgspec.structs import replace
 
 from parley.messages import Book, MarketBatch
 
@@ -17,19 +19,19 @@ class Market:
 
     def __init__(self, tf_ns: int) -> None:
         self.books: dict[str, Book] = {}
-        self.t = 0
         self.step = -1
         self.t_event = 0
-        self.t_recv = 0
         self._tf_ns = tf_ns
         self._close: dict[str, float] = {}
         self._var: dict[str, float] = {}
 
-    def see(self, batch: MarketBatch, t_event: int, t_recv: int) -> None:
-        """Take a batch; ``t_event`` is the venue's wall time of it, ``t_recv`` ours."""
-        self.t, self.step, self.t_event, self.t_recv = batch.t, batch.step, t_event, t_recv
+    def see(self, batch: MarketBatch, t_event: int) -> None:
+        """Take a batch; ``t_event`` is the venue's wall time of it."""
+        self.step, self.t_event = batch.step, t_event
         for book in batch.books:
-            self.books[book.symbol] = book
+            # a book that is no book counts as an empty one: everybody knows what to do with that
+            sound = not book.bids or not book.asks or 0 < book.mid < inf
+            self.books[book.symbol] = book if sound else replace(book, bids=(), asks=())
         for bar in batch.bars:
             before = self._close.get(bar.symbol)
             if before and bar.close > 0:
@@ -37,10 +39,9 @@ class Market:
                 self._var[bar.symbol] = DECAY * self._var.get(bar.symbol, r * r) + (1 - DECAY) * r * r
             self._close[bar.symbol] = bar.close
 
-    @property
-    def age_ms(self) -> float | None:
-        """Age of the last batch when it was admitted, by the venue's own clock; None before the first."""
-        return (self.t_recv - self.t_event) / 1e6 if self.t_event else None
+    def age_ms(self, t_recv: int) -> float | None:
+        """Age of the last batch at wall time ``t_recv``, by the venue's own clock; None before the first."""
+        return (t_recv - self.t_event) / 1e6 if self.t_event else None
 
     def mids(self) -> dict[str, float]:
         return {s: b.mid for s, b in self.books.items() if b.bids and b.asks}

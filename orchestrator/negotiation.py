@@ -42,10 +42,12 @@ from .account import Account
 from .market import Market
 from .policy import GroupOut
 from .plan import better
-from .round import Event, Round, State
+from .round import MAX_RECHECKS, Event, Round, State
 from .table import DESK, Said, Table
 
 ZERO = Decimal(0)
+NO_FAULT = frozenset({"no_book"})  # the market's doing, not the agent's
+OUTDATED = frozenset({"stale_version", "expired_verdict"})
 Flow = Generator[Wave | GroupOut, Sequence[Answer], None]
 
 
@@ -118,12 +120,13 @@ class Negotiation:
         heard: set[str] = set()
         for item in said:
             match item.message:
-                case Refuse(code=code, detail=detail):
+                case Refuse(code=code, detail=detail) if item.agent not in heard:
                     talk.reasons.append((item.agent, code, detail))
                 case Proposal() as bid if item.agent not in heard:
                     self._admit(talk, item, bid)
                 case _:
-                    table.reject(item.agent, item.seq, "second_answer", talk.round.id)
+                    code = "second_answer" if item.agent in heard else "not_a_bid"
+                    table.reject(item.agent, item.seq, code, talk.round.id)
             heard.add(item.agent)
         for agent in bidders:
             if agent not in heard:
@@ -140,8 +143,15 @@ class Negotiation:
         code = validate.proposal(bid, table.env, talk.view, self._market.books)
         if not code and talk.cfp.reduce_only and not bid.reduce_only:
             code = "not_reduce_only"
+        if not code and not {leg.symbol for leg in bid.legs} <= set(talk.cfp.symbols):
+            code = "not_asked"
+        if not code and any(b.pid == bid.pid for b in talk.bids):
+            code = "pid_taken"
         if code:
-            table.reject(item.agent, item.seq, code, talk.round.id, "Proposal")
+            if code in NO_FAULT:
+                table.dismiss(item.agent, item.seq, code, talk.round.id, "Proposal")
+            else:
+                table.reject(item.agent, item.seq, code, talk.round.id, "Proposal")
             talk.reasons.append((item.agent, code, "proposal"))
         else:
             talk.bids.append(bid)
@@ -279,14 +289,16 @@ class Negotiation:
         talk.advice = []
         limit: Decimal | None = None
         coupled = False
+        heard: set[str] = set()
         for item in reviews:
             code = "not_a_review"
             match item.message:
                 case Allocation() as a:
                     code = validate.allocation(a, bid.pid)
                     if not code:
+                        heard.add(item.agent)
                         limit = a.max_qty if limit is None else min(limit, a.max_qty)
-                        talk.bounds = sorted((*talk.bounds, *a.bounds), key=lambda b: (b.qty_max, b.agent, b.code))
+                        talk.bounds = sorted({*talk.bounds, *a.bounds}, key=lambda b: (b.qty_max, b.agent, b.code))
                         if a.max_qty <= 0:
                             talk.reasons.append((item.agent, a.code, ""))
                 case Counter() as c:
@@ -302,17 +314,17 @@ class Negotiation:
         if bid.coupled and not bid.reduce_only and not coupled:
             talk.end(Event.COUPLING_REFUSED, "arbitrage", "silent")
             return ZERO
-        if limit is None:
-            if bid.reduce_only:
-                return bid.legs[0].qty
+        if bid.reduce_only:
+            return bid.legs[0].qty
+        if limit is None or not heard.issuperset(self._table.awake("capital")):
             talk.end(Event.CAPITAL_SILENT, "capital", "silent")
             return ZERO
-        if limit <= 0 and not bid.reduce_only:
+        limit = self._table.env.instruments[bid.legs[0].symbol].qty(limit)
+        if limit <= 0:
             binding = talk.bounds[0] if talk.bounds else None
             who, code = (binding.agent, binding.code) if binding else ("capital", "no_allocation")
             talk.end(Event.BOUND_TO_ZERO, who, code)
-            return ZERO
-        return bid.legs[0].qty if bid.reduce_only else limit
+        return limit
 
     def _counter(
         self, talk: Talk, bid: Proposal, qty: Decimal, px: Decimal | None
@@ -338,10 +350,7 @@ class Negotiation:
             if reply.action == "revise" and reply.proposal is not None:
                 revised = reply.proposal
                 code = validate.proposal(revised, table.env, talk.view, self._market.books)
-                if not code and (revised.agent != bid.agent or revised.legs[0].qty > qty):
-                    code = "revision_grows"
-                if not code and [(x.symbol, x.side) for x in revised.legs] != [(x.symbol, x.side) for x in bid.legs]:
-                    code = "revision_turns"
+                code = code or validate.revision(revised, bid, qty)
                 if not code:
                     return revised
                 table.reject(item.agent, item.seq, code, talk.round.id)
@@ -362,10 +371,10 @@ class Negotiation:
         final = bid if talk.qty == bid.legs[0].qty else scale(bid, talk.qty, table)
         while True:
             verdict, stale = yield from self.verdict(talk.round.id, final, talk.size, talk.view, talk.seq)
-            if stale and talk.round.rechecks < 2:
-                talk.round.rechecks += 1
-                continue
-            break
+            if not stale or talk.round.rechecks >= MAX_RECHECKS:
+                break
+            talk.round.rechecks += 1
+            yield from table.state(talk.view.state)
         if stale:
             return talk.end(Event.STATE_MOVED, "risk", "stale_version")
         if verdict is None:
@@ -376,7 +385,9 @@ class Negotiation:
             return talk.end(Event.RISK_REFUSED, verdict.agent, first.limit, f"{first.value} > {first.cap}")
         if verdict.max_qty < talk.qty:
             talk.bounds.insert(0, Bound(agent=verdict.agent, code=_code(verdict), qty_max=verdict.max_qty))
-            talk.qty = verdict.max_qty
+            talk.qty = table.env.instruments[final.legs[0].symbol].qty(verdict.max_qty)
+            if talk.qty <= 0:
+                return talk.end(Event.RISK_REFUSED, verdict.agent, _code(verdict), "less than a lot")
         talk.chosen = final
         talk.verdict = verdict
         talk.round.on(Event.APPROVED)
@@ -390,23 +401,30 @@ class Negotiation:
         review = Review(
             round=round_, pid=bid.pid, stage="risk", proposal=bid, size=size, state_version=view.version, t=table.now
         )
+        asked = table.awake("risk")
         said = yield from table.ask(
-            "risk", [(table.awake("risk"), review)], round_=round_, cause=cause, budget=table.config.budgets.risk
+            "risk", [(asked, review)], round_=round_, cause=cause, budget=table.config.budgets.risk
         )
-        stale = False
-        found: Verdict | None = None
+        stale = table.is_behind
+        found: list[Verdict] = []
         for item in said:
-            code = "not_a_verdict"
-            if isinstance(item.message, Verdict):
-                code = validate.verdict(item.message, bid.pid, view.version, table.now)
-                stale = stale or code in ("stale_version", "expired_verdict")
-            if code:
+            if not isinstance(item.message, Verdict):
+                table.reject(item.agent, item.seq, "not_a_verdict", round_)
+                continue
+            code = validate.verdict(item.message, bid.pid, view.version, table.now)
+            if code in OUTDATED:
+                stale = True
+                table.dismiss(item.agent, item.seq, code, round_, "Verdict")
+            elif code:
                 table.reject(item.agent, item.seq, code, round_)
-            elif found is None or not item.message.ok:  # type: ignore[union-attr]
-                found = item.message  # type: ignore[assignment]
-        if found is None and not stale and bid.reduce_only:
+            else:
+                found.append(item.message)
+        if len({v.agent for v in found}) == len(asked) > 0:
+            return min(found, key=lambda v: (v.ok, v.max_qty, v.agent)), False
+        refused = next((v for v in found if not v.ok), None)
+        if bid.reduce_only and refused is None:
             return self._own_verdict(round_, bid, view, cause), False
-        return found, stale and found is None
+        return refused, stale and refused is None
 
     def _own_verdict(self, round_: bytes, bid: Proposal, view: FirmView, cause: int) -> Verdict:
         """Evaluate the same pure risk function as the risk agent: a dead agent must not prevent flattening."""

@@ -56,6 +56,7 @@ def _advised(leg: Leg, qty: Decimal, advice: Sequence[Counter], instrument: Inst
     style = styled.style or own.style if styled else own.style
     tif = (styled.tif if styled else None) or own.tif
     px = better(leg.side, leg.limit_px, *(c.px_limit for c in advice))
+    px = None if px is None else instrument.price(px, leg.side)  # advice may be off the grid
     if style == "market":
         # a market order has no price; with a bound on it, it is an immediate-or-cancel limit
         return PlanLeg(
@@ -65,8 +66,10 @@ def _advised(leg: Leg, qty: Decimal, advice: Sequence[Counter], instrument: Inst
     if px is None:
         return own
     children = _scaled(styled.split, qty, instrument) if styled and style == "twap" else ()
-    if style == "twap" and len(children) < 2:
-        style, children = "limit", ()
+    if style == "twap" and (len(children) < 2 or any(instrument.tradable(c.qty, px) for c in children)):
+        style, children = "limit", ()  # too little to be split
+    if style == "post_only":
+        tif = "GTC"
     return PlanLeg(
         symbol=leg.symbol, side=leg.side, qty=qty, style=style, px=px, tif=tif, reduce_only=leg.reduce_only,
         children=children,
@@ -90,14 +93,23 @@ def _scaled(split: Sequence[Child], qty: Decimal, instrument: Instrument) -> tup
     return tuple(children)
 
 
-def worst_price(leg: PlanLeg, book: Book, slippage_bps: float, instrument: Instrument) -> Decimal:
-    """Price a leg at the worst it may trade at, in its own quote."""
-    if leg.px is not None:
+def worst_price(
+    leg: PlanLeg, own: Decimal | None, book: Book, slippage_bps: float, instrument: Instrument
+) -> Decimal:
+    """Price a leg at the worst it may trade at, in its own quote; ``own`` is the proposal's limit.
+
+    A post-only order may be quoted anew when the market moves: up to the proposal's limit and slippage.
+    """
+    if leg.px is not None and leg.style != "post_only":
         return leg.px
     factor = Decimal(repr(max(slippage_bps, 50.0))) / BPS
     if leg.side == "buy":
-        return instrument.crossing_price(Decimal(repr(book.asks[0][0])) * (1 + factor), "buy")
-    return instrument.crossing_price(Decimal(repr(book.bids[0][0])) * (1 - factor), "sell")
+        reach = instrument.crossing_price(Decimal(repr(book.asks[0][0])) * (1 + factor), "buy")
+        worst = reach if own is None else min(own, reach)
+        return worst if leg.px is None else max(worst, leg.px)
+    reach = instrument.crossing_price(Decimal(repr(book.bids[0][0])) * (1 - factor), "sell")
+    worst = reach if own is None else max(own, reach)
+    return worst if leg.px is None else min(worst, leg.px)
 
 
 def order_style(plan: PlanLeg) -> str:

@@ -29,6 +29,8 @@ from parley.messages import (
     OrderRequest,
     ScheduleDone,
     Silence,
+    Stale,
+    StateView,
     WeightUpdate,
     encode,
 )
@@ -62,12 +64,14 @@ class Table:
         self.seq = 0
         self.now = 0
         self.mono = 0
+        self.recv = 0
         self.inbox: list[Said] = []
         self._specs = {s.id: s for s in sorted(specs, key=lambda s: s.id)}
         self._strikes = dict.fromkeys(self._specs, 0)
         self._records: list[tuple[int, int, bytes, bytes]] = []
         self._orders: list[Intent | CancelIntent] = []
         self._subscribers: dict[str, tuple[str, ...]] = {}
+        self._behind = False
 
     # who is there
 
@@ -175,8 +179,14 @@ class Table:
                 (self.inbox if isinstance(item.message, STANDING) else said).append(item)
         return said
 
-    def state(self, message: Message) -> Asking:
+    @property
+    def is_behind(self) -> bool:
+        """Whether an agent said that it does not hold the account's last state."""
+        return self._behind
+
+    def state(self, message: StateView) -> Asking:
         """Send the account's state to every agent."""
+        self._behind = False
         seq = self.emit(message)
         answers = yield Wave("state", [Ask(a, seq, self.now, message) for a in self._specs], 0)
         for answer in answers:
@@ -188,7 +198,7 @@ class Table:
         if answer.fault:
             self.strike(answer.agent, ask.seq, answer.fault)
             return []
-        if answer.late_ns:
+        if answer.late_ns and answer.messages:
             digest = blake2b(b"".join(encode(m) for m in answer.messages), digest_size=16).digest()
             self.emit(
                 Late(agent=answer.agent, stage=stage, msg_hash=digest, by_ns=answer.late_ns),
@@ -197,6 +207,10 @@ class Table:
             return []
         heard = []
         for message in answer.messages:
+            if isinstance(message, Stale):  # counts as no answer; the state is sent again
+                self._behind = True
+                self.emit(message, sender=answer.agent, to=DESK, cause=ask.seq, round_=round_)
+                continue
             code = understood(answer.agent, self.role(answer.agent), message)
             if code:
                 self.reject(answer.agent, ask.seq, code, round_, type(message).__name__)
@@ -205,7 +219,11 @@ class Table:
             heard.append(Said(answer.agent, seq, message))
         return heard
 
+    def dismiss(self, agent: str, cause: int, code: str, round_: bytes, detail: str = "") -> None:
+        """Say that an answer cannot be used, through no fault of the agent."""
+        self.emit(NotUnderstood(agent=agent, code=code, detail=detail), cause=cause, round_=round_)
+
     def reject(self, agent: str, cause: int, code: str, round_: bytes, detail: str = "") -> None:
         """Say that an answer was not understood, and count it."""
-        self.emit(NotUnderstood(agent=agent, code=code, detail=detail), cause=cause, round_=round_)
+        self.dismiss(agent, cause, code, round_, detail)
         self.strike(agent, cause, f"not understood: {code} {detail}")

@@ -32,6 +32,9 @@ from parley.view import FirmView
 SIDES = ("buy", "sell")
 TIFS = ("GTC", "IOC", "FOK")
 MAX_NOTE = 256
+MAX_EDGE_BPS = 10_000.0
+MAX_DELAY_MS = 86_400_000
+MAX_CHILDREN = 256
 COLLAR = Decimal("0.10")  # a limit further than this from the mid is a typing error, not a price
 
 MAY_SAY: dict[str, frozenset[type]] = {
@@ -53,19 +56,28 @@ def understood(agent: str, role: str, message: Message) -> str:
     return "" if named == agent else "foreign_name"
 
 
-def _number(value: Decimal | None) -> bool:
-    return value is None or (value.is_finite() and value > 0)
+def number(value: Decimal | None) -> bool:
+    """Whether a price or quantity is absent, or above zero and of a size that can be calculated with."""
+    return value is None or (value.is_finite() and value > 0 and -18 <= value.adjusted() <= 18)
+
+
+def _amount(value: Decimal) -> bool:
+    return value.is_zero() or number(value)
 
 
 def proposal(p: Proposal, env: AgentEnv, view: FirmView, books: dict[str, Book]) -> str:
     """Check a proposal's schema, grid, price collar and, for reductions, that there is something to reduce."""
+    if len(p.pid) != 16:
+        return "bad_pid"
     if not p.legs or len(p.legs) > 8:
         return "bad_leg_count"
     if not (isfinite(p.edge_bps) and isfinite(p.conf) and isfinite(p.max_slippage_bps)):
         return "not_finite"
-    if not 0.0 <= p.conf <= 1.0 or p.max_slippage_bps < 0 or p.horizon_ms <= 0 or p.ttl_ns <= 0:
+    if not 0.0 <= p.conf <= 1.0 or not 0.0 <= p.max_slippage_bps <= 1e4 or abs(p.edge_bps) > MAX_EDGE_BPS:
         return "out_of_range"
-    if not (_number(p.stop) and _number(p.take)) or len(p.why) > MAX_NOTE:
+    if p.horizon_ms <= 0 or p.ttl_ns <= 0:
+        return "out_of_range"
+    if not (number(p.stop) and number(p.take)) or len(p.why) > MAX_NOTE:
         return "bad_field"
     if len(p.legs) > 1 and not p.coupled:
         return "uncoupled_legs"
@@ -88,7 +100,7 @@ def _leg(
         return "unknown_symbol"
     if side not in SIDES or tif not in TIFS:
         return "unknown_enum"
-    if not (_number(qty) and _number(px)):
+    if not (number(qty) and number(px)):
         return "bad_number"
     if instrument.qty(qty) != qty or (px is not None and instrument.price(px, "near") != px):
         return "off_grid"
@@ -109,6 +121,24 @@ def _reduces(agent: str, symbol: str, side: str, qty: Decimal, view: FirmView) -
     if side != ("sell" if held.qty > 0 else "buy"):
         return "wrong_exit_side"
     return "" if qty <= abs(held.qty) else "more_than_held"
+
+
+def revision(revised: Proposal, bid: Proposal, qty: Decimal) -> str:
+    """Check that a revised proposal is the same trade, not larger, and no worse in price than before."""
+    if [(x.symbol, x.side, x.reduce_only) for x in revised.legs] != [
+        (x.symbol, x.side, x.reduce_only) for x in bid.legs
+    ] or (revised.agent, revised.coupled) != (bid.agent, bid.coupled):
+        return "revision_turns"
+    if revised.legs[0].qty > qty or any(r.qty > b.qty for r, b in zip(revised.legs, bid.legs, strict=True)):
+        return "revision_grows"
+    if revised.max_slippage_bps > bid.max_slippage_bps:
+        return "revision_grows"
+    # a cycle's prices hang together: the arbitrage review judges them anew
+    now, before = revised.legs[0].limit_px, bid.legs[0].limit_px
+    if bid.coupled or before is None:
+        return ""
+    looser = now is None or (now > before if bid.legs[0].side == "buy" else now < before)
+    return "revision_grows" if looser else ""
 
 
 def vote(v: Vote, pids: frozenset[bytes]) -> str:
@@ -146,7 +176,9 @@ def allocation(a: Allocation, pid: bytes) -> str:
     """Check that an allocation is for this proposal and a finite amount."""
     if a.pid != pid:
         return "unknown_pid"
-    return "" if a.max_qty.is_finite() and a.max_qty >= 0 and a.margin_reserved.is_finite() else "bad_number"
+    if any(b.qty_max.is_nan() for b in a.bounds):
+        return "bad_number"
+    return "" if _amount(a.max_qty) and a.margin_reserved.is_finite() else "bad_number"
 
 
 def verdict(v: Verdict, pid: bytes, state_version: int, now: int) -> str:
@@ -157,17 +189,19 @@ def verdict(v: Verdict, pid: bytes, state_version: int, now: int) -> str:
         return "stale_version"
     if v.valid_until <= now:
         return "expired_verdict"
-    return "" if v.max_qty.is_finite() and v.max_qty >= 0 else "bad_number"
+    return "" if _amount(v.max_qty) else "bad_number"
 
 
 def counter(c: Counter, pid: bytes) -> str:
     """Check that a counter is about this proposal and carries usable numbers."""
     if c.pid != pid:
         return "unknown_pid"
-    if not (_number(c.qty_max) and _number(c.px_limit)):
+    if not (number(c.qty_max) and number(c.px_limit)):
         return "bad_number"
     if c.style not in (None, "market", "limit", "post_only", "twap") or c.tif not in (None, *TIFS):
         return "unknown_enum"
-    if any(not _number(child.qty) or child.delay_ms < 0 for child in c.split):
+    if len(c.split) > MAX_CHILDREN:
+        return "bad_split"
+    if any(not number(child.qty) or not 0 <= child.delay_ms <= MAX_DELAY_MS for child in c.split):
         return "bad_split"
     return ""

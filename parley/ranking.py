@@ -27,15 +27,18 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
     A score of ``full_score`` and above gets size 1, one at ``theta`` gets ``size_floor``; risks
     below ``risk_floor_bps`` count as that; at most ``max_ranked`` openings are ranked.
+    A vote whose score times confidence is below ``min_conviction`` counts as an abstention:
+    who always says next to nothing would else outlive everybody who dares to be wrong.
     """
 
-    theta: float = 0.05
+    theta: float = 0.15
     margin: float = 0.05
     cost_weight: float = 0.25
-    full_score: float = 0.40
+    full_score: float = 0.45
     size_floor: float = 0.25
     risk_floor_bps: float = 20.0
     max_ranked: int = 4
+    min_conviction: float = 0.01
 
 
 class Terms(NamedTuple):
@@ -80,7 +83,7 @@ def rank(
     judge
         Gives a proposal's `Terms`.
     """
-    votes = _votes(ballot)
+    votes = _votes(ballot, policy)
     scored = [
         _score(p, ballot.round, votes.get(p.pid, []), weights, calibrate, judge, policy)
         for p in ballot.proposals
@@ -99,11 +102,11 @@ def rank(
     )  # fmt: skip
 
 
-def _votes(ballot: Ballot) -> dict[bytes, list[Vote]]:
+def _votes(ballot: Ballot, policy: Policy) -> dict[bytes, list[Vote]]:
     """Group usable votes by proposal; of several by one agent the first in canonical order counts."""
     by_pid: dict[bytes, dict[str, Vote]] = {}
     for v in sorted(ballot.votes, key=lambda v: (v.agent, v.pid, v.abstain, -v.conf, -v.score)):
-        if not v.abstain and isfinite(v.score) and isfinite(v.conf):
+        if not v.abstain and isfinite(v.score) and abs(v.score) * v.conf >= policy.min_conviction:
             by_pid.setdefault(v.pid, {}).setdefault(v.agent, v)
     return {pid: list(votes.values()) for pid, votes in by_pid.items()}
 

@@ -48,7 +48,7 @@ class Sent(msgspec.Struct, kw_only=True):
 
     @property
     def is_final(self) -> bool:
-        return self.failed or self.done >= self.qty or self.gone
+        return self.failed or self.done >= self.qty or (self.gone and self.done >= self.cum)
 
     @property
     def used(self) -> Decimal:

@@ -110,11 +110,15 @@ def advise(task: Task, book: Book | None, instrument: Instrument, tactics: Tacti
 
     if leg.post_only or task.urgency == "patient":
         px = tighter(side, leg.limit_px, touch_price(book, side, instrument))
+        if px is None or px <= 0:  # a bid below one tick
+            return Advice("no_book", None, None, None, (), 0.0, detail)
         maker = float(instrument.maker_fee) * 1e4 - spread / 2
         return Advice("post_only", "post_only", px, "GTC", (), maker, detail)
     if not reaches(leg.limit_px, book, side):
         return Advice("resting", "limit", leg.limit_px, leg.tif, (), cost, detail)
     cap = _cap(task, book, taken.worst_px, instrument, tactics)
+    if cap <= 0:
+        return Advice("no_book", None, None, None, (), 0.0, detail)
     if leg.tif == "FOK":
         return Advice("fill_or_kill", "limit", cap, "FOK", (), cost, detail)
     if task.urgency == "urgent":

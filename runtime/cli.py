@@ -62,13 +62,15 @@ def run(
         str | None,
         typer.Option(metavar="A/B,C/D", help="Pairs to trade [default: all in the account's currency]."),
     ] = None,
-    timeframe: Annotated[str | None, typer.Option(help="Length of a candle [default: 1m].")] = None,
+    timeframe: Annotated[
+        str | None, typer.Option(help="Length of a candle [default: 1m recorded, 5m made up].")
+    ] = None,
     start: Annotated[str | None, typer.Option("--from", metavar="DATE", help="First open time, UTC.")] = None,
     end: Annotated[str | None, typer.Option("--to", metavar="DATE", help="End, UTC, exclusive.")] = None,
     speed: Annotated[
         str | None,
         typer.Option(
-            metavar="max|N", help="Market seconds per second [default: max on recorded data, else 600]."
+            metavar="max|N", help="Market seconds per second [default: max on recorded data, else 3000]."
         ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of the market and of all chance [default: 1].")] = None,

@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import resource
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -62,6 +63,7 @@ class Desk:
     def __init__(self, config: DeskProcess) -> None:
         self._config = config
         self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
         self._inbox: asyncio.Queue[Arrived] = asyncio.Queue()
         self._held: list[Arrived] = []
         self._outstanding: dict[tuple[bytes, bool], int] = {}
@@ -287,10 +289,13 @@ class Desk:
         left: asyncio.Future[None] = self._loop.create_future()
 
         def durable(gid: int, error: JournalError | None) -> None:
-            self._loop.call_soon_threadsafe(self._leave, out, left, error)
+            if threading.get_ident() == self._thread:
+                self._leave(out, left, error)
+            else:
+                self._loop.call_soon_threadsafe(self._leave, out, left, error)
 
-        self._journal.post(group, durable)
-        return left
+        self._journal.post_now(group, durable)
+        return None if left.done() else left
 
     def _durable_or_fatal(self, gid: int, error: JournalError | None) -> None:
         if error is not None:

@@ -61,8 +61,8 @@ def wrap(
 ) -> Envelope:
     """Put a message into an envelope; kind and body follow from the message."""
     return Envelope(
-        kind=KINDS[type(message)], tenant=tenant, desk=desk, epoch=epoch, seq=seq, round=round_, sender=sender,
-        to=to, cause=cause, t_event=t_event, t_mono=t_mono, deadline=deadline, body=encode(message),
+        kind=KINDS[type(message)], tenant=tenant, desk=desk, epoch=epoch, seq=seq, round=round_,
+        sender=sender, to=to, cause=cause, t_event=t_event, t_mono=t_mono, deadline=deadline, body=encode(message),
     )  # fmt: skip
 
 
@@ -127,7 +127,9 @@ class Link(asyncio.Protocol):
     ends the link, and `on_lost` tells.
     """
 
-    def __init__(self, on_connect: "Callable[[Link], None] | None" = None, max_frame: int = MAX_FRAME) -> None:
+    def __init__(
+        self, on_connect: "Callable[[Link], None] | None" = None, max_frame: int = MAX_FRAME
+    ) -> None:
         self.on_envelope: Callable[[Envelope], None] = _refuse_early
         self.on_lost: Callable[[str], None] = _ignore
         self.peer_pid = 0

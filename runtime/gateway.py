@@ -44,6 +44,7 @@ from parley.messages import (
     Unknown,
     VenueReject,
     decode,
+    encode,
 )
 from runtime.frames import CONTROL, Link, control, listen, wrap
 from runtime.gateway_config import GatewayConfig, make_venue
@@ -65,8 +66,13 @@ class Gateway:
     """
 
     def __init__(
-        self, config: GatewayConfig, venue: Venue, instruments: dict[str, Instrument], counters: Counters,
-        journal: GatewayLog, balance: Balance,
+        self,
+        config: GatewayConfig,
+        venue: Venue,
+        instruments: dict[str, Instrument],
+        counters: Counters,
+        journal: GatewayLog,
+        balance: Balance,
     ) -> None:
         self._config = config
         self._venue = venue
@@ -137,7 +143,12 @@ class Gateway:
     def _take_order(self, intent: Intent, cause: int) -> None:
         now = time.monotonic_ns()
         no = refusal(
-            intent, self._counters, self._config.limits, self._instruments, now_mono=now, is_halted=self._is_halted()
+            intent,
+            self._counters,
+            self._config.limits,
+            self._instruments,
+            now_mono=now,
+            is_halted=self._is_halted(),
         )
         if no is None and len(self._lanes.get(intent.symbol, ())) >= MAX_WAITING:
             no = ("busy", f"{MAX_WAITING} orders wait for {intent.symbol}")
@@ -178,7 +189,7 @@ class Gateway:
         fence = t_send + max(0, intent.send_by - now_mono) + self._venue.fence_ns
         return Attempt(
             iid=intent.iid, cid=intent.cid, n=n, t_send=t_send, fence_until=fence,
-            body_hash=blake2b(msgspec.msgpack.encode(intent), digest_size=16).digest(), desk_head=self._desk_head,
+            body_hash=blake2b(encode(intent), digest_size=16).digest(), desk_head=self._desk_head,
         )  # fmt: skip
 
     def _is_halted(self) -> bool:
@@ -352,7 +363,12 @@ async def serve(config: GatewayConfig, stop: asyncio.Event) -> None:
     try:
         instruments, balance = await _open_venue(config, venue)
         path_of(config.instruments).write_bytes(msgspec.json.encode(list(instruments.values())))
-        run = {"unit": "gateway", "account": config.account, "tenant": config.tenant, "desk": str(config.desk)}
+        run = {
+            "unit": "gateway",
+            "account": config.account,
+            "tenant": config.tenant,
+            "desk": str(config.desk),
+        }
         journal = GatewayLog(path, run, asyncio.get_running_loop(), fail)
         gateway = Gateway(config, venue, instruments, earlier.counters, journal, balance)
         gateway.adopt(earlier)
@@ -402,7 +418,9 @@ async def _run(config: GatewayConfig, venue: Venue, gateway: Gateway) -> None:
 
 def main() -> int:
     """Run the gateway's process and return its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m runtime.gateway", description="Gateway to one venue account.")
+    parser = argparse.ArgumentParser(
+        prog="python -m runtime.gateway", description="Gateway to one venue account."
+    )
     parser.add_argument("--config", required=True, type=Path, help="JSON file, see GatewayConfig")
     arguments = parser.parse_args()
 

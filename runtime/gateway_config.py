@@ -88,4 +88,6 @@ def _read_keys(name: str) -> Keys:
     try:
         return msgspec.json.decode(read_private(path_of(name)), type=Keys)
     except msgspec.MsgspecError as error:
-        raise ConfigError(f"the keys in {name!r} must be {{\"api_key\", \"secret\"}}: {type(error).__name__}") from None
+        raise ConfigError(
+            f'the keys in {name!r} must be {{"api_key", "secret"}}: {type(error).__name__}'
+        ) from None

@@ -11,6 +11,7 @@ Invariant: `next_seq` moves only here, so journal order is the order in which th
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -89,7 +90,11 @@ class GatewayLog:
     """Writer of the gateway's journal; `on_fatal` is called on the loop when it can write no more."""
 
     def __init__(
-        self, path: Path, run: dict[str, str], loop: asyncio.AbstractEventLoop, on_fatal: Callable[[Fatal], None]
+        self,
+        path: Path,
+        run: dict[str, str],
+        loop: asyncio.AbstractEventLoop,
+        on_fatal: Callable[[Fatal], None],
     ) -> None:
         """Create the journal, or continue it.
 
@@ -99,6 +104,7 @@ class GatewayLog:
             When the file is no journal of a gateway, or its end does not verify.
         """
         self._loop = loop
+        self._thread = threading.get_ident()
         self._on_fatal = on_fatal
         try:
             if path.exists():
@@ -133,13 +139,16 @@ class GatewayLog:
         rows = [IntentRow(intent.cid.encode(), intent.iid, seq)] if isinstance(intent, Intent) else []
 
         def durable(gid: int, error: JournalError | None) -> None:
-            # In the commit thread. A failed disk is told by on_fatal and must not look like an answer here.
+            # A failed disk is told by on_fatal and must not look like an answer here.
             if not isinstance(error, JournalFailed):
-                self._loop.call_soon_threadsafe(done, seq + 1, error is None)
+                if threading.get_ident() == self._thread:
+                    done(seq + 1, error is None)
+                else:
+                    self._loop.call_soon_threadsafe(done, seq + 1, error is None)
             if error is not None:
                 log.warning("attempt_not_durable cid=%s cause=%s", intent.cid, error)
 
-        self._writer.post(Group(epoch, records, rows), durable)
+        self._writer.post_now(Group(epoch, records, rows), durable)
 
     def close(self) -> None:
         """Write what waits and seal the file."""

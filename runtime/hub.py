@@ -77,7 +77,7 @@ class Totals(msgspec.Struct, kw_only=True):
 
 
 class Hub:
-    """Reads the feed's caches into batches and sends them to one desk, each after the one before is closed."""
+    """Reads the feed's caches into batches and sends them to one desk, one after the other was closed."""
 
     def __init__(self, config: HubConfig, feed: CcxtFeed) -> None:
         self._config = config
@@ -196,7 +196,9 @@ class Hub:
             if waited > _LAST_CANDLE_S:
                 self._take_last_bars(is_certain=waited > _LAST_CANDLE_SURE_S)
             if waited > _ARRIVAL_PATIENCE_S:
-                raise Fatal(f"step {step.step} did not arrive within {_ARRIVAL_PATIENCE_S} s: {'; '.join(late)}")
+                raise Fatal(
+                    f"step {step.step} did not arrive within {_ARRIVAL_PATIENCE_S} s: {'; '.join(late)}"
+                )
             spins += 1
             # The messages were written before the announcement: mostly one turn of the loop is enough.
             await asyncio.sleep(0 if spins < _SPINS else _POLL_S)
@@ -261,7 +263,7 @@ async def run_lockstep(hub: Hub, sandbox: Sandbox) -> None:
 
 
 async def run_announced(hub: Hub, sandbox: Sandbox) -> None:
-    """Follow a sandbox that runs by the clock; steps that come while the desk is busy share the next batch."""
+    """Follow a sandbox that runs by the clock; steps that meet a busy desk share the next batch."""
     await hub.opened()
     sandbox.go()
     unsent: Step | None = None

@@ -22,6 +22,7 @@ from parley.messages import CancelIntent, Fill, Intent, OrderEvent
 
 _SECOND_NS: Final = 1_000_000_000
 _BPS: Final = Decimal(10_000)
+_DIGITS: Final = 12
 _ENDED: Final = frozenset({"closed", "canceled", "expired", "rejected"})
 STYLES: Final = frozenset({"market", "limit", "post_only"})
 TIFS: Final = frozenset({"GTC", "IOC", "FOK"})
@@ -33,7 +34,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The gateway's own caps; amounts by quote asset, as decimal texts.
 
     ``max_notional`` of one order, ``max_position`` of what may be held or owed of one symbol with all open
-    orders filled, ``max_orders_per_s`` in any second, ``collar_bps`` how far a limit price may cross ``ref_px``.
+    orders filled, ``max_orders_per_s`` in any second, ``collar_bps`` how far a limit price may be beyond
+    ``ref_px``.
     """
 
     max_notional: dict[str, Decimal]
@@ -77,7 +79,9 @@ class Counters:
         self._sent_ns.append(now_mono)
         while self._sent_ns and self._sent_ns[0] <= now_mono - _SECOND_NS:
             self._sent_ns.popleft()
-        self._open[intent.iid] = _Open(symbol=intent.symbol, side=intent.side, qty=intent.qty, left=intent.qty)
+        self._open[intent.iid] = _Open(
+            symbol=intent.symbol, side=intent.side, qty=intent.qty, left=intent.qty
+        )
         self._add_working(intent.symbol, intent.side, intent.qty)
 
     def dead(self, iid: bytes) -> None:
@@ -173,6 +177,9 @@ def _malformed(intent: Intent, instruments: Mapping[str, Instrument]) -> tuple[s
     for name, value in (("qty", intent.qty), ("px", intent.px), ("ref_px", intent.ref_px)):
         if value is not None and not (value.is_finite() and value > 0):
             return "not_positive", f"{name} {value}"
+        # Beyond this no grid has a point, and decimal arithmetic would round or raise.
+        if value is not None and not -_DIGITS <= value.adjusted() <= _DIGITS:
+            return "out_of_range", f"{name} {value}"
     instrument = instruments[intent.symbol]
     if intent.qty % instrument.lot or (intent.px is not None and intent.px % instrument.tick):
         return "off_grid", f"qty {intent.qty} lot {instrument.lot} px {intent.px} tick {instrument.tick}"

@@ -31,12 +31,11 @@ from runtime.defaults import default_agents, with_params
 from runtime.history import JOURNAL_NAME
 from runtime.journal.schema import side_files
 from runtime.run_config import DeskProcess, RunConfig, to_json
-from runtime.settings import Settings
+from runtime.settings import Settings, candle_seconds
 from runtime.unit import private_folder
 
 ACCOUNT: Final = "main"
 VENUE: Final = "binance"
-_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _NS: Final = 1_000_000_000
 # A lock-step run makes the orders of days in seconds; what bounds it is market time, in the desk's own
 # limits.
@@ -103,11 +102,6 @@ def synthetic_market(settings: Settings) -> Market:
     return Market(pairs=settings.pairs or quoted, crosses=crosses, candles=0)
 
 
-def tf_ns(timeframe: str) -> int:
-    """Return the length of a timeframe such as ``1m``, ns."""
-    return int(timeframe[:-1]) * _SECONDS[timeframe[-1]] * _NS
-
-
 def make_run(settings: Settings, market: Market, run_id: str) -> RunConfig:
     """Compose what decisions depend on.
 
@@ -125,7 +119,7 @@ def make_run(settings: Settings, market: Market, run_id: str) -> RunConfig:
         run_id=run_id,
         desk=DeskConfig(
             account=ACCOUNT, venue=VENUE, quote=settings.quote, symbols=market.pairs,
-            tf_ns=tf_ns(settings.timeframe), seed=settings.seed,
+            tf_ns=candle_seconds(settings.candle) * _NS, seed=settings.seed,
             profile="lockstep" if settings.pace == "max" else "candle",
             max_open_trades=settings.desk.max_open_trades, min_quorum=settings.desk.min_quorum,
             max_strikes=settings.desk.max_strikes, settle_bars=settings.desk.settle_bars,
@@ -188,7 +182,7 @@ def sweep(layout: Layout) -> None:
 
 def write_sandbox(layout: Layout, settings: Settings, market: Market, keys: tuple[str, str]) -> Path:
     """Write the configuration of the sandbox exchange."""
-    feed: dict[str, object] = {"kind": "synthetic", "timeframe": settings.timeframe}
+    feed: dict[str, object] = {"kind": "synthetic", "timeframe": settings.candle}
     if settings.is_recorded:
         feed |= {
             "kind": "candles", "folder": str(Path(str(settings.data)).resolve()),
@@ -259,7 +253,7 @@ def write_hub(layout: Layout, settings: Settings, market: Market, rest: str, ws:
     return _write(
         layout.config("hub"),
         {
-            "socket": layout.socket("hub"), "symbols": market.symbols, "timeframe": settings.timeframe,
+            "socket": layout.socket("hub"), "symbols": market.symbols, "timeframe": settings.candle,
             "rest": rest, "ws": ws, "control": layout.socket("control"), "lockstep": settings.pace == "max",
         },
     )  # fmt: skip

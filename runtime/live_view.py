@@ -165,7 +165,7 @@ class LiveView:
                 style = d.plan[0].style if d.plan else "-"
                 reason = f"{side} {number(d.qty)} of {number(d.qty_wanted)} as {style}"
             table.add_row(
-                when(d.t)[5:16], show_round(d.round)[:14], d.symbol, d.agent or "-",
+                when(d.t)[11:16], show_round(d.round)[:14], d.symbol, d.agent or "-",
                 Text(d.action, style=_OUTCOME_STYLE.get(d.action, "")), Text(reason, overflow="ellipsis"),
             )  # fmt: skip
         return table
@@ -183,7 +183,7 @@ class LiveView:
         table = _table("fills", "time", "symbol", "side", "qty", "price", "fee")
         for fill in self._last_fills:
             table.add_row(
-                when(fill.t)[5:16], fill.symbol, fill.side, number(fill.qty), number(fill.px),
+                when(fill.t)[11:16], fill.symbol, fill.side, number(fill.qty), number(fill.px),
                 f"{number(fill.fee)} {fill.fee_asset}",
             )  # fmt: skip
         return table

@@ -32,6 +32,7 @@ from runtime.history import home_folder
 PREFIX: Final = "PARLEY_"
 # Variables of the same prefix that are not settings of a run: test data, hypothesis.
 _OTHER_VARIABLES: Final = frozenset({"PARLEY_DATA", "PARLEY_HYPOTHESIS_PROFILE"})
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 # Names that Python or the environment forbids, as users write them.
 _AS_WRITTEN: Final = {"start": "from", "end": "to"}
 
@@ -101,7 +102,7 @@ class Settings(BaseSettings):
     data: Path | None = None
     exchange: str = "binance"
     pairs: Words = ()
-    timeframe: str = Field(default="1m", pattern=r"^[1-9][0-9]*[smhd]$")
+    timeframe: str | None = Field(default=None, pattern=r"^[1-9][0-9]*[smhd]$")
     start: Moment = None
     end: Moment = None
     crosses: Annotated[str | tuple[str, ...], NoDecode, BeforeValidator(_crosses)] = "auto"
@@ -126,9 +127,21 @@ class Settings(BaseSettings):
         return self.data is not None
 
     @property
+    def candle(self) -> str:
+        """Length of a candle: a minute, in the calmer made-up market five, so that moves exceed fees."""
+        return self.timeframe or ("1m" if self.is_recorded else "5m")
+
+    @property
     def pace(self) -> str | float:
         """Speed of the market: recorded data as fast as it goes, the made-up market ten candles a second."""
-        return self.speed if self.speed is not None else "max" if self.is_recorded else 600.0
+        if self.speed is not None:
+            return self.speed
+        return "max" if self.is_recorded else 10.0 * candle_seconds(self.candle)
+
+
+def candle_seconds(timeframe: str) -> int:
+    """Return the length of a timeframe such as ``5m``, s."""
+    return int(timeframe[:-1]) * _SECONDS[timeframe[-1]]
 
 
 def load_settings(config: Path | None = None, options: Mapping[str, object] | None = None) -> Settings:

@@ -146,7 +146,9 @@ async def _wait(stop: asyncio.Event) -> None:
 
 def run_unit(name: str, main: Callable[[asyncio.Event], Awaitable[None]]) -> int:
     """Run a unit to its end and return the exit code; `main` gets an event that SIGTERM or SIGINT sets."""
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format=f"{name} %(levelname)s %(name)s %(message)s")
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.WARNING, format=f"{name} %(levelname)s %(name)s %(message)s"
+    )
 
     async def guarded() -> None:
         stop = asyncio.Event()

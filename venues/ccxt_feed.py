@@ -85,7 +85,9 @@ class CcxtFeed:
             "trade": lambda: client.watch_trades_for_symbols(symbols),
             "book": lambda: client.watch_order_book_for_symbols(symbols),
         }
-        tasks = [asyncio.ensure_future(self._watch(each, calls[each], on_gap)) for each in sorted(self.streams)]
+        tasks = [
+            asyncio.ensure_future(self._watch(each, calls[each], on_gap)) for each in sorted(self.streams)
+        ]
         try:
             await asyncio.gather(*tasks)
         finally:

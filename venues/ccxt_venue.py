@@ -118,8 +118,8 @@ class CcxtVenue:
             Fill(
                 trade_id=str(each["tradeId"]), venue=self._name, account=self._account, iid=intent.iid,
                 venue_id=venue_id, symbol=intent.symbol, side=intent.side, qty=exact(each["qty"]),
-                px=exact(each["price"]), fee=exact(each["commission"]), fee_asset=str(each["commissionAsset"]),
-                liquidity="taker", t=t_venue,  # what trades within the request took liquidity
+                px=exact(each["price"]), fee=exact(each["commission"]),
+                fee_asset=str(each["commissionAsset"]), liquidity="taker", t=t_venue,  # what trades within the request took liquidity
             )
             for each in raw.get("fills", ())
         )  # fmt: skip
@@ -154,7 +154,8 @@ class CcxtVenue:
             await asyncio.gather(stream, trades, return_exceptions=True)
 
     def _is_subscribed(self) -> bool:
-        # ccxt notes the account type when it asks, so only an answer on that socket shows that the stream stands.
+        # ccxt notes the account type when it asks; only an answer on that socket shows that the stream
+        # stands.
         sockets = list(self._client.clients.values())
         return any("spot" in each.subscriptions and each.last_message_at is not None for each in sockets)
 
@@ -260,8 +261,8 @@ def _order_event(
 ) -> OrderEvent:
     cum_qty = exact(qty)
     return OrderEvent(
-        iid=iid, venue_id=venue_id, symbol=symbol, status=_STATUS.get(status, status.lower()), cum_qty=cum_qty,
-        avg_px=exact(cost) / cum_qty if cum_qty else ZERO, t=t, venue_seq=venue_seq,
+        iid=iid, venue_id=venue_id, symbol=symbol, status=_STATUS.get(status, status.lower()),
+        cum_qty=cum_qty, avg_px=exact(cost) / cum_qty if cum_qty else ZERO, t=t, venue_seq=venue_seq,
     )  # fmt: skip
 
 

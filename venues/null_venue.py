@@ -14,7 +14,6 @@ from parley.instruments import Instrument
 from parley.messages import CancelIntent, Fill, Intent
 from venues.port import Acked, OnFact, SendResult
 
-
 TAKER_FEE = Decimal("0.001")
 
 
@@ -65,8 +64,8 @@ class NullVenue:
         base, _, quote = intent.symbol.partition("/")
         bought = intent.side == "buy"
         fill = Fill(
-            trade_id=str(self._taken), venue=self._name, account=intent.account, iid=intent.iid, venue_id=venue_id,
-            symbol=intent.symbol, side=intent.side, qty=intent.qty, px=px,
+            trade_id=str(self._taken), venue=self._name, account=intent.account, iid=intent.iid,
+            venue_id=venue_id, symbol=intent.symbol, side=intent.side, qty=intent.qty, px=px,
             fee=(intent.qty if bought else intent.qty * px) * TAKER_FEE, fee_asset=base if bought else quote,
             liquidity="taker", t=now,
         )  # fmt: skip

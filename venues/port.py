@@ -20,7 +20,7 @@ from parley.messages import CancelIntent, Fill, Gap, Intent, OrderEvent
 
 
 class Acked(msgspec.Struct, frozen=True, kw_only=True):
-    """The venue took it. ``t_venue`` is market time in ns; ``event`` its first state, ``fills`` what traded at once."""
+    """The venue took it at market time ``t_venue`` (ns): its first state, and what traded at once."""
 
     venue_id: str
     t_venue: int

@@ -37,7 +37,7 @@ def recorded_market(settings: Settings) -> Market:
             f" and {settings.end:%Y-%m-%d %H:%M}"
         )
     try:
-        present = available_pairs(folder, settings.exchange, settings.timeframe)
+        present = available_pairs(folder, settings.exchange, settings.candle)
         pairs = _pairs(settings, present)
         series = {pair: _load(settings, pair) for pair in pairs}
         crosses: Sequence[str]
@@ -68,14 +68,14 @@ def _pairs(settings: Settings, present: Sequence[str]) -> tuple[str, ...]:
         pairs = tuple(pair for pair in present if pair.endswith(f"/{settings.quote}"))
         if not pairs:
             raise DataError(
-                f"{str(settings.data)!r} has no {settings.timeframe} candles of {settings.exchange} in "
+                f"{str(settings.data)!r} has no {settings.candle} candles of {settings.exchange} in "
                 f"{settings.quote}: name --pairs, --exchange or --timeframe"
             )
         return pairs
     for pair in settings.pairs:
         if present and pair not in present:
             raise DataError(
-                f"{str(settings.data)!r} has no {settings.timeframe} candles of {settings.exchange} "
+                f"{str(settings.data)!r} has no {settings.candle} candles of {settings.exchange} "
                 f"{pair!r}: "
                 f"{nearest(pair, list(present))}"
             )
@@ -96,9 +96,7 @@ def closing(pairs: Sequence[str], present: Sequence[str]) -> tuple[str, ...]:
 def _load(settings: Settings, pair: str) -> CandleSeries:
     if settings.data is None:
         raise UserError("a recorded run needs --data FOLDER")
-    return load_candles(
-        settings.data, settings.exchange, pair, settings.timeframe, settings.start, settings.end
-    )
+    return load_candles(settings.data, settings.exchange, pair, settings.candle, settings.start, settings.end)
 
 
 def _try(settings: Settings, pair: str) -> CandleSeries | None:

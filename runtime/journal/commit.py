@@ -134,6 +134,11 @@ class Committer:
         self._new_pages += 4 + len(state) // (PAGE_SIZE - 100)
         return gid
 
+    @property
+    def wants_checkpoint(self) -> bool:
+        """Whether enough pages have gathered for a checkpoint in an idle moment."""
+        return self._new_pages >= CHECKPOINT_PAGES
+
     def checkpoint_if_due(self, *, idle: bool) -> bool:
         """Copy WAL pages into the file when enough have gathered; tell whether it was done.
 
@@ -420,7 +425,7 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
         uri=True,
         isolation_level=None,
         timeout=5.0,
-        check_same_thread=False,  # opened by the caller, then used by the commit thread alone
+        check_same_thread=False,  # used by one thread at a time: whoever holds the writer's lock
         cached_statements=4 * _ROWS_PER_STATEMENT,
     )
 

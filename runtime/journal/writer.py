@@ -31,7 +31,7 @@ LAZY_BATCH: Final = 256
 SNAPSHOT_PATIENCE_S: Final = 1.0
 
 OnDurable = Callable[[int, JournalError | None], None]
-"""Called in the commit thread with (gid, None), or (0, why the group did not become durable)."""
+"""Called in the thread that committed with (gid, None), or (0, why the group did not become durable)."""
 OnFatal = Callable[[JournalFailed], None]
 _Sink = Future[int] | OnDurable
 
@@ -72,6 +72,8 @@ class JournalWriter:
         self._lazy_armed = False
         self._failure: JournalFailed | None = None
         self._closed = False
+        # Whoever holds it may use the committer and what follows: the commit thread, or `post_now`.
+        self._own = threading.Lock()
         # Owned by the commit thread: what it has taken from the queue and not yet answered.
         self._batch: list[Group] = []
         self._sinks: list[_Sink] = []
@@ -186,6 +188,7 @@ class JournalWriter:
         future: Future[int] = Future()
         future.set_running_or_notify_cancel()  # what is queued cannot be called back
         self._enqueue(group, future, lazy)
+        self._rouse(lazy)
         return future
 
     def post(self, group: Group, on_durable: OnDurable, *, lazy: bool = False) -> None:
@@ -194,6 +197,34 @@ class JournalWriter:
         The callback must be short and must not raise; an exception is logged and dropped.
         """
         self._enqueue(group, on_durable, lazy)
+        self._rouse(lazy)
+
+    def post_now(self, group: Group, on_durable: OnDurable) -> None:
+        """Commit a group, and all queued before it, in the calling thread when the commit thread rests.
+
+        Saves both hand-overs between the threads, about a third of a commit, and blocks the caller for
+        the fsync; when the commit thread is at work the group is queued as by `post`. The callback runs
+        in whichever thread committed.
+        """
+        self._enqueue(group, on_durable, False)
+        if not self._own.acquire(blocking=False):
+            self._rouse(False)
+            return
+        try:
+            self._take()
+            if self._batch:
+                self._commit()
+            self._urgent = bool(self._controls or self._snapshots)
+        except Exception as error:  # noqa: BLE001 - as in the commit thread: nobody may wait for ever
+            self._fail(error)
+        finally:
+            self._own.release()
+        if self._urgent or self._committer.wants_checkpoint:
+            self._wake.put(None)
+
+    def _rouse(self, lazy: bool) -> None:
+        if self._sleeping and not (lazy and self._lazy_armed and len(self._items) < LAZY_BATCH):
+            self._wake.put(None)
 
     def _enqueue(self, group: Group, sink: _Sink, lazy: bool) -> None:
         records = group.records
@@ -208,8 +239,6 @@ class JournalWriter:
             self.next_seq += len(records)
             self._epoch = group.epoch
             self._items.append((group, sink, lazy))
-        if self._sleeping and not (lazy and self._lazy_armed and len(self._items) < LAZY_BATCH):
-            self._wake.put(None)
 
     def snapshot(self, seq: int, state: bytes) -> Future[int]:
         """Queue the state after record `seq`, written as its own transaction in an idle moment.
@@ -281,22 +310,29 @@ class JournalWriter:
             self._fail(error)
 
     def _serve(self) -> None:
-        committer = self._committer
         while True:
-            self._take()
-            if self._batch and (self._urgent or len(self._batch) >= LAZY_BATCH or self._is_late()):
-                self._commit()
-            self._urgent = False
-            idle = not self._items
-            if self._snapshots and (self._controls or idle or time.monotonic() > self._snapshot_deadline):
-                self._write_snapshots()
-            if self._closing and idle:
-                self._seal()
+            with self._own:
+                goes_on = self._turn()
+            if goes_on is None:
                 return
-            if not self._closing:
-                self._answer_controls()
-            if not committer.checkpoint_if_due(idle=idle) and idle:
+            if not goes_on:
                 self._sleep()
+
+    def _turn(self) -> bool | None:
+        """Do what is due; tell whether to look again at once, None after sealing."""
+        self._take()
+        if self._batch and (self._urgent or len(self._batch) >= LAZY_BATCH or self._is_late()):
+            self._commit()
+        self._urgent = False
+        idle = not self._items
+        if self._snapshots and (self._controls or idle or time.monotonic() > self._snapshot_deadline):
+            self._write_snapshots()
+        if self._closing and idle:
+            self._seal()
+            return None
+        if not self._closing:
+            self._answer_controls()
+        return self._committer.checkpoint_if_due(idle=idle) or not idle
 
     def _take(self) -> None:
         items = self._items

@@ -96,7 +96,7 @@ async def stage(folder: Path, **venue_over: object) -> AsyncIterator[Stage]:
             running.desk = await FakeDesk.connect(gateway.socket)
             yield running
             running.desk.link.close("the test is over")
-            market.hang_up()
+            await market.hang_up()
 
 
 def play_alone(scenario: Scenario, **venue_over: object) -> None:
@@ -215,7 +215,11 @@ def test_answer_and_stream_tell_the_same_fill(play: Play) -> None:
 
         for each in raw:
             fill = fills[str(each["t"])]
-            assert (fill.qty, fill.px, fill.fee) == (Decimal(each["l"]), Decimal(each["L"]), Decimal(each["n"]))
+            assert (fill.qty, fill.px, fill.fee) == (
+                Decimal(each["l"]),
+                Decimal(each["L"]),
+                Decimal(each["n"]),
+            )
             assert (fill.fee_asset, fill.t, fill.liquidity) == (each["N"], each["T"] * 1_000_000, "taker")
 
     play(scenario)
@@ -426,7 +430,12 @@ def test_keys_others_can_read_are_refused() -> None:
             keys = folder / "open.json"
             keys.write_text(json.dumps({"api_key": "a", "secret": "b"}))
             keys.chmod(0o644)
-            target = {"kind": "ccxt", "symbols": ["BTC/USDT"], "keys_file": str(keys), "rest": "http://127.0.0.1:9"}
+            target = {
+                "kind": "ccxt",
+                "symbols": ["BTC/USDT"],
+                "keys_file": str(keys),
+                "rest": "http://127.0.0.1:9",
+            }
             with pytest.raises(UnitEndedError) as ended:
                 await start("gateway", gateway_config(folder, None) | {"venue": target}, folder)
             assert (ended.value.code, "0600" in ended.value.errors) == (2, True)

@@ -146,10 +146,12 @@ class TestDesk:
         self.admit(Started(run_id="t", epoch=1, quote="USDT", capital=capital, t=T0), "supervisor")
         self.admit(Balance(account="main", venue="binance", assets=(("USDT", capital),), t=T0), "gateway")
 
-    def admit(self, message: Message, sender: str) -> list[Intent | CancelIntent]:
+    def admit(self, message: Message, sender: str, age_ms: float = 0.0) -> list[Intent | CancelIntent]:
         self.mono += 1000
         wall = T0 + self.mono
-        cascade = self.firm.admit(message, sender, t_event=wall, t_mono=self.mono, t_recv=wall)
+        cascade = self.firm.admit(
+            message, sender, t_event=wall - int(age_ms * 1e6), t_mono=self.mono, t_recv=wall
+        )
         orders: list[Intent | CancelIntent] = []
         answers = None
         while True:

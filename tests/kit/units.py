@@ -59,8 +59,8 @@ async def start(unit: str, config: Mapping[str, object], folder: Path) -> UnitPr
     file = folder / f"{unit}.json"
     file.write_text(json.dumps(config))
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", f"runtime.{unit}", "--config", str(file), cwd=ROOT, stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+        sys.executable, "-m", f"runtime.{unit}", "--config", str(file), cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     assert process.stdout is not None
     line = await process.stdout.readline()
@@ -87,8 +87,8 @@ async def unit(name: str, config: Mapping[str, object], folder: Path) -> AsyncIt
         yield running
         if running.process.returncode is None:
             running.process.terminate()
-        _, errors = await running.process.communicate()
-        assert running.process.returncode == 0, errors.decode()
+            _, errors = await running.process.communicate()
+            assert running.process.returncode == 0, errors.decode()
     finally:
         if running.process.returncode is None:
             running.process.kill()
@@ -166,6 +166,10 @@ class FakeDesk:
                 self._changed.clear()
                 await self._changed.wait()
 
+    async def news(self, known: int) -> None:
+        """Wait for more than `known` messages, a control text, or the end of the link."""
+        await self.until(lambda: len(self.messages) > known or self.controls or self.lost is not None)
+
     async def hear(self, kind: type[M], count: int = 1) -> M:
         """Wait for the count-th message of a type and return it."""
         await self.until(lambda: len(self.of(kind)) >= count or self.lost is not None)
@@ -186,8 +190,8 @@ def make_intent(n: int = 0, **over: Any) -> Intent:
     fields: dict[str, Any] = {
         "iid": iid, "cid": client_order_id(account_key("local", "main"), tenant_tag("local"), iid),
         "round": ROUND, "pid": ROUND, "leg": 0, "child": n, "account": "main", "venue": "sandbox",
-        "symbol": "BTC/USDT", "side": "buy", "qty": Decimal("0.01"), "px": None, "style": "market", "tif": "IOC",
-        "reduce_only": False, "send_by": time.monotonic_ns() + 20_000_000_000, "epoch": 1,
+        "symbol": "BTC/USDT", "side": "buy", "qty": Decimal("0.01"), "px": None, "style": "market",
+        "tif": "IOC", "reduce_only": False, "send_by": time.monotonic_ns() + 20_000_000_000, "epoch": 1,
         "reservation_id": b"", "risk_hash": b"", "ref_px": Decimal(50_000),
     }  # fmt: skip
     return Intent(**fields | over)

@@ -92,14 +92,20 @@ class Working(RuleBasedStateMachine):
         self.sent_after_done = False
 
     @initialize(
-        style=st.sampled_from(["post_only", "twap", "limit"]), lots=st.integers(30, 90_000),
-        side=st.sampled_from(["buy", "sell"]), told=st.booleans(),
-    )  # fmt: skip
+        style=st.sampled_from(["post_only", "twap", "limit"]),
+        lots=st.integers(30, 90_000),
+        side=st.sampled_from(["buy", "sell"]),
+        told=st.booleans(),
+    )
     def decide(self, style: str, lots: int, side: str, told: bool) -> None:
         env = AgentEnv(
-            tenant="t", account="main", quote="USDT", symbols=("BTC/USDT",),
-            instruments={"BTC/USDT": make_instrument()}, tf_ns=MINUTE,
-        )  # fmt: skip
+            tenant="t",
+            account="main",
+            quote="USDT",
+            symbols=("BTC/USDT",),
+            instruments={"BTC/USDT": make_instrument()},
+            tf_ns=MINUTE,
+        )
         spec = AgentSpec(
             id="execution/x", role="execution", factory="", params={"requote_after": 1, "rest_after": 4}
         )
@@ -115,14 +121,18 @@ class Working(RuleBasedStateMachine):
         first = self.qty if style != "twap" else (lots // 3) * LOT
         children = ((first, 0), (first, 60_000), (self.qty - 2 * first, 120_000)) if style == "twap" else ()
         plan = PlanLeg(
-            symbol="BTC/USDT", side=side, qty=self.qty, style=style,
-            px=Decimal(60_300 if side == "buy" else 59_700), tif="IOC" if style == "twap" else "GTC",
-            reduce_only=False, children=tuple(Child(qty=q, delay_ms=d) for q, d in children),
-        )  # fmt: skip
+            symbol="BTC/USDT",
+            side=side,
+            qty=self.qty,
+            style=style,
+            px=Decimal(60_300 if side == "buy" else 59_700),
+            tif="IOC" if style == "twap" else "GTC",
+            reduce_only=False,
+            children=tuple(Child(qty=q, delay_ms=d) for q, d in children),
+        )
         self.orders[intent_id(ROUND, PID, 0, 0)] = Order(0, first)
-        decision = make_decision(round=ROUND, pid=PID, plan=(plan,), t=T0)
-        self.ask(decision)
-        self.ask(decision)
+        self.decision = make_decision(round=ROUND, pid=PID, plan=(plan,), t=T0)
+        self.ask(self.decision)
 
     def book(self, bid: float, qty: float) -> Book:
         return make_book(bids=((bid, qty),), asks=((bid + 1, qty),))
@@ -133,17 +143,35 @@ class Working(RuleBasedStateMachine):
         live = [o for o in self.orders.values() if o.known_alive]
         left = self.qty - sum((o.heard for o in self.orders.values()), Decimal(0))
         reservation = Reservation(
-            rid=b"x", round=ROUND, pid=PID, agent="strategy/ema", symbol="BTC/USDT", side=self.side,
-            asset="USDT", amount=left * 60_300, qty_left=left,
-        )  # fmt: skip
+            rid=b"x",
+            round=ROUND,
+            pid=PID,
+            agent="strategy/ema",
+            symbol="BTC/USDT",
+            side=self.side,
+            asset="USDT",
+            amount=left * 60_300,
+            qty_left=left,
+        )
         working = tuple(
             WorkingOrder(
-                iid=o.iid, cid="c", round=ROUND, pid=PID, agent="strategy/ema", leg=0, child=o.child,
-                symbol="BTC/USDT", side=self.side, qty=o.qty, filled=o.heard, px=Decimal(60_000), state="OPEN",
+                iid=o.iid,
+                cid="c",
+                round=ROUND,
+                pid=PID,
+                agent="strategy/ema",
+                leg=0,
+                child=o.child,
+                symbol="BTC/USDT",
+                side=self.side,
+                qty=o.qty,
+                filled=o.heard,
+                px=Decimal(60_000),
+                state="OPEN",
                 t=T0,
             )
             for o in live
-        )  # fmt: skip
+        )
         return make_state(state_version=self.version, reservations=(reservation,), orders=working)
 
     def ask(self, message: Message, accept: bool = True) -> None:
@@ -178,9 +206,14 @@ class Working(RuleBasedStateMachine):
     def say(self, order: Order, status: str) -> None:
         self.wire.append(
             OrderEvent(
-                iid=order.iid, venue_id="v", symbol="BTC/USDT", status=status, cum_qty=order.filled,
-                avg_px=Decimal(60_000), t=T0,
-            )  # fmt: skip
+                iid=order.iid,
+                venue_id="v",
+                symbol="BTC/USDT",
+                status=status,
+                cum_qty=order.filled,
+                avg_px=Decimal(60_000),
+                t=T0,
+            )
         )
 
     @rule(move=st.floats(-400, 400), qty=st.floats(0.0001, 3), accept=st.integers(0, 4))
@@ -227,12 +260,20 @@ class Working(RuleBasedStateMachine):
             self.ask(fact)
 
     @rule()
+    def repeat_the_decision(self) -> None:
+        self.ask(self.decision)
+
+    @rule()
     def restart(self) -> None:
         spec, blob = self.agent.spec, self.agent.snapshot()
         env = AgentEnv(
-            tenant="t", account="main", quote="USDT", symbols=("BTC/USDT",),
-            instruments={"BTC/USDT": make_instrument()}, tf_ns=MINUTE,
-        )  # fmt: skip
+            tenant="t",
+            account="main",
+            quote="USDT",
+            symbols=("BTC/USDT",),
+            instruments={"BTC/USDT": make_instrument()},
+            tf_ns=MINUTE,
+        )
         self.agent = make(spec, env)
         self.agent.restore(blob)
 

@@ -26,9 +26,7 @@ def play(hedge: Hedge, trials: Sequence[Sequence[float]]) -> float:
 
 
 @given(TRIALS, st.floats(0.05, 1.5))
-def test_regret_to_the_best_expert_is_below_its_bound(
-    trials: list[tuple[float, ...]], eta: float
-) -> None:
+def test_regret_to_the_best_expert_is_below_its_bound(trials: list[tuple[float, ...]], eta: float) -> None:
     suffered = play(Hedge(share=0.0, eta=eta), trials)
 
     best = min(math.fsum(column) for column in zip(*trials, strict=True))

@@ -44,9 +44,13 @@ def make_agent(**params: object) -> Arbitrageur:
         ),
     }
     env = AgentEnv(
-        tenant="t", account="main", quote="USDT", symbols=("BTC/USDT", "ETH/USDT"), instruments=instruments,
+        tenant="t",
+        account="main",
+        quote="USDT",
+        symbols=("BTC/USDT", "ETH/USDT"),
+        instruments=instruments,
         tf_ns=MINUTE,
-    )  # fmt: skip
+    )
     return make(AgentSpec(id=ME, role="arbitrage", factory="", params=params), env)
 
 
@@ -60,13 +64,14 @@ def book(symbol: str, bid: float, ask: float, qty: float = 50.0) -> Book:
 
 def batch(cross_bid: float = 0.0502, cross_ask: float = 0.0503, t: int = T0) -> MarketBatch:
     return MarketBatch(
-        step=1, t=t,
+        step=1,
+        t=t,
         books=(
             book("BTC/USDT", 59_999.0, 60_000.0),
             book("ETH/BTC", cross_bid, cross_ask),
             book("ETH/USDT", 2_999.9, 3_000.0),
         ),
-    )  # fmt: skip
+    )
 
 
 def call(symbols: tuple[str, ...] = CYCLE, to: tuple[str, ...] = (ME,), **over: object) -> Cfp:
@@ -121,8 +126,10 @@ def test_the_bid_is_three_coupled_immediate_legs_each_covered_by_the_one_before(
 
     assert bid.coupled
     assert [(x.symbol, x.side, x.tif) for x in bid.legs] == [
-        ("ETH/USDT", "buy", "IOC"), ("ETH/BTC", "sell", "IOC"), ("BTC/USDT", "sell", "IOC"),
-    ]  # fmt: skip
+        ("ETH/USDT", "buy", "IOC"),
+        ("ETH/BTC", "sell", "IOC"),
+        ("BTC/USDT", "sell", "IOC"),
+    ]
     eth, cross, btc = bid.legs
     fee = Decimal("0.001")
     assert cross.qty <= eth.qty * (1 - fee)
@@ -245,7 +252,8 @@ def test_an_allocation_too_small_for_a_cycle_is_answered_by_withdrawing() -> Non
 
     reply = only(
         agent.handle(
-            Counter(pid=bid.pid, agent="desk", code="cap", binding=True, qty_max=Decimal("0.0005")), context(5)
+            Counter(pid=bid.pid, agent="desk", code="cap", binding=True, qty_max=Decimal("0.0005")),
+            context(5),
         )
     )
 
@@ -276,9 +284,16 @@ def test_what_an_incomplete_cycle_left_is_sold() -> None:
 def test_a_holding_that_is_still_worked_on_small_or_anothers_is_left_alone() -> None:
     quiet = batch(0.05, 0.0501)
     working = Reservation(
-        rid=b"x", round=b"r", pid=b"p", agent=ME, symbol="ETH/BTC", side="sell", asset="ETH",
-        amount=Decimal(1), qty_left=Decimal(1),
-    )  # fmt: skip
+        rid=b"x",
+        round=b"r",
+        pid=b"p",
+        agent=ME,
+        symbol="ETH/BTC",
+        side="sell",
+        asset="ETH",
+        amount=Decimal(1),
+        qty_left=Decimal(1),
+    )
 
     assert make_agent().handle(quiet, context(holdings=(held(),), reservations=(working,))) == ()
     assert make_agent().handle(quiet, context(holdings=(held(qty="0.0002"),))) == ()
@@ -345,8 +360,13 @@ def test_a_restored_agent_answers_like_the_original() -> None:
 
     counter = Counter(pid=bid.pid, agent="desk", code="cap", binding=True, qty_max=Decimal("0.1"))
     later: list[Message] = [
-        review(bid), counter, batch(0.0503, 0.0504, t=T0 + MINUTE), call(), batch(t=T0 + 2 * MINUTE), review(bid),
-    ]  # fmt: skip
+        review(bid),
+        counter,
+        batch(0.0503, 0.0504, t=T0 + MINUTE),
+        call(),
+        batch(t=T0 + 2 * MINUTE),
+        review(bid),
+    ]
     for seq, message in enumerate(later, 3):
         assert twin.handle(message, context(seq)) == original.handle(message, context(seq))
     assert twin.snapshot() == original.snapshot()

@@ -15,9 +15,9 @@ from agents.meta import MetaAgent, loss, make
 from parley.agent import AgentEnv, AgentSpec, Context
 from parley.bus import EMPTY_STATE
 from parley.errors import ConfigError
-from parley.messages import Ballot, Leg, Outcome, Proposal, Ranking, Vote, WeightUpdate
+from parley.messages import Ballot, Leg, MarketBatch, Outcome, Proposal, Ranking, Vote, WeightUpdate
 from parley.view import FirmView
-from tests.kit.builders import make_instrument, make_proposal, make_vote
+from tests.kit.builders import make_bar, make_instrument, make_proposal, make_vote
 
 MINUTE = 60_000_000_000
 ROSTER = ("signal/book", "signal/trend", "strategy/ema", "strategy/rsi")
@@ -147,10 +147,7 @@ def test_of_equal_scores_the_smaller_risk_comes_first() -> None:
     meta = make_meta()
     near = bid("ema", stop=Decimal(59_700), conf=0.8)
     far = bid("rsi", stop=Decimal(50_000), conf=0.8)
-    state = meta._state.market  # a book and a candle, as a batch would bring
-    from agents.meta import Seen
-
-    state["BTC/USDT"] = Seen(60_000.0, 1.0, 100.0)
+    meta.handle(MarketBatch(step=1, t=0, bars=(make_bar(close=60_000.0),)), context())
 
     assert [r.pid for r in ranked(meta, ballot([far, near], [])).ranked] == [b"ema", b"rsi"]
 
@@ -237,7 +234,9 @@ def test_weight_moves_to_who_is_right_by_at_most_the_daily_change() -> None:
 def test_weights_stay_within_floor_and_cap_over_many_days() -> None:
     outcomes = [o for day in range(5) for o in history(100)]
     for n, o in enumerate(outcomes):
-        outcomes[n] = outcome(o.agent, o.markout_bps_net, n=n // 2, t=n // 2 * 10 * MINUTE + n // 200 * 86_400 * 10**9)
+        outcomes[n] = outcome(
+            o.agent, o.markout_bps_net, n=n // 2, t=n // 2 * 10 * MINUTE + n // 200 * 86_400 * 10**9
+        )
 
     last = dict(teach(make_meta(), outcomes)[-1].weights)
 
@@ -284,7 +283,7 @@ def test_control_outcomes_teach_nothing() -> None:
 
 
 def test_a_ballot_is_scored_under_the_version_it_names() -> None:
-    meta = make_meta()
+    meta = make_meta(theta=0.01)
     asked = ballot([bid("ema")], [vote("signal/trend", b"ema", -0.9), vote("signal/book", b"ema", 0.9)])
     before = ranked(meta, asked)
     version = teach(meta, history(80))[-1].version

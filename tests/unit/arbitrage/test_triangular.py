@@ -53,7 +53,9 @@ def exchange(market_data: Path) -> tuple[dict[str, Instrument], list[Book]]:
         symbol = f"{row['base']}/{row['quote']}"
         instruments[symbol] = make_instrument(symbol, tick="1e-8", lot="1e-8")
         tops.append(
-            make_book(symbol=symbol, bids=((row["bid"], row["bid_qty"]),), asks=((row["ask"], row["ask_qty"]),))
+            make_book(
+                symbol=symbol, bids=((row["bid"], row["bid_qty"]),), asks=((row["ask"], row["ask_qty"]),)
+            )
         )
     return instruments, tops
 
@@ -114,7 +116,9 @@ def test_only_cycles_of_a_changed_book_are_recomputed() -> None:
 def test_a_cycle_without_a_usable_book_has_no_edge(broken: dict[str, object]) -> None:
     scanner = Scanner(pairs(), "USDT", FREE)
     scanner.update(books().values())
-    scanner.update([make_book(**({"symbol": "ETH/BTC", "bids": ((0.05, 1.0),), "asks": ((0.051, 1.0),)} | broken))])
+    scanner.update(
+        [make_book(**({"symbol": "ETH/BTC", "bids": ((0.05, 1.0),), "asks": ((0.051, 1.0),)} | broken))]
+    )
 
     assert scanner.best() is None
     assert scanner.edges() == ()
@@ -185,9 +189,7 @@ def test_a_cycle_that_cannot_be_laid_out_says_why(tops: dict[str, Book], budget:
     assert lay_out(tops, budget) == code
 
 
-@given(
-    st.floats(0.02, 0.09), st.floats(1e-5, 100), st.decimals(1, 100_000, places=2), st.floats(0, 20)
-)
+@given(st.floats(0.02, 0.09), st.floats(1e-5, 100), st.decimals(1, 100_000, places=2), st.floats(0, 20))
 def test_every_layout_is_covered_and_keeps_its_edge(
     cross: float, qty: float, budget: Decimal, fee_bps: float
 ) -> None:

@@ -1,0 +1,144 @@
+"""Each closed candle leaves once and in order, marks name who is late, conflation counts what it drops."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from parley.messages import Bar, Book, Print
+from runtime.hub_feed import CandleClose, Conflation, Marks, Row, Seen, behind
+
+MINUTE = 60_000
+
+
+def row(n: int, close: float = 1.0) -> Row:
+    return (n * MINUTE, 1.0, 2.0, 0.5, close, 10.0)
+
+
+def bar(symbol: str, n: int, close: float = 1.0) -> Bar:
+    return Bar(
+        symbol=symbol, tf_ns=MINUTE * 10**6, t_open=n * MINUTE * 10**6, open=1.0, high=2.0, low=0.5,
+        close=close, volume=10.0,
+    )  # fmt: skip
+
+
+def book(symbol: str, seq: int) -> Book:
+    return Book(symbol=symbol, t=0, seq=seq, bids=((1.0, 1.0),), asks=((2.0, 1.0),))
+
+
+def trade(symbol: str, n: int) -> Print:
+    return Print(symbol=symbol, t=n, px=1.0, qty=1.0, side=1)
+
+
+def test_candle_closes_when_a_newer_one_opens() -> None:
+    close = CandleClose("A/B", MINUTE)
+
+    assert close.take([row(5)]) == ()
+    assert close.take([row(5, 9.0)]) == ()
+    assert close.take([row(5, 7.0), row(6)]) == (bar("A/B", 5, 7.0),)
+    assert close.take([row(6)]) == ()
+
+
+def test_hole_between_candles_is_counted() -> None:
+    close = CandleClose("A/B", MINUTE)
+    close.take([row(5), row(6)])
+
+    assert [each.t_open for each in close.take([row(6), row(9), row(10)])] == [
+        6 * MINUTE * 10**6,
+        9 * MINUTE * 10**6,
+    ]
+    assert close.missed == 2
+
+
+def test_last_candle_is_taken_once_it_changed() -> None:
+    close = CandleClose("A/B", MINUTE)
+    close.take([row(5), row(6)])
+
+    assert close.take_last(row(6), is_certain=False) == ()
+    close.take([row(6, 3.0)])
+    assert [each.close for each in close.take_last(row(6, 3.0), is_certain=False)] == [3.0]
+    assert close.take_last(row(6, 3.0), is_certain=True) == ()
+
+
+def test_last_candle_without_a_trade_is_taken_only_when_certain() -> None:
+    close = CandleClose("A/B", MINUTE)
+    close.take([row(5), row(6)])
+
+    assert close.take_last(row(6), is_certain=False) == ()
+    assert len(close.take_last(row(6), is_certain=True)) == 1
+
+
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=40))
+def test_every_candle_leaves_once_however_often_one_looks(looks: list[int]) -> None:
+    close = CandleClose("A/B", MINUTE)
+    cache: list[Row] = []
+    out: list[Bar] = []
+    for n, repeats in enumerate(looks):
+        cache.append(row(n, 0.0))
+        cache[n] = row(n, float(n))
+        for _ in range(repeats % 3):
+            out += close.take([each for each in cache if each[0] > close.closed])
+    out += close.take([each for each in cache if each[0] > close.closed])
+
+    assert [each.t_open for each in out] == [n * MINUTE * 10**6 for n in range(len(looks) - 1)]
+    assert [each.close for each in out] == [float(n) for n in range(len(looks) - 1)]
+    assert close.missed == 0
+
+
+def test_marks_name_the_streams_that_are_late() -> None:
+    marks = {"A/B": Marks(candle=10, trade=7, book=None), "C/D": Marks(candle=None, trade=3, book=9)}
+    seen = {"A/B": Seen(candle=9, trade=7), "C/D": Seen(candle=0, trade=None, book=8), "E/F": Seen()}
+
+    assert behind(marks, seen) == [
+        "A/B candle: wanted 10, have 9",
+        "C/D book: wanted 9, have 8",
+    ]
+    assert behind({}, seen) == []
+
+
+def test_conflation_keeps_bars_and_gaps_and_the_newest_of_the_rest() -> None:
+    held = Conflation(max_prints=2)
+    held.add_bars([bar("C/D", 1)])
+    held.add_bars([bar("A/B", 1), bar("A/B", 2)])
+    held.add_book(book("C/D", 1))
+    held.add_book(book("C/D", 2))
+    held.add_book(book("A/B", 1))
+    held.add_prints("C/D", [trade("C/D", 1), trade("C/D", 2)])
+    held.add_prints("C/D", [trade("C/D", 3)])
+    held.add_gap("x")
+    held.add_gap("x")
+    batch = held.take(7, 99, 3)
+
+    assert batch.bars == (bar("A/B", 1), bar("C/D", 1), bar("A/B", 2))
+    assert batch.books == (book("A/B", 1), book("C/D", 2))
+    assert batch.prints == (trade("C/D", 2), trade("C/D", 3))
+    assert (batch.skipped, batch.gaps) == (2, ("x",))
+    assert (batch.step, batch.t, batch.fills_due) == (7, 99, 3)
+    assert not held.has_news
+
+
+@given(st.permutations(["A/B", "C/D", "E/F"]))
+def test_batch_does_not_depend_on_the_order_of_arrival(symbols: list[str]) -> None:
+    held = Conflation()
+    for each in symbols:
+        held.add_book(book(each, 1))
+        held.add_bars([bar(each, 1)])
+        held.add_prints(each, [trade(each, 1), trade(each, 2)])
+    other = Conflation()
+    for each in sorted(symbols):
+        other.add_prints(each, [trade(each, 1), trade(each, 2)])
+        other.add_bars([bar(each, 1)])
+        other.add_book(book(each, 1))
+
+    assert held.take(1, 1) == other.take(1, 1)
+
+
+@given(st.lists(st.integers(0, 300), max_size=8))
+def test_prints_sent_and_skipped_add_up(counts: list[int]) -> None:
+    held = Conflation(max_prints=256)
+    for count in counts:
+        held.add_prints("A/B", [trade("A/B", n) for n in range(count)])
+    batch = held.take(1, 1)
+
+    assert len(batch.prints) + batch.skipped == sum(counts)
+    assert len(batch.prints) <= 256

@@ -1,0 +1,124 @@
+"""Settings: precedence of their sources, and every mistake one line that names key and place."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from parley.errors import ConfigError
+from runtime.settings import load_settings
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PARLEY_HOME", "PARLEY_SEED", "PARLEY_PAIRS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "desk.toml"
+    path.write_text(text)
+    return path
+
+
+def test_without_anything_the_made_up_market_runs_at_a_speed_for_people() -> None:
+    settings = load_settings()
+
+    assert (settings.is_recorded, settings.candle, settings.pace) == (False, "5m", 3000.0)
+
+
+def test_recorded_data_runs_as_fast_as_it_goes() -> None:
+    settings = load_settings(None, {"data": "somewhere"})
+
+    assert (settings.candle, settings.pace) == ("1m", "max")
+
+
+def test_command_line_wins_over_environment_and_environment_over_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write(tmp_path, 'seed = 1\ncapital = 1000\nquote = "EUR"\n')
+    monkeypatch.setenv("PARLEY_SEED", "2")
+    monkeypatch.setenv("PARLEY_CAPITAL", "2000")
+
+    settings = load_settings(file, {"seed": 3, "capital": None})
+
+    assert (settings.seed, settings.capital, settings.quote) == (3, Decimal(2000), "EUR")
+
+
+def test_file_speaks_as_the_command_line_does(tmp_path: Path) -> None:
+    file = write(
+        tmp_path,
+        'pairs = ["BTC/USDT", "ETH/USDT"]\nfrom = 2021-05-08\nto = "2021-05-20"\nspeed = "max"\n'
+        '[desk]\nmin_quorum = 0.3\n[agents."strategy/trend"]\nshare = 0.5\n',
+    )
+
+    settings = load_settings(file)
+
+    assert settings.pairs == ("BTC/USDT", "ETH/USDT")
+    assert [f"{moment:%Y-%m-%dT%H:%M%z}" for moment in (settings.start, settings.end) if moment] == [
+        "2021-05-08T00:00+0000",
+        "2021-05-20T00:00+0000",
+    ]
+    assert (settings.desk.min_quorum, settings.agents) == (0.3, {"strategy/trend": {"share": 0.5}})
+
+
+def test_environment_reaches_tables_and_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARLEY_DESK__MAX_OPEN_TRADES", "3")
+    monkeypatch.setenv("PARLEY_PAIRS", "BTC/USDT, ETH/USDT")
+
+    settings = load_settings()
+
+    assert (settings.desk.max_open_trades, settings.pairs) == (3, ("BTC/USDT", "ETH/USDT"))
+
+
+def test_folder_of_test_data_starts_no_recorded_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARLEY_DATA", "/somewhere")
+
+    assert load_settings().data is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('piars = ["A/B"]', "unknown key 'piars': did you mean 'pairs'?"),
+        ("[desk]\nmin_qourum = 0.3", "unknown key 'desk.min_qourum': did you mean 'min_quorum'?"),
+        ("seed = -1", "seed: input should be greater than or equal to 0, was -1"),
+        ('speed = "fast"', "speed must be 'max' or market seconds per second above 0, was 'fast'"),
+        ('from = "yesterday"', "from must be a date such as '2021-05-08' or an ISO time, was 'yesterday'"),
+        ('timeframe = "1 m"', "timeframe: string should match pattern"),
+        ("seed = = 1", "is no TOML"),
+    ],
+)
+def test_mistake_in_the_file_names_file_and_key(tmp_path: Path, text: str, expected: str) -> None:
+    file = write(tmp_path, text)
+
+    with pytest.raises(ConfigError) as caught:
+        load_settings(file)
+
+    assert expected in str(caught.value)
+    assert str(file) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("PARLEY_SEDE", "7", "unknown variable 'PARLEY_SEDE': did you mean 'PARLEY_SEED'?"),
+        ("PARLEY_SEED", "x", "environment: seed: "),
+        ("PARLEY_DESK__MIN_QOURUM", "0.3", "environment: unknown key 'desk.min_qourum': did you mean"),
+    ],
+)
+def test_mistake_in_the_environment_names_the_variable(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, expected: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(ConfigError) as caught:
+        load_settings()
+
+    assert expected in str(caught.value)
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"cannot read the configuration .*none\.toml"):
+        load_settings(tmp_path / "none.toml")

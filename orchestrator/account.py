@@ -83,7 +83,7 @@ class Account:
         return not known
 
     def protect(self, agent: str, symbol: str, stop: Decimal | None, take: Decimal | None) -> None:
-        """Remember the stop and take of an opening decision; one without them leaves those of what is held."""
+        """Remember the stop and take of an opening decision; without them what is held keeps its own."""
         instrument = self.instruments[symbol]
         held = self.ledger.holding(agent, instrument.base)
         if stop is not None or take is not None:
@@ -143,20 +143,38 @@ class Account:
             reserved[r.asset] = reserved.get(r.asset, ZERO) + r.amount
         ledger = self.ledger
         return StateView(
-            account=self.config.account, state_version=self.version, t=self.t, quote=self.config.quote,
-            equity=self._equity, peak=self._peak, day_open=self._day_open, trading=self.trading,
+            account=self.config.account,
+            state_version=self.version,
+            t=self.t,
+            quote=self.config.quote,
+            equity=self._equity,
+            peak=self._peak,
+            day_open=self._day_open,
+            trading=self.trading,
             cash=tuple(
-                Cash(asset=a, total=ledger.cash(a), reserved=reserved.get(a, ZERO)) for a in sorted(ledger.assets())
+                Cash(asset=a, total=ledger.cash(a), reserved=reserved.get(a, ZERO))
+                for a in sorted(ledger.assets())
             ),
-            positions=ledger.positions(), holdings=self.holdings(), reservations=reservations,
+            positions=ledger.positions(),
+            holdings=self.holdings(),
+            reservations=reservations,
             orders=tuple(o.working() for o in self.orders.live()),
-            trades_today=self._trades_today, realised=ledger.realised, fees=ledger.fees,
+            trades_today=self._trades_today,
+            realised=ledger.realised,
+            fees=ledger.fees,
             blocked=self.orders.unknown_symbols(),
         )
 
 
 def _with(h: Holding, stop: Decimal | None, take: Decimal | None) -> Holding:
     return Holding(
-        agent=h.agent, symbol=h.symbol, qty=h.qty, avg_px=h.avg_px, opened=h.opened, round=h.round, pid=h.pid,
-        stop=stop, take=take,
+        agent=h.agent,
+        symbol=h.symbol,
+        qty=h.qty,
+        avg_px=h.avg_px,
+        opened=h.opened,
+        round=h.round,
+        pid=h.pid,
+        stop=stop,
+        take=take,
     )

@@ -60,11 +60,19 @@ class Dispatch:
         self._following: dict[tuple[bytes, bytes], tuple[PlanLeg, ...]] = {}
 
     def open(
-        self, round_: bytes, proposal: Proposal, plan: tuple[PlanLeg, ...], verdict: Verdict, view: FirmView, cause: int
+        self,
+        round_: bytes,
+        proposal: Proposal,
+        plan: tuple[PlanLeg, ...],
+        verdict: Verdict,
+        view: FirmView,
+        cause: int,
     ) -> Opened | GateRefusal:
         """Pass the decision's first order through the gate; nothing is opened when it refuses."""
         leg = self._leg(round_, proposal, 0, plan[0], verdict)
-        draft = self._draft(leg, 0, self._account.legs.first_child(leg), leg.plan.px, order_style(leg.plan), leg.plan.tif)
+        draft = self._draft(
+            leg, 0, self._account.legs.first_child(leg), leg.plan.px, order_style(leg.plan), leg.plan.tif
+        )
         return self._gate(draft, leg, verdict, view, cause)
 
     def commit(self, approved: Intent, leg: Leg, plan: tuple[PlanLeg, ...], cause: int) -> None:
@@ -94,8 +102,14 @@ class Dispatch:
         own = proposal.legs[index].limit_px
         worst = worst_price(plan, own, book, proposal.max_slippage_bps, instrument)
         return Leg(
-            round=round_, proposal=proposal, agent=proposal.agent, index=index, plan=plan, worst_px=worst,
-            reservation_id=proposal.pid[:12] + index.to_bytes(4, "big"), verdict=verdict,
+            round=round_,
+            proposal=proposal,
+            agent=proposal.agent,
+            index=index,
+            plan=plan,
+            worst_px=worst,
+            reservation_id=proposal.pid[:12] + index.to_bytes(4, "big"),
+            verdict=verdict,
             last_word=self._table.now,
         )
 
@@ -105,11 +119,23 @@ class Dispatch:
         if book is not None and book.bids and book.asks:
             mid = Decimal(repr(book.mid))
         return intent(
-            self._table.config, self._key, epoch=self._table.epoch, round_=leg.round, pid=leg.proposal.pid,
-            leg=leg.index, child=child, symbol=leg.plan.symbol, side=leg.plan.side, qty=qty, px=px, style=style,
-            tif=tif, reduce_only=leg.plan.reduce_only,
+            self._table.config,
+            self._key,
+            epoch=self._table.epoch,
+            round_=leg.round,
+            pid=leg.proposal.pid,
+            leg=leg.index,
+            child=child,
+            symbol=leg.plan.symbol,
+            side=leg.plan.side,
+            qty=qty,
+            px=px,
+            style=style,
+            tif=tif,
+            reduce_only=leg.plan.reduce_only,
             send_by=self._table.mono + self._table.config.budgets.send_by,
-            reservation_id=leg.reservation_id, ref_px=mid,
+            reservation_id=leg.reservation_id,
+            ref_px=mid,
         )
 
     def _gate(
@@ -170,7 +196,8 @@ class Dispatch:
         plan = leg.plan
         rest = replace(
             leg.proposal,
-            legs=(replace(leg.proposal.legs[leg.index], qty=request.qty, limit_px=request.px),), coupled=False,
+            legs=(replace(leg.proposal.legs[leg.index], qty=request.qty, limit_px=request.px),),
+            coupled=False,
         )
         verdict: Verdict | None = leg.verdict
         if not plan.reduce_only:
@@ -213,8 +240,15 @@ class Dispatch:
         i = order.intent
         self._table.order(
             CancelIntent(
-                iid=iid, cid=i.cid, round=i.round, account=i.account, venue=i.venue, symbol=i.symbol,
-                send_by=self._table.mono + self._table.config.budgets.send_by, epoch=self._table.epoch, n=n,
+                iid=iid,
+                cid=i.cid,
+                round=i.round,
+                account=i.account,
+                venue=i.venue,
+                symbol=i.symbol,
+                send_by=self._table.mono + self._table.config.budgets.send_by,
+                epoch=self._table.epoch,
+                n=n,
             ),
             cause,
         )

@@ -52,13 +52,14 @@ from .attribution import Attribution
 from .dispatch import Dispatch, Opened
 from .gatekeeper import Gatekeeper
 from .market import Market
-from .negotiation import Negotiation, Talk, decision
+from .negotiation import Negotiation
 from .orders import OrderState, VenueFact
 from .outcomes import Outcomes
 from .plan import plan_legs
 from .policy import DeskConfig, GroupOut
 from .round import Event, Round, State
 from .table import DESK, Said, Table
+from .talk import Talk, decision
 
 ZERO = Decimal(0)
 MAX_FOLLOW_UPS = 4  # exits of further holders on the same bar
@@ -97,7 +98,9 @@ class Firm:
             case _:
                 return True
 
-    def admit(self, message: Message, sender: str, *, t_event: int = 0, t_mono: int = 0, t_recv: int = 0) -> Cascade:
+    def admit(
+        self, message: Message, sender: str, *, t_event: int = 0, t_mono: int = 0, t_recv: int = 0
+    ) -> Cascade:
         """Work off one external message: the whole cascade it causes."""
         table = self.table
         table.mono = t_mono
@@ -105,7 +108,12 @@ class Firm:
         if isinstance(message, MarketBatch):
             table.now = max(table.now, message.t)
         seq = table.emit(
-            message, sender=sender, to=DESK, t_event=t_event, t_mono=t_mono, t_recv=t_recv,
+            message,
+            sender=sender,
+            to=DESK,
+            t_event=t_event,
+            t_mono=t_mono,
+            t_recv=t_recv,
             round_=self._round_of(message),
         )
         match message:
@@ -171,7 +179,12 @@ class Firm:
         for symbol in self.config.symbols:
             if symbol in bars and symbol in self.market.books:
                 trigger = Trigger(
-                    source="feed", symbol=symbol, kind="bar", payload_hash=_hash(bars[symbol]), md_seq=seq, t=batch.t
+                    source="feed",
+                    symbol=symbol,
+                    kind="bar",
+                    payload_hash=_hash(bars[symbol]),
+                    md_seq=seq,
+                    t=batch.t,
                 )
                 yield from self._rounds(trigger, self.table.awake("strategy"), (symbol,))
         yield from self._analyses(seq)
@@ -197,7 +210,7 @@ class Firm:
                         self.negotiation.weights_version = update.version
                     case AnalysisReady() as ready:
                         asked = ready.symbols or (ready.symbol,)
-                        if not set((ready.symbol, *asked)) <= set(table.env.instruments):
+                        if not {ready.symbol, *asked} <= set(table.env.instruments):
                             table.reject(said.agent, said.seq, "unknown_symbol", b"", "AnalysisReady")
                             continue
                         self._ready[ready.agent, ready.symbol] = ready
@@ -222,8 +235,12 @@ class Firm:
             if not self.table.is_awake(analysis.agent):
                 continue
             trigger = Trigger(
-                source=analysis.agent, symbol=analysis.symbol, kind="analysis", payload_hash=analysis.result_hash,
-                md_seq=seq, t=self.table.now,
+                source=analysis.agent,
+                symbol=analysis.symbol,
+                kind="analysis",
+                payload_hash=analysis.result_hash,
+                md_seq=seq,
+                t=self.table.now,
             )
             yield from self._rounds(trigger, (analysis.agent,), analysis.symbols or (analysis.symbol,))
 
@@ -235,24 +252,44 @@ class Firm:
             if instrument is None or mid is None:
                 continue
             qty = instrument.qty(abs(holding.qty))
-            busy = any((x.agent, x.plan.symbol) == (holding.agent, holding.symbol) for x in self.account.legs.all())
+            busy = any(
+                (x.agent, x.plan.symbol) == (holding.agent, holding.symbol) for x in self.account.legs.all()
+            )
             if busy or instrument.tradable(qty, Decimal(repr(mid))):
                 continue
             trigger = Trigger(
-                source=why, symbol=holding.symbol, kind="cmd", payload_hash=b"", md_seq=seq, t=self.table.now,
+                source=why,
+                symbol=holding.symbol,
+                kind="cmd",
+                payload_hash=b"",
+                md_seq=seq,
+                t=self.table.now,
                 nth=self.market.step * MAX_HOLDERS + n,  # two batches may have the same time
             )
             rid = self._rid(trigger)
             exit_ = Proposal(
-                pid=proposal_id(rid, holding.agent), agent=holding.agent, agent_version="desk", symbol=holding.symbol,
+                pid=proposal_id(rid, holding.agent),
+                agent=holding.agent,
+                agent_version="desk",
+                symbol=holding.symbol,
                 legs=(
                     Leg(
-                        symbol=holding.symbol, side="sell" if holding.qty > 0 else "buy", qty=qty, tif="IOC",
+                        symbol=holding.symbol,
+                        side="sell" if holding.qty > 0 else "buy",
+                        qty=qty,
+                        tif="IOC",
                         reduce_only=True,
                     ),
                 ),
-                edge_bps=0.0, conf=1.0, horizon_ms=1000, stop=None, take=None, max_slippage_bps=300.0,
-                ttl_ns=self.config.tf_ns, why="flatten", urgency="urgent",
+                edge_bps=0.0,
+                conf=1.0,
+                horizon_ms=1000,
+                stop=None,
+                take=None,
+                max_slippage_bps=300.0,
+                ttl_ns=self.config.tf_ns,
+                why="flatten",
+                urgency="urgent",
             )
             yield from self._round(trigger, rid, (), (holding.symbol,), (exit_,), False)
 
@@ -269,24 +306,40 @@ class Firm:
         while waiting and nth < MAX_FOLLOW_UPS:
             nth += 1
             again = Trigger(
-                source=trigger.source, symbol=trigger.symbol, kind=trigger.kind, payload_hash=trigger.payload_hash,
-                md_seq=trigger.md_seq, t=trigger.t, nth=nth,
+                source=trigger.source,
+                symbol=trigger.symbol,
+                kind=trigger.kind,
+                payload_hash=trigger.payload_hash,
+                md_seq=trigger.md_seq,
+                t=trigger.t,
+                nth=nth,
             )
             waiting = yield from self._round(again, self._rid(again), waiting, symbols, (), True)
 
     def _round(
-        self, trigger: Trigger, rid: bytes, bidders: Sequence[str], symbols: tuple[str, ...],
-        given: Sequence[Proposal], reduce_only: bool,
+        self,
+        trigger: Trigger,
+        rid: bytes,
+        bidders: Sequence[str],
+        symbols: tuple[str, ...],
+        given: Sequence[Proposal],
+        reduce_only: bool,
     ) -> Generator[Wave | GroupOut, Sequence[Answer], tuple[str, ...]]:
         """Run one round to its decision and commit it; give the agents whose exits had to wait."""
         table = self.table
         view = yield from self._state()
         seq = table.emit(trigger, to=DESK, round_=rid, cause=trigger.md_seq)
         cfp = Cfp(
-            symbols=symbols, budget_hint=view.state.equity / self.config.max_open_trades,
-            horizon_ms=self.config.tf_ns // 1_000_000, min_edge_bps=0.0, state_version=view.version, t=table.now,
-            reduce_only=reduce_only or view.state.trading != "ACTIVE", md_seq=trigger.md_seq,
-            to_agents=tuple(bidders), round=rid,
+            symbols=symbols,
+            budget_hint=view.state.equity / self.config.max_open_trades,
+            horizon_ms=self.config.tf_ns // 1_000_000,
+            min_edge_bps=0.0,
+            state_version=view.version,
+            t=table.now,
+            reduce_only=reduce_only or view.state.trading != "ACTIVE",
+            md_seq=trigger.md_seq,
+            to_agents=tuple(bidders),
+            round=rid,
         )
         talk = Talk(Round(rid, trigger.symbol), trigger, seq, view, cfp)
         yield from self.negotiation.run(talk, bidders, given)
@@ -342,12 +395,20 @@ class Firm:
                 continue
             buys = leg.side == "buy"
             self.outcomes.add(
-                round=talk.round.id, pid=vote.pid, agent=vote.agent,
-                kind="proposal" if vote.agent == bid.agent else "vote", symbol=leg.symbol, regime=regime,
-                side=1 if buys else -1, score=vote.score, conf=vote.conf,
-                executable_px=book.asks[0][0] if buys else book.bids[0][0], horizon_ms=bid.horizon_ms,
+                round=talk.round.id,
+                pid=vote.pid,
+                agent=vote.agent,
+                kind="proposal" if vote.agent == bid.agent else "vote",
+                symbol=leg.symbol,
+                regime=regime,
+                side=1 if buys else -1,
+                score=vote.score,
+                conf=vote.conf,
+                executable_px=book.asks[0][0] if buys else book.bids[0][0],
+                horizon_ms=bid.horizon_ms,
                 cost_bps=float(self.table.env.instruments[leg.symbol].taker_fee) * 1e4,
-                sigma_bps=self.market.sigma_bps(leg.symbol, bid.horizon_ms), t=self.table.now,
+                sigma_bps=self.market.sigma_bps(leg.symbol, bid.horizon_ms),
+                t=self.table.now,
             )
 
     # the venue

@@ -5,6 +5,7 @@ same. What is not known stays None, and the gate refuses on it.
 """
 
 from collections import deque
+from itertools import takewhile
 
 from parley.messages import Heartbeat, Intent, Reservation, Verdict
 from parley.risk.case import Counters, GateFacts, Recent
@@ -40,12 +41,17 @@ class Gatekeeper:
         self._sent.append((agent, Recent(order.symbol, order.side, order.qty, order.px, now)))
 
     def facts(
-        self, order: Intent, agent: str, view: FirmView, verdict: Verdict | None, reservation: Reservation | None
+        self,
+        order: Intent,
+        agent: str,
+        view: FirmView,
+        verdict: Verdict | None,
+        reservation: Reservation | None,
     ) -> GateFacts:
         """Collect what is known about an order at this moment."""
         now = self._table.now
         age = self._table.recv - self._heard if self._heard else None
-        lately = [(a, r) for a, r in self._sent if now - r.t < REPEAT_NS]
+        lately = list(takewhile(lambda sent: now - sent[1].t < REPEAT_NS, reversed(self._sent)))
         # two holders leaving at once send equal orders: only an agent's own order can be a repetition
         own = tuple(r for a, r in lately if a == agent)
         return GateFacts(
@@ -62,7 +68,7 @@ class Gatekeeper:
                 orders_1s=sum(1 for _, r in lately if now - r.t < SECOND_NS),
                 orders_10s=sum(1 for _, r in lately if now - r.t < 10 * SECOND_NS),
                 trades_today=view.state.trades_today,
-                recent=own[-32:],
+                recent=own[:32],
                 repeats=sum(1 for r in own if r.symbol == order.symbol and r.side == order.side),
             ),
             trading=view.state.trading,

@@ -40,7 +40,9 @@ class Leg(msgspec.Struct, kw_only=True):
     @property
     def is_managed(self) -> bool:
         """Whether the execution agent works it over time; otherwise child 0 is all there is."""
-        return self.plan.style in ("post_only", "twap") or (self.plan.style == "limit" and self.plan.tif == "GTC")
+        return self.plan.style in ("post_only", "twap") or (
+            self.plan.style == "limit" and self.plan.tif == "GTC"
+        )
 
 
 class Legs:
@@ -89,10 +91,15 @@ class Legs:
         left = max(leg.plan.qty - self.filled(leg), working)
         buys = leg.plan.side == "buy"
         return Reservation(
-            rid=leg.reservation_id, round=leg.round, pid=leg.proposal.pid, agent=leg.agent,
-            symbol=leg.plan.symbol, side=leg.plan.side,
+            rid=leg.reservation_id,
+            round=leg.round,
+            pid=leg.proposal.pid,
+            agent=leg.agent,
+            symbol=leg.plan.symbol,
+            side=leg.plan.side,
             asset=instrument.quote if buys else instrument.base,
-            amount=left * leg.worst_px if buys else left, qty_left=left,
+            amount=left * leg.worst_px if buys else left,
+            qty_left=left,
         )
 
     def finish(self) -> tuple[tuple[Leg, tuple[Order, ...]], ...]:

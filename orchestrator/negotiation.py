@@ -8,7 +8,6 @@ decided here is not sent: the gate and the commit follow in `dispatch`.
 """
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
 
 from msgspec.structs import replace
@@ -19,17 +18,13 @@ from parley.messages import (
     Ballot,
     Bound,
     Breach,
-    Cfp,
     Counter,
     CounterReply,
-    Decision,
     Opinion,
-    PlanLeg,
     Proposal,
     Ranking,
     Refuse,
     Review,
-    Trigger,
     Verdict,
     Vote,
 )
@@ -40,10 +35,11 @@ from parley.view import FirmView
 from . import validate
 from .account import Account
 from .market import Market
-from .policy import GroupOut
 from .plan import better
-from .round import MAX_RECHECKS, Event, Round, State
+from .policy import GroupOut
+from .round import MAX_RECHECKS, Event, State
 from .table import DESK, Said, Table
+from .talk import Talk
 
 ZERO = Decimal(0)
 NO_FAULT = frozenset({"no_book"})  # the market's doing, not the agent's
@@ -51,36 +47,8 @@ OUTDATED = frozenset({"stale_version", "expired_verdict"})
 Flow = Generator[Wave | GroupOut, Sequence[Answer], None]
 
 
-@dataclass(slots=True)
-class Talk:
-    """What has been said in one round so far."""
-
-    round: Round
-    trigger: Trigger
-    seq: int
-    view: FirmView
-    cfp: Cfp
-    bids: list[Proposal] = field(default_factory=list)
-    votes: list[Vote] = field(default_factory=list)
-    reasons: list[tuple[str, str, str]] = field(default_factory=list)
-    bounds: list[Bound] = field(default_factory=list)
-    advice: list[Counter] = field(default_factory=list)
-    ranking: Ranking | None = None
-    chosen: Proposal | None = None
-    waiting: list[Proposal] = field(default_factory=list)
-    score: float = 0.0
-    size: float = 1.0
-    wanted: Decimal = ZERO
-    qty: Decimal = ZERO
-    verdict: Verdict | None = None
-
-    def end(self, event: Event, who: str, code: str, detail: str = "") -> None:
-        self.round.on(event)
-        self.reasons.insert(0, (who, code, detail))
-
-
 class Negotiation:
-    """Runs rounds at a table; holds no state between them but the standing opinions and the weights version."""
+    """Runs rounds at a table; between them it keeps the standing opinions and the weights version only."""
 
     def __init__(self, table: Table, account: Account, market: Market, limits: Limits) -> None:
         self._table = table
@@ -92,7 +60,9 @@ class Negotiation:
 
     def regime(self, symbol: str) -> str:
         """Name the market regime of the freshest valid opinion on a symbol, or the empty string."""
-        valid = [o for (_, s), o in sorted(self.opinions.items()) if s == symbol and o.regime and self._valid(o)]
+        valid = [
+            o for (_, s), o in sorted(self.opinions.items()) if s == symbol and o.regime and self._valid(o)
+        ]
         return max(valid, key=lambda o: o.valid_from).regime if valid else ""
 
     def _valid(self, opinion: Opinion) -> bool:
@@ -114,7 +84,11 @@ class Negotiation:
     def _call(self, talk: Talk, bidders: Sequence[str], given: Sequence[Proposal]) -> Flow:
         table = self._table
         said = yield from table.ask(
-            "bids", [(tuple(bidders), talk.cfp)], round_=talk.round.id, cause=talk.seq, budget=table.config.budgets.bids
+            "bids",
+            [(tuple(bidders), talk.cfp)],
+            round_=talk.round.id,
+            cause=talk.seq,
+            budget=table.config.budgets.bids,
         )
         talk.round.on(Event.CALLED)
         heard: set[str] = set()
@@ -166,7 +140,7 @@ class Negotiation:
             opinions = [self.opinions.get((agent, p.legs[0].symbol)) for p in talk.bids]
             if all(o is not None and self._valid(o) for o in opinions):
                 for bid, opinion in zip(talk.bids, opinions, strict=True):
-                    assert opinion is not None  # noqa: S101 - narrowed by the line above
+                    assert opinion is not None
                     side = 1 if bid.legs[0].side == "buy" else -1
                     talk.votes.append(
                         Vote(pid=bid.pid, agent=agent, score=opinion.direction * side, conf=opinion.conf)
@@ -176,7 +150,11 @@ class Negotiation:
         if asked:
             ballot = self._ballot(talk, "vote", ())
             said = yield from table.ask(
-                "votes", [(asked, ballot)], round_=talk.round.id, cause=talk.seq, budget=table.config.budgets.votes
+                "votes",
+                [(asked, ballot)],
+                round_=talk.round.id,
+                cause=talk.seq,
+                budget=table.config.budgets.votes,
             )
             seen: set[tuple[str, bytes]] = set()
             for item in said:
@@ -193,15 +171,23 @@ class Negotiation:
 
     def _ballot(self, talk: Talk, stage: str, votes: Sequence[Vote]) -> Ballot:
         return Ballot(
-            round=talk.round.id, stage=stage, proposals=tuple(talk.bids), votes=tuple(votes),
-            weights_version=self.weights_version, t=self._table.now, regime=self.regime(talk.round.symbol),
+            round=talk.round.id,
+            stage=stage,
+            proposals=tuple(talk.bids),
+            votes=tuple(votes),
+            weights_version=self.weights_version,
+            t=self._table.now,
+            regime=self.regime(talk.round.symbol),
         )
 
     def _rank(self, talk: Talk) -> Flow:
         table = self._table
         metas = table.awake("meta")
         said = yield from table.ask(
-            "scoring", [(metas, self._ballot(talk, "rank", talk.votes))], round_=talk.round.id, cause=talk.seq,
+            "scoring",
+            [(metas, self._ballot(talk, "rank", talk.votes))],
+            round_=talk.round.id,
+            cause=talk.seq,
             budget=table.config.budgets.scoring,
         )
         by_pid = {p.pid: p for p in talk.bids}
@@ -241,7 +227,7 @@ class Negotiation:
     # counters
 
     def _settle(self, talk: Talk) -> Flow:
-        """Review with capital, execution and arbitrage; let the proposer answer what changed, at most twice."""
+        """Review with capital, execution and arbitrage; let the proposer answer changes, at most twice."""
         while talk.round.is_at(State.COUNTER):
             bid = talk.chosen
             if bid is None:
@@ -273,15 +259,23 @@ class Negotiation:
         requests = [(table.awake(stage), self._asking(talk, bid, stage)) for stage in stages]
         return (
             yield from table.ask(
-                "counters", [r for r in requests if r[0]], round_=talk.round.id, cause=talk.seq,
+                "counters",
+                [r for r in requests if r[0]],
+                round_=talk.round.id,
+                cause=talk.seq,
                 budget=table.config.budgets.counters,
             )
         )
 
     def _asking(self, talk: Talk, bid: Proposal, stage: str) -> Review:
         return Review(
-            round=talk.round.id, pid=bid.pid, stage=stage, proposal=bid, size=talk.size,
-            state_version=talk.view.version, t=self._table.now,
+            round=talk.round.id,
+            pid=bid.pid,
+            stage=stage,
+            proposal=bid,
+            size=talk.size,
+            state_version=talk.view.version,
+            t=self._table.now,
         )
 
     def _bind(self, talk: Talk, bid: Proposal, reviews: list[Said]) -> Decimal:
@@ -298,7 +292,9 @@ class Negotiation:
                     if not code:
                         heard.add(item.agent)
                         limit = a.max_qty if limit is None else min(limit, a.max_qty)
-                        talk.bounds = sorted({*talk.bounds, *a.bounds}, key=lambda b: (b.qty_max, b.agent, b.code))
+                        talk.bounds = sorted(
+                            {*talk.bounds, *a.bounds}, key=lambda b: (b.qty_max, b.agent, b.code)
+                        )
                         if a.max_qty <= 0:
                             talk.reasons.append((item.agent, a.code, ""))
                 case Counter() as c:
@@ -333,11 +329,18 @@ class Negotiation:
         table = self._table
         talk.round.on(Event.COUNTERED)
         counter = Counter(
-            pid=bid.pid, agent=DESK, code=talk.bounds[0].code if talk.bounds else "advice", binding=True,
-            qty_max=qty, px_limit=px,
+            pid=bid.pid,
+            agent=DESK,
+            code=talk.bounds[0].code if talk.bounds else "advice",
+            binding=True,
+            qty_max=qty,
+            px_limit=px,
         )
         said = yield from table.ask(
-            "counter_reply", [((bid.agent,), counter)], round_=talk.round.id, cause=talk.seq,
+            "counter_reply",
+            [((bid.agent,), counter)],
+            round_=talk.round.id,
+            cause=talk.seq,
             budget=table.config.budgets.counters,
         )
         for item in said:
@@ -380,7 +383,9 @@ class Negotiation:
         if verdict is None:
             return talk.end(Event.RISK_SILENT, "risk", "silent")
         if not verdict.ok or verdict.max_qty <= 0:
-            talk.reasons.extend((verdict.agent, b.limit, f"{b.value} > {b.cap}") for b in verdict.breached[1:])
+            talk.reasons.extend(
+                (verdict.agent, b.limit, f"{b.value} > {b.cap}") for b in verdict.breached[1:]
+            )
             first = verdict.breached[0] if verdict.breached else Breach(limit="refused", value="", cap="")
             return talk.end(Event.RISK_REFUSED, verdict.agent, first.limit, f"{first.value} > {first.cap}")
         if verdict.max_qty < talk.qty:
@@ -399,7 +404,13 @@ class Negotiation:
         """Get risk's verdict on a proposal's numbers; the second value: only an outdated one came."""
         table = self._table
         review = Review(
-            round=round_, pid=bid.pid, stage="risk", proposal=bid, size=size, state_version=view.version, t=table.now
+            round=round_,
+            pid=bid.pid,
+            stage="risk",
+            proposal=bid,
+            size=size,
+            state_version=view.version,
+            t=table.now,
         )
         asked = table.awake("risk")
         said = yield from table.ask(
@@ -427,13 +438,26 @@ class Negotiation:
         return refused, stale and refused is None
 
     def _own_verdict(self, round_: bytes, bid: Proposal, view: FirmView, cause: int) -> Verdict:
-        """Evaluate the same pure risk function as the risk agent: a dead agent must not prevent flattening."""
+        """Evaluate the risk agent's own pure function: a dead agent must not prevent flattening."""
         result = assess(
-            bid, 1.0, view, self._limits, self._table.env.instruments, self._market.mids(), {}, self._table.now
+            bid,
+            1.0,
+            view,
+            self._limits,
+            self._table.env.instruments,
+            self._market.mids(),
+            {},
+            self._table.now,
         )
         own = Verdict(
-            pid=bid.pid, agent=DESK, ok=result.ok, max_qty=result.max_qty, breached=result.breached,
-            state_version=view.version, risk_epoch=0, valid_until=self._table.now + self._table.config.tf_ns,
+            pid=bid.pid,
+            agent=DESK,
+            ok=result.ok,
+            max_qty=result.max_qty,
+            breached=result.breached,
+            state_version=view.version,
+            risk_epoch=0,
+            valid_until=self._table.now + self._table.config.tf_ns,
         )
         self._table.emit(own, cause=cause, round_=round_)
         return own
@@ -451,20 +475,3 @@ def scale(bid: Proposal, qty: Decimal, table: Table) -> Proposal:
         for i, leg in enumerate(bid.legs)
     )
     return replace(bid, legs=legs)
-
-
-def decision(
-    talk: Talk, action: str, weights_version: int, now: int, plan: tuple[PlanLeg, ...] = ()
-) -> Decision:
-    """Write down how a round ended, with everything that led there."""
-    bid = talk.chosen
-    ranking = talk.ranking
-    return Decision(
-        round=talk.round.id, symbol=talk.round.symbol, pid=bid.pid if bid else b"", agent=bid.agent if bid else "",
-        action=action, qty=talk.qty if action == "accept" else ZERO, px=plan[0].px if plan else None, score=talk.score,
-        margin_of_win=ranking.margin_of_win if ranking else 0.0, weights_version=weights_version,
-        quorum=ranking.quorum if ranking else 0.0, reasons=tuple(talk.reasons),
-        dissent=ranking.dissent if ranking else (),
-        votes=tuple((v.agent, v.pid, v.score, v.conf) for v in talk.votes if not v.abstain),
-        bounds=tuple(talk.bounds), plan=plan, proposals=len(talk.bids), t=now, qty_wanted=talk.wanted,
-    )

@@ -73,15 +73,27 @@ class Order(msgspec.Struct, kw_only=True):
     def known(self) -> tuple[OrderState, Decimal, Decimal, bool, bool, bool, bool, str]:
         """Everything a venue fact can change."""
         return (
-            self.state, self.filled, self.cum, self.gone, self.exists, self.doubtful, self.cancelling, self.venue_id,
+            self.state, self.filled, self.cum, self.gone, self.exists, self.doubtful, self.cancelling,
+            self.venue_id,
         )  # fmt: skip
 
     def working(self) -> WorkingOrder:
         i = self.intent
         return WorkingOrder(
-            iid=i.iid, cid=i.cid, round=i.round, pid=i.pid, agent=self.agent, leg=i.leg, child=i.child,
-            symbol=i.symbol, side=i.side, qty=i.qty, filled=self.filled, px=i.px,
-            state=self.state.name, t=self.t,
+            iid=i.iid,
+            cid=i.cid,
+            round=i.round,
+            pid=i.pid,
+            agent=self.agent,
+            leg=i.leg,
+            child=i.child,
+            symbol=i.symbol,
+            side=i.side,
+            qty=i.qty,
+            filled=self.filled,
+            px=i.px,
+            state=self.state.name,
+            t=self.t,
         )
 
 
@@ -208,7 +220,9 @@ def _learn(order: Order, fact: Ack | VenueReject | Unknown | OrderEvent) -> None
 def _settle(order: Order) -> None:
     """Work out the state from what was found."""
     if order.filled > order.intent.qty:
-        raise StateError(f"order {order.intent.cid!r} was for {order.intent.qty}, its fills sum to {order.filled}")
+        raise StateError(
+            f"order {order.intent.cid!r} was for {order.intent.qty}, its fills sum to {order.filled}"
+        )
     if order.filled == order.intent.qty:
         order.state = OrderState.FILLED
     elif order.is_final:

@@ -45,7 +45,12 @@ def _own(leg: Leg, qty: Decimal) -> PlanLeg:
     style = "market" if leg.limit_px is None else "post_only" if leg.post_only else "limit"
     tif = "IOC" if leg.limit_px is None else leg.tif
     return PlanLeg(
-        symbol=leg.symbol, side=leg.side, qty=qty, style=style, px=leg.limit_px, tif=tif,
+        symbol=leg.symbol,
+        side=leg.side,
+        qty=qty,
+        style=style,
+        px=leg.limit_px,
+        tif=tif,
         reduce_only=leg.reduce_only,
     )
 
@@ -60,8 +65,13 @@ def _advised(leg: Leg, qty: Decimal, advice: Sequence[Counter], instrument: Inst
     if style == "market":
         # a market order has no price; with a bound on it, it is an immediate-or-cancel limit
         return PlanLeg(
-            symbol=leg.symbol, side=leg.side, qty=qty, style="market" if px is None else "limit", px=px,
-            tif="IOC", reduce_only=leg.reduce_only,
+            symbol=leg.symbol,
+            side=leg.side,
+            qty=qty,
+            style="market" if px is None else "limit",
+            px=px,
+            tif="IOC",
+            reduce_only=leg.reduce_only,
         )
     if px is None:
         return own
@@ -71,7 +81,13 @@ def _advised(leg: Leg, qty: Decimal, advice: Sequence[Counter], instrument: Inst
     if style == "post_only":
         tif = "GTC"
     return PlanLeg(
-        symbol=leg.symbol, side=leg.side, qty=qty, style=style, px=px, tif=tif, reduce_only=leg.reduce_only,
+        symbol=leg.symbol,
+        side=leg.side,
+        qty=qty,
+        style=style,
+        px=px,
+        tif=tif,
+        reduce_only=leg.reduce_only,
         children=children,
     )
 
@@ -118,16 +134,46 @@ def order_style(plan: PlanLeg) -> str:
 
 
 def intent(
-    config: DeskConfig, key: bytes, *, epoch: int, round_: bytes, pid: bytes, leg: int, child: int, symbol: str,
-    side: str, qty: Decimal, px: Decimal | None, style: str, tif: str, reduce_only: bool, send_by: int,
-    reservation_id: bytes, ref_px: Decimal | None,
+    config: DeskConfig,
+    key: bytes,
+    *,
+    epoch: int,
+    round_: bytes,
+    pid: bytes,
+    leg: int,
+    child: int,
+    symbol: str,
+    side: str,
+    qty: Decimal,
+    px: Decimal | None,
+    style: str,
+    tif: str,
+    reduce_only: bool,
+    send_by: int,
+    reservation_id: bytes,
+    ref_px: Decimal | None,
 ) -> Intent:
     """Make the draft of an order; only the gate turns it into one that may be sent."""
     iid = intent_id(round_, pid, leg, child)
     return Intent(
-        iid=iid, cid=client_order_id(key, tenant_tag(config.tenant), iid), round=round_, pid=pid, leg=leg,
-        child=child, account=config.account, venue=config.venue, symbol=symbol, side=side, qty=qty,
-        px=None if style == "market" else px, style=style, tif="IOC" if style == "market" else tif,
-        reduce_only=reduce_only, send_by=send_by, epoch=epoch, reservation_id=reservation_id, risk_hash=b"",
+        iid=iid,
+        cid=client_order_id(key, tenant_tag(config.tenant), iid),
+        round=round_,
+        pid=pid,
+        leg=leg,
+        child=child,
+        account=config.account,
+        venue=config.venue,
+        symbol=symbol,
+        side=side,
+        qty=qty,
+        px=None if style == "market" else px,
+        style=style,
+        tif="IOC" if style == "market" else tif,
+        reduce_only=reduce_only,
+        send_by=send_by,
+        epoch=epoch,
+        reservation_id=reservation_id,
+        risk_hash=b"",
         ref_px=ref_px,
     )

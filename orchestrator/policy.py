@@ -23,7 +23,9 @@ class Budgets(msgspec.Struct, frozen=True, kw_only=True):
     send_by: int
 
 
-def _budgets(bids: float, votes: float, scoring: float, counters: float, risk: float, send_by: float) -> Budgets:
+def _budgets(
+    bids: float, votes: float, scoring: float, counters: float, risk: float, send_by: float
+) -> Budgets:
     ns = [int(v * MS) for v in (bids, votes, scoring, counters, risk, bids, send_by)]
     return Budgets(
         bids=ns[0], votes=ns[1], scoring=ns[2], counters=ns[3], risk=ns[4], market=ns[5], send_by=ns[6]
@@ -72,4 +74,3 @@ class GroupOut(msgspec.Struct, frozen=True):
 
     records: tuple[tuple[int, int, bytes, bytes], ...]
     orders: tuple[Intent | CancelIntent, ...] = ()
-

@@ -125,7 +125,7 @@ MAX_RECHECKS = 2
 
 
 class Round:
-    """One round: its id, its symbol and where it stands. Mutable; everything that moves it goes through `on`."""
+    """One round: its id, its symbol and where it stands; mutable, moved by `on` only."""
 
     __slots__ = ("counters", "id", "rechecks", "state", "symbol")
 
@@ -146,11 +146,15 @@ class Round:
         """
         following = TRANSITIONS.get((self.state, event))
         if following is None:
-            raise StateError(f"round {self.id.hex()} has no step from {self.state.value!r} on {event.value!r}")
+            raise StateError(
+                f"round {self.id.hex()} has no step from {self.state.value!r} on {event.value!r}"
+            )
         if event is Event.COUNTERED:
             self.counters += 1
             if self.counters > MAX_COUNTERS:
-                raise StateError(f"round {self.id.hex()} allows {MAX_COUNTERS} counter iterations, was {self.counters}")
+                raise StateError(
+                    f"round {self.id.hex()} allows {MAX_COUNTERS} counter iterations, was {self.counters}"
+                )
         self.state = following
         return following
 

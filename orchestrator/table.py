@@ -99,7 +99,10 @@ class Table:
         self._subscribers.clear()
         self.emit(
             AgentFaulted(
-                agent=agent, cause=cause, error=error[:400], strikes=self._strikes[agent],
+                agent=agent,
+                cause=cause,
+                error=error[:400],
+                strikes=self._strikes[agent],
                 quarantined=not self.is_awake(agent),
             ),
             cause=cause,
@@ -108,15 +111,33 @@ class Table:
     # what is said
 
     def emit(
-        self, body: Message, *, sender: str = DESK, to: str = EVERYONE, cause: int = 0, round_: bytes = b"",
-        t_event: int = 0, t_mono: int = 0, t_recv: int = 0,
+        self,
+        body: Message,
+        *,
+        sender: str = DESK,
+        to: str = EVERYONE,
+        cause: int = 0,
+        round_: bytes = b"",
+        t_event: int = 0,
+        t_mono: int = 0,
+        t_recv: int = 0,
     ) -> int:
         """Give a message its place in the journal; it leaves with the next group."""
         self.seq += 1
         kind = KINDS[type(body)]
         envelope = Envelope(
-            kind=kind, tenant=self.config.tenant, desk=self.config.desk, epoch=self.epoch, seq=self.seq,
-            round=round_, sender=sender, to=to, cause=cause, t_event=t_event, t_mono=t_mono, t_recv=t_recv,
+            kind=kind,
+            tenant=self.config.tenant,
+            desk=self.config.desk,
+            epoch=self.epoch,
+            seq=self.seq,
+            round=round_,
+            sender=sender,
+            to=to,
+            cause=cause,
+            t_event=t_event,
+            t_mono=t_mono,
+            t_recv=t_recv,
             body=encode(body),
         )
         self._records.append((self.seq, kind, round_, encode(envelope)))
@@ -136,8 +157,14 @@ class Table:
     # asking
 
     def ask(
-        self, stage: str, requests: Sequence[tuple[Sequence[str], Message]], *, round_: bytes = b"", cause: int = 0,
-        budget: int = 0, expect: bool = True,
+        self,
+        stage: str,
+        requests: Sequence[tuple[Sequence[str], Message]],
+        *,
+        round_: bytes = b"",
+        cause: int = 0,
+        budget: int = 0,
+        expect: bool = True,
     ) -> Asking:
         """Put messages to agents and take their answers.
 
@@ -202,7 +229,10 @@ class Table:
             digest = blake2b(b"".join(encode(m) for m in answer.messages), digest_size=16).digest()
             self.emit(
                 Late(agent=answer.agent, stage=stage, msg_hash=digest, by_ns=answer.late_ns),
-                sender=answer.agent, to=DESK, cause=ask.seq, round_=round_,
+                sender=answer.agent,
+                to=DESK,
+                cause=ask.seq,
+                round_=round_,
             )
             return []
         heard = []

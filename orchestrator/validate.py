@@ -66,7 +66,7 @@ def _amount(value: Decimal) -> bool:
 
 
 def proposal(p: Proposal, env: AgentEnv, view: FirmView, books: dict[str, Book]) -> str:
-    """Check a proposal's schema, grid, price collar and, for reductions, that there is something to reduce."""
+    """Check a proposal's schema, grid, price collar and, for reductions, that something is held."""
     if len(p.pid) != 16:
         return "bad_pid"
     if not p.legs or len(p.legs) > 8:

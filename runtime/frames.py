@@ -62,7 +62,8 @@ def wrap(
     """Put a message into an envelope; kind and body follow from the message."""
     return Envelope(
         kind=KINDS[type(message)], tenant=tenant, desk=desk, epoch=epoch, seq=seq, round=round_,
-        sender=sender, to=to, cause=cause, t_event=t_event, t_mono=t_mono, deadline=deadline, body=encode(message),
+        sender=sender, to=to, cause=cause, t_event=t_event, t_mono=t_mono, deadline=deadline,
+        body=encode(message),
     )  # fmt: skip
 
 

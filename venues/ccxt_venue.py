@@ -114,12 +114,13 @@ class CcxtVenue:
     def _placed(self, intent: Intent, raw: Mapping[str, Any]) -> Acked:
         t_venue = int(raw["transactTime"]) * MS
         venue_id = str(raw["orderId"])
+        # What trades within the request took liquidity.
         fills = tuple(
             Fill(
                 trade_id=str(each["tradeId"]), venue=self._name, account=self._account, iid=intent.iid,
                 venue_id=venue_id, symbol=intent.symbol, side=intent.side, qty=exact(each["qty"]),
                 px=exact(each["price"]), fee=exact(each["commission"]),
-                fee_asset=str(each["commissionAsset"]), liquidity="taker", t=t_venue,  # what trades within the request took liquidity
+                fee_asset=str(each["commissionAsset"]), liquidity="taker", t=t_venue,
             )
             for each in raw.get("fills", ())
         )  # fmt: skip

@@ -223,7 +223,8 @@ class JournalWriter:
             self._wake.put(None)
 
     def _rouse(self, lazy: bool) -> None:
-        if self._sleeping and not (lazy and self._lazy_armed and len(self._items) < LAZY_BATCH):
+        waiting = len(self._items) + len(self._batch)  # what the sleeping thread has taken counts too
+        if self._sleeping and not (lazy and self._lazy_armed and waiting < LAZY_BATCH):
             self._wake.put(None)
 
     def _enqueue(self, group: Group, sink: _Sink, lazy: bool) -> None:

@@ -12,12 +12,30 @@ from msgspec.structs import replace
 from parley.agent import Context
 from parley.ids import proposal_id
 from parley.messages import (
-    Ack, Bar, Book, CancelIntent, Cfp, Counter, Decision, Fill, Heartbeat, Intent, Leg, MarketBatch, Message,
-    OrderEvent, Proposal, Refuse, Review, Unknown, VenueReject,
+    Ack,
+    Bar,
+    Book,
+    CancelIntent,
+    Cfp,
+    Counter,
+    Decision,
+    Fill,
+    Heartbeat,
+    Intent,
+    Leg,
+    MarketBatch,
+    Message,
+    OrderEvent,
+    Proposal,
+    Refuse,
+    Review,
+    Unknown,
+    VenueReject,
 )  # fmt: skip
 from tests.kit.firm_kit import MINUTE, T0, D, Script, TestDesk, polite
 
 BTC = "BTC/USDT"
+ZERO = D(0)
 PRICES = {BTC: 50_000.0, "ETH/USDT": 2_500.0, "ETH/BTC": 0.05}
 Say = Callable[[Message, Context, str], Sequence[Message] | None]
 
@@ -77,7 +95,8 @@ class StepDesk(TestDesk):
         """Close a bar of every symbol and give what the desk sends; the data are ``age_ms`` old."""
         if beat:
             self.admit(
-                Heartbeat(unit="gateway", incarnation=1, epoch=1, head=b"", t=T0, offset_ms=offset_ms), "gateway"
+                Heartbeat(unit="gateway", incarnation=1, epoch=1, head=b"", t=T0, offset_ms=offset_ms),
+                "gateway",
             )
         self.step += minutes
         t = T0 + self.step * MINUTE
@@ -124,7 +143,7 @@ class StepDesk(TestDesk):
         )  # fmt: skip
 
     @property
-    def view(self):  # noqa: ANN201 - the account as agents see it
+    def view(self):
         return self.firm.account.view()[0]
 
     @property
@@ -139,14 +158,16 @@ def ack(order: Intent | CancelIntent) -> Ack:
     return Ack(iid=order.iid, venue_id="v", t_venue=T0, cancel=isinstance(order, CancelIntent))
 
 
-def event(order: Intent | CancelIntent, status: str, cum: Decimal = D(0)) -> OrderEvent:
+def event(order: Intent | CancelIntent, status: str, cum: Decimal = ZERO) -> OrderEvent:
     return OrderEvent(
         iid=order.iid, venue_id="v", symbol=order.symbol, status=status, cum_qty=cum, avg_px=D(1), t=T0
     )
 
 
 def refused(order: Intent | CancelIntent, *, definitive: bool = True, code: str = "no") -> VenueReject:
-    return VenueReject(iid=order.iid, code=code, definitive=definitive, cancel=isinstance(order, CancelIntent))
+    return VenueReject(
+        iid=order.iid, code=code, definitive=definitive, cancel=isinstance(order, CancelIntent)
+    )
 
 
 def unknown(order: Intent | CancelIntent) -> Unknown:

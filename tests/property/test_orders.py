@@ -72,9 +72,15 @@ def fold(facts: list[VenueFact], *, cancel_at: int = -1) -> Order:
 
 
 @given(histories(), st.data())
-def test_the_final_belief_does_not_depend_on_order_or_repetition(facts: list[VenueFact], data: st.DataObject) -> None:
+def test_the_final_belief_does_not_depend_on_order_or_repetition(
+    facts: list[VenueFact], data: st.DataObject
+) -> None:
     straight = fold(facts)
-    mixed = fold(data.draw(st.permutations(facts + data.draw(st.lists(st.sampled_from(facts)) if facts else st.just([])))))
+    mixed = fold(
+        data.draw(
+            st.permutations(facts + data.draw(st.lists(st.sampled_from(facts)) if facts else st.just([])))
+        )
+    )
     assert (mixed.state, mixed.filled, mixed.exists) == (straight.state, straight.filled, straight.exists)
 
 
@@ -134,4 +140,9 @@ def test_an_unanswered_cancel_may_be_asked_again_and_an_open_one_is_not() -> Non
 
 def test_fills_beyond_the_order_are_an_error() -> None:
     with pytest.raises(StateError, match="fills sum to 11"):
-        fold([make_fill(iid=IID, qty=Decimal(6), trade_id="1"), make_fill(iid=IID, qty=Decimal(5), trade_id="2")])
+        fold(
+            [
+                make_fill(iid=IID, qty=Decimal(6), trade_id="1"),
+                make_fill(iid=IID, qty=Decimal(5), trade_id="2"),
+            ]
+        )

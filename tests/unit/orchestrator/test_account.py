@@ -45,7 +45,13 @@ def test_nothing_trades_before_the_balances_are_known_and_opening_does_not_overr
 
 @pytest.mark.parametrize(
     ("mode", "state"),
-    [("HALT", "HALTED"), ("CANCEL_ONLY", "HALTED"), ("REDUCE_ONLY", "REDUCING"), ("RESUME", "ACTIVE"), ("halt", "HALTED")],
+    [
+        ("HALT", "HALTED"),
+        ("CANCEL_ONLY", "HALTED"),
+        ("REDUCE_ONLY", "REDUCING"),
+        ("RESUME", "ACTIVE"),
+        ("halt", "HALTED"),
+    ],
 )
 def test_commands_set_the_trading_state_and_an_unknown_word_halts(mode: str, state: str) -> None:
     made = account()
@@ -97,7 +103,9 @@ def test_a_position_opened_without_a_stop_does_not_inherit_an_old_one() -> None:
     made.fill(make_fill(trade_id="1", symbol=BTC, qty=D(1), px=D(50_000)), "strategy/a", b"p", b"r")
     made.protect("strategy/a", BTC, None, None)  # buys more, says nothing of a stop
     assert made.holdings()[0].stop == D(49_000)
-    made.fill(make_fill(trade_id="2", symbol=BTC, side="sell", qty=D(1), px=D(50_000)), "strategy/a", b"q", b"r")
+    made.fill(
+        make_fill(trade_id="2", symbol=BTC, side="sell", qty=D(1), px=D(50_000)), "strategy/a", b"q", b"r"
+    )
     made.protect("strategy/a", BTC, None, None)
     made.fill(make_fill(trade_id="3", symbol=BTC, qty=D(1), px=D(50_000)), "strategy/a", b"s", b"r")
     assert made.holdings()[0].stop is None

@@ -9,8 +9,21 @@ from msgspec.structs import replace
 from orchestrator.round import State
 from parley.agent import Context
 from parley.messages import (
-    Allocation, AnalysisReady, CancelIntent, Cfp, Decision, GateRefusal, Intent, Leg, MarketBatch, Message,
-    OrderEvent, OrderRequest, Refuse, Review, Void,
+    Allocation,
+    AnalysisReady,
+    CancelIntent,
+    Cfp,
+    Decision,
+    GateRefusal,
+    Intent,
+    Leg,
+    MarketBatch,
+    Message,
+    OrderEvent,
+    OrderRequest,
+    Refuse,
+    Review,
+    Void,
 )  # fmt: skip
 from tests.kit.builders import make_fill
 from tests.kit.desk_cases import BTC, StepDesk, ack, advises, bids, event, refused, unknown, unless
@@ -78,8 +91,14 @@ def test_a_first_leg_that_fills_partly_shrinks_the_others_and_leaves_foreign_hol
     desk = cycle_desk()
     desk.tell(
         make_fill(
-            trade_id="other", iid=b"elsewhere", symbol=BTC, qty=D("0.3"), px=D(50_000), account="main",
-            venue="binance", t=T0,
+            trade_id="other",
+            iid=b"elsewhere",
+            symbol=BTC,
+            qty=D("0.3"),
+            px=D(50_000),
+            account="main",
+            venue="binance",
+            t=T0,
         )  # fmt: skip
     )  # the account holds BTC that is not the cycle's
     first = start(desk)
@@ -115,7 +134,11 @@ def test_a_later_leg_needs_a_book_and_the_risk_agents_word() -> None:
 
 
 def test_a_cycle_of_which_a_leg_would_be_less_than_a_lot_is_not_begun() -> None:
-    tiny = (CYCLE[0], Leg(symbol=CROSS, side="buy", qty=D("0.00001"), limit_px=D("0.05"), tif="IOC"), CYCLE[2])
+    tiny = (
+        CYCLE[0],
+        Leg(symbol=CROSS, side="buy", qty=D("0.00001"), limit_px=D("0.05"), tif="IOC"),
+        CYCLE[2],
+    )
     desk = cycle_desk(*tiny)
     assert desk.close({CROSS: 0.04995}) == []
     decision = next(d for d in desk.said(Decision) if d.reasons[0][1] == "leg_too_small")
@@ -233,7 +256,7 @@ def test_what_a_decision_says_is_what_was_sent() -> None:
             assert isinstance(order, Intent)
             desk.tell(desk.filled(order), ack(order))
     accepts = [d for d in desk.said(Decision) if d.action == "accept"]
-    sent = [m for m in desk.said(Intent)]
+    sent = desk.said(Intent)
     assert len(accepts) == len(sent) == 6
     for decision, order in zip(accepts, sent, strict=True):
         (plan,) = decision.plan
@@ -253,7 +276,9 @@ def test_what_a_decision_says_is_what_was_sent() -> None:
         ({"offset_ms": 500.0}, "clock_offset"),
     ],
 )  # fmt: skip
-def test_an_opening_without_fresh_facts_is_refused_with_the_reason(how: dict[str, float | bool], code: str) -> None:
+def test_an_opening_without_fresh_facts_is_refused_with_the_reason(
+    how: dict[str, float | bool], code: str
+) -> None:
     desk = StepDesk()
     assert desk.close(**how) == []  # type: ignore[arg-type]
     assert desk.last.action == "reject"
@@ -282,7 +307,12 @@ def test_a_book_of_no_numbers_counts_as_none() -> None:
     desk.close(bars=False)
     book = desk.depth(BTC, 0, 50_000.0)
     for bad in (float("nan"), float("inf"), -1e9):
-        assert desk.close(books={BTC: type(book)(symbol=BTC, t=0, seq=0, bids=((bad, 1.0),), asks=((1.0, 1.0),))}) == []
+        assert (
+            desk.close(
+                books={BTC: type(book)(symbol=BTC, t=0, seq=0, bids=((bad, 1.0),), asks=((1.0, 1.0),))}
+            )
+            == []
+        )
     assert {d.action for d in desk.said(Decision)} == {"hold"}
 
 

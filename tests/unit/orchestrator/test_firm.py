@@ -13,8 +13,25 @@ from msgspec.structs import replace
 from orchestrator.account import DAY_NS
 from parley.agent import Context
 from parley.messages import (
-    Ack, AnalysisReady, Breaker, CancelIntent, Cfp, Decision, Halt, Intent, MarketBatch, Message, NotUnderstood, Outcome,
-    Proposal, Refuse, Review, Shutdown, StateView, Trigger, WeightUpdate,
+    Ack,
+    AnalysisReady,
+    Breaker,
+    CancelIntent,
+    Cfp,
+    Decision,
+    Halt,
+    Intent,
+    MarketBatch,
+    Message,
+    NotUnderstood,
+    Outcome,
+    Proposal,
+    Refuse,
+    Review,
+    Shutdown,
+    StateView,
+    Trigger,
+    WeightUpdate,
 )  # fmt: skip
 from tests.kit.builders import make_fill
 from tests.kit.desk_cases import BTC, StepDesk, ack, advises, event, silent, unless
@@ -46,7 +63,11 @@ def both(msg: Message, ctx: Context, me: str) -> Sequence[Message]:
     if ctx.view.reserved(me, BTC):
         return (Refuse(agent=me, code="working"),)
     if held is None or held.qty < spot(BTC).lot:
-        return (proposal(me, ctx, BTC, "buy", D("0.1")),) if not msg.reduce_only else (Refuse(agent=me, code="no"),)
+        return (
+            (proposal(me, ctx, BTC, "buy", D("0.1")),)
+            if not msg.reduce_only
+            else (Refuse(agent=me, code="no"),)
+        )
     return (proposal(me, ctx, BTC, "sell", spot(BTC).qty(held.qty), reduce_only=True),)
 
 
@@ -105,7 +126,11 @@ def test_flatten_sells_for_every_holder_although_the_strategies_are_silent() -> 
     holders = ["strategy/a", "strategy/b"]
     orders = desk.close()
     assert [m.reduce_only for m in orders if isinstance(m, Intent)] == [True] * len(holders)
-    flats = [d for d in desk.said(Decision) if d.agent in holders and d.t == T0 + 3 * MINUTE and d.action == "accept"]
+    flats = [
+        d
+        for d in desk.said(Decision)
+        if d.agent in holders and d.t == T0 + 3 * MINUTE and d.action == "accept"
+    ]
     assert sorted(d.agent for d in flats) == holders
     execute(desk, orders)
     assert all(h.qty < spot(BTC).lot for h in desk.view.state.holdings)
@@ -281,7 +306,8 @@ def scenario() -> str:
     """Run a bit of everything and give a hash of all records."""
     desk = StepDesk(
         {"strategy/a": both, "strategy/b": both, "risk/a": trips("pause", 9, T0 + 11 * MINUTE)},
-        symbols=(BTC, "ETH/USDT"), crosses=("ETH/BTC",),
+        symbols=(BTC, "ETH/USDT"),
+        crosses=("ETH/BTC",),
     )
     for n in range(16):
         orders = desk.close({BTC: 50_000.0 + 17 * n, "ETH/USDT": 2_500.0 - n})
@@ -289,7 +315,9 @@ def scenario() -> str:
             assert isinstance(order, Intent)
             match (n + i) % 4:
                 case 0:
-                    desk.tell(ack(order), desk.filled(order, order.qty / 2), event(order, "expired", order.qty / 2))
+                    desk.tell(
+                        ack(order), desk.filled(order, order.qty / 2), event(order, "expired", order.qty / 2)
+                    )
                 case 1:
                     desk.tell(event(order, "closed", order.qty), desk.filled(order))
                 case 2:

@@ -10,23 +10,54 @@ from orchestrator.legs import Leg, Legs
 from orchestrator.orders import Orders
 from parley.agent import Context
 from parley.messages import (
-    CancelIntent, CancelRequest, Child, Fill, Intent, MarketBatch, Message, NotUnderstood, OrderEvent, OrderRequest,
-    PlanLeg, ScheduleDone, VenueReject, Verdict,
+    CancelIntent,
+    CancelRequest,
+    Child,
+    Fill,
+    Intent,
+    MarketBatch,
+    Message,
+    NotUnderstood,
+    OrderEvent,
+    OrderRequest,
+    PlanLeg,
+    ScheduleDone,
+    VenueReject,
+    Verdict,
 )  # fmt: skip
 from parley.messages import Leg as Wanted
 from tests.kit.builders import make_fill, make_proposal
-from tests.kit.desk_cases import BTC, StepDesk, ack, advises, bids, event, make_order, refused, unknown, unless
+from tests.kit.desk_cases import (
+    BTC,
+    StepDesk,
+    ack,
+    advises,
+    bids,
+    event,
+    make_order,
+    refused,
+    unknown,
+    unless,
+)
 from tests.kit.firm_kit import D, spot
 
+ONE = D(1)
 BUY = Wanted(symbol=BTC, side="buy", qty=D("0.2"))
 SPLIT = tuple(Child(qty=D(1), delay_ms=60_000 * n) for n in range(4))
 TWAP = {"style": "twap", "px_limit": D(50_050), "tif": "IOC", "split": SPLIT}
 VERDICT = Verdict(
-    pid=b"p" * 16, agent="risk/a", ok=True, max_qty=D(1), breached=(), state_version=1, risk_epoch=0, valid_until=1
+    pid=b"p" * 16,
+    agent="risk/a",
+    ok=True,
+    max_qty=D(1),
+    breached=(),
+    state_version=1,
+    risk_epoch=0,
+    valid_until=1,
 )
 
 
-def leg(style: str = "twap", qty: Decimal = D(1)) -> Leg:
+def leg(style: str = "twap", qty: Decimal = ONE) -> Leg:
     plan = PlanLeg(symbol=BTC, side="buy", qty=qty, style=style, px=D(100), tif="IOC", reduce_only=False)
     return Leg(
         round=b"r" * 16, proposal=make_proposal(), agent="strategy/a", index=0, plan=plan, worst_px=D(100),
@@ -37,7 +68,9 @@ def leg(style: str = "twap", qty: Decimal = D(1)) -> Leg:
 # the fold, without a desk
 
 
-@given(st.lists(st.tuples(st.integers(1, 5), st.integers(0, 5), st.booleans(), st.integers(0, 2)), max_size=6))
+@given(
+    st.lists(st.tuples(st.integers(1, 5), st.integers(0, 5), st.booleans(), st.integers(0, 2)), max_size=6)
+)
 def test_what_can_still_trade_is_always_reserved_and_room_is_never_negative(
     children: list[tuple[int, int, bool, int]],
 ) -> None:
@@ -144,7 +177,7 @@ def test_children_of_a_split_sum_to_the_decided_quantity_whatever_is_asked() -> 
     }, max_strikes=100)  # fmt: skip
     for _ in range(4):
         desk.close()
-    sent = [m for m in desk.said(Intent)]
+    sent = desk.said(Intent)
     assert [m.qty for m in sent] == [D("0.025")] * 4
     assert sum((m.qty for m in sent), D(0)) == desk.said(type(desk.last))[0].qty == D("0.1")
     assert codes(desk) == [
@@ -155,7 +188,9 @@ def test_children_of_a_split_sum_to_the_decided_quantity_whatever_is_asked() -> 
 
 
 def test_a_child_beyond_the_worst_price_or_off_the_grid_is_not_sent() -> None:
-    desk = twap_desk({2: [(1, "0.025@50050.01"), (2, "0.025@50049.999"), (3, "0.025@NaN"), (4, "0.025@50040")]})
+    desk = twap_desk(
+        {2: [(1, "0.025@50050.01"), (2, "0.025@50049.999"), (3, "0.025@NaN"), (4, "0.025@50040")]}
+    )
     orders = desk.close()
     assert codes(desk) == ["beyond_limit", "bad_price", "bad_price"]
     assert desk.firm.table.awake("execution") == ()  # three strikes

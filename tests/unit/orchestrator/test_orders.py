@@ -19,7 +19,12 @@ def test_an_intent_is_taken_up_once() -> None:
 
 def test_facts_about_foreign_orders_are_no_news() -> None:
     orders = Orders()
-    for fact in (ack(make_order()), event(make_order(), "open"), unknown(make_order()), refused(make_order())):
+    for fact in (
+        ack(make_order()),
+        event(make_order(), "open"),
+        unknown(make_order()),
+        refused(make_order()),
+    ):
         assert not orders.is_news(fact)
         assert not orders.apply(fact)
 
@@ -55,7 +60,9 @@ def test_fees_and_money_are_summed_by_asset() -> None:
     order = orders.open(make_order(qty=D(3)), "strategy/a", 0)
     for n, asset in enumerate(("BTC", "BNB", "BTC")):
         orders.apply(
-            make_fill(iid=order.intent.iid, trade_id=str(n), qty=D(1), px=D(10 + n), fee=D(n + 1), fee_asset=asset)
+            make_fill(
+                iid=order.intent.iid, trade_id=str(n), qty=D(1), px=D(10 + n), fee=D(n + 1), fee_asset=asset
+            )
         )
     assert (order.quote, order.fees) == (D(33), {"BTC": D(4), "BNB": D(2)})
     assert order.state is OrderState.FILLED

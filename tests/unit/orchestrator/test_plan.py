@@ -10,6 +10,7 @@ from parley.messages import Child, Counter, Leg, PlanLeg
 from tests.kit.builders import make_book, make_proposal
 from tests.kit.firm_kit import D, spot
 
+ONE = D(1)
 BTC = spot("BTC/USDT")
 ALL = {s: spot(s) for s in ("BTC/USDT", "ETH/BTC", "ETH/USDT")}
 SIDES = st.sampled_from(["buy", "sell"])
@@ -27,7 +28,7 @@ def plan(leg: Leg, qty: Decimal, *counters: Counter, coupled: bool = False) -> P
     return plan_legs(make_proposal(legs=(leg,), coupled=coupled), qty, counters, ALL)[0]
 
 
-def leg(side: str = "buy", qty: Decimal = D(1), px: Decimal | None = None, **over: object) -> Leg:
+def leg(side: str = "buy", qty: Decimal = ONE, px: Decimal | None = None, **over: object) -> Leg:
     return Leg(symbol="BTC/USDT", side=side, qty=qty, limit_px=px, **over)  # type: ignore[arg-type]
 
 
@@ -37,7 +38,12 @@ def test_advice_never_makes_a_price_worse_than_the_proposals_own(
     qty: Decimal,
 ) -> None:  # fmt: skip
     split = (Child(qty=qty, delay_ms=0), Child(qty=qty, delay_ms=1000))
-    made = plan(leg(side, qty, own), qty, advice(style=style, tif=tif, px_limit=one, split=split), advice(px_limit=two))
+    made = plan(
+        leg(side, qty, own),
+        qty,
+        advice(style=style, tif=tif, px_limit=one, split=split),
+        advice(px_limit=two),
+    )
     assert made.qty == qty
     limits = [p for p in (own, one, two) if p is not None]
     if limits:

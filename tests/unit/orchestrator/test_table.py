@@ -7,8 +7,24 @@ from msgspec.structs import replace
 from parley.agent import Context
 from parley.bus import AgentHost, Ask, InProc
 from parley.messages import (
-    AgentFaulted, Ballot, Cfp, Decision, Intent, Late, MarketBatch, Message, NotUnderstood, Opinion, Ranking, Review,
-    Silence, Stale, StateView, Verdict, decode, decode_envelope,
+    AgentFaulted,
+    Ballot,
+    Cfp,
+    Decision,
+    Intent,
+    Late,
+    MarketBatch,
+    Message,
+    NotUnderstood,
+    Opinion,
+    Ranking,
+    Review,
+    Silence,
+    Stale,
+    StateView,
+    Verdict,
+    decode,
+    decode_envelope,
 )  # fmt: skip
 from tests.kit.desk_cases import StepDesk, unless
 from tests.kit.firm_kit import MINUTE, TestDesk, polite
@@ -91,7 +107,9 @@ def late_desk(late) -> TestDesk:
 
 def test_late_answers_are_recorded_and_ignored_and_come_out_again_in_a_replay() -> None:
     def late(ask: Ask) -> int:
-        return 7 if ask.agent == "strategy/a" and isinstance(ask.message, Cfp) and ask.now % (2 * MINUTE) else 0
+        return (
+            7 if ask.agent == "strategy/a" and isinstance(ask.message, Cfp) and ask.now % (2 * MINUTE) else 0
+        )
 
     desk = late_desk(late)
     for _ in range(4):
@@ -145,7 +163,9 @@ def test_an_agent_that_stays_behind_ends_the_round_expired() -> None:
     desk = TestDesk({"risk/a": unless(say)})
     for _ in range(4):
         desk.bar()
-    assert {(d.action, d.reasons[0][:2]) for d in desk.said(Decision)} == {("expired", ("risk", "stale_version"))}
+    assert {(d.action, d.reasons[0][:2]) for d in desk.said(Decision)} == {
+        ("expired", ("risk", "stale_version"))
+    }
     assert desk.firm.table.awake("risk") == ("risk/a",)
 
 

@@ -10,7 +10,19 @@ from msgspec.structs import replace
 from orchestrator import validate
 from parley.agent import AgentEnv
 from parley.messages import (
-    Allocation, Bound, Child, Counter, Leg, Message, Opinion, Proposal, Ranked, Ranking, Refuse, Verdict, Vote,
+    Allocation,
+    Bound,
+    Child,
+    Counter,
+    Leg,
+    Message,
+    Opinion,
+    Proposal,
+    Ranked,
+    Ranking,
+    Refuse,
+    Verdict,
+    Vote,
 )  # fmt: skip
 from parley.view import FirmView
 from tests.kit.builders import make_book, make_state
@@ -18,7 +30,13 @@ from tests.kit.firm_kit import MINUTE, D, spot
 
 BTC = "BTC/USDT"
 ENV = AgentEnv(
-    tenant="t", account="main", quote="USDT", symbols=(BTC,), instruments={BTC: spot(BTC)}, tf_ns=MINUTE, agents=()
+    tenant="t",
+    account="main",
+    quote="USDT",
+    symbols=(BTC,),
+    instruments={BTC: spot(BTC)},
+    tf_ns=MINUTE,
+    agents=(),
 )
 BOOKS = {BTC: make_book(symbol=BTC, bids=((49_999.0, 5.0),), asks=((50_001.0, 5.0),))}
 VIEW = FirmView(make_state())
@@ -27,7 +45,17 @@ BID = Proposal(
     pid=b"p" * 16, agent="strategy/a", agent_version="1", symbol=BTC, legs=(LEG,), edge_bps=5.0, conf=0.5,
     horizon_ms=1000, stop=None, take=None, max_slippage_bps=20.0, ttl_ns=1, why="x",
 )  # fmt: skip
-BAD = (D("NaN"), D("sNaN"), D("Infinity"), D(-1), D(0), D("1E+999999"), D("1E-999999"), D("0.000001"), D(10**30))
+BAD = (
+    D("NaN"),
+    D("sNaN"),
+    D("Infinity"),
+    D(-1),
+    D(0),
+    D("1E+999999"),
+    D("1E-999999"),
+    D("0.000001"),
+    D(10**30),
+)
 
 
 def code_of(**over: object) -> str:
@@ -118,10 +146,24 @@ def test_a_revision_stays_within_the_counters_quantity_on_every_leg() -> None:
 def test_reviewers_numbers_are_checked(bad: Decimal) -> None:
     pid = BID.pid
     allocation = Allocation(
-        pid=pid, agent="capital/a", max_qty=bad, margin_reserved=D(0), reservation_id=b"", version=1, bounds=(), code="x"
+        pid=pid,
+        agent="capital/a",
+        max_qty=bad,
+        margin_reserved=D(0),
+        reservation_id=b"",
+        version=1,
+        bounds=(),
+        code="x",
     )
     verdict = Verdict(
-        pid=pid, agent="risk/a", ok=True, max_qty=bad, breached=(), state_version=1, risk_epoch=0, valid_until=9
+        pid=pid,
+        agent="risk/a",
+        ok=True,
+        max_qty=bad,
+        breached=(),
+        state_version=1,
+        risk_epoch=0,
+        valid_until=9,
     )
     counter = Counter(pid=pid, agent="execution/a", code="x", binding=False)
     assert validate.allocation(allocation, pid) == "bad_number"
@@ -134,7 +176,14 @@ def test_reviewers_numbers_are_checked(bad: Decimal) -> None:
 
 def test_a_verdict_is_for_one_proposal_one_state_and_a_time() -> None:
     v = Verdict(
-        pid=BID.pid, agent="risk/a", ok=True, max_qty=D(0), breached=(), state_version=3, risk_epoch=0, valid_until=10
+        pid=BID.pid,
+        agent="risk/a",
+        ok=True,
+        max_qty=D(0),
+        breached=(),
+        state_version=3,
+        risk_epoch=0,
+        valid_until=10,
     )
     assert validate.verdict(v, BID.pid, 3, 9) == ""
     assert validate.verdict(v, b"other", 3, 9) == "unknown_pid"
@@ -157,7 +206,11 @@ def test_votes_opinions_rankings_and_splits_have_ranges() -> None:
     assert validate.opinion(replace(opinion, direction=1.5), ENV) == "out_of_range"
     assert validate.opinion(replace(opinion, symbol="X/Y"), ENV) == "unknown_symbol"
     ranking = Ranking(
-        round=b"r", ranked=(Ranked(pid=BID.pid, score=1.0, size=1.0),), margin_of_win=0.0, weights_version=0, quorum=1.0
+        round=b"r",
+        ranked=(Ranked(pid=BID.pid, score=1.0, size=1.0),),
+        margin_of_win=0.0,
+        weights_version=0,
+        quorum=1.0,
     )
     assert validate.ranking(ranking, b"r", pids) == ""
     assert validate.ranking(ranking, b"q", pids) == "wrong_round"

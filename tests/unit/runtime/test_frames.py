@@ -90,7 +90,12 @@ def test_links_talk_both_ways_over_a_private_socket() -> None:
 
         def greet(link: Link) -> None:
             pids.append(link.peer_pid)
-            link.on_envelope = lambda envelope: (heard.append(envelope), link.send(envelope))[0]
+
+            def echo(envelope: Envelope) -> None:
+                heard.append(envelope)
+                link.send(envelope)
+
+            link.on_envelope = echo
 
         server = await listen(path, greet)
         link = await connect(path, echoed.put_nowait)

@@ -391,3 +391,44 @@ def test_checkpoints_keep_the_log_small_under_steady_load(tmp_path: Path) -> Non
         wal = (tmp_path / "j.db-wal").stat().st_size
         assert wal < 12_000_000, "18 MB were written, the log is reused after about 1,000 pages"
     assert verify(path).ok
+
+
+def test_groups_committed_by_the_caller_keep_their_place_among_queued_ones(tmp_path: Path) -> None:
+    caller = threading.get_ident()
+    order: list[int] = []
+    threads: set[bool] = set()
+
+    def done(gid: int, error: JournalError | None) -> None:
+        assert error is None
+        order.append(gid)
+        threads.add(threading.get_ident() == caller)
+
+    with make_writer(tmp_path / "j.db") as writer:
+        seq = 1
+        for n in range(300):
+            group = make_group(seq, 1 + n % 3, cid=b"c%d" % n)
+            seq += len(group.records)
+            if n % 3 == 0:
+                writer.post(group, done, lazy=True)
+            elif n % 7 == 0:
+                writer.post(group, done)
+            else:
+                writer.post_now(group, done)
+
+    assert order == list(range(1, 301))
+    assert True in threads  # most were committed here, or the test shows nothing
+    assert verify(tmp_path / "j.db").ok
+    assert [record.seq for record in JournalReader(tmp_path / "j.db").records()] == list(range(1, seq))
+
+
+def test_a_repeated_intent_committed_by_the_caller_is_refused_alone(tmp_path: Path) -> None:
+    outcomes: list[object] = []
+    with make_writer(tmp_path / "j.db") as writer:
+        for n in range(2):
+            writer.post_now(make_group(1 + 3 * n, cid=b"same"), lambda gid, error: outcomes.append(error or gid))
+        writer.flush()
+        writer.post_now(make_group(7, cid=b"other"), lambda gid, error: outcomes.append(error or gid))
+    assert outcomes[0] == 1
+    assert isinstance(outcomes[1], DuplicateIntent)
+    assert outcomes[2] == 2
+    assert verify(tmp_path / "j.db").ok

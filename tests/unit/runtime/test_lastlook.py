@@ -38,8 +38,8 @@ def order(n: int = 0, **over: Any) -> Intent:
     fields: dict[str, Any] = {
         "iid": b"iid%d" % n, "cid": f"cid{n}", "round": b"", "pid": b"", "leg": 0, "child": 0, "account": "a",
         "venue": "x", "symbol": "BTC/USDT", "side": "buy", "qty": Decimal(1), "px": Decimal(100),
-        "style": "limit", "tif": "GTC", "reduce_only": False, "send_by": NOW + SECOND, "epoch": 1, "reservation_id": b"",
-        "risk_hash": b"", "ref_px": Decimal(100),
+        "style": "limit", "tif": "GTC", "reduce_only": False, "send_by": NOW + SECOND, "epoch": 1,
+        "reservation_id": b"", "risk_hash": b"", "ref_px": Decimal(100),
     }  # fmt: skip
     return Intent(**fields | over)
 

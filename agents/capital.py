@@ -350,13 +350,18 @@ class CapitalAgent:
             bounds.add("book", depth if depth is not None else ZERO)
 
     def _cycle(self, review: Review, view: FirmView) -> Allocation:
-        """Bound a coupled cycle by the free amount of every asset its legs spend, with leg 0 as the scale."""
+        """Bound a coupled cycle, with leg 0 as the scale.
+
+        A leg is paid with what the ones before it delivered after their fees; only what it needs
+        beyond that has to be free.
+        """
         proposal, bounds = review.proposal, Bounds(self.spec.id)
         first = proposal.legs[0]
         instrument = self._env.instruments[first.symbol]
         bounds.add("wanted", first.qty, proposal.agent)
         prices = Prices(view, self._memory.marks)
         spends: dict[str, Decimal] = {}
+        delivered: dict[str, Decimal] = {}
         lowest = None
         for leg in proposal.legs:
             its = self._env.instruments[leg.symbol]
@@ -364,9 +369,14 @@ class CapitalAgent:
             if px is None or px <= 0:
                 return self._answer(review, bounds, ZERO, "no_price")
             buys = leg.side == "buy"
-            asset = its.quote if buys else its.base
-            amount = leg.qty * px * (ONE + max(its.taker_fee, ZERO)) if buys else leg.qty
-            spends[asset] = spends.get(asset, ZERO) + amount
+            paid, got = (its.quote, its.base) if buys else (its.base, its.quote)
+            need = leg.qty * px if buys else leg.qty
+            covered = min(need, delivered.get(paid, ZERO))
+            delivered[paid] = delivered.get(paid, ZERO) - covered
+            if need > covered:
+                spends[paid] = spends.get(paid, ZERO) + (need - covered) * (ONE + max(its.taker_fee, ZERO))
+            received = (leg.qty if buys else leg.qty * px) * (ONE - max(its.taker_fee, ZERO))
+            delivered[got] = delivered.get(got, ZERO) + received
             # the smallest scale at which the venue still takes this leg
             least = max(its.min_qty, its.min_notional * (ONE + self._params.min_stake_reserve) / px)
             scale = least / leg.qty

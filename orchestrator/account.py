@@ -99,12 +99,18 @@ class Account:
             self.flattening = True
             self.halt = "REDUCING" if self.halt == "ACTIVE" else self.halt
 
+    def doubt(self) -> None:
+        """Open nothing more: the account may not be what the ledger says. Only a command ends it."""
+        self.touch()
+        self.halt = "REDUCING" if self.halt == "ACTIVE" else self.halt
+
     def command(self, halt: Halt) -> None:
         """Obey a person; a word that is not understood stops everything."""
         self.touch()
         self.halt = HALT_STATE.get(halt.mode, "HALTED")
         if halt.mode == "RESUME":
             self.flattening = False
+            self.pause_until = 0
 
     @property
     def trading(self) -> str:

@@ -143,7 +143,9 @@ class Firm:
                 if message.flatten:
                     yield from self._flatten("shutdown", seq)
             case Gap():
-                pass
+                # fills may be missing until positions are compared with the venue's: nothing opens on a guess
+                self.account.doubt()
+                yield from self._state()
             case _:
                 raise TypeError(f"a firm admits external messages only, was {type(message).__name__}")
         yield table.flush()
@@ -165,16 +167,22 @@ class Firm:
         self.market.see(batch, t_event)
         self.account.mark(self.market.books, table.now)
         yield from self._state()
-        for outcome in self.outcomes.mature(self.market.mids(), table.now):
-            yield from table.tell(outcome, round_=outcome.round)
         yield from table.tell(batch, seq=seq)
         yield from self._standing(seq)
         self.dispatch.stop_forgotten(seq)
         yield from self._settle(seq)
         if self.account.flattening:
             yield from self._flatten("flatten", seq)
-        if self.stopping:
-            return
+        if not self.stopping:
+            yield from self._bars(batch, seq)
+            yield from self._analyses(seq)
+        # what was learned waits for the rounds: an order must not wait for a lesson
+        for outcome in self.outcomes.mature(self.market.mids(), table.now):
+            yield from table.tell(outcome, round_=outcome.round)
+        yield from self._standing(seq)
+
+    def _bars(self, batch: MarketBatch, seq: int) -> Cascade:
+        """Open a round for every traded symbol that closed a candle."""
         bars = {b.symbol: b for b in batch.bars}
         for symbol in self.config.symbols:
             if symbol in bars and symbol in self.market.books:
@@ -187,7 +195,6 @@ class Firm:
                     t=batch.t,
                 )
                 yield from self._rounds(trigger, self.table.awake("strategy"), (symbol,))
-        yield from self._analyses(seq)
 
     def _standing(self, cause: int) -> Cascade:
         """Take what agents said on their own account, until nobody adds anything."""

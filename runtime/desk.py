@@ -261,8 +261,9 @@ class Desk:
             else:
                 durable = self._commit(step)
                 if durable is not None:
-                    # computing on would hold the interpreter while the commit thread needs it
+                    # computing on would hold back the commit thread, and the frames the loop has yet to write
                     await durable
+                    await asyncio.sleep(0)
         if self._journal.pending > 4096:  # a burst must not outrun the disk without bound
             await asyncio.to_thread(self._journal.flush)
 
@@ -295,7 +296,7 @@ class Desk:
                 self._loop.call_soon_threadsafe(self._leave, out, left, error)
 
         self._journal.post_now(group, durable)
-        return None if left.done() else left
+        return left
 
     def _durable_or_fatal(self, gid: int, error: JournalError | None) -> None:
         if error is not None:

@@ -192,11 +192,21 @@ def _opening(
     first = proposal.legs[0]
     caps: list[Cap] = []
     buying = sum((_cost(leg, marks, prices) for leg in proposal.legs if leg.side == "buy"), ZERO)
+    delivered: dict[str, Decimal] = {}  # coupled legs go one after the other: each may spend what came before
     for leg in proposal.legs:
         per_leg0 = leg.qty / first.qty
         cost = _cost(leg, marks, prices)
         share = cost / buying if leg.side == "buy" else ONE
-        own = _leg_caps(leg, cost, share, instruments[leg.symbol], view, limits, prices, now, correlations)
+        instrument = instruments[leg.symbol]
+        paid, got = (instrument.quote, instrument.base)
+        if leg.side == "sell":
+            paid, got = got, paid
+        has = max(ZERO, view.free(paid)) + delivered.get(paid, ZERO)
+        own = _leg_caps(leg, cost, share, instrument, has, view, limits, prices, now, correlations)
+        if proposal.coupled:
+            px = leg.limit_px or to_decimal(marks.get(leg.symbol)) or ZERO
+            received = leg.qty if leg.side == "buy" else leg.qty * px
+            delivered[got] = delivered.get(got, ZERO) + received * (ONE - max(instrument.taker_fee, ZERO))
         caps += [Cap(cap.code, cap.qty / per_leg0, cap.value, cap.cap) for cap in own]
     if view.drawdown >= limits.breakers.reduce_drawdown:
         factor = limits.breakers.reduce_factor
@@ -229,13 +239,17 @@ def _leg_caps(
     asked: Decimal,
     share: Decimal,
     instrument: Instrument,
+    has: Decimal,
     view: FirmView,
     limits: Limits,
     prices: Prices,
     now: Exposure,
     correlations: Mapping[tuple[str, str], float],
 ) -> list[Cap]:
-    """Work out how much of this leg each limit leaves, in its own base quantity."""
+    """Work out how much of this leg each limit leaves, in its own base quantity.
+
+    ``has`` is what there is of the asset the leg pays with: free, or delivered by an earlier leg.
+    """
     # legs that buy share what is left in proportion, because a half-done cycle holds them all
     equity = view.state.equity
     base, quote = instrument.base, instrument.quote
@@ -249,19 +263,20 @@ def _leg_caps(
     caps = [room("max_order_notional", ZERO, limits.max_order_notional)]
     if leg.side == "sell":
         # spot: what is not held cannot be sold
-        free = max(ZERO, view.free(base))
-        return [*caps, Cap("no_short", free, leg.qty, free)]
+        return [*caps, Cap("no_short", has, leg.qty, has)]
     caps.append(room("max_position", now.by_asset.get(base, ZERO), limits.max_position))
     caps.append(room("max_gross", now.gross, min(limits.max_gross, limits.max_leverage), share))
     caps.append(room("max_net", max(ZERO, now.net), limits.max_net, share))
     cluster = _cluster(base, view, limits, now, correlations)
     caps.append(room("max_correlated", cluster, limits.max_correlated, share))
+    if quote != view.state.quote:
+        # what an earlier leg delivered is there for this one alone, and the fee comes off what it buys
+        return [*caps, Cap("funds", has * (prices.of(quote) or ONE) / px, asked, has * (prices.of(quote) or ONE))]
     cost = px * (ONE + max(instrument.taker_fee, ZERO))
-    free = max(ZERO, view.free(quote)) * (prices.of(quote) or ONE)
-    if quote == view.state.quote:
-        least = limits.min_uninvested
-        left = max(ZERO, free - (least + limits.headroom * (ONE - least)) * equity)
-        caps.append(Cap("min_uninvested", left * share / cost, (free - leg.qty * cost) / equity, least))
+    free = has * (prices.of(quote) or ONE)
+    least = limits.min_uninvested
+    left = max(ZERO, free - (least + limits.headroom * (ONE - least)) * equity)
+    caps.append(Cap("min_uninvested", left * share / cost, (free - leg.qty * cost) / equity, least))
     caps.append(Cap("funds", free * share / cost, leg.qty * cost, free))
     return caps
 

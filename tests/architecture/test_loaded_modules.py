@@ -20,7 +20,7 @@ HEAVY = {
     "ccxt", "freqtrade", "torch", "fastapi", "sqlalchemy", "pandas", "polars", "pyarrow", "redis", "cupy",
 }  # fmt: skip
 AGENTS = ["agents.strategy", "agents.signal", "agents.risk", "agents.capital", "agents.execution"]
-AGENTS += ["agents.arbitrageur", "agents.meta"]
+AGENTS += ["agents.arbitrageur", "agents.meta", "agents.silent"]
 # A map of names to factory strings, no agent: it is loaded by whoever composes a firm.
 NO_AGENTS = {"agents", "agents.registry"}
 OTHER_LAYERS = set(root_packages()) - {"agents", "arbitrage", "parley"}

@@ -79,7 +79,8 @@ def advises(**fields: object) -> Script:
 
     def say(msg: Message, ctx: Context, me: str) -> Sequence[Message] | None:
         if isinstance(msg, Review) and msg.stage == "execution":
-            return (Counter(pid=msg.pid, agent=me, code="advice", binding=False, **fields),)  # type: ignore[arg-type]
+            found = Counter(pid=msg.pid, agent=me, code="advice", binding=False, **fields)  # type: ignore[arg-type]
+            return (found,)
         return None
 
     return unless(say)
@@ -89,9 +90,16 @@ class StepDesk(TestDesk):
     """A `TestDesk` without a venue, with a price per symbol."""
 
     def close(
-        self, prices: dict[str, float] | None = None, *, age_ms: float = 0.0, beat: bool = True,
-        offset_ms: float = 1.0, bars: bool = True, books: dict[str, Book] | None = None, minutes: int = 1,
-    ) -> list[Intent | CancelIntent]:  # fmt: skip
+        self,
+        prices: dict[str, float] | None = None,
+        *,
+        age_ms: float = 0.0,
+        beat: bool = True,
+        offset_ms: float = 1.0,
+        bars: bool = True,
+        books: dict[str, Book] | None = None,
+        minutes: int = 1,
+    ) -> list[Intent | CancelIntent]:
         """Close a bar of every symbol and give what the desk sends; the data are ``age_ms`` old."""
         if beat:
             self.admit(
@@ -104,10 +112,17 @@ class StepDesk(TestDesk):
         tops = {s: self.depth(s, t, at[s]) for s in sorted(self.symbols)} | (books or {})
         closes = tuple(
             Bar(
-                symbol=s, tf_ns=MINUTE, t_open=t - MINUTE, open=at[s], high=at[s], low=at[s], close=at[s], volume=9.0
+                symbol=s,
+                tf_ns=MINUTE,
+                t_open=t - MINUTE,
+                open=at[s],
+                high=at[s],
+                low=at[s],
+                close=at[s],
+                volume=9.0,
             )
             for s in sorted(self.symbols)
-        )  # fmt: skip
+        )
         batch = MarketBatch(step=self.step, t=t, bars=closes if bars else (), books=tuple(tops.values()))
         return self.admit(batch, "hub", age_ms=age_ms)
 
@@ -137,10 +152,20 @@ class StepDesk(TestDesk):
         base, quote = order.symbol.split("/")
         got, asset = (qty, base) if order.side == "buy" else (qty * px, quote)
         return Fill(
-            trade_id=f"t{self.trade}", venue="binance", account="main", iid=order.iid, venue_id="v",
-            symbol=order.symbol, side=order.side, qty=qty, px=px, fee=got / 1000 if fee == "received" else D(0),
-            fee_asset=asset, liquidity="taker", t=self.firm.table.now,
-        )  # fmt: skip
+            trade_id=f"t{self.trade}",
+            venue="binance",
+            account="main",
+            iid=order.iid,
+            venue_id="v",
+            symbol=order.symbol,
+            side=order.side,
+            qty=qty,
+            px=px,
+            fee=got / 1000 if fee == "received" else D(0),
+            fee_asset=asset,
+            liquidity="taker",
+            t=self.firm.table.now,
+        )
 
     @property
     def view(self):
@@ -177,8 +202,24 @@ def unknown(order: Intent | CancelIntent) -> Unknown:
 def make_order(**over: object) -> Intent:
     """An intent to buy 0.1 BTC at market, as it stands in the journal."""
     order = Intent(
-        iid=b"i" * 16, cid="c1", round=b"r" * 16, pid=b"p" * 16, leg=0, child=0, account="main", venue="binance",
-        symbol=BTC, side="buy", qty=D("0.1"), px=None, style="market", tif="IOC", reduce_only=False, send_by=0,
-        epoch=1, reservation_id=b"v" * 16, risk_hash=b"",
-    )  # fmt: skip
+        iid=b"i" * 16,
+        cid="c1",
+        round=b"r" * 16,
+        pid=b"p" * 16,
+        leg=0,
+        child=0,
+        account="main",
+        venue="binance",
+        symbol=BTC,
+        side="buy",
+        qty=D("0.1"),
+        px=None,
+        style="market",
+        tif="IOC",
+        reduce_only=False,
+        send_by=0,
+        epoch=1,
+        reservation_id=b"v" * 16,
+        risk_hash=b"",
+    )
     return replace(order, **over)

@@ -32,7 +32,7 @@ def event(status: str, cum: int) -> OrderEvent:
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[VenueFact]:
-    """Everything a venue that took the order may say of it, in its own order: fills, and the states after them."""
+    """Everything a venue that took the order may say: fills, and the states after them."""
     parts = draw(st.lists(st.integers(1, 4), max_size=4).filter(lambda xs: sum(xs) <= 10))
     facts: list[VenueFact] = []
     cum = 0
@@ -96,10 +96,16 @@ def test_a_cancel_asked_for_at_any_time_leads_to_the_same_final_state(
         assert mixed.state is straight.state
 
 
-@given(st.permutations([
-    VenueReject(iid=IID, code="no_money", definitive=True), VenueReject(iid=IID, code="duplicate", definitive=False),
-    Unknown(iid=IID, cause="timeout"), Unknown(iid=IID, cause="timeout"),
-]))  # fmt: skip
+@given(
+    st.permutations(
+        [
+            VenueReject(iid=IID, code="no_money", definitive=True),
+            VenueReject(iid=IID, code="duplicate", definitive=False),
+            Unknown(iid=IID, cause="timeout"),
+            Unknown(iid=IID, cause="timeout"),
+        ]
+    )
+)
 def test_a_definitive_refusal_ends_an_order_whatever_else_was_said(facts: list[VenueFact]) -> None:
     order = fold(facts)
     assert order.state is OrderState.FAILED

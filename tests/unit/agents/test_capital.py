@@ -202,25 +202,37 @@ def test_reduction_of_a_short_buys_back() -> None:
     assert ask(agent(), sell, short).code == "nothing_held"
 
 
-def test_cycle_is_bound_by_the_scarcest_free_asset() -> None:
+def test_cycle_is_bound_by_what_leg_0_pays_with_and_by_what_no_leg_before_delivers() -> None:
     cycle = make_proposal(
         agent="arbitrage/tri", coupled=True,
         legs=(
-            make_leg(qty="0.2", limit_px="60000"), make_leg(symbol="ETH/BTC", qty="4", limit_px="0.05"),
-            make_leg(symbol="ETH/USDT", side="sell", qty="4", limit_px="3000"),
+            make_leg(qty="0.2", limit_px="60000"), make_leg(symbol="ETH/BTC", qty="3.99", limit_px="0.05"),
+            make_leg(symbol="ETH/USDT", side="sell", qty="5", limit_px="3000"),
         ),
     )  # fmt: skip
-    cash = (
-        Cash(asset="BTC", total=D(1), reserved=D(0)),
-        Cash(asset="ETH", total=D(3), reserved=D(1)),
-        Cash(asset="USDT", total=D(50_000), reserved=D(0)),
-    )
-    answer = ask(warmed(), cycle, make_account(cash=cash))
+    usdt = Cash(asset="USDT", total=D(50_000), reserved=D(0))
+    # leg 1 buys 3.99 ETH and keeps 3.98601 after its fee; the rest of the 5 ETH must be there already
+    poor = ask(warmed(), cycle, make_account(cash=(usdt,)))
+    helped = ask(warmed(), cycle, make_account(cash=(usdt, Cash(asset="ETH", total=D(2), reserved=D(0)))))
 
-    # 2 of 4 ETH are free: half of leg 0
-    assert (answer.max_qty, answer.code) == (D("0.1"), "free_ETH")
-    assert {b.code for b in answer.bounds} >= {"free_BTC", "free_USDT", "stake", "budget"}
-    assert ask(warmed(), cycle).code == "below_exchange_min"
+    assert poor.max_qty == 0
+    assert [b.qty_max for b in poor.bounds if b.code == "free_ETH"] == [D(0)]
+    assert helped.max_qty > 0
+    assert {b.code for b in helped.bounds} == {"wanted", "free_ETH", "free_USDT", "stake", "budget"}
+
+
+def test_cycle_that_pays_itself_needs_only_the_money_of_its_first_leg() -> None:
+    cycle = make_proposal(
+        agent="arbitrage/tri", coupled=True,
+        legs=(
+            make_leg(qty="0.2", limit_px="60000"), make_leg(symbol="ETH/BTC", qty="3.99", limit_px="0.05"),
+            make_leg(symbol="ETH/USDT", side="sell", qty="3.98", limit_px="3000"),
+        ),
+    )  # fmt: skip
+    answer = ask(warmed(), cycle)
+
+    assert answer.max_qty > 0
+    assert {b.code for b in answer.bounds} == {"wanted", "free_USDT", "stake", "budget"}
 
 
 def test_another_state_is_stale_and_other_stages_are_not_answered() -> None:

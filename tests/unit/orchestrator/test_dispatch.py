@@ -99,7 +99,7 @@ def test_a_first_leg_that_fills_partly_shrinks_the_others_and_leaves_foreign_hol
             account="main",
             venue="binance",
             t=T0,
-        )  # fmt: skip
+        )
     )  # the account holds BTC that is not the cycle's
     first = start(desk)
     desk.tell(desk.filled(first, D("0.04"), fee="none"))
@@ -230,10 +230,18 @@ def test_a_void_of_a_later_child_ends_its_leg_and_not_the_desk() -> None:
             r = ctx.view.state.reservations[0]
             return (
                 OrderRequest(
-                    agent=me, round=r.round, pid=r.pid, leg=0, child=1, qty=D("0.05"), style="limit", px=D(49_990),
-                    tif="GTC", why="x",
+                    agent=me,
+                    round=r.round,
+                    pid=r.pid,
+                    leg=0,
+                    child=1,
+                    qty=D("0.05"),
+                    style="limit",
+                    px=D(49_990),
+                    tif="GTC",
+                    why="x",
                 ),
-            )  # fmt: skip
+            )
         return advises(style="limit", tif="GTC", px_limit=D(49_990))(msg, ctx, me)
 
     desk = StepDesk({"strategy/a": bids(BUY), "execution/a": unless(say)})
@@ -272,10 +280,12 @@ def test_what_a_decision_says_is_what_was_sent() -> None:
 @pytest.mark.parametrize(
     ("how", "code"),
     [
-        ({"age_ms": 6000.0}, "stale_data"), ({"beat": False}, "gateway_silent"), ({"offset_ms": -1.0}, "clock_offset"),
+        ({"age_ms": 6000.0}, "stale_data"),
+        ({"beat": False}, "gateway_silent"),
+        ({"offset_ms": -1.0}, "clock_offset"),
         ({"offset_ms": 500.0}, "clock_offset"),
     ],
-)  # fmt: skip
+)
 def test_an_opening_without_fresh_facts_is_refused_with_the_reason(
     how: dict[str, float | bool], code: str
 ) -> None:
@@ -322,10 +332,18 @@ def test_data_grow_old_between_batches() -> None:
             r = ctx.view.state.reservations[0]
             return (
                 OrderRequest(
-                    agent=me, round=r.round, pid=r.pid, leg=0, child=1, qty=D("0.1"), style="limit", px=D(50_020),
-                    tif="IOC", why="x",
+                    agent=me,
+                    round=r.round,
+                    pid=r.pid,
+                    leg=0,
+                    child=1,
+                    qty=D("0.1"),
+                    style="limit",
+                    px=D(50_020),
+                    tif="IOC",
+                    why="x",
                 ),
-            )  # fmt: skip
+            )
         return advises(style="limit", tif="GTC", px_limit=D(50_020))(msg, ctx, me)
 
     desk = StepDesk({"strategy/a": bids(BUY), "execution/a": unless(say)})
@@ -341,10 +359,16 @@ def test_an_allocation_off_the_grid_is_cut_to_it() -> None:
             return None
         return (
             Allocation(
-                pid=msg.pid, agent=me, max_qty=D("0.0333333333"), margin_reserved=D(1), reservation_id=b"", version=1,
-                bounds=(), code="x",
+                pid=msg.pid,
+                agent=me,
+                max_qty=D("0.0333333333"),
+                margin_reserved=D(1),
+                reservation_id=b"",
+                version=1,
+                bounds=(),
+                code="x",
             ),
-        )  # fmt: skip
+        )
 
     desk = StepDesk({"capital/a": unless(say)})
     (first,) = desk.close()

@@ -336,11 +336,15 @@ def test_the_records_do_not_depend_on_the_hash_seed() -> None:
     code = "from tests.unit.orchestrator.test_firm import scenario; print(scenario())"
     found = {
         subprocess.run(
-            [sys.executable, "-c", code], cwd=root, env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(root)},
-            capture_output=True, text=True, check=True,
+            [sys.executable, "-c", code],
+            cwd=root,
+            env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(root)},
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
         for seed in ("1", "2")
-    }  # fmt: skip
+    }
     assert found == {scenario() + "\n"}
 
 

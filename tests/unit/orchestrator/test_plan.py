@@ -21,7 +21,7 @@ LOTS = st.integers(1, 10**7).map(lambda n: D(n) / 100_000)
 
 
 def advice(**fields: object) -> Counter:
-    return Counter(pid=b"p" * 16, agent="execution/a", code="x", binding=False, **fields)  # type: ignore[arg-type]
+    return Counter(pid=b"p" * 16, agent="e", code="x", binding=False, **fields)  # type: ignore[arg-type]
 
 
 def plan(leg: Leg, qty: Decimal, *counters: Counter, coupled: bool = False) -> PlanLeg:
@@ -34,9 +34,14 @@ def leg(side: str = "buy", qty: Decimal = ONE, px: Decimal | None = None, **over
 
 @given(SIDES, PRICES, ROUGH, ROUGH, STYLES, st.sampled_from([None, "GTC", "IOC", "FOK"]), LOTS)
 def test_advice_never_makes_a_price_worse_than_the_proposals_own(
-    side: str, own: Decimal | None, one: Decimal | None, two: Decimal | None, style: str | None, tif: str | None,
+    side: str,
+    own: Decimal | None,
+    one: Decimal | None,
+    two: Decimal | None,
+    style: str | None,
+    tif: str | None,
     qty: Decimal,
-) -> None:  # fmt: skip
+) -> None:
     split = (Child(qty=qty, delay_ms=0), Child(qty=qty, delay_ms=1000))
     made = plan(
         leg(side, qty, own),

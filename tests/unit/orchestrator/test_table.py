@@ -190,10 +190,18 @@ def test_agents_that_answer_each_other_for_ever_are_stopped() -> None:
             return None
         return (
             Opinion(
-                oid=ctx.seq.to_bytes(16, "big"), agent=me, symbol="BTC/USDT", direction=1.0, conf=1.0, horizon_ms=1,
-                valid_from=ctx.now, valid_to=ctx.now + MINUTE, model_version="1", why="",
+                oid=ctx.seq.to_bytes(16, "big"),
+                agent=me,
+                symbol="BTC/USDT",
+                direction=1.0,
+                conf=1.0,
+                horizon_ms=1,
+                valid_from=ctx.now,
+                valid_to=ctx.now + MINUTE,
+                model_version="1",
+                why="",
             ),
-        )  # fmt: skip
+        )
 
     desk = TestDesk({"signal/a": unless(say)})
     desk.bar()

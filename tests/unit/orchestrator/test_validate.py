@@ -86,11 +86,17 @@ def test_any_decimals_at_all_get_an_answer(qty: Decimal, px: Decimal) -> None:
 @pytest.mark.parametrize(
     ("over", "code"),
     [
-        ({"pid": b"short"}, "bad_pid"), ({"legs": ()}, "bad_leg_count"), ({"legs": (LEG, LEG)}, "uncoupled_legs"),
-        ({"conf": float("nan")}, "not_finite"), ({"conf": 1.1}, "out_of_range"), ({"edge_bps": 1e300}, "out_of_range"),
-        ({"max_slippage_bps": 1e9}, "out_of_range"), ({"ttl_ns": 0}, "out_of_range"), ({"why": "x" * 257}, "bad_field"),
+        ({"pid": b"short"}, "bad_pid"),
+        ({"legs": ()}, "bad_leg_count"),
+        ({"legs": (LEG, LEG)}, "uncoupled_legs"),
+        ({"conf": float("nan")}, "not_finite"),
+        ({"conf": 1.1}, "out_of_range"),
+        ({"edge_bps": 1e300}, "out_of_range"),
+        ({"max_slippage_bps": 1e9}, "out_of_range"),
+        ({"ttl_ns": 0}, "out_of_range"),
+        ({"why": "x" * 257}, "bad_field"),
     ],
-)  # fmt: skip
+)
 def test_each_field_out_of_range_has_its_code(over: dict[str, object], code: str) -> None:
     assert code_of(**over) == code
 
@@ -198,9 +204,17 @@ def test_votes_opinions_rankings_and_splits_have_ranges() -> None:
     assert validate.vote(replace(vote, pid=b"x"), pids) == "unknown_pid"
     assert validate.vote(replace(vote, score=float("nan")), pids) == "out_of_range"
     opinion = Opinion(
-        oid=b"o", agent="signal/a", symbol=BTC, direction=1.0, conf=1.0, horizon_ms=1, valid_from=0, valid_to=1,
-        model_version="1", why="",
-    )  # fmt: skip
+        oid=b"o",
+        agent="signal/a",
+        symbol=BTC,
+        direction=1.0,
+        conf=1.0,
+        horizon_ms=1,
+        valid_from=0,
+        valid_to=1,
+        model_version="1",
+        why="",
+    )
     assert validate.opinion(opinion, ENV) == ""
     assert validate.opinion(replace(opinion, valid_to=0), ENV) == "bad_validity"
     assert validate.opinion(replace(opinion, direction=1.5), ENV) == "out_of_range"

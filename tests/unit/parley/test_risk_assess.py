@@ -202,7 +202,9 @@ def test_cycle_legs_share_the_room() -> None:
     # 18,000 + 18,000 of buys in a heap of 49 %, 27 % held: the legs get 22,000 together
     assert result.ok
     assert result.codes[0] == "max_position"
-    assert {"max_correlated", "no_short"} <= set(result.codes)
+    assert "max_correlated" in result.codes
+    # the ETH sold at the end are those bought in the middle
+    assert "no_short" not in result.codes
     assert result.max_qty == D("0.10833")
 
 

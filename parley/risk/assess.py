@@ -16,6 +16,7 @@ from decimal import Decimal
 from math import isfinite
 
 import msgspec
+from msgspec.structs import replace
 
 from parley.instruments import Instrument
 from parley.messages import Breach, Leg, Proposal
@@ -78,7 +79,7 @@ def assess(
         hard = _forbidden(proposal, view, limits, now)
         if hard:
             return _refused(tuple(hard))
-        return _opening(proposal, view, limits, instruments, marks, correlations)
+        return _opening(proposal, _without_own(view, proposal.pid), limits, instruments, marks, correlations)
     except ArithmeticError as err:
         return _refused((_breach("arithmetic", type(err).__name__, "finite"),))
 
@@ -160,14 +161,31 @@ def _forbidden(proposal: Proposal, view: FirmView, limits: Limits, now: int) -> 
         if symbol in state.blocked:
             found.append(_breach("symbol_blocked", symbol, "known_orders"))
     first = proposal.legs[0].symbol
-    others = open_trades(view) - {(proposal.agent, first)}
+    open_ = open_trades(view)  # fee dust is no trade, however old it is
+    others = open_ - {(proposal.agent, first)}
     if len(others) >= limits.max_open_trades:
         found.append(_breach("max_open_trades", len(others) + 1, limits.max_open_trades))
     held = view.holding(proposal.agent, first)
-    age = now - held.opened if held is not None and held.qty != 0 else 0
+    age = now - held.opened if held is not None and (proposal.agent, first) in open_ else 0
     if age > limits.max_position_age_h * HOUR_NS:
         found.append(_breach("max_position_age", age // HOUR_NS, limits.max_position_age_h))
     return found
+
+
+def _without_own(view: FirmView, pid: bytes) -> FirmView:
+    """Leave out what the proposal itself has reserved: a later slice of it is not a second one."""
+    own = [r for r in view.state.reservations if r.pid == pid]
+    if not own:
+        return view
+    freed: dict[str, Decimal] = {}
+    for r in own:
+        freed[r.asset] = freed.get(r.asset, ZERO) + r.amount
+    state = replace(
+        view.state,
+        reservations=tuple(r for r in view.state.reservations if r.pid != pid),
+        cash=tuple(replace(c, reserved=c.reserved - freed.get(c.asset, ZERO)) for c in view.state.cash),
+    )
+    return FirmView(state)
 
 
 def _opening(

@@ -69,7 +69,7 @@ def test_position_with_little_room_left_is_refused() -> None:
 
 
 def test_pending_buys_of_others_count() -> None:
-    pending = make_reservation(qty_left=D("0.3"), amount=D(18_018))
+    pending = make_reservation(pid=b"o" * 16, qty_left=D("0.3"), amount=D(18_018))
     cash = (Cash(asset="USDT", total=D(100_000), reserved=D(18_018)),)
     result = judge(buying("0.2"), make_account(reservations=(pending,), cash=cash))
 
@@ -229,3 +229,21 @@ def test_correlations_ignore_nonsense_and_wait_until_warm() -> None:
 
     assert fold.of("A/USDT", "B/USDT") is None
     assert fold.sigma("A/USDT") == pytest.approx(0.0953101798)
+
+
+def test_dust_of_an_old_trade_does_not_keep_its_agent_out() -> None:
+    bid = buying("0.05")
+    old = {"agent": bid.agent, "opened": 0}
+    dust = holding_account(
+        holdings=(make_holding(qty="0.000001", **old),), positions=(make_position(qty="0.000001"),)
+    )
+    assert "max_position_age" not in judge(bid, dust).codes
+    assert "max_position_age" in judge(bid, holding_account(holdings=(make_holding(**old),))).codes
+
+
+def test_a_later_slice_is_not_counted_beside_the_reservation_it_is_part_of() -> None:
+    bid = buying("0.1")
+    own = make_reservation(pid=bid.pid, amount=Decimal(24_000), qty_left=Decimal("0.4"))
+    foreign = replace(own, pid=b"x" * 16)
+    assert judge(bid, make_account(reservations=(own,))).max_qty == Decimal("0.1")
+    assert judge(bid, make_account(reservations=(foreign,))).max_qty < Decimal("0.1")

@@ -12,6 +12,7 @@ data decide the same.
 
 import argparse
 import asyncio
+import gc
 import resource
 import sys
 import threading
@@ -83,6 +84,8 @@ class Desk:
         """Open the desk, trade until the feed ends or ``stop`` is set, and close the journal."""
         watcher = asyncio.ensure_future(self._watch(stop))
         await self._open()
+        gc.collect()
+        gc.freeze()  # what exists now lives as long as the desk; collecting it again would only cost latency
         announce({"ready": True, "journal": self._config.journal})
         started = time.monotonic()
         try:

@@ -219,7 +219,8 @@ def write_gateway(
     """Write the gateway's configuration and its keys."""
     _write(layout.config("keys"), {"api_key": keys[0], "secret": keys[1]})
     caps = {asset: f"{cap:f}" for asset, cap in _caps(settings, market).items()}
-    lockstep = settings.pace == "max"
+    # the gateway counts by the wall clock: a market that runs faster gives it more orders in a second
+    rate = _ORDERS_PER_S_LOCKSTEP if settings.pace == "max" else int(_ORDERS_PER_S * max(1.0, float(settings.pace)))
     return _write(
         layout.config("gateway"),
         {
@@ -232,7 +233,7 @@ def write_gateway(
             },
             "limits": {
                 "max_notional": caps, "max_position": caps,
-                "max_orders_per_s": _ORDERS_PER_S_LOCKSTEP if lockstep else _ORDERS_PER_S,
+                "max_orders_per_s": rate,
             },
         },
     )  # fmt: skip

@@ -63,6 +63,14 @@ def when(t_ns: int) -> str:
     )
 
 
+def span(ms: int) -> str:
+    """Say how long something takes, in the largest unit that leaves a number of at least one."""
+    for unit, size in (("h", 3_600_000), ("min", 60_000), ("s", 1000)):
+        if ms >= size:
+            return f"{ms / size:g} {unit}"
+    return f"{ms} ms"
+
+
 def money(amount: Decimal | None, digits: int = 2) -> str:
     """Show an amount rounded for reading; nothing for None."""
     return "" if amount is None else f"{amount:,.{digits}f}"

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from runtime.explain import explain
 from runtime.history import find_round, home_folder, newest_journal, open_journal
-from runtime.output import console, money, number, print_json, when
+from runtime.output import console, money, number, print_json, span, when
 from runtime.story import Advice, Bid, OrderStory, Story
 
 _OUTCOME_STYLE = {"accept": "bold green", "reject": "bold yellow", "hold": "bold", "expired": "bold magenta"}
@@ -77,7 +77,7 @@ def show(story: Story, out: Console) -> None:
     _section(out, "later requests of execution", (f"{s.agent}: {s.code} {s.detail}" for s in story.requests))
     _section(out, "what it turned out to be worth", (
         f"{o.agent} ({o.kind} {o.score:+.2f}): {o.markout_bps_net:+.1f} bps net"
-            f" after {o.horizon_ms / 60000:g} min"
+            f" after {span(o.horizon_ms)}"
         for o in story.outcomes
     ))  # fmt: skip
     if story.orders:

@@ -220,7 +220,8 @@ def write_gateway(
     _write(layout.config("keys"), {"api_key": keys[0], "secret": keys[1]})
     caps = {asset: f"{cap:f}" for asset, cap in _caps(settings, market).items()}
     # the gateway counts by the wall clock: a market that runs faster gives it more orders in a second
-    rate = _ORDERS_PER_S_LOCKSTEP if settings.pace == "max" else int(_ORDERS_PER_S * max(1.0, float(settings.pace)))
+    pace = settings.pace
+    rate = _ORDERS_PER_S_LOCKSTEP if pace == "max" else int(_ORDERS_PER_S * max(1.0, float(pace)))
     return _write(
         layout.config("gateway"),
         {

@@ -138,7 +138,7 @@ class MetaAgent:
         known = state.versions.get(ballot.weights_version) or state.versions[state.version]
         weights = known.weights.get(ballot.regime) or known.weights[ALL]
         voters = {v.agent for v in ballot.votes} - weights.keys()
-        if voters and not any(n >= self._params.min_outcomes for n in state.matured.values()):
+        if voters and max(state.matured.values(), default=0) < self._params.min_outcomes:
             # a young desk: who is not in the book yet counts like anybody else
             mean = 1 / max(1, len(weights))
             weights = {**weights, **dict.fromkeys(sorted(voters), mean)}

@@ -31,6 +31,7 @@ from rich.progress import track
 
 from benchmarks.yardsticks import all_yardsticks, machine, percentiles
 from orchestrator.policy import DeskConfig
+from parley.agent import AgentSpec
 from parley.messages import (
     KIND_OF,
     Ack,
@@ -57,7 +58,7 @@ GOAL = {"p50_ms": 0.4, "p99_ms": 1.5, "burst_rounds_per_s": 10_000}
 
 @dataclass(frozen=True)
 class Scenario:
-    """``symbols`` close a candle in each batch; ``rate`` batches per second, 0: as fast as the desk takes them."""
+    """``symbols`` close a candle in each batch; ``rate``: batches per second, 0 as many as the desk takes."""
 
     name: str
     symbols: tuple[str, ...]
@@ -113,21 +114,30 @@ class Market:
             px = self._prices[symbol] = round(before * (1 + self._dice.gauss(0, 2e-4)), 2)
             bars.append(
                 Bar(
-                    symbol=symbol, tf_ns=MINUTE_NS, t_open=t - MINUTE_NS, open=before, high=max(before, px),
-                    low=min(before, px), close=px, volume=1000.0,
+                    symbol=symbol,
+                    tf_ns=MINUTE_NS,
+                    t_open=t - MINUTE_NS,
+                    open=before,
+                    high=max(before, px),
+                    low=min(before, px),
+                    close=px,
+                    volume=1000.0,
                 )
             )
             levels = [(round(0.01 * k, 2), 500.0) for k in range(1, 11)]
             books.append(
                 Book(
-                    symbol=symbol, t=t, seq=n, bids=tuple((round(px - d, 2), q) for d, q in levels),
+                    symbol=symbol,
+                    t=t,
+                    seq=n,
+                    bids=tuple((round(px - d, 2), q) for d, q in levels),
                     asks=tuple((round(px + d, 2), q) for d, q in levels),
                 )
             )
         return MarketBatch(step=n, t=t, bars=tuple(bars), books=tuple(books))
 
 
-def agents(trades: bool) -> tuple[object, ...]:
+def agents(trades: bool) -> tuple[AgentSpec, ...]:
     """The default desk; with ``trades`` its strategies are one that trades on every candle."""
     specs = []
     for spec in default_agents():
@@ -138,7 +148,9 @@ def agents(trades: bool) -> tuple[object, ...]:
             spec = msgspec.structs.replace(spec, params=params)
         elif spec.role == "meta" and trades:
             # it would learn within 50 rounds that this strategy only pays fees, and rank it no more
-            spec = msgspec.structs.replace(spec, params={"theta": -100.0, "margin": -1000.0, "full_score": -99.0})
+            spec = msgspec.structs.replace(
+                spec, params={"theta": -100.0, "margin": -1000.0, "full_score": -99.0}
+            )
         specs.append(spec)
     return tuple(specs)
 
@@ -148,7 +160,12 @@ async def start(module: str, config: bytes, folder: Path) -> asyncio.subprocess.
     file = folder / f"{module}.json"
     file.write_bytes(config)
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", module, "--config", str(file), stdout=subprocess.PIPE,
+        sys.executable,
+        "-m",
+        module,
+        "--config",
+        str(file),
+        stdout=subprocess.PIPE,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     if process.stdout is None or not await process.stdout.readline():
@@ -165,11 +182,14 @@ async def run(scenario: Scenario, folder: Path) -> dict[str, object]:
         "runtime.gateway",
         msgspec.json.encode(
             {
-                "account": "main", "socket": str(folder / "g.sock"), "journal": str(folder / "gateway.journal"),
+                "account": "main",
+                "socket": str(folder / "g.sock"),
+                "journal": str(folder / "gateway.journal"),
                 "instruments": str(folder / "instruments.json"),
                 "venue": {"kind": "null", "symbols": list(scenario.symbols), "balances": {"USDT": "1000000"}},
                 "limits": {
-                    "max_notional": {"USDT": "1000000"}, "max_position": {"USDT": "10000000"},
+                    "max_notional": {"USDT": "1000000"},
+                    "max_position": {"USDT": "10000000"},
                     "max_orders_per_s": 1_000_000,
                 },
             }
@@ -177,15 +197,26 @@ async def run(scenario: Scenario, folder: Path) -> dict[str, object]:
         folder,
     )
     desk_config = DeskConfig(symbols=scenario.symbols, venue="null", profile="candle")
-    limits = {"max_daily_trades": 10_000_000, "orders_per_s": 100_000, "max_repeats": 1_000_000, "max_daily_loss": "0.9",
-              "max_drawdown": "0.9"}  # fmt: skip
-    run_config = RunConfig(run_id=scenario.name, desk=desk_config, agents=agents(scenario.trades), limits=limits)  # type: ignore[arg-type]
+    limits = {
+        "max_daily_trades": 10_000_000,
+        "orders_per_s": 100_000,
+        "max_repeats": 1_000_000,
+        "max_daily_loss": "0.9",
+        "max_drawdown": "0.9",
+    }
+    run_config = RunConfig(
+        run_id=scenario.name, desk=desk_config, agents=agents(scenario.trades), limits=limits
+    )
     desk = await start(
         "runtime.desk",
         to_json(
             DeskProcess(
-                run=run_config, journal=str(folder / "desk.journal"), gateway=str(folder / "g.sock"),
-                hub=str(folder / "h.sock"), instruments=str(folder / "instruments.json"), parent_pid=os.getpid(),
+                run=run_config,
+                journal=str(folder / "desk.journal"),
+                gateway=str(folder / "g.sock"),
+                hub=str(folder / "h.sock"),
+                instruments=str(folder / "instruments.json"),
+                parent_pid=os.getpid(),
             )
         ),
         folder,
@@ -238,10 +269,14 @@ def measured(folder: Path, scenario: Scenario, seconds: float) -> dict[str, obje
                 raise RuntimeError("the gateway took an order that the killed desk's journal does not hold")
             samples.append((ack.t_venue - admitted[batch_of[round_of[ack.iid]]]) / 1000)
     if len(samples) != accepted or rounds < scenario.batches:
-        raise RuntimeError(f"{accepted} orders decided, {len(samples)} taken; {rounds} rounds of {scenario.batches}")
+        raise RuntimeError(
+            f"{accepted} orders decided, {len(samples)} taken; {rounds} rounds of {scenario.batches}"
+        )
     figures: dict[str, object] = {
-        "batches_per_s_wanted": scenario.rate or "burst", "rounds_read_back_after_sigkill": rounds,
-        "orders": accepted, "rounds_per_s": round(rounds / seconds),
+        "batches_per_s_wanted": scenario.rate or "burst",
+        "rounds_read_back_after_sigkill": rounds,
+        "orders": accepted,
+        "rounds_per_s": round(rounds / seconds),
         "rounds_per_s_by_commit_stamps": round(rounds / max(1e-9, (commits[-1] - commits[0]) / 1e9)),
     }
     if samples:
@@ -275,8 +310,15 @@ def main() -> None:
         for scenario in track(todo, "rounds", console=console, disable=not console.is_terminal):
             results[scenario.name] = uvloop.run(run(scenario, folder / scenario.name[:20]))
         yardsticks = all_yardsticks(folder)
-    out = {"benchmark": "bench_round", "placement": "in process", "results": results, "gate": GATE, "goal": GOAL,
-           "yardsticks": yardsticks, "machine": machine()}  # fmt: skip
+    out = {
+        "benchmark": "bench_round",
+        "placement": "in process",
+        "results": results,
+        "gate": GATE,
+        "goal": GOAL,
+        "yardsticks": yardsticks,
+        "machine": machine(),
+    }
     text = json.dumps(out) if arguments.json else json.dumps(out, indent=2)
     sys.stdout.write(text + "\n")
 

@@ -26,8 +26,8 @@ class Pulse:
     def entry(self, symbol: str, bar: Bar, opinions: Sequence[Opinion]) -> Entry | Pass:
         px = bar.close
         return Entry(
-            direction=1, edge_bps=120.0, conf=0.9, stop=px * 0.98, take=px * 1.02, horizon_ms=60_000, why="pulse",
-            urgency="urgent",
+            direction=1, edge_bps=120.0, conf=0.9, stop=px * 0.98, take=px * 1.02, horizon_ms=60_000,
+            why="pulse", urgency="urgent",
         )  # fmt: skip
 
     def exit(self, symbol: str, bar: Bar, held: Held, opinions: Sequence[Opinion]) -> Leave:

@@ -11,6 +11,7 @@ from decimal import Decimal
 from parley.instruments import Instrument
 from parley.ledger import Ledger
 from parley.messages import Book, Breaker, Cash, Fill, Halt, Holding, StateView
+from parley.money import decimal
 from parley.view import FirmView
 
 from .legs import Legs
@@ -60,10 +61,10 @@ class Account:
         self.t = max(self.t, t)
         for symbol in sorted(books):
             book = books[symbol]
-            if book.bids and book.asks and book.mid != self._marks.get(symbol):
-                self._marks[symbol] = book.mid
+            if book.bids and book.asks and (mid := book.mid) != self._marks.get(symbol):
+                self._marks[symbol] = mid
                 if self.instruments[symbol].quote == self.config.quote:
-                    self.ledger.mark(symbol, Decimal(repr(book.mid)), t)
+                    self.ledger.mark(symbol, decimal(mid), t)
         equity = self.ledger.equity()
         day = t // DAY_NS
         if day != self._day:
@@ -142,7 +143,7 @@ class Account:
     def _state(self) -> StateView:
         self.version += 1
         reservations = tuple(
-            self.legs.reservation(leg, self.instruments[leg.plan.symbol]) for leg in self.legs.all()
+            [self.legs.reservation(leg, self.instruments[leg.plan.symbol]) for leg in self.legs.all()]
         )
         reserved: dict[str, Decimal] = {}
         for r in reservations:
@@ -158,13 +159,12 @@ class Account:
             day_open=self._day_open,
             trading=self.trading,
             cash=tuple(
-                Cash(asset=a, total=ledger.cash(a), reserved=reserved.get(a, ZERO))
-                for a in sorted(ledger.assets())
+                [Cash(asset=a, total=n, reserved=reserved.get(a, ZERO)) for a, n in ledger.balances()]
             ),
             positions=ledger.positions(),
             holdings=self.holdings(),
             reservations=reservations,
-            orders=tuple(o.working() for o in self.orders.live()),
+            orders=tuple([o.working() for o in self.orders.live()]),
             trades_today=self._trades_today,
             realised=ledger.realised,
             fees=ledger.fees,

@@ -26,6 +26,7 @@ from parley.messages import (
     ScheduleDone,
     Verdict,
 )
+from parley.money import decimal
 from parley.risk.gate import Refused, check
 from parley.view import FirmView
 
@@ -117,7 +118,7 @@ class Dispatch:
         book = self._market.books.get(leg.plan.symbol)
         mid = None
         if book is not None and book.bids and book.asks:
-            mid = Decimal(repr(book.mid))
+            mid = decimal(book.mid)
         return intent(
             self._table.config,
             self._key,

@@ -43,6 +43,7 @@ from parley.messages import (
     WeightUpdate,
     encode,
 )
+from parley.money import decimal
 from parley.risk.limits import Limits
 from parley.view import FirmView
 
@@ -262,7 +263,7 @@ class Firm:
             busy = any(
                 (x.agent, x.plan.symbol) == (holding.agent, holding.symbol) for x in self.account.legs.all()
             )
-            if busy or instrument.tradable(qty, Decimal(repr(mid))):
+            if busy or instrument.tradable(qty, decimal(mid)):
                 continue
             trigger = Trigger(
                 source=why,
@@ -350,8 +351,8 @@ class Firm:
         )
         talk = Talk(Round(rid, trigger.symbol), trigger, seq, view, cfp)
         yield from self.negotiation.run(talk, bidders, given)
-        self._remember(talk)
         yield from self._decide(talk)
+        self._remember(talk)  # nor for what is to be learned of it
         yield from self._standing(seq)
         yield table.flush()
         return tuple(sorted({p.agent for p in talk.waiting}))
@@ -392,6 +393,8 @@ class Firm:
 
     def _remember(self, talk: Talk) -> None:
         """Keep every proposal and vote to be marked against the market later, executed or not."""
+        if not talk.votes:
+            return
         by_pid = {p.pid: p for p in talk.bids}
         regime = self.negotiation.regime(talk.round.symbol)
         for vote in talk.votes:

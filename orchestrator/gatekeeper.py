@@ -5,7 +5,6 @@ same. What is not known stays None, and the gate refuses on it.
 """
 
 from collections import deque
-from itertools import takewhile
 
 from parley.messages import Heartbeat, Intent, Reservation, Verdict
 from parley.risk.case import Counters, GateFacts, Recent
@@ -51,9 +50,18 @@ class Gatekeeper:
         """Collect what is known about an order at this moment."""
         now = self._table.now
         age = self._table.recv - self._heard if self._heard else None
-        lately = list(takewhile(lambda sent: now - sent[1].t < REPEAT_NS, reversed(self._sent)))
-        # two holders leaving at once send equal orders: only an agent's own order can be a repetition
-        own = tuple(r for a, r in lately if a == agent)
+        last_1s = last_10s = repeats = 0
+        own: list[Recent] = []
+        for its, sent in reversed(self._sent):
+            before = now - sent.t
+            if before >= REPEAT_NS:
+                break
+            last_1s += before < SECOND_NS
+            last_10s += before < 10 * SECOND_NS
+            # two holders leaving at once send equal orders: only an agent's own order can be a repetition
+            if its == agent:
+                own.append(sent)
+                repeats += sent.symbol == order.symbol and sent.side == order.side
         return GateFacts(
             view=view,
             instrument=self._table.env.instruments.get(order.symbol),
@@ -65,11 +73,11 @@ class Gatekeeper:
             verdict=verdict,
             reservation=reservation,
             counters=Counters(
-                orders_1s=sum(1 for _, r in lately if now - r.t < SECOND_NS),
-                orders_10s=sum(1 for _, r in lately if now - r.t < 10 * SECOND_NS),
+                orders_1s=last_1s,
+                orders_10s=last_10s,
                 trades_today=view.state.trades_today,
-                recent=own[:32],
-                repeats=sum(1 for r in own if r.symbol == order.symbol and r.side == order.side),
+                recent=tuple(own[:32]),
+                repeats=repeats,
             ),
             trading=view.state.trading,
             marks=self._market.mids(),

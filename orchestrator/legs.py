@@ -87,8 +87,11 @@ class Legs:
 
     def reservation(self, leg: Leg, instrument: Instrument) -> Reservation:
         """Price what the leg may still use."""
-        working = sum((o.left for o in self._of_leg.get(leg.key, ())), ZERO)
-        left = max(leg.plan.qty - self.filled(leg), working)
+        working = filled = ZERO
+        for order in self._of_leg.get(leg.key, ()):
+            working += order.left
+            filled += order.filled
+        left = max(leg.plan.qty - filled, working)
         buys = leg.plan.side == "buy"
         return Reservation(
             rid=leg.reservation_id,

@@ -4,6 +4,7 @@ Prices for marks and mark-outs are mids. ``sigma_bps`` is an exponentially weigh
 standard deviation of bar returns, scaled by the square root of the horizon.
 """
 
+from collections.abc import Mapping
 from math import inf, log, sqrt
 
 from msgspec.structs import replace
@@ -22,6 +23,7 @@ class Market:
         self.step = -1
         self.t_event = 0
         self._tf_ns = tf_ns
+        self._mids: dict[str, float] = {}
         self._close: dict[str, float] = {}
         self._var: dict[str, float] = {}
 
@@ -30,8 +32,12 @@ class Market:
         self.step, self.t_event = batch.step, t_event
         for book in batch.books:
             # a book that is no book counts as an empty one: everybody knows what to do with that
-            sound = not book.bids or not book.asks or 0 < book.mid < inf
-            self.books[book.symbol] = book if sound else replace(book, bids=(), asks=())
+            mid = book.mid if book.bids and book.asks else 0.0
+            if 0 < mid < inf:
+                self.books[book.symbol], self._mids[book.symbol] = book, mid
+                continue
+            self.books[book.symbol] = replace(book, bids=(), asks=()) if book.bids and book.asks else book
+            self._mids.pop(book.symbol, None)
         for bar in batch.bars:
             before = self._close.get(bar.symbol)
             if before and bar.close > 0:
@@ -43,8 +49,9 @@ class Market:
         """Age of the last batch at wall time ``t_recv``, by the venue's own clock; None before the first."""
         return (t_recv - self.t_event) / 1e6 if self.t_event else None
 
-    def mids(self) -> dict[str, float]:
-        return {s: b.mid for s, b in self.books.items() if b.bids and b.asks}
+    def mids(self) -> Mapping[str, float]:
+        """Mids of the books that have one, as of the last batch."""
+        return self._mids
 
     def sigma_bps(self, symbol: str, horizon_ms: int) -> float:
         """Expected absolute move over a horizon, in basis points."""

@@ -55,15 +55,21 @@ class Negotiation:
         self._account = account
         self._market = market
         self._limits = limits
+        self._budgets = table.config.budgets
         self.opinions: dict[tuple[str, str], Opinion] = {}
         self.weights_version = 0
 
     def regime(self, symbol: str) -> str:
         """Name the market regime of the freshest valid opinion on a symbol, or the empty string."""
-        valid = [
-            o for (_, s), o in sorted(self.opinions.items()) if s == symbol and o.regime and self._valid(o)
-        ]
-        return max(valid, key=lambda o: o.valid_from).regime if valid else ""
+        found = ""
+        freshest: tuple[int, str] | None = None
+        for (agent, about), o in self.opinions.items():
+            if about == symbol and o.regime and self._valid(o):
+                # of equally fresh ones that of the first agent
+                at = (-o.valid_from, agent)
+                if freshest is None or at < freshest:
+                    found, freshest = o.regime, at
+        return found
 
     def _valid(self, opinion: Opinion) -> bool:
         return opinion.valid_from <= self._table.now < opinion.valid_to
@@ -88,7 +94,7 @@ class Negotiation:
             [(tuple(bidders), talk.cfp)],
             round_=talk.round.id,
             cause=talk.seq,
-            budget=table.config.budgets.bids,
+            budget=self._budgets.bids,
         )
         talk.round.on(Event.CALLED)
         heard: set[str] = set()
@@ -154,7 +160,7 @@ class Negotiation:
                 [(asked, ballot)],
                 round_=talk.round.id,
                 cause=talk.seq,
-                budget=table.config.budgets.votes,
+                budget=self._budgets.votes,
             )
             seen: set[tuple[str, bytes]] = set()
             for item in said:
@@ -188,7 +194,7 @@ class Negotiation:
             [(metas, self._ballot(talk, "rank", talk.votes))],
             round_=talk.round.id,
             cause=talk.seq,
-            budget=table.config.budgets.scoring,
+            budget=self._budgets.scoring,
         )
         by_pid = {p.pid: p for p in talk.bids}
         for item in said:
@@ -263,7 +269,7 @@ class Negotiation:
                 [r for r in requests if r[0]],
                 round_=talk.round.id,
                 cause=talk.seq,
-                budget=table.config.budgets.counters,
+                budget=self._budgets.counters,
             )
         )
 
@@ -292,9 +298,8 @@ class Negotiation:
                     if not code:
                         heard.add(item.agent)
                         limit = a.max_qty if limit is None else min(limit, a.max_qty)
-                        talk.bounds = sorted(
-                            {*talk.bounds, *a.bounds}, key=lambda b: (b.qty_max, b.agent, b.code)
-                        )
+                        every = sorted([*talk.bounds, *a.bounds], key=_tightness)
+                        talk.bounds = [b for b, last in zip(every, [None, *every], strict=False) if b != last]
                         if a.max_qty <= 0:
                             talk.reasons.append((item.agent, a.code, ""))
                 case Counter() as c:
@@ -341,7 +346,7 @@ class Negotiation:
             [((bid.agent,), counter)],
             round_=talk.round.id,
             cause=talk.seq,
-            budget=table.config.budgets.counters,
+            budget=self._budgets.counters,
         )
         for item in said:
             reply = item.message
@@ -414,7 +419,7 @@ class Negotiation:
         )
         asked = table.awake("risk")
         said = yield from table.ask(
-            "risk", [(asked, review)], round_=round_, cause=cause, budget=table.config.budgets.risk
+            "risk", [(asked, review)], round_=round_, cause=cause, budget=self._budgets.risk
         )
         stale = table.is_behind
         found: list[Verdict] = []
@@ -461,6 +466,10 @@ class Negotiation:
         )
         self._table.emit(own, cause=cause, round_=round_)
         return own
+
+
+def _tightness(bound: Bound) -> tuple[Decimal, str, str]:
+    return (bound.qty_max, bound.agent, bound.code)
 
 
 def _code(verdict: Verdict) -> str:

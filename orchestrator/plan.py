@@ -10,6 +10,7 @@ from decimal import Decimal
 from parley.ids import client_order_id, intent_id, tenant_tag
 from parley.instruments import Instrument
 from parley.messages import Book, Child, Counter, Intent, Leg, PlanLeg, Proposal
+from parley.money import decimal
 
 from .policy import DeskConfig
 
@@ -118,12 +119,12 @@ def worst_price(
     """
     if leg.px is not None and leg.style != "post_only":
         return leg.px
-    factor = Decimal(repr(max(slippage_bps, 50.0))) / BPS
+    factor = decimal(max(slippage_bps, 50.0)) / BPS
     if leg.side == "buy":
-        reach = instrument.crossing_price(Decimal(repr(book.asks[0][0])) * (1 + factor), "buy")
+        reach = instrument.crossing_price(decimal(book.asks[0][0]) * (1 + factor), "buy")
         worst = reach if own is None else min(own, reach)
         return worst if leg.px is None else max(worst, leg.px)
-    reach = instrument.crossing_price(Decimal(repr(book.bids[0][0])) * (1 - factor), "sell")
+    reach = instrument.crossing_price(decimal(book.bids[0][0]) * (1 - factor), "sell")
     worst = reach if own is None else max(own, reach)
     return worst if leg.px is None else min(worst, leg.px)
 

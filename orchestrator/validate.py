@@ -27,6 +27,7 @@ from parley.messages import (
     Vote,
     WeightUpdate,
 )
+from parley.money import decimal
 from parley.view import FirmView
 
 SIDES = ("buy", "sell")
@@ -52,8 +53,7 @@ def understood(agent: str, role: str, message: Message) -> str:
     """Check that this role may say this, in its own name."""
     if type(message) not in MAY_SAY[role]:
         return "not_its_role"
-    named = getattr(message, "agent", agent)
-    return "" if named == agent else "foreign_name"
+    return "" if getattr(message, "agent", agent) == agent else "foreign_name"
 
 
 def number(value: Decimal | None) -> bool:
@@ -107,7 +107,7 @@ def _leg(
     book = books.get(symbol)
     if book is None or not book.bids or not book.asks:
         return "no_book"
-    mid = Decimal(repr(book.mid))
+    mid = decimal(book.mid)
     if px is not None and abs(px - mid) > COLLAR * mid:
         return "outside_collar"
     return ""

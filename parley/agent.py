@@ -8,7 +8,6 @@ agent is its last snapshot plus the messages since.
 """
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from hashlib import blake2b
 from typing import Protocol, TypeVar
 
@@ -54,8 +53,8 @@ class AgentEnv(msgspec.Struct, frozen=True, kw_only=True):
     agents: tuple[tuple[str, str], ...] = ()  # (id, role) of the whole desk, sorted
 
 
-class Context:
-    """Everything an agent may know beyond the message.
+class Context(msgspec.Struct):
+    """Everything an agent may know beyond the message; made anew for each.
 
     Attributes
     ----------
@@ -65,21 +64,27 @@ class Context:
         The account at the last `StateView` this agent received.
     seq : int
         Journal order of the message handled.
+    seed, agent
+        What its randomness is keyed by: the run's seed and the agent's id.
     """
 
-    def __init__(self, *, now: int, view: FirmView, seq: int, seed: int, agent: str) -> None:
-        self.now = now
-        self.view = view
-        self.seq = seq
-        self._seed = seed
-        self._agent = agent
+    now: int
+    view: FirmView
+    seq: int
+    seed: int
+    agent: str
+    _rng: np.random.Generator | None = None
 
-    @cached_property
+    @property
     def rng(self) -> np.random.Generator:
         """Randomness keyed by run seed, agent and message, so that it survives a restore (Philox 4x64)."""
-        key = blake2b(f"{self._seed}/{self._agent}".encode(), digest_size=16).digest()
-        counter = np.array([0, 0, 0, self.seq], dtype=np.uint64)
-        return np.random.Generator(np.random.Philox(key=np.frombuffer(key, dtype=np.uint64), counter=counter))
+        if self._rng is None:
+            key = blake2b(f"{self.seed}/{self.agent}".encode(), digest_size=16).digest()
+            counter = np.array([0, 0, 0, self.seq], dtype=np.uint64)
+            self._rng = np.random.Generator(
+                np.random.Philox(key=np.frombuffer(key, dtype=np.uint64), counter=counter)
+            )
+        return self._rng
 
 
 class Agent(Protocol):

@@ -12,7 +12,9 @@ The bus is the one place where an agent's exception is caught: it becomes an
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+import msgspec
 
 from .agent import Agent, Context
 from .messages import KINDS, Message, StateView
@@ -23,7 +25,7 @@ EMPTY_STATE = StateView(
 )
 
 
-class Ask(NamedTuple):
+class Ask(msgspec.Struct, frozen=True, gc=False):
     """One message for one agent; ``seq`` is its place in the journal, ``now`` market time."""
 
     agent: str
@@ -32,7 +34,7 @@ class Ask(NamedTuple):
     message: Message
 
 
-class Wave(NamedTuple):
+class Wave(msgspec.Struct, frozen=True, gc=False):
     """All asks of one stage. ``budget_ns`` bounds each answer; 0: no bound."""
 
     stage: str
@@ -40,7 +42,7 @@ class Wave(NamedTuple):
     budget_ns: int
 
 
-class Answer(NamedTuple):
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """What an agent said to one ask. ``late_ns`` > 0: after the stage's budget, by so much."""
 
     agent: str
@@ -62,7 +64,8 @@ class AgentHost:
         self.agent = agent
         self._seed = seed
         self._view = FirmView(EMPTY_STATE)
-        self._wants = frozenset(agent.spec.subscriptions)
+        self._id = agent.spec.id
+        self._hears_state = "StateView" in agent.spec.subscriptions
 
     def see(self, view: FirmView) -> None:
         """Take the account's new state; hosts of one process may share the view."""
@@ -71,10 +74,9 @@ class AgentHost:
     def deliver(self, ask: Ask) -> tuple[Sequence[Message], str]:
         """Hand one message to the agent; give its answers, or none and the text of its fault."""
         message = ask.message
-        if isinstance(message, StateView) and "StateView" not in self._wants:
+        if type(message) is StateView and not self._hears_state:
             return (), ""
-        spec = self.agent.spec
-        context = Context(now=ask.now, view=self._view, seq=ask.seq, seed=self._seed, agent=spec.id)
+        context = Context(ask.now, self._view, ask.seq, self._seed, self._id)
         try:
             answers = tuple(self.agent.handle(message, context))
         except Exception as err:  # noqa: BLE001 - an agent's bug must become a message, never end the desk
@@ -105,18 +107,20 @@ class InProc:
 
     def exchange(self, wave: Wave) -> Sequence[Answer]:
         answers = []
-        clock = self._clock
+        hosts, clock, recorded, budget = self._hosts, self._clock, self._late, wave.budget_ns
         view: FirmView | None = None
         for ask in wave.asks:
-            if isinstance(ask.message, StateView):
-                view = FirmView(ask.message) if view is None or view.state is not ask.message else view
-                self._hosts[ask.agent].see(view)
+            agent, message = ask.agent, ask.message
+            host = hosts[agent]
+            if type(message) is StateView:
+                view = FirmView(message) if view is None or view.state is not message else view
+                host.see(view)
             started = clock() if clock else 0
-            messages, fault = self._hosts[ask.agent].deliver(ask)
+            messages, fault = host.deliver(ask)
             late = 0
-            if self._late is not None:
-                late = self._late(ask)
-            elif clock and wave.budget_ns:
-                late = max(0, clock() - started - wave.budget_ns)
-            answers.append(Answer(ask.agent, messages, fault, late))
+            if recorded is not None:
+                late = recorded(ask)
+            elif clock and budget:
+                late = max(0, clock() - started - budget)
+            answers.append(Answer(agent, messages, fault, late))
         return answers

@@ -7,6 +7,7 @@ committed can happen twice (negotiation 2.3). No id is allocated anywhere else.
 """
 
 import base64
+from functools import lru_cache
 from hashlib import blake2s
 from typing import NewType
 
@@ -19,13 +20,25 @@ Oid = NewType("Oid", bytes)  # an opinion, 16 bytes
 NO_ROUND = RoundId(b"")
 
 
+_DIGITS = b"abcdefghijklmnopqrstuvwxyz234567".ljust(256)  # RFC 4648 base 32, in lower case
+
+
 def _digest(*parts: bytes | str | int) -> bytes:
-    h = blake2s(digest_size=16)
-    for part in parts:
-        raw = part if isinstance(part, bytes) else str(part).encode()
-        h.update(len(raw).to_bytes(4, "big"))
-        h.update(raw)
-    return h.digest()
+    framed = [
+        _framed(part) if type(part) is str else _frame(part if isinstance(part, bytes) else b"%d" % part)
+        for part in parts
+    ]
+    return blake2s(b"".join(framed), digest_size=16).digest()
+
+
+def _frame(raw: bytes) -> bytes:
+    return len(raw).to_bytes(4, "big") + raw
+
+
+@lru_cache(maxsize=1024)
+def _framed(text: str) -> bytes:
+    """Frame a text; the words, agents and symbols of a run are few and come in every id."""
+    return _frame(text.encode())
 
 
 def round_id(tenant: str, desk: int, stream: str, trigger_seq: int, policy_version: int) -> RoundId:
@@ -53,6 +66,7 @@ def account_key(tenant: str, account: str) -> bytes:
     return blake2s(f"{tenant}/{account}".encode()).digest()
 
 
+@lru_cache(maxsize=64)
 def tenant_tag(tenant: str) -> str:
     """Shorten a tenant to the five characters its client order ids start with."""
     return _base32(blake2s(tenant.encode(), digest_size=4).digest())[:5]
@@ -64,7 +78,10 @@ def client_order_id(key: bytes, tag: str, iid: bytes) -> str:
 
 
 def _base32(raw: bytes) -> str:
-    return base64.b32encode(raw).decode().rstrip("=").lower()
+    """Render bytes as lower-case base 32 without padding; the stdlib's is three times slower."""
+    bits = -(-len(raw) * 8 // 5) * 5
+    value = int.from_bytes(raw, "big") << (bits - len(raw) * 8)
+    return bytes([value >> shift & 31 for shift in range(bits - 5, -1, -5)]).translate(_DIGITS).decode()
 
 
 def show_round(round_: bytes) -> str:

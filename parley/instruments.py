@@ -10,11 +10,13 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 
 import msgspec
 
+from .money import decimal
+
 ZERO = Decimal(0)
 
 
 class Instrument(msgspec.Struct, frozen=True, kw_only=True):
-    """A spot pair of a venue: ``tick`` in quote, ``lot`` in base, fees as fractions, ``min_notional`` in quote."""
+    """A venue's spot pair: ``tick`` and ``min_notional`` in quote, ``lot`` in base, fees as fractions."""
 
     symbol: str
     venue: str
@@ -30,36 +32,32 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
 
     def qty(self, amount: Decimal | float) -> Decimal:
         """Cut a base amount down to the lot; not finite or negative gives zero."""
-        value = _finite(amount)
-        if value <= 0:
+        value = amount if isinstance(amount, Decimal) else decimal(float(amount))
+        if not value.is_finite() or value <= ZERO:
             return ZERO
         return _grid(min(value, self.max_qty), self.lot, ROUND_FLOOR)
 
     def price(self, px: Decimal | float, side: str) -> Decimal:
         """Move a price to the tick: down for a buy, up for a sell; 'near' takes the closest."""
-        rounding = {"buy": ROUND_FLOOR, "sell": ROUND_CEILING}.get(side, ROUND_HALF_EVEN)
-        return _grid(_finite(px), self.tick, rounding)
+        rounding = ROUND_FLOOR if side == "buy" else ROUND_CEILING if side == "sell" else ROUND_HALF_EVEN
+        value = px if isinstance(px, Decimal) else decimal(float(px))
+        return _grid(value if value.is_finite() else ZERO, self.tick, rounding)
 
     def crossing_price(self, px: Decimal | float, side: str) -> Decimal:
-        """Move a price to the tick so that an order at it still reaches ``px``: up for a buy, down for a sell."""
+        """Move a price to the tick at which an order still reaches ``px``: up for a buy, down for a sell."""
         return self.price(px, "sell" if side == "buy" else "buy")
 
     def tradable(self, qty: Decimal, px: Decimal) -> str:
         """Name why the venue would refuse this size at this price, or give the empty string."""
-        if qty < self.min_qty or qty <= 0:
+        if qty < self.min_qty or qty <= ZERO:
             return "below_min_qty"
         if qty > self.max_qty:
             return "above_max_qty"
-        if px <= 0:
+        if px <= ZERO:
             return "no_price"
         if qty * px < self.min_notional:
             return "below_min_notional"
         return ""
-
-
-def _finite(value: Decimal | float) -> Decimal:
-    number = value if isinstance(value, Decimal) else Decimal(repr(float(value)))
-    return number if number.is_finite() else ZERO
 
 
 def _grid(value: Decimal, step: Decimal, rounding: str) -> Decimal:

@@ -14,6 +14,7 @@ Invariant: no number of the ledger is rounded anywhere but in `share`, `on_grid`
 from contextlib import AbstractContextManager
 from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
 from decimal import localcontext as _localcontext
+from functools import lru_cache
 
 ZERO = Decimal(0)
 GRID = Decimal("1e-12")
@@ -23,8 +24,16 @@ _EXACT = Context(
     prec=120, rounding=ROUND_HALF_EVEN, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow]
 )
 _ROUND = Context(prec=120, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow])
+# single steps of what `exact` does for a block
+exact_sum, exact_difference, exact_product = _EXACT.add, _EXACT.subtract, _EXACT.multiply
 _PRICE = Context(prec=24, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow])
 _SHOWN = Context(prec=16, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow])
+
+
+@lru_cache(maxsize=4096, typed=True)
+def decimal(value: float) -> Decimal:
+    """Give a float as the Decimal it prints as; a mid is asked for many times, so the last ones are kept."""
+    return Decimal(repr(value))
 
 
 def exact() -> AbstractContextManager[Context]:

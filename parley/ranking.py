@@ -88,8 +88,12 @@ def rank(
         _score(p, ballot.round, votes.get(p.pid, []), weights, calibrate, judge, policy)
         for p in ballot.proposals
     ]
-    exits = sorted((s for s in scored if s.proposal.reduce_only), key=lambda s: (_urgency(s), *_order(s)))
-    passing, dropped = _net([s for s in scored if not s.proposal.reduce_only], policy)
+    exits, openings = [], []
+    for s in scored:
+        (exits if s.proposal.reduce_only else openings).append(s)
+    if len(exits) > 1:
+        exits.sort(key=lambda s: (_urgency(s), *_order(s)))
+    passing, dropped = _net(openings, policy) if openings else ([], [])
     passing.sort(key=_order)
     dropped.extend((s.proposal.pid, "outranked") for s in passing[policy.max_ranked :])
     passing = passing[: policy.max_ranked]
@@ -105,10 +109,14 @@ def rank(
 def _votes(ballot: Ballot, policy: Policy) -> dict[bytes, list[Vote]]:
     """Group usable votes by proposal; of several by one agent the first in canonical order counts."""
     by_pid: dict[bytes, dict[str, Vote]] = {}
-    for v in sorted(ballot.votes, key=lambda v: (v.agent, v.pid, v.abstain, -v.conf, -v.score)):
+    for v in sorted(ballot.votes, key=_canonical):
         if not v.abstain and isfinite(v.score) and abs(v.score) * v.conf >= policy.min_conviction:
             by_pid.setdefault(v.pid, {}).setdefault(v.agent, v)
     return {pid: list(votes.values()) for pid, votes in by_pid.items()}
+
+
+def _canonical(v: Vote) -> tuple[str, bytes, bool, float, float]:
+    return (v.agent, v.pid, v.abstain, -v.conf, -v.score)
 
 
 def _score(
@@ -116,9 +124,10 @@ def _score(
     judge: Judge, policy: Policy,
 ) -> Scored:  # fmt: skip
     # nobody else can judge a cycle: its proposer need not have a record for being heard on it
-    heard = [(v, max(weights.get(v.agent, 0.0), 1e-9 if p.coupled else 0.0)) for v in votes]
-    awake = fsum(w for _, w in heard)
-    support = fsum(w * calibrate(v.agent, v.conf) * min(1.0, max(-1.0, v.score)) for v, w in heard)
+    least = 1e-9 if p.coupled else 0.0
+    heard = [(v, max(weights.get(v.agent, 0.0), least)) for v in votes]
+    awake = fsum([w for _, w in heard])
+    support = fsum([w * calibrate(v.agent, v.conf) * min(1.0, max(-1.0, v.score)) for v, w in heard])
     terms = judge(p)
     cost = min(1.0, terms.cost_bps / (2 * terms.sigma_bps)) if terms.sigma_bps > 0 else 1.0
     score = (support / awake if awake > 0 else 0.0) - policy.cost_weight * cost
@@ -171,21 +180,24 @@ def _lead(ranked: Sequence[Ranked], scored: Sequence[Scored], policy: Policy) ->
 
 def _quorum(ballot: Ballot, weights: Mapping[str, float], electorate: Sequence[str]) -> float:
     """Weigh who answered (an abstention is an answer) against who was to; cycles need nobody's opinion."""
-    present = {v.agent for v in ballot.votes} | {p.agent for p in ballot.proposals}
-    asked = () if ballot.proposals and all(p.coupled for p in ballot.proposals) else electorate
-    everyone = sorted({*asked, *(p.agent for p in ballot.proposals)})
-    total = fsum(weights.get(a, 0.0) for a in everyone)
+    bidders = {p.agent for p in ballot.proposals}
+    present = {v.agent for v in ballot.votes} | bidders
+    asked = () if ballot.proposals and all([p.coupled for p in ballot.proposals]) else electorate
+    everyone = sorted(bidders.union(asked))
+    total = fsum([weights.get(a, 0.0) for a in everyone])
     if total <= 0:
         return sum(a in present for a in everyone) / len(everyone) if everyone else 0.0
-    return min(1.0, fsum(weights.get(a, 0.0) for a in everyone if a in present) / total)
+    return min(1.0, fsum([weights.get(a, 0.0) for a in everyone if a in present]) / total)
 
 
 def _dissent(
     ranked: Sequence[Ranked], votes: Mapping[bytes, Sequence[Vote]], weights: Mapping[str, float]
 ) -> tuple[Dissent, ...]:
     return tuple(
-        Dissent(agent=v.agent, pid=v.pid, score=v.score, conf=v.conf, weight=weights.get(v.agent, 0.0))
-        for r in ranked
-        for v in votes.get(r.pid, ())
-        if v.score < 0
+        [
+            Dissent(agent=v.agent, pid=v.pid, score=v.score, conf=v.conf, weight=weights.get(v.agent, 0.0))
+            for r in ranked
+            for v in votes.get(r.pid, ())
+            if v.score < 0
+        ]
     )

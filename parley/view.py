@@ -14,12 +14,14 @@ ZERO = Decimal(0)
 class FirmView:
     """Lookups by symbol, asset and agent over one `StateView`."""
 
-    __slots__ = ("_cash", "_positions", "state")
+    __slots__ = ("_cash", "_day_loss", "_drawdown", "_positions", "state")
 
     def __init__(self, state: StateView) -> None:
         self.state = state
         self._positions = {p.symbol: p for p in state.positions}
         self._cash = {c.asset: c for c in state.cash}
+        self._drawdown: Decimal | None = None  # worked out when asked for: a state never changes
+        self._day_loss: Decimal | None = None
 
     @property
     def version(self) -> int:
@@ -45,19 +47,26 @@ class FirmView:
 
     def reserved(self, agent: str, symbol: str) -> tuple[Reservation, ...]:
         """Decisions of an agent on a symbol which are still being worked."""
-        return tuple(r for r in self.state.reservations if r.agent == agent and r.symbol == symbol)
+        return tuple([r for r in self.state.reservations if r.agent == agent and r.symbol == symbol])
 
     def orders(self, symbol: str) -> tuple[WorkingOrder, ...]:
-        return tuple(o for o in self.state.orders if o.symbol == symbol)
+        return tuple([o for o in self.state.orders if o.symbol == symbol])
 
     @property
     def drawdown(self) -> Decimal:
         """Fall from the peak as a fraction of it, in [0, 1]."""
-        peak = self.state.peak
-        return (peak - self.state.equity) / peak if peak > 0 else ZERO
+        found = self._drawdown
+        if found is None:
+            peak = self.state.peak
+            found = self._drawdown = (peak - self.state.equity) / peak if peak > 0 else ZERO
+        return found
 
     @property
     def day_loss(self) -> Decimal:
         """Loss since the start of the UTC day as a fraction of the equity then; zero on a gain."""
-        start = self.state.day_open
-        return max(ZERO, (start - self.state.equity) / start) if start > 0 else ZERO
+        found = self._day_loss
+        if found is None:
+            start = self.state.day_open
+            found = max(ZERO, (start - self.state.equity) / start) if start > 0 else ZERO
+            self._day_loss = found
+        return found

@@ -47,14 +47,22 @@ def assemble(
     desk = run.desk
     for symbol in desk.symbols:
         if symbol not in run.instruments:
-            raise ConfigError(f"{desk.venue} does not list {symbol!r}: {nearest(symbol, list(run.instruments))}")
+            raise ConfigError(
+                f"{desk.venue} does not list {symbol!r}: {nearest(symbol, list(run.instruments))}"
+            )
     specs = tuple(sorted(run.agents, key=lambda s: s.id))
     env = AgentEnv(
-        tenant=desk.tenant, account=desk.account, quote=desk.quote, symbols=desk.symbols,
-        instruments=run.instruments, tf_ns=desk.tf_ns, agents=tuple((s.id, s.role) for s in specs),
+        tenant=desk.tenant,
+        account=desk.account,
+        quote=desk.quote,
+        symbols=desk.symbols,
+        instruments=run.instruments,
+        tf_ns=desk.tf_ns,
+        agents=tuple((s.id, s.role) for s in specs),
     )
     hosts = {
-        s.id: AgentHost(SilentAgent(s) if s.role in run.silent else make_agent(s, env), desk.seed) for s in specs
+        s.id: AgentHost(SilentAgent(s) if s.role in run.silent else make_agent(s, env), desk.seed)
+        for s in specs
     }
     firm = Firm(desk, env, specs, limits_of(run.limits), epoch)
     return Assembly(firm, InProc(hosts, clock=clock, late=late), hosts)

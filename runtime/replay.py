@@ -70,7 +70,9 @@ def replay(path: str | Path, progress: Callable[[int, int], None] | None = None)
             raise DataError(f"{str(path)!r} must be a desk's journal, it is of unit {manifest.get('unit')!r}")
         total = reader.count
         late = _late_answers(reader)
-        assembly = assemble(run_config(manifest["config"]), late=lambda ask: late.get((ask.agent, ask.seq), 0))
+        assembly = assemble(
+            run_config(manifest["config"]), late=lambda ask: late.get((ask.agent, ask.seq), 0)
+        )
         firm, transport = assembly.firm, assembly.transport
         produced: dict[int, tuple[int, bytes]] = {}
         for done, record in enumerate(reader.records()):
@@ -80,7 +82,10 @@ def replay(path: str | Path, progress: Callable[[int, int], None] | None = None)
                     progress(done, total)
                 firm.table.epoch = envelope.epoch
                 cascade = firm.admit(
-                    decode(envelope.body), envelope.sender, t_event=envelope.t_event, t_mono=envelope.t_mono,
+                    decode(envelope.body),
+                    envelope.sender,
+                    t_event=envelope.t_event,
+                    t_mono=envelope.t_mono,
                     t_recv=envelope.t_recv,
                 )
                 for seq, kind, body in _drain(cascade, transport.exchange):
@@ -89,7 +94,9 @@ def replay(path: str | Path, progress: Callable[[int, int], None] | None = None)
             if len(report.mismatches) >= MAX_MISMATCHES:
                 break
         for seq, (kind, _) in sorted(produced.items())[:MAX_MISMATCHES]:
-            report.mismatches.append(f"seq {seq}: the replay also said {NAMES[kind]}, the journal does not hold it")
+            report.mismatches.append(
+                f"seq {seq}: the replay also said {NAMES[kind]}, the journal does not hold it"
+            )
     report.seconds = time.perf_counter() - started
     return report
 
@@ -121,7 +128,9 @@ def _drain(
                 yield seq, kind, body
 
 
-def _compare(report: ReplayReport, record: Record, envelope: Envelope, again: tuple[int, bytes] | None) -> None:
+def _compare(
+    report: ReplayReport, record: Record, envelope: Envelope, again: tuple[int, bytes] | None
+) -> None:
     same = again is not None and again[1] == record.body
     report.envelopes += 1
     report.identical += same
@@ -133,9 +142,8 @@ def _compare(report: ReplayReport, record: Record, envelope: Envelope, again: tu
         report.intents_identical += same
     if not same:
         said = "nothing" if again is None else _difference(record.body, again[1])
-        report.mismatches.append(
-            f"seq {record.seq} {NAMES.get(record.kind, record.kind)} of {envelope.sender}: the replay said {said}"
-        )
+        kind = NAMES.get(record.kind, record.kind)
+        report.mismatches.append(f"seq {record.seq} {kind} of {envelope.sender}: the replay said {said}")
 
 
 def _difference(was: bytes, now: bytes) -> str:

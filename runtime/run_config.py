@@ -12,7 +12,7 @@ from parley.instruments import Instrument
 
 
 class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of a desk. ``instruments`` are filled in from the venue at start; ``silent`` roles answer nothing.
+    """One run of a desk. The venue fills in ``instruments`` at the start; ``silent`` roles answer nothing.
 
     ``limits`` are the keyword arguments of `parley.risk.limits.Limits` that differ from its defaults.
     """

@@ -18,11 +18,25 @@ sum to its position; both exactly, checked after every transaction.
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, DecimalException
 from hashlib import blake2s
+from typing import NamedTuple
 
 from parley.errors import StateError
 from parley.instruments import Instrument
 from parley.messages import Fill, Holding, Position
-from parley.money import ZERO, average, exact, inverse, on_grid, price, ratio, share, tidy
+from parley.money import (
+    ZERO,
+    average,
+    exact,
+    exact_difference,
+    exact_product,
+    exact_sum,
+    inverse,
+    on_grid,
+    price,
+    ratio,
+    share,
+    tidy,
+)
 
 from .image import Image, pack, unpack
 from .postings import (
@@ -41,6 +55,17 @@ from .postings import (
     balanced,
 )
 from .subledgers import By, SubLedgers
+
+
+class Still(NamedTuple):
+    """A position without its value."""
+
+    asset: str
+    symbol: str
+    qty: Decimal
+    avg_px: Decimal
+    gained: Decimal
+    cost: Decimal
 
 
 class Ledger:
@@ -72,6 +97,10 @@ class Ledger:
         self._seen: dict[str, bytes] = {}
         self._legs: list[Posting] = []
         self._moves: list[Move] = []
+        # what only a transaction changes, as of `_told`: balances, and positions without their values
+        self._told: Transaction | None = None
+        self._balances: tuple[tuple[str, Decimal], ...] = ()
+        self._still: tuple[Still, ...] = ()
 
     @property
     def postings(self) -> tuple[Posting, ...]:
@@ -181,11 +210,13 @@ class Ledger:
 
     def equity(self) -> Decimal:
         """Value all there is at the marks, in quote."""
-        with exact():
-            total = self._cash.get(self.quote, ZERO)
-            for asset, mark in self.marks.items():
-                total += self._cash.get(asset, ZERO) * mark
-            return tidy(total)
+        cash = self._cash
+        total = cash.get(self.quote, ZERO)
+        for asset, mark in self.marks.items():
+            amount = cash.get(asset)
+            if amount:
+                total = exact_sum(total, exact_product(amount, mark))
+        return tidy(total)
 
     def unrealised(self, owner: str = "") -> Decimal:
         """Value of what is held over its cost, in quote; of one sub-ledger when named."""
@@ -207,12 +238,17 @@ class Ledger:
 
     def assets(self) -> tuple[str, ...]:
         """Assets with a balance, sorted."""
-        return tuple(sorted(asset for asset, amount in self._cash.items() if amount))
+        return tuple(asset for asset, _ in self.balances())
+
+    def balances(self) -> tuple[tuple[str, Decimal], ...]:
+        """Assets with a balance and what it is, sorted."""
+        self._tell()
+        return self._balances
 
     def positions(self) -> tuple[Position, ...]:
         """Everything held but the quote, sorted; ``realised`` includes the fees of the asset's trades."""
-        with exact():
-            return tuple(self._position(asset) for asset in self._subs.held())
+        self._tell()
+        return tuple([self._position(still) for still in self._still])
 
     def holdings(self) -> tuple[Holding, ...]:
         """All sub-ledgers, sorted by asset and agent; ``stop`` and ``take`` are for the desk to fill in."""
@@ -256,6 +292,7 @@ class Ledger:
         self._earned, self._gained = dict(image.earned), dict(image.gained)
         self._seen, self.last = dict(image.seen), image.last
         self._subs.load(image.lots)
+        self._told, self._balances, self._still = None, (), ()
         with exact():
             self._verify({*self._cash, *self._subs.held()})
 
@@ -356,15 +393,29 @@ class Ledger:
             raise StateError(f"{key} came again with other content: {content}")
         return known is digest
 
-    def _position(self, asset: str) -> Position:
-        qty, mark = self._cash.get(asset, ZERO), self.marks.get(asset, ZERO)
-        cost = self._cost.get(asset, ZERO)
+    def _tell(self) -> None:
+        """Work out anew what is told of the account, when something was booked since."""
+        if self._told is self.last:
+            return
+        self._told = self.last
+        self._balances = tuple(sorted([(asset, tidy(n)) for asset, n in self._cash.items() if n]))
+        still = []
+        for asset in self._subs.held():
+            qty, cost = self._cash.get(asset, ZERO), self._cost.get(asset, ZERO)
+            gained = tidy(self._gained.get(asset, ZERO))
+            still.append(
+                Still(asset, f"{asset}/{self.quote}", tidy(qty), average(cost, qty), gained, cost)
+            )
+        self._still = tuple(still)
+
+    def _position(self, still: Still) -> Position:
+        mark = self.marks.get(still.asset, ZERO)
         return Position(
-            symbol=f"{asset}/{self.quote}",
-            qty=tidy(qty),
-            avg_px=average(cost, qty),
-            realised=tidy(self._gained.get(asset, ZERO)),
-            unrealised=tidy(qty * mark - cost),
+            symbol=still.symbol,
+            qty=still.qty,
+            avg_px=still.avg_px,
+            realised=still.gained,
+            unrealised=tidy(exact_difference(exact_product(still.qty, mark), still.cost)),
             mark=mark,
         )
 

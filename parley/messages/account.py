@@ -10,7 +10,7 @@ from .wire import Wire
 
 
 class Position(Wire, frozen=True, kw_only=True):
-    """A net position: ``qty`` base, ``avg_px`` entry price, PnL in the quote currency, ``mark`` the last mid."""
+    """A net position: ``qty`` base, ``avg_px`` entry price, PnL in quote money, ``mark`` the last mid."""
 
     symbol: str
     qty: Decimal
@@ -35,7 +35,7 @@ class Holding(Wire, frozen=True, kw_only=True):
 
 
 class Reservation(Wire, frozen=True, kw_only=True):
-    """What a decision still may use at its worst case: ``amount`` of ``asset``, for ``qty_left`` base not yet filled."""
+    """What a decision may still use at worst: ``amount`` of ``asset`` for the unfilled ``qty_left`` base."""
 
     rid: bytes
     round: bytes

@@ -10,29 +10,101 @@ import msgspec
 
 from .account import Stale, StateView
 from .control import (
-    AgentFaulted, Breaker, Halt, Heartbeat, Outcome, Shutdown, Snapshot, Started, WeightUpdate,
+    AgentFaulted,
+    Breaker,
+    Halt,
+    Heartbeat,
+    Outcome,
+    Shutdown,
+    Snapshot,
+    Started,
+    WeightUpdate,
 )
 from .market import Bar, Book, MarketBatch, Print, Trigger
 from .negotiation import (
-    Allocation, Cfp, Counter, CounterReply, Decision, Late, NotUnderstood, Proposal, Ranking, Refuse,
-    Review, Silence, Verdict,
+    Allocation,
+    Cfp,
+    Counter,
+    CounterReply,
+    Decision,
+    Late,
+    NotUnderstood,
+    Proposal,
+    Ranking,
+    Refuse,
+    Review,
+    Silence,
+    Verdict,
 )
 from .orders import (
-    Ack, Attempt, Balance, CancelIntent, CancelRequest, Fill, Gap, GateRefusal, Intent, OrderEvent,
-    OrderRequest, ScheduleDone, Unknown, VenueReject, Void,
+    Ack,
+    Attempt,
+    Balance,
+    CancelIntent,
+    CancelRequest,
+    Fill,
+    Gap,
+    GateRefusal,
+    Intent,
+    OrderEvent,
+    OrderRequest,
+    ScheduleDone,
+    Unknown,
+    VenueReject,
+    Void,
 )
 from .signals import AnalysisReady, Ballot, Opinion, Vote
 from .wire import Envelope
 
 Message = (
-    Bar | Print | Book | MarketBatch | Trigger
-    | Opinion | AnalysisReady | Ballot | Vote
-    | Cfp | Proposal | Refuse | NotUnderstood | Late | Silence | Ranking | Review | Counter
-    | CounterReply | Allocation | Verdict | Decision
-    | StateView | Stale
-    | OrderRequest | CancelRequest | ScheduleDone | Intent | CancelIntent | Attempt | Ack | VenueReject
-    | Unknown | OrderEvent | Fill | Gap | Balance | Void | GateRefusal
-    | Outcome | WeightUpdate | Halt | Breaker | AgentFaulted | Snapshot | Heartbeat | Started | Shutdown
+    Bar
+    | Print
+    | Book
+    | MarketBatch
+    | Trigger
+    | Opinion
+    | AnalysisReady
+    | Ballot
+    | Vote
+    | Cfp
+    | Proposal
+    | Refuse
+    | NotUnderstood
+    | Late
+    | Silence
+    | Ranking
+    | Review
+    | Counter
+    | CounterReply
+    | Allocation
+    | Verdict
+    | Decision
+    | StateView
+    | Stale
+    | OrderRequest
+    | CancelRequest
+    | ScheduleDone
+    | Intent
+    | CancelIntent
+    | Attempt
+    | Ack
+    | VenueReject
+    | Unknown
+    | OrderEvent
+    | Fill
+    | Gap
+    | Balance
+    | Void
+    | GateRefusal
+    | Outcome
+    | WeightUpdate
+    | Halt
+    | Breaker
+    | AgentFaulted
+    | Snapshot
+    | Heartbeat
+    | Started
+    | Shutdown
 )
 
 TYPES: Final[tuple[type[msgspec.Struct], ...]] = Message.__args__

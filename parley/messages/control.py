@@ -49,7 +49,7 @@ class Halt(Wire, frozen=True, kw_only=True, tag=72):
 
 
 class Breaker(Wire, frozen=True, kw_only=True, tag=73):
-    """The risk agent asks the desk to stop opening until ``until`` (market ns); ``action`` pause, reduce, flatten or cancel."""
+    """Risk asks not to open before ``until`` (market ns); ``action``: pause, reduce, flatten or cancel."""
 
     agent: str
     name: str

@@ -32,7 +32,7 @@ class Print(Wire, frozen=True, kw_only=True, tag=2):
 
 
 class Book(Wire, frozen=True, kw_only=True, tag=3):
-    """The top of a book, best first: ``bids`` and ``asks`` are (price, quantity) pairs. ``seq`` is the venue's."""
+    """The top of a book, best first: ``bids``, ``asks`` as (price, quantity); ``seq`` is the venue's."""
 
     symbol: str
     t: int
@@ -64,7 +64,7 @@ class MarketBatch(Wire, frozen=True, kw_only=True, tag=4):
 
 
 class Trigger(Wire, frozen=True, kw_only=True, tag=5):
-    """Why a round is opened. ``kind``: bar, analysis, fill, timer, cmd; ``md_seq``: seq of the batch it rests on."""
+    """Why a round opens. ``kind``: bar, analysis, fill, timer, cmd; ``md_seq``: seq of the batch under it."""
 
     source: str
     symbol: str

@@ -11,7 +11,7 @@ from .wire import Wire
 
 
 class Cfp(Wire, frozen=True, kw_only=True, tag=30):
-    """Call for proposals. ``regime`` is what the signal agents see; ``reply_by`` monotonic ns (0: the cascade)."""
+    """Call for proposals. ``regime``: what signal agents see; ``reply_by``: monotonic ns (0: the cascade)."""
 
     symbols: tuple[str, ...]
     budget_hint: Decimal
@@ -27,7 +27,7 @@ class Cfp(Wire, frozen=True, kw_only=True, tag=30):
 
 
 class Leg(Wire, frozen=True, kw_only=True):
-    """One order wanted. ``side`` buy or sell; ``qty`` in base; ``limit_px`` None: market; ``tif`` GTC, IOC or FOK."""
+    """One order wanted. ``side`` buy, sell; ``qty`` base; no ``limit_px``: market; ``tif`` GTC, IOC, FOK."""
 
     symbol: str
     side: str
@@ -104,7 +104,7 @@ class Silence(Wire, frozen=True, kw_only=True, tag=35):
 
 
 class Ranked(Wire, frozen=True, kw_only=True):
-    """A proposal's place: ``score`` under the weights less cost, ``size`` in [0, 1] of what the bounds allow."""
+    """A proposal's place: ``score`` by the weights less cost, ``size`` in [0, 1] of what the bounds allow."""
 
     pid: bytes
     score: float
@@ -154,7 +154,7 @@ class Child(Wire, frozen=True, kw_only=True):
 
 
 class Counter(Wire, frozen=True, kw_only=True, tag=38):
-    """A reviewer's change: only the fields that are set. Binding from capital and risk, advice from the others.
+    """A reviewer's change: only the fields that are set. Binding from capital and risk, otherwise advice.
 
     ``style``: market, limit, post_only or twap. ``reject`` refuses outright with
     ``code`` (a coupled cycle the arbitrage agent no longer sees, say).
@@ -216,7 +216,7 @@ class Breach(Wire, frozen=True, kw_only=True):
 
 
 class Verdict(Wire, frozen=True, kw_only=True, tag=41):
-    """Risk's last word on the final numbers, valid for one state version and until ``valid_until`` (market ns)."""
+    """Risk's last word on the final numbers, good for one state version until ``valid_until`` (market ns)."""
 
     pid: bytes
     agent: str

@@ -34,7 +34,7 @@ class CancelRequest(Wire, frozen=True, kw_only=True, tag=51):
 
 
 class ScheduleDone(Wire, frozen=True, kw_only=True, tag=52):
-    """The execution agent will send nothing more for a decided leg: what is left of its reservation is freed."""
+    """The execution agent will send nothing more for a decided leg: the rest of its reservation is freed."""
 
     agent: str
     round: bytes
@@ -140,7 +140,7 @@ class OrderEvent(Wire, frozen=True, kw_only=True, tag=60):
 
 
 class Fill(Wire, frozen=True, kw_only=True, tag=61):
-    """One execution, keyed by (venue, account, trade_id). ``fee`` is in ``fee_asset``; ``t`` is market time."""
+    """One execution, keyed by (venue, account, trade_id). ``fee`` is in ``fee_asset``; ``t``: market time."""
 
     trade_id: str
     venue: str

@@ -52,7 +52,7 @@ class Vote(Wire, frozen=True, kw_only=True, tag=23):
 
 
 class Ballot(Wire, frozen=True, kw_only=True, tag=22):
-    """Asks for votes on proposals (``stage`` vote), or for their ranking under the votes cast (``stage`` rank)."""
+    """Asks for votes on proposals (``stage`` vote), or to rank them under the votes cast (``stage`` rank)."""
 
     round: bytes
     stage: str

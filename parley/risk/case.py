@@ -17,7 +17,15 @@ from parley.instruments import Instrument
 from parley.messages import Book, Intent, Reservation, StateView, Verdict, WorkingOrder
 from parley.view import FirmView
 
-from .exposure import Exposure, Prices, all_usable, exposure, gridlike, split_symbol, to_decimal, usable
+from .exposure import (
+    Exposure,
+    Prices,
+    all_gridlike,
+    all_usable,
+    exposure,
+    split_symbol,
+    to_decimal,
+)
 from .limits import Limits
 
 ZERO = Decimal(0)
@@ -78,15 +86,16 @@ class Case:
 
     ``mid``, ``worst_px`` in the instrument's quote; ``notional`` and ``equity`` in the
     account's. ``held`` is the signed base quantity of the order's symbol, ``leaving``
-    what other decisions on the same side may still trade. ``own`` is the order's
-    reservation, ``standing`` the same where the view has it already. ``book_ok``:
-    complete, sorted, uncrossed.
+    what other decisions on the same side may still trade, ``other_working`` what live
+    orders of the same leg may. ``own`` is the order's
+    reservation, ``standing`` the same where the view has it already. ``gap_bps`` is how far
+    the worst price is above the mid. ``book_ok``: complete, sorted, uncrossed.
     """
 
     __slots__ = (
-        "book_ok", "buys", "depth", "equity", "exposure", "facts", "grid_ok", "held", "intent", "leaving",
-        "limits", "mid", "notional", "numbers_ok", "own", "prices", "same_leg", "spread_bps", "standing",
-        "state", "worst_px",
+        "book_ok", "buys", "day_loss", "depth", "drawdown", "equity", "exposure", "facts", "gap_bps",
+        "grid_ok", "held", "intent", "leaving", "limits", "mid", "notional", "numbers_ok", "other_working",
+        "own", "prices", "same_leg", "spread_bps", "standing", "state", "worst_px",
     )  # fmt: skip
 
     def __init__(self, intent: Intent, facts: GateFacts, limits: Limits) -> None:
@@ -97,8 +106,9 @@ class Case:
         self.worst_px: Decimal | None = None
         self.depth = 0.0
         self.spread_bps: float | None = None
-        self.equity = self.notional = None  # type: Decimal | None
-        self.held = self.leaving = ZERO
+        self.gap_bps = self.equity = self.notional = None  # type: Decimal | None
+        self.day_loss = self.drawdown = None  # type: Decimal | None
+        self.held = self.leaving = self.other_working = ZERO
         self.same_leg: tuple[WorkingOrder, ...] = ()
         self.own: Reservation | None = None
         self.standing: Reservation | None = None
@@ -109,6 +119,8 @@ class Case:
         self.book_ok = _book_ok(facts.book, intent.symbol, limits.book_levels)
         if self.book_ok and facts.book is not None:
             self._read_book(facts.book)
+        if self.mid is not None and self.worst_px is not None:
+            self.gap_bps = (self.worst_px - self.mid) / self.mid * BPS
         if self.numbers_ok and facts.view is not None:
             self._read_account(facts.view)
 
@@ -118,7 +130,7 @@ class Case:
         self.mid = to_decimal(middle)
         self.spread_bps = (ask - bid) / middle * 1e4
         levels = (book.asks if self.buys else book.bids)[: self.limits.book_levels]
-        self.depth = sum(qty for _, qty in levels)
+        self.depth = sum([qty for _, qty in levels])
         px = self.intent.px
         if px is not None:
             self.worst_px = px
@@ -133,8 +145,9 @@ class Case:
 
     def _read_account(self, view: FirmView) -> None:
         state, intent, facts = view.state, self.intent, self.facts
-        if state.equity > 0:
+        if state.equity > ZERO:
             self.equity = state.equity
+        self.day_loss, self.drawdown = view.day_loss, view.drawdown
         position = view.position(intent.symbol)
         if position is not None:
             self.held = position.qty
@@ -151,15 +164,16 @@ class Case:
 
     def _read_orders(self, state: StateView) -> None:
         intent, given = self.intent, self.facts.reservation
-        same, others = [], ZERO
+        same, working, others = [], ZERO, ZERO
         for o in state.orders:
             if o.symbol != intent.symbol or o.side != intent.side or o.iid == intent.iid:
                 continue
             if o.pid == intent.pid and o.leg == intent.leg:
                 same.append(o)
+                working += o.qty - o.filled
             else:
                 others += o.qty - o.filled
-        self.same_leg = tuple(same)
+        self.same_leg, self.other_working = tuple(same), working
         reserved = ZERO
         for r in state.reservations:
             if r.symbol == intent.symbol and r.side == intent.side:
@@ -173,34 +187,25 @@ class Case:
         shrunk = given is not None and standing is not None and standing.qty_left < given.qty_left
         self.own = standing if shrunk else given
 
-    @property
-    def other_working(self) -> Decimal:
-        """Base quantity of this leg that live orders may still fill."""
-        return sum((o.qty - o.filled for o in self.same_leg), ZERO)
-
     def share(self, value: Decimal | None) -> Decimal | None:
         """Give an amount of quote money as a share of equity; None where either is unknown."""
         return None if value is None or self.equity is None else value / self.equity
 
 
 def _numbers_ok(intent: Intent, facts: GateFacts) -> bool:
-    if (
-        not gridlike(intent.qty)
-        or not (intent.px is None or gridlike(intent.px))
-        or not gridlike(intent.ref_px)
-    ):
+    i, r, v, px = facts.instrument, facts.reservation, facts.verdict, intent.px
+    if intent.ref_px is None:
         return False
-    i = facts.instrument
+    order = [intent.qty, intent.ref_px] if px is None else [intent.qty, intent.ref_px, px]
+    amounts = [] if v is None else [v.max_qty]
+    if r is not None:
+        amounts += (r.amount, r.qty_left)
     if i is not None:
-        if not (gridlike(i.tick) and gridlike(i.lot) and gridlike(i.max_qty)):
+        order += (i.tick, i.lot, i.max_qty)
+        amounts += (i.min_qty, i.min_notional)
+        if not all_usable((i.maker_fee, i.taker_fee)) or abs(i.maker_fee) >= ONE or abs(i.taker_fee) >= ONE:
             return False
-        if not all(usable(x) and x >= 0 for x in (i.min_qty, i.min_notional)):
-            return False
-        if not all(usable(x) and abs(x) < 1 for x in (i.maker_fee, i.taker_fee)):
-            return False
-    if facts.reservation is not None and not _reservation_ok(facts.reservation):
-        return False
-    if facts.verdict is not None and not (usable(facts.verdict.max_qty) and facts.verdict.max_qty >= 0):
+    if not all_gridlike(order) or not all_usable(amounts) or (amounts and min(amounts) < ZERO):
         return False
     if facts.counters is not None and not _counters_ok(facts.counters):
         return False
@@ -210,11 +215,10 @@ def _numbers_ok(intent: Intent, facts: GateFacts) -> bool:
 def _counters_ok(c: Counters) -> bool:
     if min(c.orders_1s, c.orders_10s, c.trades_today, c.repeats) < 0 or c.orders_10s < c.orders_1s:
         return False
-    return all(gridlike(r.qty) and (r.px is None or gridlike(r.px)) for r in c.recent)
-
-
-def _reservation_ok(r: Reservation) -> bool:
-    return usable(r.amount) and usable(r.qty_left) and r.amount >= 0 and r.qty_left >= 0
+    numbers: list[Decimal] = []
+    for r in c.recent:
+        numbers += (r.qty,) if r.px is None else (r.qty, r.px)
+    return all_gridlike(numbers)
 
 
 def _state_ok(s: StateView) -> bool:
@@ -232,11 +236,16 @@ def _state_ok(s: StateView) -> bool:
     if not all_usable(numbers):
         return False
     # only now is it safe to compare them
-    if any(c.reserved < 0 for c in s.cash) or any(p.mark < 0 for p in s.positions):
+    least = [c.reserved for c in s.cash]
+    least += [p.mark for p in s.positions]
+    for r in s.reservations:
+        least += (r.amount, r.qty_left)
+    if least and min(least) < ZERO:
         return False
-    if any(r.amount < 0 or r.qty_left < 0 for r in s.reservations):
-        return False
-    return all(0 <= o.filled <= o.qty and (o.px is None or o.px > 0) for o in s.orders)
+    for o in s.orders:  # noqa: SIM110 - the generator costs twice as much
+        if not ZERO <= o.filled <= o.qty or (o.px is not None and o.px <= ZERO):
+            return False
+    return True
 
 
 def _on_grid(intent: Intent, instrument: Instrument | None) -> bool:

@@ -15,10 +15,12 @@ from typing import NamedTuple
 
 from parley.ledger import OPENING
 from parley.messages import Reservation
+from parley.money import decimal
 from parley.view import FirmView
 
 ZERO = Decimal(0)
 ONE = Decimal(1)
+LEAST, MOST = Decimal("1e-12"), Decimal("1e14")  # of what can stand in an order
 DUST = Decimal(5)  # quote money: below any venue's minimum, so nobody could even close it
 
 
@@ -37,7 +39,15 @@ def all_usable(values: Iterable[Decimal]) -> bool:
 
 def gridlike(value: Decimal | None) -> bool:
     """Whether a number can be an order's price, quantity, tick or lot: above zero, 1e-12 .. 1e14."""
-    return value is not None and value.is_finite() and value > 0 and -12 <= value.adjusted() < 14
+    return value is not None and value.is_finite() and LEAST <= value < MOST
+
+
+def all_gridlike(values: Iterable[Decimal]) -> bool:
+    """Whether `gridlike` holds for every one of many numbers."""
+    for value in values:  # noqa: SIM110 - as above
+        if not value.is_finite() or not LEAST <= value < MOST:
+            return False
+    return True
 
 
 def split_symbol(symbol: str) -> tuple[str, str]:
@@ -50,8 +60,8 @@ def to_decimal(value: float | None) -> Decimal | None:
     """Give a positive finite float as the Decimal it prints as, else None."""
     if value is None or not isfinite(value) or value <= 0:
         return None
-    number = Decimal(repr(value))
-    return number if gridlike(number) else None
+    number = decimal(value)
+    return number if LEAST <= number < MOST else None
 
 
 class Prices:
@@ -71,15 +81,16 @@ class Prices:
 
     def of(self, asset: str) -> Decimal | None:
         """Price of one unit of an asset in quote money; None when nobody knows it."""
-        if asset in self._known:
-            return self._known[asset]
+        known = self._known
+        if asset in known:
+            return known[asset]
         symbol = f"{asset}/{self._quote}"
         position = self._view.position(symbol)
         if position is not None and position.mark.is_finite() and position.mark > 0:
             price: Decimal | None = position.mark
         else:
             price = to_decimal(self._marks.get(symbol))
-        self._known[asset] = price
+        known[asset] = price
         return price
 
 

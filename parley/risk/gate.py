@@ -45,9 +45,8 @@ def check(intent: Intent, facts: GateFacts, limits: Limits) -> Approved | Refuse
     values: tuple[tuple[str, str], ...] = ()
     try:
         case = Case(intent, facts, limits)
-        breaches = tuple(
-            found for rule in (ALWAYS if intent.reduce_only else EVERY) if (found := rule(case)) is not None
-        )
+        found = [rule(case) for rule in (ALWAYS if intent.reduce_only else EVERY)]
+        breaches = tuple([b for b in found if b is not None])
         values = evaluated(case)
     except ArithmeticError as err:
         # numbers were screened before; should arithmetic still fail, that is one more unknown
@@ -59,7 +58,6 @@ def check(intent: Intent, facts: GateFacts, limits: Limits) -> Approved | Refuse
 
 
 def _hash(verdict: Verdict | None, limits: Limits, values: tuple[tuple[str, str], ...]) -> bytes:
-    h = blake2s(b"" if verdict is None else encode(verdict), digest_size=16)
-    h.update(f"limits={limits.version}|".encode())
-    h.update("|".join([f"{name}={value}" for name, value in values]).encode())
-    return h.digest()
+    text = "|".join([f"{name}={value}" for name, value in (("limits", limits.version), *values)])
+    judged = b"" if verdict is None else encode(verdict)
+    return blake2s(judged + text.encode(), digest_size=16).digest()

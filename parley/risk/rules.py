@@ -54,11 +54,8 @@ def known_instrument(case: Case) -> Breach | None:
         return breach(
             "unknown_instrument", "none" if i is None else f"{i.symbol}@{i.venue}", case.intent.symbol
         )
-    return (
-        None
-        if split_symbol(i.symbol) == (i.base, i.quote)
-        else breach("unknown_instrument", i.base, i.symbol)
-    )
+    named = split_symbol(i.symbol) == (i.base, i.quote)
+    return None if named else breach("unknown_instrument", i.base, i.symbol)
 
 
 def sound_numbers(case: Case) -> Breach | None:
@@ -83,6 +80,8 @@ def known_words(case: Case) -> Breach | None:
 
 def trading_state(case: Case) -> Breach | None:
     """P01: ACTIVE trades, REDUCING only reduces, HALTED and what is unknown do nothing."""
+    if case.facts.trading == "ACTIVE" and case.state is not None and case.state.trading == "ACTIVE":
+        return None
     states = {case.facts.trading, case.state.trading if case.state is not None else ""}
     if not states <= set(STATES) or "HALTED" in states:
         return breach("trading_state", "/".join(sorted(states)), "ACTIVE")
@@ -133,9 +132,9 @@ def grid(case: Case) -> Breach | None:
 
 def collar(case: Case) -> Breach | None:
     """P07: not more aggressive than the collar from the mid, nor absurdly far on the passive side."""
-    if case.mid is None or case.worst_px is None:
+    gap = case.gap_bps
+    if gap is None:
         return breach("collar", "unknown", case.limits.collar_bps)
-    gap = (case.worst_px - case.mid) / case.mid * BPS
     over = gap if case.buys else -gap
     return _most("collar", over, case.limits.collar_bps) or _most(
         "collar_away", -over, case.limits.max_away_bps
@@ -155,14 +154,14 @@ def duplicate(case: Case) -> Breach | None:
     counters, intent = case.facts.counters, case.intent
     if counters is None or case.state is None:
         return breach("duplicate", "unknown", "counters")
-    if any(o.iid == intent.iid or o.cid == intent.cid for o in case.state.orders):
-        return breach("duplicate", intent.cid, "alive")
+    for o in case.state.orders:
+        if o.iid == intent.iid or o.cid == intent.cid:
+            return breach("duplicate", intent.cid, "alive")
     since = case.facts.now - case.limits.duplicate_window_ms * 1_000_000
     order = (intent.symbol, intent.side, intent.qty, intent.px)
-    if case.numbers_ok and any(
-        r.t >= since and (r.symbol, r.side, r.qty, r.px) == order for r in counters.recent
-    ):
-        return breach("duplicate", f"{intent.qty}@{intent.px}", f"{case.limits.duplicate_window_ms}ms")
+    for r in counters.recent if case.numbers_ok else ():
+        if r.t >= since and (r.symbol, r.side, r.qty, r.px) == order:
+            return breach("duplicate", f"{intent.qty}@{intent.px}", f"{case.limits.duplicate_window_ms}ms")
     return None
 
 
@@ -216,7 +215,7 @@ def reservation(case: Case) -> Breach | None:
         return _most("reservation", intent.qty + working, own.amount)
     if case.worst_px is None:
         return breach("reservation", "unknown", own.amount)
-    live = sum(((o.qty - o.filled) * (o.px or case.worst_px) for o in case.same_leg), ZERO)
+    live = sum([(o.qty - o.filled) * (o.px or case.worst_px) for o in case.same_leg], ZERO)
     return _most("reservation", intent.qty * case.worst_px + live, own.amount)
 
 
@@ -235,7 +234,7 @@ def funds(case: Case) -> Breach | None:
     # the own reservation, where the view has it, is money set aside for this very leg
     free = cash.total - cash.reserved + (case.standing.amount if case.standing is not None else ZERO)
     taken = sum(
-        ((o.qty - o.filled) * ((o.px or case.worst_px) if case.buys else ONE) for o in case.same_leg), ZERO
+        [(o.qty - o.filled) * ((o.px or case.worst_px) if case.buys else ONE) for o in case.same_leg], ZERO
     )
     return _most("funds", spent + taken, free)
 
@@ -308,9 +307,9 @@ def spread(case: Case) -> Breach | None:
 
 def slippage(case: Case) -> Breach | None:
     """The worst price of an order that takes liquidity is near the mid."""
-    if case.mid is None or case.worst_px is None:
+    gap = case.gap_bps
+    if gap is None:
         return breach("slippage", "unknown", case.limits.max_slippage_bps)
-    gap = (case.worst_px - case.mid) / case.mid * BPS
     return _most("slippage", gap if case.buys else -gap, case.limits.max_slippage_bps)
 
 
@@ -367,18 +366,14 @@ def uninvested(case: Case) -> Breach | None:
 
 def day_loss(case: Case) -> Breach | None:
     """P14, F238: loss since the start of the UTC day."""
-    view = case.facts.view
-    known = view is not None and case.numbers_ok and view.state.day_open > 0
-    return _most(
-        "max_daily_loss", view.day_loss if known and view is not None else None, case.limits.max_daily_loss
-    )
+    known = case.state is not None and case.numbers_ok and case.state.day_open > ZERO
+    return _most("max_daily_loss", case.day_loss if known else None, case.limits.max_daily_loss)
 
 
 def drawdown(case: Case) -> Breach | None:
     """P14, F241: fall from the true peak; nothing opens beyond the flatten threshold, ever."""
-    view, most = case.facts.view, case.limits.breakers.flatten_drawdown
-    known = view is not None and case.numbers_ok and view.state.peak > 0
-    return _most("max_drawdown", view.drawdown if known and view is not None else None, most)
+    known = case.state is not None and case.numbers_ok and case.state.peak > ZERO
+    return _most("max_drawdown", case.drawdown if known else None, case.limits.breakers.flatten_drawdown)
 
 
 def activity(case: Case) -> Breach | None:
@@ -412,17 +407,14 @@ OPENING: Final[tuple[Rule, ...]] = (
 
 def evaluated(case: Case) -> tuple[tuple[str, str], ...]:
     """Give the numbers the rules looked at, as text, for the record and the hash."""
-    view, e = case.facts.view, case.exposure
-    sound = view is not None and case.numbers_ok
-    counters = case.facts.counters
+    e, counters = case.exposure, case.facts.counters
     numbers: tuple[tuple[str, object], ...] = (
         ("mid", case.mid), ("worst_px", case.worst_px), ("notional", case.notional), ("equity", case.equity),
         ("gross", e.gross if e else None), ("net", e.net if e else None), ("held", case.held),
         ("depth", case.depth), ("spread_bps", case.spread_bps), ("data_age_ms", case.facts.data_age_ms),
         ("clock_offset_ms", case.facts.clock_offset_ms),
-        ("day_loss", view.day_loss if sound and view is not None else None),
-        ("drawdown", view.drawdown if sound and view is not None else None),
+        ("day_loss", case.day_loss), ("drawdown", case.drawdown),
         ("orders_1s", counters.orders_1s if counters else None), ("trading", case.facts.trading),
         ("state_version", case.state.state_version if case.state else None),
     )  # fmt: skip
-    return tuple((name, str(value)) for name, value in numbers)
+    return tuple([(name, str(value)) for name, value in numbers])

@@ -29,7 +29,7 @@ from runtime.unit import private_folder
 OK, WARN, FAIL = "ok", "warn", "fail"
 _STYLES: Final = {OK: "green", WARN: "yellow", FAIL: "bold red"}
 _PACKAGES: Final = {
-    "msgspec": "", "numpy": "", "psutil": "", "pydantic-settings": "", "rich": "", "typer": "",
+    "msgspec": "", "numpy": "", "pydantic": "", "pydantic-settings": "", "rich": "", "typer": "",
     "aiohttp": "venues",
     "ccxt": "venues", "uvloop": "venues", "pyarrow": "data",
 }  # fmt: skip

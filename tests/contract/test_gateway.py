@@ -211,6 +211,9 @@ def test_answer_and_stream_tell_the_same_fill(play: Play) -> None:
             stage.desk.send(intent)
             await watching
             raw = [each["info"] for each in exchange.myTrades]
+        assert raw
+        # the desk's socket may be slower than the exchange's
+        await stage.desk.hear(Fill, len(raw))
         fills = {each.trade_id: each for each in stage.desk.of(Fill)}
 
         for each in raw:

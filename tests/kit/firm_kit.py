@@ -7,21 +7,58 @@ from orchestrator.firm import Firm
 from orchestrator.policy import DeskConfig, GroupOut
 from parley.agent import AgentEnv, AgentSpec, Context
 from parley.bus import AgentHost, InProc, Wave
+from parley.ids import proposal_id
 from parley.instruments import Instrument
 from parley.messages import (
-    Ack, Allocation, Balance, Ballot, Bar, Book, Bound, CancelIntent, Cfp, Child, Counter, CounterReply, Fill,
-    Heartbeat, Intent, Leg, MarketBatch, Message, OrderEvent, Proposal, Ranked, Ranking, Refuse, Review, Started,
-    Verdict, Vote, decode, decode_envelope,
-)  # fmt: skip
-from parley.ids import proposal_id
+    Ack,
+    Allocation,
+    Balance,
+    Ballot,
+    Bar,
+    Book,
+    Bound,
+    CancelIntent,
+    Cfp,
+    Child,
+    Counter,
+    CounterReply,
+    Fill,
+    Heartbeat,
+    Intent,
+    Leg,
+    MarketBatch,
+    Message,
+    OrderEvent,
+    Proposal,
+    Ranked,
+    Ranking,
+    Refuse,
+    Review,
+    Started,
+    Verdict,
+    Vote,
+    decode,
+    decode_envelope,
+)
 from parley.risk.limits import limits_of
 
 D = Decimal
+CAPITAL = D(100_000)
 MINUTE = 60_000_000_000
 T0 = 1_620_000_000_000_000_000 // MINUTE * MINUTE
 Script = Callable[[Message, Context, str], Sequence[Message]]
 
-SUBSCRIPTIONS = ("MarketBatch", "Opinion", "Decision", "Outcome", "Fill", "OrderEvent", "Ack", "VenueReject", "Unknown")
+SUBSCRIPTIONS = (
+    "MarketBatch",
+    "Opinion",
+    "Decision",
+    "Outcome",
+    "Fill",
+    "OrderEvent",
+    "Ack",
+    "VenueReject",
+    "Unknown",
+)
 TEAM = (
     ("strategy/a", "strategy"), ("strategy/b", "strategy"), ("signal/a", "signal"), ("capital/a", "capital"),
     ("risk/a", "risk"), ("execution/a", "execution"), ("arbitrage/a", "arbitrage"), ("meta/a", "meta"),
@@ -73,7 +110,9 @@ def polite(msg: Message, ctx: Context, me: str) -> Sequence[Message]:
             return tuple(Vote(pid=p.pid, agent=me, score=0.5, conf=0.5) for p in msg.proposals)
         case Ballot():
             ranked = tuple(Ranked(pid=p.pid, score=1.0, size=1.0) for p in msg.proposals)
-            return (Ranking(round=msg.round, ranked=ranked, margin_of_win=1.0, weights_version=0, quorum=1.0),)
+            return (
+                Ranking(round=msg.round, ranked=ranked, margin_of_win=1.0, weights_version=0, quorum=1.0),
+            )
         case Review(stage="capital"):
             qty = msg.proposal.legs[0].qty / 2
             bound = Bound(agent=me, code="half", qty_max=qty)
@@ -101,12 +140,14 @@ def polite(msg: Message, ctx: Context, me: str) -> Sequence[Message]:
             return ()
 
 
-def proposal(me: str, ctx: Context, symbol: str, side: str, qty: Decimal, *, reduce_only: bool = False) -> Proposal:
+def proposal(
+    me: str, ctx: Context, symbol: str, side: str, qty: Decimal, *, reduce_only: bool = False
+) -> Proposal:
     leg = Leg(symbol=symbol, side=side, qty=qty, reduce_only=reduce_only)
     return Proposal(
-        pid=proposal_id(ctx.now.to_bytes(8, "big"), me, hash_free(symbol)), agent=me, agent_version="1", symbol=symbol,
-        legs=(leg,), edge_bps=50.0, conf=0.6, horizon_ms=60_000, stop=None, take=None, max_slippage_bps=20.0,
-        ttl_ns=MINUTE, why="test",
+        pid=proposal_id(ctx.now.to_bytes(8, "big"), me, hash_free(symbol)), agent=me, agent_version="1",
+        symbol=symbol, legs=(leg,), edge_bps=50.0, conf=0.6, horizon_ms=60_000, stop=None, take=None,
+        max_slippage_bps=20.0, ttl_ns=MINUTE, why="test",
     )  # fmt: skip
 
 
@@ -120,8 +161,13 @@ class TestDesk:
     __test__ = False
 
     def __init__(
-        self, scripts: dict[str, Script] | None = None, symbols: tuple[str, ...] = ("BTC/USDT",),
-        crosses: tuple[str, ...] = (), capital: Decimal = D(100_000), fill: bool = True, **over: object,
+        self,
+        scripts: dict[str, Script] | None = None,
+        symbols: tuple[str, ...] = ("BTC/USDT",),
+        crosses: tuple[str, ...] = (),
+        capital: Decimal = CAPITAL,
+        fill: bool = True,
+        **over: object,
     ) -> None:
         config = DeskConfig(symbols=symbols, profile="lockstep", **over)  # type: ignore[arg-type]
         specs = tuple(
@@ -129,8 +175,8 @@ class TestDesk:
         )
         instruments = {s: spot(s) for s in (*symbols, *crosses)}
         env = AgentEnv(
-            tenant="local", account="main", quote="USDT", symbols=symbols, instruments=instruments, tf_ns=MINUTE,
-            agents=tuple((s.id, s.role) for s in specs),
+            tenant="local", account="main", quote="USDT", symbols=symbols, instruments=instruments,
+            tf_ns=MINUTE, agents=tuple((s.id, s.role) for s in specs),
         )  # fmt: skip
         scripts = scripts or {}
         hosts = {s.id: AgentHost(Scripted(s, scripts.get(s.id, polite)), 1) for s in specs}
@@ -171,11 +217,22 @@ class TestDesk:
 
     def bar(self, price: float = 50_000.0, **books: Book) -> None:
         """Close one bar of every symbol at a price, and let the venue answer what was ordered."""
-        self.admit(Heartbeat(unit="gateway", incarnation=1, epoch=1, head=b"", t=T0, offset_ms=1.0), "gateway")
+        self.admit(
+            Heartbeat(unit="gateway", incarnation=1, epoch=1, head=b"", t=T0, offset_ms=1.0), "gateway"
+        )
         self.step += 1
         t = T0 + self.step * MINUTE
         bars = tuple(
-            Bar(symbol=s, tf_ns=MINUTE, t_open=t - MINUTE, open=price, high=price, low=price, close=price, volume=10.0)
+            Bar(
+                symbol=s,
+                tf_ns=MINUTE,
+                t_open=t - MINUTE,
+                open=price,
+                high=price,
+                low=price,
+                close=price,
+                volume=10.0,
+            )
             for s in sorted(self.symbols)
         )
         tops = tuple(self.book(s, t, price) for s in sorted(self.symbols))
@@ -196,8 +253,8 @@ class TestDesk:
             if isinstance(order, CancelIntent):
                 todo += self.admit(
                     OrderEvent(
-                        iid=order.iid, venue_id="v", symbol=order.symbol, status="canceled", cum_qty=D(0), avg_px=D(0),
-                        t=T0,
+                        iid=order.iid, venue_id="v", symbol=order.symbol, status="canceled", cum_qty=D(0),
+                        avg_px=D(0), t=T0,
                     ), "gateway",
                 )  # fmt: skip
                 continue
@@ -207,7 +264,11 @@ class TestDesk:
             self.trade += 1
             px = D(repr(price)) + (1 if order.side == "buy" else -1)
             base = order.symbol.split("/")[0]
-            fee, asset = (order.qty * D("0.001"), base) if order.side == "buy" else (order.qty * px * D("0.001"), "USDT")
+            fee, asset = (
+                (order.qty * D("0.001"), base)
+                if order.side == "buy"
+                else (order.qty * px * D("0.001"), "USDT")
+            )
             todo += self.admit(
                 Fill(
                     trade_id=str(self.trade), venue="binance", account="main", iid=order.iid, venue_id="v",
@@ -223,4 +284,4 @@ class TestDesk:
         return [m for m in bodies if isinstance(m, kind)]
 
 
-__all__ = ["D", "MINUTE", "T0", "Child", "TestDesk", "polite", "proposal"]
+__all__ = ["MINUTE", "T0", "Child", "D", "TestDesk", "polite", "proposal"]

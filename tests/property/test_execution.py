@@ -44,6 +44,7 @@ from tests.kit.builders import (
     make_proposal,
     make_state,
 )
+from tests.kit.effort import examples
 
 MINUTE = 60_000_000_000
 ROUND, PID = b"r" * 16, b"p" * 16
@@ -85,6 +86,7 @@ class Working(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.orders: dict[bytes, Order] = {}
+        self.refused: set[bytes] = set()
         self.wire: list[Message] = []
         self.minute = 0
         self.version = 1
@@ -189,8 +191,14 @@ class Working(RuleBasedStateMachine):
                     assert answer.px is not None
                     iid = intent_id(ROUND, PID, 0, answer.child)
                     assert iid not in self.orders
+                    assert iid not in self.refused
                     if accept:
                         self.orders[iid] = Order(answer.child, answer.qty)
+                    else:
+                        self.refused.add(iid)
+                case CancelRequest() if answer.iid not in self.orders:
+                    # the desk has no such order and says nothing, which the agent only learns from its view
+                    assert answer.iid in self.refused
                 case CancelRequest():
                     order = self.orders[answer.iid]
                     if order.alive and accept:
@@ -290,4 +298,4 @@ class Working(RuleBasedStateMachine):
 
 
 TestWorking = Working.TestCase
-TestWorking.settings = settings(max_examples=60, stateful_step_count=40)
+TestWorking.settings = settings(max_examples=examples(60), stateful_step_count=40)

@@ -37,6 +37,7 @@ from parley.strategy_source import Leave, SourceFactory, Stay
 from parley.view import FirmView
 from tests.kit.builders import MINUTE, T0, make_bar, make_book, make_opinion, make_state
 from tests.kit.candles import book_at, context, entry, env_of, scripted, spec_of
+from tests.kit.effort import examples
 
 ROOT = Path(__file__).resolve().parents[2]
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
@@ -172,7 +173,7 @@ class Examiner:
                 raise AssertionError(f"a strategy may not say {type(answer).__name__}")
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(talk=talks(), source=st.sampled_from(sorted(MAKERS)), cut=st.integers(0, 30))
 def test_any_talk_gets_one_sound_answer_per_question_also_after_a_restore(
     talk: list[Step], source: str, cut: int
@@ -190,7 +191,7 @@ def test_any_talk_gets_one_sound_answer_per_question_also_after_a_restore(
     assert plain.agent.snapshot() == kept.agent.snapshot()
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(
     talk=talks(),
     numbers=st.just((90.0, 0.6, 70.0, 150.0)) | st.tuples(anything, anything, anything, anything),
@@ -207,7 +208,7 @@ def test_source_that_talks_nonsense_never_reaches_the_desk(
         tester.feed(step, seq)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(wishes=st.lists(anything | st.floats(50.0, 150.0), max_size=30), direction=st.sampled_from([1, -1]))
 def test_stop_moves_in_favour_of_the_holding_only(wishes: list[float], direction: int) -> None:
     agent = StrategyAgent(spec_of(), env_of(), scripted())

@@ -127,7 +127,8 @@ def test_a_later_leg_needs_a_book_and_the_risk_agents_word() -> None:
             empty = desk.depth(CROSS, 0, 0.05)
             desk.firm.market.books[CROSS] = type(empty)(symbol=CROSS, t=0, seq=0, bids=(), asks=())
         else:
-            desk.firm.table._strikes["risk/a"] = 99
+            for _ in range(desk.firm.table.config.max_strikes):
+                desk.firm.table.strike("risk/a", 0, "broken")
         assert desk.tell(desk.filled(first)) == []
         assert desk.view.state.reservations == ()
         assert desk.firm.dispatch._following == {}

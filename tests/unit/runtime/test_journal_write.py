@@ -425,7 +425,9 @@ def test_a_repeated_intent_committed_by_the_caller_is_refused_alone(tmp_path: Pa
     outcomes: list[object] = []
     with make_writer(tmp_path / "j.db") as writer:
         for n in range(2):
-            writer.post_now(make_group(1 + 3 * n, cid=b"same"), lambda gid, error: outcomes.append(error or gid))
+            writer.post_now(
+                make_group(1 + 3 * n, cid=b"same"), lambda gid, error: outcomes.append(error or gid)
+            )
         writer.flush()
         writer.post_now(make_group(7, cid=b"other"), lambda gid, error: outcomes.append(error or gid))
     assert outcomes[0] == 1

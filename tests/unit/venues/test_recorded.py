@@ -229,6 +229,7 @@ def test_dirty_files(
 def test_every_recorded_candle_file_is_usable(market_data: Path) -> None:
     folder = market_data / "candles"
     pairs = [(path.name.split("-")) for path in sorted(folder.glob("*.parquet")) if "ALL_" not in path.name]
+    assert len(pairs) > 10
     for exchange, pair, timeframe, *_ in pairs:
         series = load_candles(folder, exchange, pair.replace("_", "/"), timeframe.removesuffix(".parquet"))
         assert len(series) > 0

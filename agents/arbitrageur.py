@@ -150,10 +150,12 @@ class Arbitrageur:
     def _leftover(self, ctx: Context) -> Holding | None:
         """Find what an incomplete cycle left, once nothing of it is being worked any more."""
         state = ctx.view.state
-        if any(r.agent == self.spec.id for r in state.reservations):
-            return None
+        me = self.spec.id
+        for r in state.reservations:
+            if r.agent == me:
+                return None
         for holding in state.holdings:
-            if holding.agent == self.spec.id and self._exit_leg(holding) is not None:
+            if holding.agent == me and self._exit_leg(holding) is not None:
                 return holding
         return None
 

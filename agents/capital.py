@@ -20,6 +20,7 @@ from parley import sizing
 from parley.agent import AgentEnv, AgentSpec, Context, params_of
 from parley.instruments import Instrument
 from parley.messages import Allocation, Book, Bound, Leg, MarketBatch, Message, Proposal, Review, Stale
+from parley.money import decimal
 from parley.risk.correlation import Correlations, CorrelationState
 from parley.risk.exposure import Prices, all_usable, exposure, gridlike, open_trades, to_decimal
 from parley.view import FirmView
@@ -101,7 +102,7 @@ class Bounds:
     @property
     def allowed(self) -> tuple[Decimal, str, str]:
         """The least bound but for the proposer's own wish."""
-        return min(b for b in self.found if b[1] != "wanted")
+        return min([b for b in self.found if b[1] != "wanted"])
 
     @property
     def least(self) -> tuple[Decimal, str, str]:
@@ -115,6 +116,7 @@ class CapitalAgent:
         self.spec = spec
         self._env = env
         self._params = params_of(spec, Params)
+        self._quoted = "/" + env.quote
         self._memory = Memory()
         self._correlations = self._fold()
 
@@ -151,7 +153,7 @@ class CapitalAgent:
                 was = memory.atr.get(bar.symbol)
                 memory.atr[bar.symbol] = true_range if was is None else keep * was + (1 - keep) * true_range
             memory.marks[bar.symbol] = bar.close
-            if bar.symbol.endswith("/" + self._env.quote):
+            if bar.symbol.endswith(self._quoted):
                 closes[bar.symbol] = bar.close
         for book in batch.books:
             if book.bids and book.asks:
@@ -169,7 +171,7 @@ class CapitalAgent:
         px = to_decimal(top)
         if px is None or not isfinite(slippage_bps):
             return None
-        slip = max(self._params.slippage_bps, Decimal(repr(slippage_bps))) / BPS
+        slip = max(self._params.slippage_bps, decimal(slippage_bps)) / BPS
         return px * (ONE + slip if buys else ONE - min(slip, Decimal("0.5")))
 
     # allocation
@@ -346,7 +348,7 @@ class CapitalAgent:
         book = self._memory.books.get(symbol)
         if book is not None and params.book_share > 0:
             levels = (book.asks if proposal.legs[0].side == "buy" else book.bids)[: params.book_levels]
-            depth = to_decimal(sum(qty for _, qty in levels) * params.book_share)
+            depth = to_decimal(sum([qty for _, qty in levels]) * params.book_share)
             bounds.add("book", depth if depth is not None else ZERO)
 
     def _cycle(self, review: Review, view: FirmView) -> Allocation:
@@ -418,10 +420,12 @@ def _unusable(review: Review, view: FirmView, env: AgentEnv) -> str:
         return "bad_size"
     if not (isfinite(p.conf) and isfinite(p.edge_bps) and isfinite(p.max_slippage_bps)):
         return "not_finite"
-    if any(leg.symbol not in env.instruments for leg in p.legs):
-        return "unknown_instrument"
-    if any(not gridlike(leg.qty) or leg.side not in ("buy", "sell") for leg in p.legs):
-        return "not_finite"
+    for leg in p.legs:
+        if leg.symbol not in env.instruments:
+            return "unknown_instrument"
+    for leg in p.legs:
+        if not gridlike(leg.qty) or leg.side not in ("buy", "sell"):
+            return "not_finite"
     numbers = [state.equity]
     for c in state.cash:
         numbers += (c.total, c.reserved)

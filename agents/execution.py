@@ -37,6 +37,7 @@ from parley.messages import (
     ScheduleDone,
     VenueReject,
 )
+from parley.money import decimal
 from parley.schedule import Work
 from parley.tactics import Tactics, Task, advise, reach_price, reaches, tighter, touch_price
 
@@ -127,7 +128,7 @@ class Execution:
             code = "own_limits" if bid.coupled else "no_book"
             return Counter(pid=review.pid, agent=self.spec.id, code=code, binding=False)
         size = review.size if isfinite(review.size) and 0 < review.size <= 1 else 1.0
-        qty = instrument.qty(leg.qty * Decimal(repr(size)))
+        qty = instrument.qty(leg.qty * decimal(size))
         task = Task(
             leg, qty if qty > 0 else leg.qty, bid.urgency, bid.max_slippage_bps, bid.horizon_ms,
             self._state.volume.get(leg.symbol, 0.0), self._tf_ms,

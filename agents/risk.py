@@ -33,7 +33,7 @@ from parley.messages import (
 )
 from parley.risk.assess import assess
 from parley.risk.correlation import Correlations, CorrelationState
-from parley.risk.exposure import usable
+from parley.risk.exposure import all_usable, usable
 from parley.risk.limits import MINUTE_NS, Limits, limits_of
 from parley.view import FirmView
 
@@ -77,6 +77,7 @@ class RiskAgent:
         self._env = env
         self._params = params_of(spec, Params)
         self._limits: Limits = limits_of(self._params.limits)
+        self._quoted = "/" + env.quote
         self._memory = Memory()
         self._correlations = self._fold()
 
@@ -124,18 +125,11 @@ class RiskAgent:
         found += self._account(ctx)
         return found
 
-    @property
-    def _quoted(self) -> str:
-        return "/" + self._env.quote
-
     def _spikes(self, batch: MarketBatch) -> list[Breaker]:
         found: list[Breaker] = []
-        prints: dict[str, list[Print]] = {}
-        for p in batch.prints:
-            prints.setdefault(p.symbol, []).append(p)
-        for bar in sorted(batch.bars, key=lambda b: b.symbol):
-            value = self._move(bar, prints.get(bar.symbol, []), batch.t)
-            cap = self._limits.breakers.spike_per_min
+        cap = self._limits.breakers.spike_per_min
+        for bar in sorted(batch.bars, key=_symbol) if len(batch.bars) > 1 else batch.bars:
+            value = self._move(bar, batch.prints, batch.t)
             if value > float(cap) and self._memory.spiked.get(bar.symbol, 0) <= batch.t:
                 self._memory.spiked[bar.symbol] = batch.t + MINUTE_NS
                 found.append(self._trip("price_spike", "cancel", batch.t, value, cap, bar.symbol))
@@ -148,7 +142,7 @@ class RiskAgent:
             fresh = [(now, bar.low), (now, bar.high), (now, bar.close)]
         else:
             # a longer candle does not say how fast it moved; its prints do
-            fresh = [(p.t, p.px) for p in prints]
+            fresh = [(p.t, p.px) for p in prints if p.symbol == bar.symbol]
         worst = 0.0
         window = [(t, px) for t, px in seen if t >= now - bar.tf_ns - MINUTE_NS]
         for t, px in fresh:
@@ -156,7 +150,9 @@ class RiskAgent:
                 continue
             for before, other in window:
                 if t - before <= MINUTE_NS:
-                    worst = max(worst, max(px, other) / min(px, other) - 1.0)
+                    move = (px / other if px > other else other / px) - 1.0
+                    if move > worst:
+                        worst = move
             window.append((t, px))
         # of a minute's bar only its close starts the next minute; of prints the last minute
         keep = [(now, bar.close)] if bar.tf_ns <= MINUTE_NS and 0 < bar.close < 1e14 else window
@@ -165,7 +161,7 @@ class RiskAgent:
 
     def _account(self, ctx: Context) -> list[Breaker]:
         state, memory, now = ctx.view.state, self._memory, ctx.now
-        if not (usable(state.equity) and usable(state.peak) and usable(state.day_open)) or state.peak <= 0:
+        if not all_usable((state.equity, state.peak, state.day_open)) or state.peak <= ZERO:
             return []
         if memory.pauses.get("drawdown", FOREVER) <= now:
             # the pause is over: the next fall is measured from here (F240), the stop still from the peak
@@ -197,8 +193,8 @@ class RiskAgent:
             return []
         memory.trade += state.realised - memory.realised
         memory.realised = state.realised
-        symbols = tuple(sorted(p.symbol for p in state.positions if p.qty != 0))
-        closed = not set(memory.open_symbols) <= set(symbols)
+        symbols = tuple(sorted([p.symbol for p in state.positions if p.qty != 0]))
+        closed = symbols != memory.open_symbols and not set(memory.open_symbols) <= set(symbols)
         memory.open_symbols = symbols
         if not closed:
             return []
@@ -251,10 +247,13 @@ class RiskAgent:
         if review.state_version != view.version:
             return Stale(agent=self.spec.id, have=view.version)
         proposal = review.proposal
-        running = [] if proposal.reduce_only else self._running(ctx.now)
+        # what only reduces passes every breaker, and whatever it moves with
+        opens = not proposal.reduce_only
+        running = self._running(ctx.now) if opens else []
+        near = self._near(proposal.legs[0].symbol) if opens else {}
         result = assess(
-            proposal, review.size, view, self._limits, self._env.instruments, self._memory.marks,
-            self._near(proposal.legs[0].symbol if proposal.legs else ""), ctx.now,
+            proposal, review.size, view, self._limits, self._env.instruments, self._memory.marks, near,
+            ctx.now,
         )  # fmt: skip
         ok = result.ok and not running
         return Verdict(
@@ -273,6 +272,10 @@ class RiskAgent:
     def _near(self, symbol: str) -> Mapping[tuple[str, str], float]:
         base = symbol.partition("/")[0]
         return self._correlations.with_symbol(f"{base}/{self._env.quote}")
+
+
+def _symbol(bar: Bar) -> str:
+    return bar.symbol
 
 
 def lookback_fall(results: Sequence[Decimal], equity: Decimal) -> Decimal:

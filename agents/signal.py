@@ -184,6 +184,7 @@ class SignalAgent:
         self._symbols = frozenset(env.symbols)
         self._state = State()
         self._version = f"{self.params.family}/1"
+        self._reads_books = self.params.family == "book"
 
     def handle(self, msg: Message, ctx: Context) -> Sequence[Message]:
         match msg:
@@ -202,7 +203,7 @@ class SignalAgent:
 
     def _family(self, symbol: str) -> Family:
         state = self._state
-        if self.params.family == "technical":
+        if not self._reads_books:
             found = state.technical.get(symbol)
             if found is None:
                 found = state.technical[symbol] = Technical(Resampler(self.params.every))
@@ -213,16 +214,17 @@ class SignalAgent:
         return tape
 
     def _see(self, batch: MarketBatch, ctx: Context) -> Sequence[Message]:
-        if self.params.family == "book" and batch.books:
+        symbols, tf_ns = self._symbols, self.env.tf_ns
+        if self._reads_books and batch.books:
             sums = turnover(batch.prints)
             for book in batch.books:
-                if book.symbol in self._symbols and usable_book(book):
+                if book.symbol in symbols and usable_book(book):
                     self._family(book.symbol).see(book, *sums.get(book.symbol, (0.0, 0.0)))
         opinions = []
         last = self._state.last
         for bar in batch.bars:
             symbol = bar.symbol
-            if symbol not in self._symbols or bar.tf_ns != self.env.tf_ns or not usable_bar(bar):
+            if symbol not in symbols or bar.tf_ns != tf_ns or not usable_bar(bar):
                 continue
             if bar.t_open <= last.get(symbol, -1):
                 continue

@@ -34,6 +34,7 @@ from parley.messages import (
     Proposal,
     Refuse,
 )
+from parley.money import decimal
 from parley.stops import Guard, exit_side
 from parley.strategy_source import Entry, Held, Leave, SourceFactory, StrategySource
 
@@ -130,7 +131,7 @@ class StrategyAgent:
 
     def _opinions(self, symbol: str, now: int) -> tuple[Opinion, ...]:
         held = self._state.opinions.get(symbol, {})
-        return tuple(o for _, o in sorted(held.items()) if o.valid_from <= now < o.valid_to)
+        return tuple([o for _, o in sorted(held.items()) if o.valid_from <= now < o.valid_to])
 
     # bids
 
@@ -163,7 +164,7 @@ class StrategyAgent:
             return self._refuse("unknown_symbol", symbol)
         if view.version < cfp.state_version:
             return self._refuse("stale_view", f"{view.version}<{cfp.state_version}")
-        if view.reserved(me, symbol) or any(o.agent == me for o in view.orders(symbol)):
+        if view.reserved(me, symbol) or me in [o.agent for o in view.orders(symbol)]:
             return self._refuse("working", symbol)
         if bar is None:
             return self._refuse("warming_up", "no candle")
@@ -174,7 +175,7 @@ class StrategyAgent:
             px = book.bids[0][0] if holding.qty > 0 else book.asks[0][0]
             qty = instrument.qty(abs(holding.qty))
             # what the venue would not take back (fees leave dust) counts as not held
-            if not instrument.tradable(qty, Decimal(repr(px))):
+            if not instrument.tradable(qty, decimal(px)):
                 return self._guard(symbol, holding, qty, px, instrument, bar, cfp, ctx)
         if state.guards.pop(symbol, None) is not None:
             state.rest_until[symbol] = ctx.now + self.params.cooldown_ms * MS
@@ -209,7 +210,7 @@ class StrategyAgent:
         if not (isfinite(hint) and hint > 0.0):
             return self._refuse("no_budget", str(cfp.budget_hint))
         qty = instrument.qty(min(hint * p.share, hint * p.risk / loss) / px)
-        if code := instrument.tradable(qty, Decimal(repr(px))):
+        if code := instrument.tradable(qty, decimal(px)):
             return self._refuse(code, f"{qty}@{px:.6g}")
         # net of costs, so that conf * reward - (1 - conf) * risk is the edge that is left after them
         conf = max(0.0, entry.conf - cost / BPS * px / abs(entry.take - entry.stop))
@@ -370,7 +371,7 @@ def _note(text: str) -> str:
 def _sound(e: Entry) -> bool:
     numbers = (e.edge_bps, e.conf, e.stop, e.take)
     return (
-        all(isfinite(x) for x in numbers)
+        all(map(isfinite, numbers))
         and 0.0 <= e.conf <= 1.0
         and min(e.stop, e.take) > 0.0
         and e.direction in (1, -1)

@@ -177,7 +177,7 @@ class Firm:
         if not self.stopping:
             yield from self._bars(batch, seq)
             yield from self._analyses(seq)
-        # what was learned waits for the rounds: an order must not wait for a lesson
+        # what was learned waits for the rounds, as `_remember` for its order: neither must wait for a lesson
         for outcome in self.outcomes.mature(self.market.mids(), table.now):
             yield from table.tell(outcome, round_=outcome.round)
         yield from self._standing(seq)
@@ -204,6 +204,7 @@ class Firm:
             inbox, table.inbox = table.inbox, []
             if not inbox:
                 return
+            wanted: list[Said] = []
             for said in inbox:
                 match said.message:
                     case Opinion() as opinion:
@@ -226,8 +227,9 @@ class Firm:
                         self._break(said, breaker)
                         yield from self._state()
                     case _:
-                        pass
-            yield from self.dispatch.requests(inbox)
+                        wanted.append(said)
+            if wanted:
+                yield from self.dispatch.requests(wanted)
         inbox, table.inbox = table.inbox, []
         for said in inbox:  # two agents that answer each other for ever must not hold up the desk
             table.reject(said.agent, said.seq, "endless_talk", b"", type(said.message).__name__)
@@ -352,7 +354,7 @@ class Firm:
         talk = Talk(Round(rid, trigger.symbol), trigger, seq, view, cfp)
         yield from self.negotiation.run(talk, bidders, given)
         yield from self._decide(talk)
-        self._remember(talk)  # nor for what is to be learned of it
+        self._remember(talk)
         yield from self._standing(seq)
         yield table.flush()
         return tuple(sorted({p.agent for p in talk.waiting}))
@@ -382,12 +384,12 @@ class Firm:
         approved, leg = result
         accepted = decision(talk, "accept", version, table.now, plan=plan)
         seq = table.emit(accepted, round_=rnd.id, cause=talk.seq)
-        self.attribution.on_decision(accepted, talk.chosen)
         self.dispatch.commit(approved, leg, plan, seq)
         rnd.on(Event.COMMITTED)
         rnd.on(Event.DISPATCHED)
         self.rounds[rnd.id] = rnd
         yield table.flush()  # the order leaves now; who else hears of it can wait
+        self.attribution.on_decision(accepted, talk.chosen)
         yield from self._state()
         yield from table.tell(accepted, seq=seq, round_=rnd.id)
 

@@ -123,9 +123,9 @@ class Negotiation:
         code = validate.proposal(bid, table.env, talk.view, self._market.books)
         if not code and talk.cfp.reduce_only and not bid.reduce_only:
             code = "not_reduce_only"
-        if not code and not {leg.symbol for leg in bid.legs} <= set(talk.cfp.symbols):
+        if not code and not {leg.symbol for leg in bid.legs}.issubset(talk.cfp.symbols):
             code = "not_asked"
-        if not code and any(b.pid == bid.pid for b in talk.bids):
+        if not code and bid.pid in [b.pid for b in talk.bids]:
             code = "pid_taken"
         if code:
             if code in NO_FAULT:
@@ -143,16 +143,17 @@ class Negotiation:
         pids = frozenset(p.pid for p in talk.bids)
         asked: list[str] = []
         for agent in table.awake("signal"):
-            opinions = [self.opinions.get((agent, p.legs[0].symbol)) for p in talk.bids]
-            if all(o is not None and self._valid(o) for o in opinions):
-                for bid, opinion in zip(talk.bids, opinions, strict=True):
-                    assert opinion is not None
-                    side = 1 if bid.legs[0].side == "buy" else -1
-                    talk.votes.append(
-                        Vote(pid=bid.pid, agent=agent, score=opinion.direction * side, conf=opinion.conf)
-                    )
+            votes: list[Vote] = []
+            for bid in talk.bids:
+                leg = bid.legs[0]
+                opinion = self.opinions.get((agent, leg.symbol))
+                if opinion is None or not self._valid(opinion):
+                    asked.append(agent)
+                    break
+                score = opinion.direction * (1 if leg.side == "buy" else -1)
+                votes.append(Vote(pid=bid.pid, agent=agent, score=score, conf=opinion.conf))
             else:
-                asked.append(agent)
+                talk.votes.extend(votes)
         if asked:
             ballot = self._ballot(talk, "vote", ())
             said = yield from table.ask(
@@ -173,7 +174,7 @@ class Negotiation:
                 else:
                     code = "second_answer"
                 table.reject(item.agent, item.seq, code, talk.round.id)
-        talk.votes.extend(Vote(pid=p.pid, agent=p.agent, score=1.0, conf=p.conf) for p in talk.bids)
+        talk.votes.extend([Vote(pid=p.pid, agent=p.agent, score=1.0, conf=p.conf) for p in talk.bids])
 
     def _ballot(self, talk: Talk, stage: str, votes: Sequence[Vote]) -> Ballot:
         return Ballot(
@@ -211,11 +212,11 @@ class Negotiation:
             if not reducing:
                 return talk.end(Event.META_SILENT, "meta", "silent")
             return self._choose(talk, reducing)
-        talk.reasons.extend((by_pid[p].agent, code, "ranking") for p, code in ranking.dropped if p in by_pid)
+        talk.reasons += [(by_pid[p].agent, code, "ranking") for p, code in ranking.dropped if p in by_pid]
         if not reducing and ranking.quorum < table.config.min_quorum:
             return talk.end(Event.NO_QUORUM, "meta", "no_quorum", f"{ranking.quorum:.3f}")
         ranked = [by_pid[r.pid] for r in ranking.ranked]
-        order = reducing + [p for p in ranked if not p.reduce_only]
+        order = reducing + [p for p in ranked if p not in reducing] if reducing else ranked
         if not order:
             return talk.end(Event.NONE_RANKED, "meta", "none_ranked")
         return self._choose(talk, order)
@@ -227,7 +228,7 @@ class Negotiation:
         for r in talk.ranking.ranked if talk.ranking else ():
             if r.pid == order[0].pid:
                 talk.score, talk.size = r.score, r.size
-        talk.reasons.extend((p.agent, "outranked", "") for p in order[1:])
+        talk.reasons += [(p.agent, "outranked", "") for p in order[1:]]
         talk.wanted = talk.qty = order[0].legs[0].qty
 
     # counters
@@ -436,7 +437,7 @@ class Negotiation:
             else:
                 found.append(item.message)
         if len({v.agent for v in found}) == len(asked) > 0:
-            return min(found, key=lambda v: (v.ok, v.max_qty, v.agent)), False
+            return min(found, key=lambda v: (v.ok, v.max_qty, v.agent)) if len(found) > 1 else found[0], False
         refused = next((v for v in found if not v.ok), None)
         if bid.reduce_only and refused is None:
             return self._own_verdict(round_, bid, view, cause), False

@@ -58,7 +58,7 @@ def _own(leg: Leg, qty: Decimal) -> PlanLeg:
 
 def _advised(leg: Leg, qty: Decimal, advice: Sequence[Counter], instrument: Instrument) -> PlanLeg:
     own = _own(leg, qty)
-    styled = next((c for c in advice if c.style is not None), None)
+    styled = next(iter([c for c in advice if c.style is not None]), None)
     style = styled.style or own.style if styled else own.style
     tif = (styled.tif if styled else None) or own.tif
     px = better(leg.side, leg.limit_px, *(c.px_limit for c in advice))

@@ -83,9 +83,6 @@ class Table:
 
     # who is there
 
-    def role(self, agent: str) -> str:
-        return self._roles[agent]
-
     def awake(self, role: str) -> tuple[str, ...]:
         """Agents of a role that may be asked, sorted."""
         strikes, most = self._strikes, self.config.max_strikes

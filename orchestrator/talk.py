@@ -64,7 +64,7 @@ def decision(
         quorum=ranking.quorum if ranking else 0.0,
         reasons=tuple(talk.reasons),
         dissent=ranking.dissent if ranking else (),
-        votes=tuple((v.agent, v.pid, v.score, v.conf) for v in talk.votes if not v.abstain),
+        votes=tuple([(v.agent, v.pid, v.score, v.conf) for v in talk.votes if not v.abstain]),
         bounds=tuple(talk.bounds),
         plan=plan,
         proposals=len(talk.bids),

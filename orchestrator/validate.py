@@ -36,6 +36,7 @@ MAX_NOTE = 256
 MAX_EDGE_BPS = 10_000.0
 MAX_DELAY_MS = 86_400_000
 MAX_CHILDREN = 256
+ZERO = Decimal(0)
 COLLAR = Decimal("0.10")  # a limit further than this from the mid is a typing error, not a price
 
 MAY_SAY: dict[str, frozenset[type]] = {
@@ -58,7 +59,7 @@ def understood(agent: str, role: str, message: Message) -> str:
 
 def number(value: Decimal | None) -> bool:
     """Whether a price or quantity is absent, or above zero and of a size that can be calculated with."""
-    return value is None or (value.is_finite() and value > 0 and -18 <= value.adjusted() <= 18)
+    return value is None or (value.is_finite() and value > ZERO and -18 <= value.adjusted() <= 18)
 
 
 def _amount(value: Decimal) -> bool:
@@ -167,7 +168,7 @@ def ranking(r: Ranking, round_: bytes, pids: frozenset[bytes]) -> str:
     if len(set(named)) != len(named) or not pids.issuperset(named):
         return "unknown_pid"
     numbers = [r.margin_of_win, r.quorum, *(x.score for x in r.ranked), *(x.size for x in r.ranked)]
-    if not all(isfinite(x) for x in numbers) or not all(0 <= x.size <= 1 for x in r.ranked):
+    if not all(map(isfinite, numbers)) or not all(0 <= x.size <= 1 for x in r.ranked):
         return "out_of_range"
     return ""
 
@@ -176,8 +177,9 @@ def allocation(a: Allocation, pid: bytes) -> str:
     """Check that an allocation is for this proposal and a finite amount."""
     if a.pid != pid:
         return "unknown_pid"
-    if any(b.qty_max.is_nan() for b in a.bounds):
-        return "bad_number"
+    for bound in a.bounds:
+        if bound.qty_max.is_nan():
+            return "bad_number"
     return "" if _amount(a.max_qty) and a.margin_reserved.is_finite() else "bad_number"
 
 
@@ -202,6 +204,7 @@ def counter(c: Counter, pid: bytes) -> str:
         return "unknown_enum"
     if len(c.split) > MAX_CHILDREN:
         return "bad_split"
-    if any(not number(child.qty) or not 0 <= child.delay_ms <= MAX_DELAY_MS for child in c.split):
-        return "bad_split"
+    for child in c.split:
+        if not number(child.qty) or not 0 <= child.delay_ms <= MAX_DELAY_MS:
+            return "bad_split"
     return ""

@@ -58,14 +58,14 @@ class Transport(Protocol):
 
 
 class AgentHost:
-    """Runs one agent: keeps its view from the `StateView`s it gets, builds its context, contains its faults."""
+    """Runs one agent: keeps its view of the `StateView`s it gets, builds its context, contains its faults."""
 
     def __init__(self, agent: Agent, seed: int) -> None:
         self.agent = agent
         self._seed = seed
         self._view = FirmView(EMPTY_STATE)
         self._id = agent.spec.id
-        self._hears_state = "StateView" in agent.spec.subscriptions
+        self.hears_state = "StateView" in agent.spec.subscriptions
 
     def see(self, view: FirmView) -> None:
         """Take the account's new state; hosts of one process may share the view."""
@@ -73,12 +73,9 @@ class AgentHost:
 
     def deliver(self, ask: Ask) -> tuple[Sequence[Message], str]:
         """Hand one message to the agent; give its answers, or none and the text of its fault."""
-        message = ask.message
-        if type(message) is StateView and not self._hears_state:
-            return (), ""
         context = Context(ask.now, self._view, ask.seq, self._seed, self._id)
         try:
-            answers = tuple(self.agent.handle(message, context))
+            answers = tuple(self.agent.handle(ask.message, context))
         except Exception as err:  # noqa: BLE001 - an agent's bug must become a message, never end the desk
             return (), f"{type(err).__name__}: {err}"
         for answer in answers:
@@ -115,6 +112,9 @@ class InProc:
             if type(message) is StateView:
                 view = FirmView(message) if view is None or view.state is not message else view
                 host.see(view)
+                if not host.hears_state:
+                    answers.append(Answer(agent, ()))
+                    continue
             started = clock() if clock else 0
             messages, fault = host.deliver(ask)
             late = 0

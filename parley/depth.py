@@ -9,7 +9,7 @@ or shallow, and the caller says so.
 
 from collections.abc import Sequence
 from decimal import Decimal
-from math import isfinite
+from math import inf
 from typing import NamedTuple
 
 from parley.instruments import Instrument
@@ -31,8 +31,7 @@ def is_usable(book: Book | None) -> bool:
     if book is None or not book.bids or not book.asks:
         return False
     (bid, bid_qty), (ask, ask_qty) = book.bids[0], book.asks[0]
-    numbers_ok = isfinite(bid) and isfinite(ask) and isfinite(bid_qty) and isfinite(ask_qty)
-    return numbers_ok and 0 < bid <= ask and bid_qty > 0 and ask_qty > 0
+    return 0 < bid <= ask < inf and 0 < bid_qty < inf and 0 < ask_qty < inf
 
 
 def side_levels(book: Book, side: str) -> Levels:
@@ -42,7 +41,11 @@ def side_levels(book: Book, side: str) -> Levels:
 
 def depth(levels: Levels, top: int = 10) -> float:
     """Sum the base quantity of the best levels."""
-    return sum(q for px, q in levels[:top] if isfinite(q) and q > 0 and isfinite(px) and px > 0)
+    total = 0.0
+    for px, qty in levels[:top]:
+        if 0 < qty < inf and 0 < px < inf:
+            total += qty
+    return total
 
 
 def walk(levels: Levels, qty: float) -> Walk:
@@ -51,7 +54,7 @@ def walk(levels: Levels, qty: float) -> Walk:
     for px, available in levels:
         if left <= 0:
             break
-        if not (isfinite(px) and isfinite(available) and px > 0 and available > 0):
+        if not (0 < px < inf and 0 < available < inf):
             continue
         part = min(left, available)
         spent += part * px

@@ -24,11 +24,13 @@ _DIGITS = b"abcdefghijklmnopqrstuvwxyz234567".ljust(256)  # RFC 4648 base 32, in
 
 
 def _digest(*parts: bytes | str | int) -> bytes:
-    framed = [
-        _framed(part) if type(part) is str else _frame(part if isinstance(part, bytes) else b"%d" % part)
-        for part in parts
-    ]
-    return blake2s(b"".join(framed), digest_size=16).digest()
+    framed = b""
+    for part in parts:
+        if isinstance(part, str):
+            framed += _framed(part)
+        else:
+            framed += _frame(part if isinstance(part, bytes) else b"%d" % part)
+    return blake2s(framed, digest_size=16).digest()
 
 
 def _frame(raw: bytes) -> bytes:

@@ -30,9 +30,15 @@ _PRICE = Context(prec=24, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, Div
 _SHOWN = Context(prec=16, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow])
 
 
-@lru_cache(maxsize=4096, typed=True)
 def decimal(value: float) -> Decimal:
-    """Give a float as the Decimal it prints as; a mid is asked for many times, so the last ones are kept."""
+    """Give a float as the Decimal it prints as."""
+    # not the zeros: they are equal, but print differently
+    return _printed(value) if value else Decimal(repr(value))
+
+
+@lru_cache(maxsize=4096, typed=True)
+def _printed(value: float) -> Decimal:
+    # a mid is asked for by everybody, so the last ones are kept
     return Decimal(repr(value))
 
 

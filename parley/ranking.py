@@ -88,7 +88,8 @@ def rank(
         _score(p, ballot.round, votes.get(p.pid, []), weights, calibrate, judge, policy)
         for p in ballot.proposals
     ]
-    exits, openings = [], []
+    exits: list[Scored] = []
+    openings: list[Scored] = []
     for s in scored:
         (exits if s.proposal.reduce_only else openings).append(s)
     if len(exits) > 1:
@@ -182,7 +183,7 @@ def _quorum(ballot: Ballot, weights: Mapping[str, float], electorate: Sequence[s
     """Weigh who answered (an abstention is an answer) against who was to; cycles need nobody's opinion."""
     bidders = {p.agent for p in ballot.proposals}
     present = {v.agent for v in ballot.votes} | bidders
-    asked = () if ballot.proposals and all([p.coupled for p in ballot.proposals]) else electorate
+    asked = () if ballot.proposals and all(p.coupled for p in ballot.proposals) else electorate
     everyone = sorted(bidders.union(asked))
     total = fsum([weights.get(a, 0.0) for a in everyone])
     if total <= 0:

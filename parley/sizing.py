@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from decimal import Decimal
 from math import isfinite, sqrt
 
+from parley.money import decimal
+
 ZERO = Decimal(0)
 ONE = Decimal(1)
 DAY_NS = 86_400_000_000_000
@@ -119,7 +121,7 @@ def scaled(amount: Decimal, factor: float) -> Decimal:
     """Multiply an amount by a factor in [0, 1]; outside of it, or not finite, gives zero."""
     if not isfinite(factor) or not 0 <= factor <= 1 or not _money(amount) or amount < 0:
         return ZERO
-    return amount * Decimal(repr(factor))
+    return amount * decimal(factor)
 
 
 def _money(*values: Decimal) -> bool:

@@ -18,6 +18,7 @@ from msgspec import Meta
 from parley.depth import depth, is_usable, side_levels, split_even, walk
 from parley.instruments import Instrument
 from parley.messages import Book, Child, Leg
+from parley.money import decimal
 
 
 class Tactics(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,13 +82,15 @@ def reach_price(book: Book, side: str, bps: float, instrument: Instrument) -> De
     sign = 1 if side == "buy" else -1
     slack = bps if isfinite(bps) and bps > 0 else 0.0
     cap = instrument.price(best * (1 + sign * slack / 1e4), side)
+    if isfinite(best) and (cap >= decimal(best) if side == "buy" else cap <= decimal(best)):
+        return cap  # it is on the tick and reaches the best price: so it reaches the tick next to that
     nearest = instrument.crossing_price(best, side)
     return max(cap, nearest) if side == "buy" else min(cap, nearest)
 
 
 def reaches(px: Decimal | None, book: Book, side: str) -> bool:
     """Whether an order at this limit trades at once."""
-    best = Decimal(repr(side_levels(book, side)[0][0]))
+    best = decimal(side_levels(book, side)[0][0])
     return px is None or (px >= best if side == "buy" else px <= best)
 
 
@@ -144,7 +147,7 @@ def _cap(task: Task, book: Book, worst: float, instrument: Instrument, tactics: 
     cap = min(widest, needed) if side == "buy" else max(widest, needed)
     if own is None:
         return cap
-    slack = Decimal(repr(tactics.tighten_bps)) / 10_000
+    slack = decimal(tactics.tighten_bps) / 10_000
     close = own <= cap * (1 + slack) if side == "buy" else own >= cap * (1 - slack)
     # an own limit about as good saves asking the proposer about a change of nothing
     within = own <= widest if side == "buy" else own >= widest

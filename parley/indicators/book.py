@@ -32,8 +32,13 @@ def imbalance(book: Book, depth: int) -> float:
 
     A level that is not a positive finite quantity counts as empty.
     """
-    bids = _depth(book.bids, depth)
-    asks = _depth(book.asks, depth)
+    bids = asks = 0.0
+    for _, qty in book.bids[:depth]:
+        if 0.0 < qty < 1e18:
+            bids += qty
+    for _, qty in book.asks[:depth]:
+        if 0.0 < qty < 1e18:
+            asks += qty
     return (bids - asks) / (bids + asks) if bids + asks > 0.0 else 0.0
 
 
@@ -42,14 +47,6 @@ def microprice(book: Book) -> float:
     bid, bid_qty = book.bids[0]
     ask, ask_qty = book.asks[0]
     return bid + (ask - bid) * (bid_qty / (bid_qty + ask_qty))
-
-
-def _depth(levels: Sequence[tuple[float, float]], depth: int) -> float:
-    total = 0.0
-    for _, qty in levels[:depth]:
-        if 0.0 < qty < 1e18:
-            total += qty
-    return total
 
 
 class TradeFlow(msgspec.Struct):

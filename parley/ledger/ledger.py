@@ -403,9 +403,7 @@ class Ledger:
         for asset in self._subs.held():
             qty, cost = self._cash.get(asset, ZERO), self._cost.get(asset, ZERO)
             gained = tidy(self._gained.get(asset, ZERO))
-            still.append(
-                Still(asset, f"{asset}/{self.quote}", tidy(qty), average(cost, qty), gained, cost)
-            )
+            still.append(Still(asset, f"{asset}/{self.quote}", tidy(qty), average(cost, qty), gained, cost))
         self._still = tuple(still)
 
     def _position(self, still: Still) -> Position:

@@ -132,7 +132,7 @@ def _reduction(proposal: Proposal, view: FirmView, instruments: Mapping[str, Ins
         if held == 0 or leg.side != ("sell" if held > 0 else "buy"):
             return _refused((_breach("reduce_only", leg.side, "opposite_of_position"),))
         pending = sum(
-            (r.qty_left for r in view.state.reservations if r.symbol == leg.symbol and r.side == leg.side),
+            [r.qty_left for r in view.state.reservations if r.symbol == leg.symbol and r.side == leg.side],
             ZERO,
         )
         left = max(ZERO, abs(held) - pending)
@@ -209,11 +209,11 @@ def _opening(
         return _refused((_breach("no_price", now.unpriced, "mark"),))
     first = proposal.legs[0]
     caps: list[Cap] = []
-    buying = sum((_cost(leg, marks, prices) for leg in proposal.legs if leg.side == "buy"), ZERO)
+    costs = [_cost(leg, marks, prices) for leg in proposal.legs]
+    buying = sum([cost for leg, cost in zip(proposal.legs, costs, strict=True) if leg.side == "buy"], ZERO)
     delivered: dict[str, Decimal] = {}  # coupled legs go one after the other: each may spend what came before
-    for leg in proposal.legs:
+    for leg, cost in zip(proposal.legs, costs, strict=True):
         per_leg0 = leg.qty / first.qty
-        cost = _cost(leg, marks, prices)
         share = cost / buying if leg.side == "buy" else ONE
         instrument = instruments[leg.symbol]
         paid, got = (instrument.quote, instrument.base)
@@ -231,8 +231,8 @@ def _opening(
         caps.append(
             Cap("drawdown_reduce", first.qty * factor, view.drawdown, limits.breakers.reduce_drawdown)
         )
-    binding = sorted((c for c in caps if c.qty < first.qty), key=lambda c: (c.qty, c.code))
-    breached = tuple(_breach(c.code, f"{c.value:.6f}", c.cap) for c in binding)
+    binding = sorted([c for c in caps if c.qty < first.qty], key=lambda c: (c.qty, c.code))
+    breached = tuple([_breach(c.code, f"{c.value:.6f}", c.cap) for c in binding])
     room = instruments[first.symbol].qty(binding[0].qty) if binding else first.qty
     if binding and room < first.qty * limits.min_resize:
         return _refused(breached)
@@ -242,7 +242,7 @@ def _opening(
         code = instrument.tradable(qty, leg.limit_px or to_decimal(marks.get(leg.symbol)) or ZERO)
         if code:
             return _refused((*breached, _breach(code, qty, instrument.min_notional)))
-    return Assessment(ok=True, max_qty=room, breached=breached, codes=tuple(b.limit for b in breached))
+    return Assessment(ok=True, max_qty=room, breached=breached, codes=tuple([b.limit for b in breached]))
 
 
 def _cost(leg: Leg, marks: Mapping[str, float], prices: Prices) -> Decimal:
@@ -289,7 +289,8 @@ def _leg_caps(
     caps.append(room("max_correlated", cluster, limits.max_correlated, share))
     if quote != view.state.quote:
         # what an earlier leg delivered is there for this one alone, and the fee comes off what it buys
-        return [*caps, Cap("funds", has * (prices.of(quote) or ONE) / px, asked, has * (prices.of(quote) or ONE))]
+        worth = has * (prices.of(quote) or ONE)
+        return [*caps, Cap("funds", worth / px, asked, worth)]
     cost = px * (ONE + max(instrument.taker_fee, ZERO))
     free = has * (prices.of(quote) or ONE)
     least = limits.min_uninvested

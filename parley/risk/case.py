@@ -119,8 +119,6 @@ class Case:
         self.book_ok = _book_ok(facts.book, intent.symbol, limits.book_levels)
         if self.book_ok and facts.book is not None:
             self._read_book(facts.book)
-        if self.mid is not None and self.worst_px is not None:
-            self.gap_bps = (self.worst_px - self.mid) / self.mid * BPS
         if self.numbers_ok and facts.view is not None:
             self._read_account(facts.view)
 
@@ -142,6 +140,8 @@ class Case:
                 if wanted <= 0:
                     self.worst_px = to_decimal(level)
                     break
+        if self.mid is not None and self.worst_px is not None:
+            self.gap_bps = (self.worst_px - self.mid) / self.mid * BPS
 
     def _read_account(self, view: FirmView) -> None:
         state, intent, facts = view.state, self.intent, self.facts

@@ -118,7 +118,7 @@ def exposure(view: FirmView, prices: Prices, extra: Reservation | None = None) -
             # a position in a cross was paid for with its quote asset
             _add(held, other, -position.qty * position.avg_px)
     for reservation in view.state.reservations if extra is None else (*view.state.reservations, extra):
-        base, other = split_symbol(reservation.symbol)
+        base, _, other = reservation.symbol.partition("/")
         buys = reservation.side == "buy"
         _add(coming if buys else going, base, reservation.qty_left)
         if other != quote and buys:
@@ -130,9 +130,9 @@ def exposure(view: FirmView, prices: Prices, extra: Reservation | None = None) -
         if price is None:
             return Exposure(by_asset, gross, net, asset)
         most = least = held.get(asset, ZERO)
-        if asset in coming:
+        if coming and asset in coming:
             most += coming[asset]
-        if asset in going:
+        if going and asset in going:
             least -= going[asset]
         worst = abs(most if most is least else max(most, least, key=abs)) * price
         by_asset[asset] = worst

@@ -30,8 +30,9 @@ def test_counts_and_skip_reasons_are_printed(tmp_path: Path, capsys: pytest.Capt
 
     output = capsys.readouterr().out
     assert code == 0
-    assert "no accelerator here" in output
-    assert "unit: budget 60 s" in output
+    assert "SKIPPED in unit: 1 x no accelerator here" in output
+    assert "test_planted::test_skipped" in output
+    assert f"unit: budget {run_suites.BUDGETS['unit']} s" in output
     assert output.splitlines()[-1] == "1 passed, 0 failed, 1 skipped"
 
 

@@ -96,7 +96,7 @@ class Arbitrageur:
             case Review(stage="arbitrage"):
                 return (self._review(msg),)
             case Counter():
-                return (self._counter(msg, ctx),)
+                return (self._counter(msg),)
         return ()
 
     def snapshot(self) -> bytes:
@@ -184,7 +184,7 @@ class Arbitrageur:
             holding = ctx.view.holding(me, symbol)
             leg = self._exit_leg(holding) if holding is not None else None
             if leg is not None:
-                return self._remember(self._proposal(ctx, (leg,), 0.0, "unwind"))
+                return self._remember(self._proposal(_stem(cfp, ctx), (leg,), 0.0, "unwind"))
         if cfp.reduce_only:
             return Refuse(agent=me, code="reduce_only")
         wanted = set(cfp.symbols)
@@ -203,7 +203,7 @@ class Arbitrageur:
                 agent=me, code=code, detail=f"{laid} edge={cycles[0].edge_bps:.2f}bps budget={budget}"
             )
         return self._remember(
-            self._proposal(ctx, _legs(laid), self._gross(laid), f"cycle {laid.edge_bps:.2f}bps")
+            self._proposal(_stem(cfp, ctx), _legs(laid), self._gross(laid), f"cycle {laid.edge_bps:.2f}bps")
         )
 
     def _size(self, cycle: Cycle, budget: Decimal, min_edge_bps: float) -> Layout | str:
@@ -224,12 +224,12 @@ class Arbitrageur:
         return ((1 + laid.edge_bps / 1e4) / keep - 1) * 1e4
 
     def _proposal(
-        self, ctx: Context, legs: tuple[Leg, ...], edge_bps: float, why: str, n: int = 0
+        self, stem: bytes, legs: tuple[Leg, ...], edge_bps: float, why: str, n: int = 0
     ) -> Proposal:
         p = self._params
         coupled = len(legs) > 1
         return Proposal(
-            pid=proposal_id(ctx.seq.to_bytes(8, "big"), self.spec.id, n), agent=self.spec.id,
+            pid=proposal_id(stem, self.spec.id, n), agent=self.spec.id,
             agent_version=VERSION, symbol=legs[1].symbol if coupled else legs[0].symbol, legs=legs,
             edge_bps=edge_bps, conf=p.conf, horizon_ms=p.horizon_ms, stop=None, take=None,
             max_slippage_bps=0.0 if coupled else p.unwind_slippage_bps, ttl_ns=p.horizon_ms * 1_000_000,
@@ -243,7 +243,7 @@ class Arbitrageur:
             del bids[next(iter(bids))]
         return bid
 
-    def _counter(self, counter: Counter, ctx: Context) -> Message:
+    def _counter(self, counter: Counter) -> Message:
         """Lay the cycle out anew within what capital leaves; scaled legs would not fit each other."""
         bid = self._state.bids.get(counter.pid)
         me = self.spec.id
@@ -258,7 +258,7 @@ class Arbitrageur:
         laid = self._size(cycle, limit * price if first.side == "buy" else limit, self._params.min_edge_bps)
         if isinstance(laid, str) or laid.legs[0].qty > limit:
             return CounterReply(pid=bid.pid, agent=me, action="withdraw")
-        revised = self._proposal(ctx, _legs(laid), self._gross(laid), f"cycle {laid.edge_bps:.2f}bps", 1)
+        revised = self._proposal(bid.pid, _legs(laid), self._gross(laid), f"cycle {laid.edge_bps:.2f}bps", 1)
         revised = self._remember(msgspec.structs.replace(revised, parent_pid=bid.pid))
         return CounterReply(pid=bid.pid, agent=me, action="revise", proposal=revised)
 
@@ -322,6 +322,11 @@ class Arbitrageur:
             return "ok", None, detail
         limit = instrument.price(fair, leg.side)
         return ("cross_price", limit, detail) if limit > 0 else ("no_cross", None, detail)
+
+
+def _stem(cfp: Cfp, ctx: Context) -> bytes:
+    # the round names its proposals: journal numbers differ between runs that decide the same
+    return cfp.round or b"seq/%d" % ctx.seq
 
 
 def _legs(laid: Layout) -> tuple[Leg, ...]:

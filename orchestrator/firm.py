@@ -57,7 +57,7 @@ from .negotiation import Negotiation
 from .orders import OrderState, VenueFact
 from .outcomes import Outcomes
 from .plan import plan_legs
-from .policy import DeskConfig, GroupOut
+from .policy import MS, DeskConfig, GroupOut
 from .round import Event, Round, State
 from .table import DESK, Said, Table
 from .talk import Talk, decision
@@ -83,7 +83,7 @@ class Firm:
         self.negotiation = Negotiation(self.table, self.account, self.market, limits)
         self.gatekeeper = Gatekeeper(self.table, self.market, limits)
         self.dispatch = Dispatch(self.table, self.account, self.market, self.negotiation, self.gatekeeper)
-        self.outcomes = Outcomes()
+        self.outcomes = Outcomes(tf_ms=config.tf_ns // MS, controls_ms=(60_000,))
         self.attribution = Attribution()
         self.rounds: dict[bytes, Round] = {}
         self.stopping = False
@@ -403,7 +403,10 @@ class Firm:
             bid = by_pid[vote.pid]
             leg = bid.legs[0]
             book = self.market.books.get(leg.symbol)
-            if vote.abstain or bid.coupled or book is None or not book.bids or not book.asks:
+            # a cycle has no direction, and an exit claims nothing that a mark-out could judge
+            if vote.abstain or bid.coupled or bid.reduce_only:
+                continue
+            if book is None or not book.bids or not book.asks:
                 continue
             buys = leg.side == "buy"
             self.outcomes.add(

@@ -142,9 +142,11 @@ class Negotiation:
         table = self._table
         pids = frozenset(p.pid for p in talk.bids)
         asked: list[str] = []
-        for agent in table.awake("signal"):
+        # an opinion is about where a price goes; a coupled cycle does not depend on that
+        directional = [bid for bid in talk.bids if not bid.coupled]
+        for agent in table.awake("signal") if directional else ():
             votes: list[Vote] = []
-            for bid in talk.bids:
+            for bid in directional:
                 leg = bid.legs[0]
                 opinion = self.opinions.get((agent, leg.symbol))
                 if opinion is None or not self._valid(opinion):

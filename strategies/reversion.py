@@ -10,6 +10,7 @@ from typing import Annotated
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 
 from parley.indicators import Atr, Candle, Resampler, Rsi, usable_bar
 from parley.messages import Bar, Opinion
@@ -95,7 +96,7 @@ class Reversion:
         depth = min(1.0, (p.low - track.turned) / 15.0)
         why = f"rsi_turn: from {track.turned:.1f} to {track.rsi.value:.1f}"
         tilt = p.tilt * (0.6 + 0.4 * depth)
-        return bet(
+        answer = bet(
             1,
             bar.close,
             p.stop_atr * atr,
@@ -105,6 +106,8 @@ class Reversion:
             p.every * p.hold * bar.tf_ns // 1_000_000,
             why,
         )
+        # who buys weakness gives liquidity: the order may rest and earn the spread instead of paying it
+        return replace(answer, urgency="patient") if isinstance(answer, Entry) else answer
 
     def exit(self, symbol: str, bar: Bar, held: Held, opinions: Sequence[Opinion]) -> Leave | Stay:
         p = self.params

@@ -21,7 +21,14 @@ from .messages import KINDS, Message, StateView
 from .view import FirmView
 
 EMPTY_STATE = StateView(
-    account="", state_version=0, t=0, quote="", equity=0, peak=0, day_open=0, trading="HALTED"  # type: ignore[arg-type]
+    account="",
+    state_version=0,
+    t=0,
+    quote="",
+    equity=0,
+    peak=0,
+    day_open=0,
+    trading="HALTED",  # type: ignore[arg-type]
 )
 
 

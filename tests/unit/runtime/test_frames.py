@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from parley.errors import ProtocolError, UserError
@@ -23,6 +23,9 @@ from runtime.frames import CONTROL, FrameDecoder, Link, connect, control, listen
 def beat(n: int) -> Envelope:
     message = Heartbeat(unit="desk", incarnation=n, epoch=1, head=b"", t=n)
     return wrap(message, sender="desk", to="gateway", seq=n)
+
+
+GOOD_BODY = pack(beat(1))[4:]
 
 
 @contextlib.contextmanager
@@ -55,7 +58,15 @@ def test_garbage_is_a_protocol_error_or_an_unfinished_frame(raw: bytes) -> None:
         assert decoder.pending <= 1004
 
 
-@given(st.binary(min_size=1, max_size=60))
+def changed(at: int, byte: int) -> bytes:
+    return GOOD_BODY[:at] + bytes([byte]) + GOOD_BODY[at + 1 :]
+
+
+@example(GOOD_BODY)
+@given(
+    st.binary(min_size=1, max_size=60)
+    | st.builds(changed, st.integers(0, len(GOOD_BODY) - 1), st.integers(0, 255))
+)
 def test_frame_of_any_body_is_a_protocol_error_or_an_envelope(body: bytes) -> None:
     with contextlib.suppress(ProtocolError):
         for each in FrameDecoder().feed(len(body).to_bytes(4, "little") + body):

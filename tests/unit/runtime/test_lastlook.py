@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from parley.instruments import Instrument
@@ -206,9 +206,14 @@ def test_selling_what_is_held_is_never_stopped_by_its_size() -> None:
 
 ODD = [Decimal("NaN"), Decimal("sNaN"), Decimal("Infinity"), Decimal("-Infinity"), Decimal("1E+400")]
 numbers = st.decimals(places=3, min_value=-50, max_value=50) | st.sampled_from(ODD)
+lots = st.integers(1, 12_000).map(lambda n: n * Decimal("0.001"))
+near = st.integers(9_850, 10_150).map(lambda n: n * Decimal("0.01"))
+prices = near | near | numbers | st.none()
 
 
-@given(numbers, numbers | st.none(), numbers | st.none(), st.sampled_from(["buy", "sell", ""]))
+@example(Decimal(1), Decimal(100), Decimal(100), "buy")
+@example(Decimal(1), Decimal(100), Decimal(100), "sell")
+@given(lots | numbers, prices, prices, st.sampled_from(["buy", "sell", ""]))
 def test_looking_is_total_and_what_passes_is_within_the_limits(
     qty: Decimal, px: Decimal | None, ref_px: Decimal | None, side: str
 ) -> None:

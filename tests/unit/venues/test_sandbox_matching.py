@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.kit.effort import examples
 from venues.sandbox.accounts import Account
 from venues.sandbox.errors import VenueError
 from venues.sandbox.exchange import Exchange
@@ -110,6 +111,7 @@ ACTIONS = st.lists(
         st.tuples(st.just("cancel"), st.integers(0, 30)),
         st.tuples(st.just("refresh"), st.integers(9_900, 10_100)),
     ),
+    min_size=3,
     max_size=40,
 )
 
@@ -137,6 +139,7 @@ def act(venue: Venue, action: tuple[object, ...], placed: list[Order]) -> None:
             venue.market.book.refresh(int(str(ticks)) * TICK, BIG, venue.exchange.clock)
 
 
+@settings(max_examples=examples(300))
 @given(ACTIONS)
 def test_money_is_conserved_and_never_negative(
     open_venue: Callable[[], Venue], actions: list[tuple[object, ...]]

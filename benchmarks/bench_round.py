@@ -7,7 +7,8 @@ gateway handing the order to the venue client, after both commits; the stamps ar
 of the journals. Before any figure is printed the desk is killed with SIGKILL and its
 file is read back: every order the gateway took must stand in it, with its decision.
 
-``python -m benchmarks.bench_round --json``; gates and goals are those of negotiation 12.
+``python -m benchmarks.bench_round --repeat 5 --save``; stages are explained in `stages`,
+ratios and gates in `verdicts`.
 """
 
 import argparse
@@ -19,8 +20,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
@@ -29,31 +31,21 @@ import uvloop
 from rich.console import Console
 from rich.progress import track
 
+from benchmarks.stages import read_timeline
+from benchmarks.verdicts import GATE, GOAL, judge, medians, number, unavoidable_us
 from benchmarks.yardsticks import all_yardsticks, machine, percentiles
 from orchestrator.policy import DeskConfig
 from parley.agent import AgentSpec
-from parley.messages import (
-    KIND_OF,
-    Ack,
-    Bar,
-    Book,
-    Envelope,
-    Intent,
-    MarketBatch,
-    Trigger,
-    decode,
-    decode_envelope,
-)
+from parley.messages import Bar, Book, Envelope, MarketBatch
 from runtime.defaults import default_agents
 from runtime.frames import CONTROL, Link, listen, wrap
-from runtime.journal import JournalReader, verify
+from runtime.journal import verify
 from runtime.run_config import DeskProcess, RunConfig, to_json
 
 MINUTE_NS = 60_000_000_000
 START_NS = time.time_ns() // MINUTE_NS * MINUTE_NS
 SYMBOLS = tuple(f"{base}/USDT" for base in ("BTC", "ETH", "LTC", "SOL", "XRP", "ADA", "LINK", "AVAX"))
-GATE = {"p50_ms": 1.2, "p99_ms": 6.0, "burst_rounds_per_s": 3000}
-GOAL = {"p50_ms": 0.4, "p99_ms": 1.5, "burst_rounds_per_s": 10_000}
+RESULTS = Path(__file__).parent / "results" / "bench_round.json"
 
 
 @dataclass(frozen=True)
@@ -240,47 +232,23 @@ def measured(folder: Path, scenario: Scenario, seconds: float) -> dict[str, obje
     report = verify(folder / "desk.journal")
     if not report.ok:
         raise RuntimeError(f"the killed desk's journal does not verify: {report.faults[:3]}")
-    admitted: dict[int, int] = {}
-    batch_of: dict[bytes, int] = {}
-    round_of: dict[bytes, bytes] = {}
-    rounds = accepted = 0
-    with JournalReader(folder / "desk.journal") as reader:
-        kinds = [KIND_OF[n] for n in ("MarketBatch", "Trigger", "Decision", "Intent")]
-        for record in reader.records(kinds=kinds):
-            envelope = decode_envelope(record.body)
-            message = decode(envelope.body)
-            if isinstance(message, MarketBatch):
-                admitted[envelope.seq] = envelope.t_recv
-            elif isinstance(message, Trigger):
-                batch_of[record.round] = message.md_seq
-            elif isinstance(message, Intent):
-                round_of[message.iid] = record.round
-                accepted += 1
-            else:
-                rounds += 1
-        commits = [group.t_commit for group in reader.groups()]
-    samples = []
-    with JournalReader(folder / "gateway.journal") as reader:
-        for record in reader.records(kinds=[KIND_OF["Ack"]]):
-            ack = decode(record.body)
-            if isinstance(ack, Ack) and ack.cancel:
-                continue
-            if not isinstance(ack, Ack) or ack.iid not in round_of:
-                raise RuntimeError("the gateway took an order that the killed desk's journal does not hold")
-            samples.append((ack.t_venue - admitted[batch_of[round_of[ack.iid]]]) / 1000)
-    if len(samples) != accepted or rounds < scenario.batches:
+    found = read_timeline(folder / "desk.journal", folder / "gateway.journal")
+    if len(found.samples) != found.orders or found.rounds < scenario.batches:
         raise RuntimeError(
-            f"{accepted} orders decided, {len(samples)} taken; {rounds} rounds of {scenario.batches}"
+            f"{found.orders} orders decided, {len(found.samples)} taken;"
+            f" {found.rounds} rounds of {scenario.batches}"
         )
+    commits_s = (found.last_commit - found.first_commit) / 1e9
     figures: dict[str, object] = {
         "batches_per_s_wanted": scenario.rate or "burst",
-        "rounds_read_back_after_sigkill": rounds,
-        "orders": accepted,
-        "rounds_per_s": round(rounds / seconds),
-        "rounds_per_s_by_commit_stamps": round(rounds / max(1e-9, (commits[-1] - commits[0]) / 1e9)),
+        "rounds_read_back_after_sigkill": found.rounds,
+        "orders": found.orders,
+        "rounds_per_s": round(found.rounds / seconds),
+        "rounds_per_s_by_commit_stamps": round(found.rounds / max(1e-9, commits_s)),
     }
-    if samples:
-        figures["event_to_accepted"] = percentiles(samples)
+    if found.samples:
+        figures["event_to_accepted"] = percentiles(found.samples)
+        figures["stages"] = {name: percentiles(values) for name, values in found.stages.items()}
     return figures
 
 
@@ -296,31 +264,86 @@ def scenarios(quick: bool) -> Sequence[Scenario]:
     )
 
 
-def main() -> None:
-    """Run all scenarios and print the figures beside the machine's own."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--quick", action="store_true", help="a twentieth of the rounds")
-    arguments = parser.parse_args()
-    console = Console(stderr=True)
+def one_run(todo: Sequence[Scenario], label: str, console: Console) -> dict[str, object]:
+    """Play all scenarios and measure the yardsticks of the same minutes."""
     results: dict[str, object] = {}
+    before = os.getloadavg()
     with tempfile.TemporaryDirectory(prefix="bench") as name:
         folder = Path(name)
-        todo = scenarios(arguments.quick)
-        for scenario in track(todo, "rounds", console=console, disable=not console.is_terminal):
+        for scenario in track(todo, label, console=console, disable=not console.is_terminal):
             results[scenario.name] = uvloop.run(run(scenario, folder / scenario.name[:20]))
-        yardsticks = all_yardsticks(folder)
-    out = {
+        yardsticks = all_yardsticks(folder)["yardsticks"]
+    load = {"before": before[0], "after": os.getloadavg()[0]}
+    return {"scenarios": results, "yardsticks": yardsticks, "loadavg_1_min": load}
+
+
+def show(out: Mapping[str, object], console: Console) -> None:
+    """Print a table: a line for each scenario, its stages, and what it passes."""
+    for name, figures in _under(out, "scenarios").items():
+        if not isinstance(figures, Mapping):
+            continue
+        console.print(f"[bold]{name}[/bold]  {number(figures, 'rounds_per_s')} rounds/s")
+        for label, values in (
+            ("event_to_accepted", _under(figures, "event_to_accepted")),
+            *_under(figures, "stages").items(),
+        ):
+            if isinstance(values, Mapping) and values:
+                said = "  ".join(f"{key} {value}" for key, value in values.items())
+                console.print(f"  {label:28} {said}")
+        for kind, verdict in _under(figures, "verdict").items():
+            if isinstance(verdict, Mapping):
+                said = "  ".join(f"{key} {value}" for key, value in verdict.items())
+                console.print(f"  {kind:28} {said}", style="red" if "FAIL" in said else "")
+    for label in ("unavoidable_us", "loadavg_1_min", "machine"):
+        console.print(f"{label}: {out[label]}")
+
+
+def _under(figures: object, key: str) -> Mapping[str, object]:
+    found = figures.get(key) if isinstance(figures, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
+
+
+def main() -> None:
+    """Run all scenarios, perhaps several times, and print the figures beside the machine's own."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    parser.add_argument("--quick", action="store_true", help="a twentieth of the rounds")
+    parser.add_argument("--repeat", type=int, default=1, metavar="N", help="medians over N runs")
+    parser.add_argument("--only", metavar="NAME", help="only scenarios whose name begins so")
+    parser.add_argument("--save", action="store_true", help=f"write the figures to {RESULTS.name} too")
+    arguments = parser.parse_args()
+    todo = [s for s in scenarios(arguments.quick) if s.name.startswith(arguments.only or "")]
+    if arguments.repeat < 1 or not todo:
+        parser.error("--repeat must be at least 1, and --only the beginning of a scenario's name")
+    console = Console(stderr=True)
+    runs = [one_run(todo, f"run {n + 1}/{arguments.repeat}", console) for n in range(arguments.repeat)]
+    merged = medians(runs)
+    unavoidable = unavoidable_us(_under(merged, "yardsticks"))
+    judged = {
+        name: {**figures, "verdict": judge(figures, unavoidable)}
+        for name, figures in _under(merged, "scenarios").items()
+        if isinstance(figures, Mapping)
+    }
+    out: dict[str, object] = {
         "benchmark": "bench_round",
         "placement": "in process",
-        "results": results,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "runs": arguments.repeat,
+        "quick": arguments.quick,
+        **merged,
+        "scenarios": judged,
+        "unavoidable_us": unavoidable,
         "gate": GATE,
         "goal": GOAL,
-        "yardsticks": yardsticks,
         "machine": machine(),
     }
-    text = json.dumps(out) if arguments.json else json.dumps(out, indent=2)
-    sys.stdout.write(text + "\n")
+    if arguments.save:
+        RESULTS.parent.mkdir(exist_ok=True)
+        RESULTS.write_text(json.dumps(out, indent=2) + "\n")
+    if arguments.json:
+        sys.stdout.write(json.dumps(out) + "\n")
+    else:
+        show(out, Console())
 
 
 if __name__ == "__main__":

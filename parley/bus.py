@@ -12,6 +12,7 @@ The bus is the one place where an agent's exception is caught: it becomes an
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Protocol
 
 import msgspec
@@ -20,15 +21,16 @@ from .agent import Agent, Context
 from .messages import KINDS, Message, StateView
 from .view import FirmView
 
+ZERO = Decimal(0)
 EMPTY_STATE = StateView(
     account="",
     state_version=0,
     t=0,
     quote="",
-    equity=0,
-    peak=0,
-    day_open=0,
-    trading="HALTED",  # type: ignore[arg-type]
+    equity=ZERO,
+    peak=ZERO,
+    day_open=ZERO,
+    trading="HALTED",
 )
 
 

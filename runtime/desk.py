@@ -13,6 +13,7 @@ data decide the same.
 import argparse
 import asyncio
 import gc
+import os
 import resource
 import sys
 import threading
@@ -47,12 +48,13 @@ from parley.messages import (
 )
 
 from .bootstrap import Assembly, assemble
-from .frames import CONTROL, Link, connect, control, wrap
+from .frames import CONTROL, Link, connect, control, frame_of, pack, wrap
 from .journal import Group, IntentRow, JournalError, JournalWriter, Record
 from .run_config import DeskProcess, RunConfig, to_json
 from .unit import announce, die_with_parent, read_config, run_unit
 
 ANSWERS = (Ack, VenueReject, Unknown)
+ORDER_KINDS = (KINDS[Intent], KINDS[CancelIntent])
 FACTS = (*ANSWERS, OrderEvent, Fill)
 TIMEOUT_S = 60.0
 Arrived = tuple[Envelope, Message | None]
@@ -90,7 +92,8 @@ class Desk:
         started = time.monotonic()
         try:
             await self._serve()
-            await self._admit(Shutdown(why="stopped" if self._stopping else "feed_ended", flatten=False, t=0), "user")
+            why = "stopped" if self._stopping else "feed_ended"
+            await self._admit(Shutdown(why=why, flatten=False, t=0), "user")
             await self._quiesce()
         finally:
             watcher.cancel()
@@ -104,10 +107,10 @@ class Desk:
 
     def _counts(self, seconds: float) -> dict[str, object]:
         return {
-            "steps": self._steps, "candles_admitted": self._candles, "fills": len(self._fills), "seconds": seconds,
-            "records": self._assembly.firm.table.seq, "feed": self._feed_end,
+            "steps": self._steps, "candles_admitted": self._candles, "fills": len(self._fills),
+            "seconds": seconds, "records": self._assembly.firm.table.seq, "feed": self._feed_end,
             "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        }
+        }  # fmt: skip
 
     # start
 
@@ -122,7 +125,8 @@ class Desk:
         capital = dict(balance.assets).get(desk.quote)
         if capital is None:
             raise UserError(f"account {desk.account!r} must hold {desk.quote}, it has {balance.assets!r}")
-        self._journal = JournalWriter.create(self._config.journal, manifest(run), on_fatal=self._journal_failed)
+        path = self._config.journal
+        self._journal = JournalWriter.create(path, manifest(run), on_fatal=self._journal_failed)
         start = Started(run_id=run.run_id, epoch=1, quote=desk.quote, capital=capital, t=balance.t)
         await self._admit(start, "supervisor")
         await self._admit(balance, "gateway")
@@ -175,6 +179,8 @@ class Desk:
 
     async def _serve(self) -> None:
         while not self._stopping:
+            if self._inbox.empty() and not self._outstanding:  # what the gateway does now is more urgent
+                self._journal.settle()
             envelope, message = await self._next()
             if isinstance(message, MarketBatch):
                 if message.fills_due >= 0:
@@ -184,7 +190,7 @@ class Desk:
                 await self._admit(message, envelope.sender, envelope)
                 if message.fills_due >= 0:
                     await self._quiesce()
-                self._hub.send(control(f"closed:{message.step}", sender="desk", to="hub"))
+                self._hub.send_now(pack(control(f"closed:{message.step}", sender="desk", to="hub")))
             elif message is not None:
                 await self._admit(message, envelope.sender, envelope)
             elif envelope.body.startswith(b"end:"):
@@ -217,7 +223,8 @@ class Desk:
                     if self._stopping and what == "fills":
                         break
         except TimeoutError as err:
-            raise Fatal(f"the venue's {what} did not come within {TIMEOUT_S:.0f} s: {self._outstanding!r}") from err
+            waiting = f"{TIMEOUT_S:.0f} s: {self._outstanding!r}"
+            raise Fatal(f"the venue's {what} did not come within {waiting}") from err
         for arrived in put_back:
             self._inbox.put_nowait(arrived)
         gathered.sort(key=self._place)
@@ -248,10 +255,9 @@ class Desk:
         firm = self._assembly.firm
         if not firm.is_news(message):
             return
-        now = time.time_ns()
-        cascade = firm.admit(
-            message, sender, t_event=(envelope.t_event if envelope else 0) or now, t_mono=time.monotonic_ns(), t_recv=now
-        )
+        now, mono = time.time_ns(), time.monotonic_ns()
+        t_event = (envelope.t_event if envelope else 0) or now
+        cascade = firm.admit(message, sender, t_event=t_event, t_mono=mono, t_recv=now)
         answers: Sequence[Answer] | None = None
         while True:
             try:
@@ -262,71 +268,75 @@ class Desk:
             if isinstance(step, Wave):
                 answers = self._assembly.transport.exchange(step)
             else:
-                durable = self._commit(step)
-                if durable is not None:
-                    # computing on would hold back the commit thread, and the frames the loop has yet to write
-                    await durable
-                    await asyncio.sleep(0)
+                left = self._commit(step)
+                if left is not None:
+                    await left  # computing on would hold back the commit thread
         if self._journal.pending > 4096:  # a burst must not outrun the disk without bound
             await asyncio.to_thread(self._journal.flush)
 
     def _commit(self, out: GroupOut) -> asyncio.Future[None] | None:
-        """Queue a group; its orders leave when it is durable, which the future tells."""
+        """Commit a group and let its orders leave; a future if that is done only when it has its result."""
         if not out.records:
             return None
         orders = out.orders
-        intents = tuple(
-            IntentRow(o.cid.encode(), o.iid, seq)
-            for o, seq in zip(orders, _seqs(out), strict=True)
-            if isinstance(o, Intent)
-        )
-        group = Group(self._assembly.firm.table.epoch, [Record(*r) for r in out.records], intents)
+        records = [Record(*r) for r in out.records]
         if not orders:
+            group = Group(self._assembly.firm.table.epoch, records)
             self._journal.post(group, self._durable_or_fatal, lazy=True)
             return None
-        for order in orders:
+        intents: list[IntentRow] = []
+        leaving: list[tuple[Intent | CancelIntent, bytes]] = []
+        for order, record in zip(orders, [r for r in records if r.kind in ORDER_KINDS], strict=True):
             cancel = isinstance(order, CancelIntent)
             self._outstanding[(order.iid, cancel)] = len(self._placed)
-            if not cancel:
+            if isinstance(order, Intent):
                 self._placed[order.iid] = len(self._placed)
+                intents.append(IntentRow(order.cid.encode(), order.iid, record.seq))
+            leaving.append((order, frame_of(record.body)))  # what leaves is what was journaled, to the byte
+        left: asyncio.Future[None] | None = None
+        here = False
 
-        left: asyncio.Future[None] = self._loop.create_future()
+        def leave(error: JournalError | None) -> None:
+            self._leave(leaving, error)
+            if left is not None:
+                left.set_result(None)
 
         def durable(gid: int, error: JournalError | None) -> None:
+            nonlocal here
             if threading.get_ident() == self._thread:
-                self._leave(out, left, error)
+                here = True
+                leave(error)
             else:
-                self._loop.call_soon_threadsafe(self._leave, out, left, error)
+                self._loop.call_soon_threadsafe(leave, error)
 
-        self._journal.post_now(group, durable)
+        self._journal.post_now(Group(self._assembly.firm.table.epoch, records, intents), durable)
+        if not here:
+            left = self._loop.create_future()  # `leave` runs in this thread, thus later
         return left
 
     def _durable_or_fatal(self, gid: int, error: JournalError | None) -> None:
         if error is not None:
             self._loop.call_soon_threadsafe(self._fail, Fatal(f"a group could not be committed: {error}"))
 
-    def _leave(self, out: GroupOut, left: asyncio.Future[None], error: JournalError | None) -> None:
+    def _leave(
+        self, leaving: Sequence[tuple[Intent | CancelIntent, bytes]], error: JournalError | None
+    ) -> None:
         """Send the orders of a durable group, or void them when their time is over."""
-        left.set_result(None)
         if error is not None:
             self._fail(Fatal(f"a group with orders could not be committed: {error}"))
             return
-        head = self._journal.head
-        config = self._assembly.firm.config
         late: dict[bytes, list[bytes]] = {}
-        for order in out.orders:
+        for order, frame in leaving:
             if isinstance(order, Intent) and time.monotonic_ns() > order.send_by:
                 late.setdefault(order.round, []).append(order.iid)
                 self._outstanding.pop((order.iid, False), None)
                 continue
-            self._gateway.send(
-                wrap(
-                    order, sender="desk", to="gateway", tenant=config.tenant, desk=config.desk, epoch=order.epoch,
-                    round_=order.round, deadline=order.send_by,
-                )
-            )
+            self._gateway.send_now(frame)
+            # Woken on this core, the gateway would wait for all that the desk has left to do here.
+            os.sched_yield()
         for round_, iids in late.items():
-            void = Void(round=round_, iids=tuple(iids), why=f"commit after send_by, head {head.hex()[:16]}")
+            head = self._journal.head.hex()[:16]
+            void = Void(round=round_, iids=tuple(iids), why=f"commit after send_by, head {head}")
             self._inbox.put_nowait((wrap(void, sender="clock", to="desk", t_event=time.time_ns()), void))
 
 
@@ -338,30 +348,30 @@ def _instruments(path: Path) -> dict[str, Instrument]:
     return {i.symbol: i for i in found}
 
 
-def _seqs(out: GroupOut) -> list[int]:
-    """Journal numbers of a group's orders, in sending order."""
-    kinds = (KINDS[Intent], KINDS[CancelIntent])
-    return [seq for seq, kind, _, _ in out.records if kind in kinds]
-
-
 def manifest(run: RunConfig) -> dict[str, str]:
     """Give the run table's rows: everything a replay needs, and what ran it."""
     desk = run.desk
     return {
-        "run_id": run.run_id, "unit": "desk", "tenant": desk.tenant, "desk": str(desk.desk),
-        "account": desk.account, "policy_version": str(desk.policy_version), "seed": str(desk.seed),
-        "python": sys.version.split()[0], "config": to_json(run).decode(),
+        "run_id": run.run_id,
+        "unit": "desk",
+        "tenant": desk.tenant,
+        "desk": str(desk.desk),
+        "account": desk.account,
+        "policy_version": str(desk.policy_version),
+        "seed": str(desk.seed),
+        "python": sys.version.split()[0],
+        "config": to_json(run).decode(),
     }
 
 
 def main() -> int:
     """Run a desk: ``python -m runtime.desk --config FILE.json``."""
     parser = argparse.ArgumentParser(prog="runtime.desk", description="One desk: decides, records, orders.")
-    parser.add_argument("--config", required=True, type=Path, help="JSON file, see runtime.run_config.DeskProcess")
+    parser.add_argument("--config", required=True, type=Path, help="JSON file of a DeskProcess")
     arguments = parser.parse_args()
 
     async def serve(stop: asyncio.Event) -> None:
-        # the commit thread asks for the interpreter between its calls of SQLite; 5 ms would be its fsync ten times over
+        # the commit thread asks for the interpreter between its calls of SQLite; 5 ms are its fsync ten times
         sys.setswitchinterval(2e-4)
         config = read_config(arguments.config, DeskProcess)
         if config.parent_pid:

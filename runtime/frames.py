@@ -13,6 +13,7 @@ Envelopes of kind `CONTROL` carry a short text for the peer's shell (flow contro
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
@@ -40,7 +41,11 @@ _encode_envelope = msgspec.msgpack.Encoder().encode
 
 def pack(envelope: Envelope) -> bytes:
     """Return the frame of an envelope."""
-    raw = _encode_envelope(envelope)
+    return frame_of(_encode_envelope(envelope))
+
+
+def frame_of(raw: bytes) -> bytes:
+    """Return the frame of an envelope that is encoded already."""
     return _LENGTH.pack(len(raw)) + raw
 
 
@@ -138,6 +143,7 @@ class Link(asyncio.Protocol):
         self._on_connect = on_connect
         self._decoder = FrameDecoder(max_frame)
         self._transport: asyncio.Transport | None = None
+        self._fd = -1
         self._why = "peer closed"
 
     @property
@@ -158,6 +164,20 @@ class Link(asyncio.Protocol):
         if transport.get_write_buffer_size() > MAX_UNSENT:
             self.close(f"peer left more than {MAX_UNSENT} bytes unread", abort=True)
 
+    def send_now(self, frame: bytes) -> None:
+        """Write a frame to the socket at once; the transport would wait for the end of the loop's turn.
+
+        Falls back to `send_frame` for what the socket does not take, and for everything while frames wait.
+        """
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if self._fd >= 0 and transport.get_write_buffer_size() == 0:
+            with contextlib.suppress(OSError):  # full, or gone: the transport waits, or finds out and tells
+                frame = frame[os.write(self._fd, frame) :]
+        if frame:
+            self.send_frame(frame)
+
     def close(self, why: str, abort: bool = False) -> None:
         """End the link; what was sent is still delivered unless `abort`."""
         if self._transport is not None and not self._transport.is_closing():
@@ -169,7 +189,9 @@ class Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self.peer_pid, self.peer_uid = peer_of(transport.get_extra_info("socket"))
+        connection = transport.get_extra_info("socket")
+        self._fd = connection.fileno()
+        self.peer_pid, self.peer_uid = peer_of(connection)
         if self.peer_uid != os.getuid():
             self.close(f"peer is of user {self.peer_uid}", abort=True)
         elif self._on_connect is not None:
@@ -192,6 +214,7 @@ class Link(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
+        self._fd = -1  # the number may soon belong to something else
         self.on_lost(str(exc) if exc is not None else self._why)
 
 

@@ -15,6 +15,7 @@ is `Unknown`. Of one order the desk hears `Attempt`, what traded at once, then `
 
 import argparse
 import asyncio
+import gc
 import os
 import sys
 import time
@@ -44,13 +45,12 @@ from parley.messages import (
     Unknown,
     VenueReject,
     decode,
-    encode,
 )
 from runtime.frames import CONTROL, Link, control, listen, wrap
 from runtime.gateway_config import GatewayConfig, make_venue
 from runtime.gateway_log import GatewayLog, Recovered, recover
 from runtime.lastlook import DUPLICATE, Counters, cancel_refusal, refusal
-from runtime.unit import announce, die_with_parent, first_of, path_of, read_config, run_unit
+from runtime.unit import Begun, announce, die_with_parent, first_of, path_of, read_config, run_unit
 from venues.port import Acked, Ambiguous, Fact, Rejected, SendResult, Venue, VenueError
 
 HEARTBEAT_S: Final = 1.0
@@ -129,9 +129,9 @@ class Gateway:
             raise ProtocolError(f"an envelope without a message: {error}") from error
         match message:
             case Intent():
-                self._take_order(message, envelope.seq)
+                self._take_order(message, envelope)
             case CancelIntent():
-                self._take_cancel(message, envelope.seq)
+                self._take_cancel(message, envelope)
             case Heartbeat():
                 self._desk_head = message.head
                 self._counters.heard(message.epoch)
@@ -140,8 +140,8 @@ class Gateway:
 
     # ------------------------------------------------------------------ orders
 
-    def _take_order(self, intent: Intent, cause: int) -> None:
-        now = time.monotonic_ns()
+    def _take_order(self, intent: Intent, envelope: Envelope) -> None:
+        now, cause = time.monotonic_ns(), envelope.seq
         no = refusal(
             intent,
             self._counters,
@@ -157,39 +157,38 @@ class Gateway:
             return
         self._counters.sent(intent, now)
         self._rounds[intent.iid] = intent.round
-        attempt = self._attempt(intent, intent.attempt, now)
+        attempt = self._attempt(intent, envelope.body, intent.attempt, now)
 
         def attempted(seq: int, is_first: bool) -> None:
             if not is_first:
                 self._counters.dead(intent.iid)
                 self._refuse(intent, DUPLICATE, "the journal has this client order id", cause)
                 return
-            self._send(attempt, seq, intent.round, cause)
-            self._enter(intent.symbol, lambda: self._place(intent, cause))
+            self._enter(intent.symbol, lambda: self._place(intent, attempt, seq, cause))
 
-        self._journal.attempt(intent, attempt, self._counters.epoch, attempted)
+        self._journal.attempt(intent, envelope.body, attempt, self._counters.epoch, attempted)
 
-    def _take_cancel(self, intent: CancelIntent, cause: int) -> None:
-        now = time.monotonic_ns()
+    def _take_cancel(self, intent: CancelIntent, envelope: Envelope) -> None:
+        now, cause = time.monotonic_ns(), envelope.seq
         no = cancel_refusal(intent, self._counters, now_mono=now)
         if no is not None:
             self._refuse(intent, *no, cause)
             return
         self._counters.heard(intent.epoch)
-        attempt = self._attempt(intent, intent.n, now)
+        attempt = self._attempt(intent, envelope.body, intent.n, now)
 
         def attempted(seq: int, is_first: bool) -> None:
             self._enter(intent.symbol, lambda: self._cancel(intent, cause))
 
-        self._journal.attempt(intent, attempt, self._counters.epoch, attempted)
+        self._journal.attempt(intent, envelope.body, attempt, self._counters.epoch, attempted)
 
-    def _attempt(self, intent: Intent | CancelIntent, n: int, now_mono: int) -> Attempt:
+    def _attempt(self, intent: Intent | CancelIntent, asked: bytes, n: int, now_mono: int) -> Attempt:
         t_send = time.time_ns()
         # It may wait in its lane until send_by, and the venue may take it a whole window later.
         fence = t_send + max(0, intent.send_by - now_mono) + self._venue.fence_ns
         return Attempt(
             iid=intent.iid, cid=intent.cid, n=n, t_send=t_send, fence_until=fence,
-            body_hash=blake2b(encode(intent), digest_size=16).digest(), desk_head=self._desk_head,
+            body_hash=blake2b(asked, digest_size=16).digest(), desk_head=self._desk_head,
         )  # fmt: skip
 
     def _is_halted(self) -> bool:
@@ -208,14 +207,19 @@ class Gateway:
             # The job leaves its lane only afterwards, so that a new one does not start a second driver.
             await lane[0]()
             lane.popleft()
+        # In the loop's next turn: what was said is written first.
+        asyncio.get_running_loop().call_soon(self._journal.settle)
 
-    async def _place(self, intent: Intent, cause: int) -> None:
+    async def _place(self, intent: Intent, attempt: Attempt, seq: int, cause: int) -> None:
         if time.monotonic_ns() >= intent.send_by:
+            self._send(attempt, seq, intent.round, cause)
             self._counters.dead(intent.iid)
             self._refuse(intent, "too_late", "it waited past send_by", cause)
             return
         self._held[intent.iid] = []
-        self._conclude(intent, await self._venue.send(intent), cause)
+        sending = Begun(self._venue.send(intent))  # the request goes first, the desk hears of it then
+        self._send(attempt, seq, intent.round, cause)
+        self._conclude(intent, await sending, cause)
         self._release(intent.iid)
 
     async def _cancel(self, intent: CancelIntent, cause: int) -> None:
@@ -372,6 +376,8 @@ async def serve(config: GatewayConfig, stop: asyncio.Event) -> None:
         journal = GatewayLog(path, run, asyncio.get_running_loop(), fail)
         gateway = Gateway(config, venue, instruments, earlier.counters, journal, balance)
         gateway.adopt(earlier)
+        gc.collect()
+        gc.freeze()  # what exists now lives as long as the gateway
         await first_of(stop, gateway.beat(), _run(config, venue, gateway))
         await gateway.stop()
     finally:
@@ -425,6 +431,8 @@ def main() -> int:
     arguments = parser.parse_args()
 
     async def run(stop: asyncio.Event) -> None:
+        # as in the desk: the commit thread asks for the interpreter between its calls of SQLite
+        sys.setswitchinterval(2e-4)
         die_with_parent()
         await serve(read_config(arguments.config, GatewayConfig), stop)
 

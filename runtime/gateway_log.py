@@ -126,14 +126,20 @@ class GatewayLog:
         self._writer.post(Group(epoch, [record]), _ignore, lazy=True)
         return seq
 
-    def attempt(self, intent: Intent | CancelIntent, attempt: Attempt, epoch: int, done: OnAttempted) -> None:
-        """Make an attempt durable, then call `done` on the loop.
+    def settle(self) -> None:
+        """Prepare what waits for the next commit; for idle moments."""
+        self._writer.settle()
+
+    def attempt(
+        self, intent: Intent | CancelIntent, asked: bytes, attempt: Attempt, epoch: int, done: OnAttempted
+    ) -> None:
+        """Make an attempt durable, then call `done` on the loop; `asked` is the intent as it came.
 
         An order takes its client order id; a cancel repeats the one of its order and takes none.
         """
         seq = self._writer.next_seq
         records = [
-            Record(seq, KINDS[type(intent)], intent.round, encode(intent)),
+            Record(seq, KINDS[type(intent)], intent.round, asked),
             Record(seq + 1, KINDS[Attempt], intent.round, encode(attempt)),
         ]
         rows = [IntentRow(intent.cid.encode(), intent.iid, seq)] if isinstance(intent, Intent) else []

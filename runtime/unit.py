@@ -18,9 +18,9 @@ import os
 import signal
 import stat
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, Generic, TypeVar
 
 import msgspec
 import uvloop
@@ -30,6 +30,7 @@ from parley.errors import ConfigError, ParleyError, UserError, nearest
 log = logging.getLogger(__name__)
 
 Config = TypeVar("Config", bound=msgspec.Struct)
+Result = TypeVar("Result")
 _PR_SET_PDEATHSIG: Final = 1
 
 
@@ -124,6 +125,35 @@ def die_with_parent() -> None:
     # It may have ended before the request was in force.
     if os.getppid() != parent:
         raise UserError("the parent process ended during the start")
+
+
+class Begun(Generic[Result]):
+    """A coroutine run up to its first suspension at once, to be awaited later, in the same task."""
+
+    def __init__(self, work: Coroutine[object, object, Result]) -> None:
+        self._work = work
+        self._waits_for: object = None
+        self._result: list[Result] = []
+        try:
+            self._waits_for = work.send(None)
+        except StopIteration as end:
+            self._result.append(end.value)
+
+    def __await__(self) -> Generator[object, object, Result]:
+        while not self._result:
+            try:
+                try:
+                    got = yield self._waits_for
+                except GeneratorExit:
+                    self._work.close()
+                    raise
+                except BaseException as error:  # noqa: BLE001 - a cancellation: the work decides
+                    self._waits_for = self._work.throw(error)
+                else:
+                    self._waits_for = self._work.send(got)
+            except StopIteration as end:
+                self._result.append(end.value)
+        return self._result[0]
 
 
 async def first_of(stop: asyncio.Event, *work: Awaitable[None]) -> None:

@@ -1,25 +1,26 @@
 """The journal's only writing connection: transactions, checkpoints, opening and sealing.
 
 Synchronous and single-threaded; `writer` drives it from the commit thread. Invariants:
-one `commit` is one transaction and one fsync; `head`, `gid` and the sequence number move
-only after COMMIT returned; an sqlite3 error other than a duplicate intent is left to the
-caller, who must not use the object again. Several rows go into one statement because
-every statement gives up the interpreter lock, and with a busy event loop getting it back
-costs up to the switch interval.
+one `commit` is one transaction and one fsync, of its groups and of those `insert` wrote
+into the transaction before; `head`, `gid` and the sequence number move only after COMMIT
+returned; an sqlite3 error other than a duplicate intent is left to the caller, who must
+not use the object again. Several rows go into one statement because every statement
+gives up the interpreter lock, and with a busy event loop getting it back costs up to the
+switch interval.
 """
 
 import logging
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain as concatenate
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from runtime.journal import chain
 from runtime.journal.schema import (
     APPLICATION_ID,
+    MAX_INT,
     PAGE_SIZE,
     READ_ERRORS,
     ROUND_SIZE,
@@ -32,6 +33,7 @@ from runtime.journal.schema import (
     JournalError,
     JournalExists,
     check_identity,
+    malformed,
     side_files,
     wal_path,
 )
@@ -45,16 +47,20 @@ CACHE_KIB: Final = 32_768  # random client order ids touch index pages all over 
 SEAL_PATIENCE_S: Final = 5.0
 RESERVED_KEYS: Final = frozenset({"schema_version", "first_seq"})
 _ROWS_PER_STATEMENT: Final = 64
-_MAX_INT: Final = 2**63 - 1
 _COLUMNS: Final = {"groups": 7, "records": 5, "intents": 4}
 
 
-@dataclass(frozen=True, slots=True)
-class _Staged:
+class _Tip(NamedTuple):
+    """The end of the chain: of what is committed, or with what the open transaction holds."""
+
     gid: int
     head: bytes
     last_seq: int
     epoch: int
+
+
+class _Staged(NamedTuple):
+    tip: _Tip
     pages: int
     group_row: tuple[chain.Value, ...]
     records: list[tuple[int, int, int, bytes, bytes]]
@@ -75,15 +81,38 @@ class Committer:
         self.first_seq = 1
         self.last_snapshot = -1
         self.connection = connection
+        self._cursor = connection.cursor()
         self._durable = durable
         self._clock_ns = clock_ns
+        # The open transaction: its groups, what was inserted of them, and the outcome of each.
+        self._groups: list[Group] = []
+        self._staged: list[_Staged] = []
+        self._outcomes: list[int | JournalError] = []
         self._sql: dict[tuple[str, int], str] = {}
         # SQLite tells the number of WAL frames only when it checkpoints; in between this is an estimate.
         self._new_pages = 0
         self._unfinished_pages = 0
 
     def commit(self, groups: Sequence[Group]) -> list[int | JournalError]:
-        """Write groups in one transaction and return the gid, or the reason of refusal, of each.
+        """Make durable what `insert` wrote and these groups; return the gid, or why it was refused, of each.
+
+        Raises
+        ------
+        sqlite3.Error
+            The transaction failed; the caller treats it as fatal.
+        """
+        if groups:
+            self.insert(groups)
+        if self._groups:
+            self._cursor.execute("COMMIT")
+        staged, outcomes = self._staged, self._outcomes
+        self._groups, self._staged, self._outcomes = [], [], []
+        if staged:
+            self._advance(staged)
+        return outcomes
+
+    def insert(self, groups: Sequence[Group]) -> None:
+        """Write groups into the open transaction, which the next `commit` ends; opens it if there is none.
 
         Raises
         ------
@@ -91,20 +120,21 @@ class Committer:
             The transaction failed; the caller treats it as fatal.
         """
         time_ns = self._clock_ns()
-        self.connection.execute("BEGIN IMMEDIATE")
+        if not self._groups:
+            self._cursor.execute("BEGIN IMMEDIATE")
+        self._groups += groups
         staged, outcomes = self._stage(groups, time_ns)
         try:
             self._insert("intents", [row for item in staged for row in item.intents])
             self._insert_rows(staged)
         except sqlite3.IntegrityError:
             # Rare: find the group that repeats an intent, each group behind its own savepoint.
-            self.connection.execute("ROLLBACK")
-            self.connection.execute("BEGIN IMMEDIATE")
-            staged, outcomes = self._insert_one_by_one(groups, time_ns)
-        self.connection.execute("COMMIT")
-        if staged:
-            self._advance(staged)
-        return outcomes
+            self._cursor.execute("ROLLBACK")
+            self._cursor.execute("BEGIN IMMEDIATE")
+            self._staged, self._outcomes = self._insert_one_by_one(self._groups, time_ns)
+            return
+        self._staged += staged
+        self._outcomes += outcomes
 
     def snapshot(self, seq: int, state: bytes) -> int:
         """Write a snapshot as its own transaction, chained as a group without records.
@@ -121,6 +151,8 @@ class Committer:
                 f"snapshot seq must be above the last snapshot {self.last_snapshot} and at most"
                 f" {self.last_seq}, was {seq!r}"
             )
+        if self._groups:
+            raise RuntimeError("a snapshot is its own transaction, and one is open")
         gid, state_hash = self.gid + 1, chain.hash_state(state)
         columns = (gid, self.epoch, self.last_seq + 1, self.last_seq, self._clock_ns())
         head = chain.hash_bytes(self.head, chain.encode_group(columns, (), (), [(seq, gid, state_hash)]))
@@ -148,7 +180,9 @@ class Committer:
             The checkpoint failed; the caller treats it as fatal.
         """
         total = self._new_pages + self._unfinished_pages
-        if self._new_pages < CHECKPOINT_PAGES or not (idle or total >= FORCED_CHECKPOINT_PAGES):
+        if self._groups or self._new_pages < CHECKPOINT_PAGES:
+            return False  # SQLite takes no checkpoint inside a transaction
+        if not (idle or total >= FORCED_CHECKPOINT_PAGES):
             return False
         _, frames, copied = self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         if frames > FORCED_CHECKPOINT_PAGES:
@@ -199,8 +233,21 @@ class Committer:
                 run(f"PRAGMA user_version={SCHEMA_VERSION}")
         if self._durable:
             run("PRAGMA synchronous=FULL")
+            self._warm()
         # RESTART: the next transaction begins at the start of the log. Also the first fsync of it.
         run("PRAGMA wal_checkpoint(RESTART)")
+
+    def _warm(self) -> None:
+        """Compile every statement a commit may need: a long one costs as much as the fsync."""
+        self._cursor.execute("BEGIN IMMEDIATE")
+        for count in range(1, _ROWS_PER_STATEMENT + 1):
+            seqs = range(MAX_INT - count, MAX_INT)
+            self._insert("records", [(seq, 0, 0, b"", b"") for seq in seqs])
+            self._insert("groups", [(seq, 0, 0, 0, 0, b"", b"") for seq in seqs][:8])
+            self._insert("intents", [(b"%d" % seq, b"%d" % seq, 0, 0) for seq in seqs][:8])
+            self._cursor.execute("ROLLBACK")
+            self._cursor.execute("BEGIN IMMEDIATE")
+        self._cursor.execute("ROLLBACK")
 
     def _leave_wal(self) -> bool:
         try:
@@ -214,37 +261,40 @@ class Committer:
     def _stage(self, groups: Sequence[Group], time_ns: int) -> tuple[list[_Staged], list[int | JournalError]]:
         staged: list[_Staged] = []
         outcomes: list[int | JournalError] = []
-        gid, head, last_seq, epoch = self.gid, self.head, self.last_seq, self.epoch
+        tip = self._staged[-1].tip if self._staged else self._tip()
         for group in groups:
             try:
-                item = self._stage_one(group, gid + 1, head, last_seq, epoch, time_ns)
+                item = self._stage_one(group, tip, time_ns)
             except InvalidGroup as refusal:
                 outcomes.append(refusal)
                 continue
-            gid, head, last_seq, epoch = item.gid, item.head, item.last_seq, item.epoch
+            tip = item.tip
             staged.append(item)
-            outcomes.append(gid)
+            outcomes.append(tip.gid)
         return staged, outcomes
 
-    def _stage_one(
-        self, group: Group, gid: int, previous: bytes, last_seq: int, epoch: int, time_ns: int
-    ) -> _Staged:
+    def _tip(self) -> _Tip:
+        return _Tip(self.gid, self.head, self.last_seq, self.epoch)
+
+    def _stage_one(self, group: Group, tip: _Tip, time_ns: int) -> _Staged:
+        gid, last_seq, epoch = tip.gid + 1, tip.last_seq, tip.epoch
         first = seq = group.records[0].seq if group.records else last_seq + 1
-        if not isinstance(group.epoch, int) or not epoch <= group.epoch <= _MAX_INT:
+        if not isinstance(group.epoch, int) or not epoch <= group.epoch <= MAX_INT:
             raise InvalidGroup(f"group epoch must be an int of at least {epoch}, was {group.epoch!r}")
-        if not isinstance(seq, int) or not last_seq < seq < _MAX_INT:
+        if not isinstance(seq, int) or not last_seq < seq < MAX_INT:
             raise InvalidGroup(f"first seq must be above {last_seq}, was {seq!r}")
         records = []
         for record in group.records:
             kind, key, body = record.kind, record.round, record.body
-            if record.seq != seq:
-                raise InvalidGroup(f"record seq must be {seq}, was {record.seq!r}")
-            if not isinstance(kind, int) or not 0 <= kind <= _MAX_INT:
-                raise InvalidGroup(f"record seq={seq} kind must be an int of at least 0, was {kind!r}")
-            if not isinstance(key, bytes) or len(key) not in (0, ROUND_SIZE):
-                raise InvalidGroup(f"record seq={seq} round must be {ROUND_SIZE} or no bytes, was {key!r}")
-            if not isinstance(body, bytes):
-                raise InvalidGroup(f"record seq={seq} body must be bytes, was {type(body).__name__!r}")
+            if (
+                record.seq != seq
+                or not isinstance(kind, int)
+                or not 0 <= kind <= MAX_INT
+                or not isinstance(key, bytes)
+                or len(key) not in (0, ROUND_SIZE)
+                or not isinstance(body, bytes)
+            ):
+                raise InvalidGroup(malformed(record, seq))
             records.append((seq, gid, kind, key, body))
             seq += 1
         intents = []
@@ -261,9 +311,10 @@ class Committer:
             intents.append((intent.cid, intent.iid, intent.seq, gid))
         columns = (gid, group.epoch, first, seq - 1, time_ns)
         encoded = chain.encode_group(columns, records, intents)
-        head = chain.hash_bytes(previous, encoded)
+        head = chain.hash_bytes(tip.head, encoded)
         pages = 1 + 3 * len(intents) + len(encoded) // (PAGE_SIZE - 200)
-        return _Staged(gid, head, seq - 1, group.epoch, pages, (*columns, previous, head), records, intents)
+        end = _Tip(gid, head, seq - 1, group.epoch)
+        return _Staged(end, pages, (*columns, tip.head, head), records, intents)
 
     def _insert_rows(self, staged: Sequence[_Staged]) -> None:
         self._insert("records", [row for item in staged for row in item.records])
@@ -277,7 +328,7 @@ class Committer:
                 one = "(" + ", ".join("?" * _COLUMNS[table]) + ")"
                 sql = f"INSERT INTO {table} VALUES " + ", ".join([one] * len(part))
                 self._sql[table, len(part)] = sql
-            self.connection.execute(sql, tuple(concatenate.from_iterable(part)))
+            self._cursor.execute(sql, tuple(concatenate.from_iterable(part)))
 
     def _insert_one_by_one(
         self, groups: Sequence[Group], time_ns: int
@@ -285,11 +336,11 @@ class Committer:
         run = self.connection.execute
         done: list[_Staged] = []
         outcomes: list[int | JournalError] = []
-        gid, head, last_seq, epoch = self.gid, self.head, self.last_seq, self.epoch
+        tip = self._tip()
         for group in groups:
             run("SAVEPOINT one")
             try:
-                item = self._stage_one(group, gid + 1, head, last_seq, epoch, time_ns)
+                item = self._stage_one(group, tip, time_ns)
                 self._insert_intents(item)
             except InvalidGroup as refusal:
                 run("ROLLBACK TO one")
@@ -299,9 +350,9 @@ class Committer:
             # A constraint that fails here means a second writer: fatal, as the caller sees an sqlite3.Error.
             self._insert_rows([item])
             run("RELEASE one")
-            gid, head, last_seq, epoch = item.gid, item.head, item.last_seq, item.epoch
+            tip = item.tip
             done.append(item)
-            outcomes.append(gid)
+            outcomes.append(tip.gid)
         return done, outcomes
 
     def _insert_intents(self, item: _Staged) -> None:
@@ -317,8 +368,7 @@ class Committer:
                 ) from error
 
     def _advance(self, staged: Sequence[_Staged]) -> None:
-        last = staged[-1]
-        self.head, self.gid, self.last_seq, self.epoch = last.head, last.gid, last.last_seq, last.epoch
+        self.gid, self.head, self.last_seq, self.epoch = staged[-1].tip
         self._new_pages += 2 + sum(item.pages for item in staged)
 
 

@@ -25,11 +25,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 SCHEMA_VERSION: Final = 1
 APPLICATION_ID: Final = 0x50524C59  # "PRLY", lets `file` and verify tell a journal from any SQLite file
 PAGE_SIZE: Final = 4096
 HASH_SIZE: Final = 32
 ROUND_SIZE: Final = 16
+MAX_INT: Final = 2**63 - 1  # of SQLite
 # What reading a damaged file raises: the sqlite3 module cannot decode every message of SQLite's about it.
 READ_ERRORS: Final = (sqlite3.Error, UnicodeDecodeError, OverflowError)
 
@@ -84,8 +87,7 @@ class DuplicateIntent(InvalidGroup):
     """A client order id or intent id was journaled before; the group is refused."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True, gc=False):
     """One message in journal order; `round` has 16 bytes, or none when it belongs to no round."""
 
     seq: int
@@ -94,8 +96,7 @@ class Record:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class IntentRow:
+class IntentRow(msgspec.Struct, frozen=True, gc=False):
     """A client order id and intent id with the record that carries the intent."""
 
     cid: bytes
@@ -103,8 +104,7 @@ class IntentRow:
     seq: int
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(msgspec.Struct, frozen=True):
     """What becomes durable together: all of it or nothing."""
 
     epoch: int
@@ -132,6 +132,17 @@ class Snapshot:
     seq: int
     gid: int
     state: bytes
+
+
+def malformed(record: Record, seq: int) -> str:
+    """Say what is wrong with a record that should have the number `seq`."""
+    if record.seq != seq:
+        return f"record seq must be {seq}, was {record.seq!r}"
+    if not isinstance(record.kind, int) or not 0 <= record.kind <= MAX_INT:
+        return f"record seq={seq} kind must be an int of at least 0, was {record.kind!r}"
+    if not isinstance(record.round, bytes) or len(record.round) not in (0, ROUND_SIZE):
+        return f"record seq={seq} round must be {ROUND_SIZE} or no bytes, was {record.round!r}"
+    return f"record seq={seq} body must be bytes, was {type(record.body).__name__!r}"
 
 
 def side_files(path: Path) -> tuple[Path, ...]:

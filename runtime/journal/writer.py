@@ -74,7 +74,8 @@ class JournalWriter:
         self._closed = False
         # Whoever holds it may use the committer and what follows: the commit thread, or `post_now`.
         self._own = threading.Lock()
-        # Owned by the commit thread: what it has taken from the queue and not yet answered.
+        # What was taken from the queue and not yet answered: groups to write, and the sinks of these and
+        # of the groups the open transaction holds.
         self._batch: list[Group] = []
         self._sinks: list[_Sink] = []
         self._snapshots: list[tuple[int, bytes, _Sink]] = []
@@ -212,18 +213,38 @@ class JournalWriter:
             return
         try:
             self._take()
-            if self._batch:
+            if self._sinks and self._failure is None:
                 self._commit()
             self._urgent = bool(self._controls or self._snapshots)
         except Exception as error:  # noqa: BLE001 - as in the commit thread: nobody may wait for ever
             self._fail(error)
         finally:
             self._own.release()
-        if self._urgent or self._committer.wants_checkpoint:
+        if self._urgent or self._items or self._committer.wants_checkpoint:
+            self._wake.put(None)
+
+    def settle(self) -> None:
+        """Write what is queued into the open transaction, in the calling thread, without making it durable.
+
+        For idle moments: the next commit then finds its work half done. Does nothing when the commit
+        thread is at work or a checkpoint is due.
+        """
+        if not self._items or not self._own.acquire(blocking=False):
+            return
+        try:
+            if self._failure is None and not self._committer.wants_checkpoint:
+                self._take()
+                self._insert()
+        except Exception as error:  # noqa: BLE001 - as in the commit thread: nobody may wait for ever
+            self._fail(error)
+        finally:
+            self._own.release()
+        # It may have fallen asleep without a timeout while these were in nobody's queue.
+        if self._urgent or (self._sleeping and not self._lazy_armed):
             self._wake.put(None)
 
     def _rouse(self, lazy: bool) -> None:
-        waiting = len(self._items) + len(self._batch)  # what the sleeping thread has taken counts too
+        waiting = len(self._items) + len(self._sinks)  # what was taken and is not durable counts too
         if self._sleeping and not (lazy and self._lazy_armed and waiting < LAZY_BATCH):
             self._wake.put(None)
 
@@ -313,6 +334,8 @@ class JournalWriter:
     def _serve(self) -> None:
         while True:
             with self._own:
+                if self._failure is not None:  # a caller's commit failed
+                    return
                 goes_on = self._turn()
             if goes_on is None:
                 return
@@ -322,7 +345,7 @@ class JournalWriter:
     def _turn(self) -> bool | None:
         """Do what is due; tell whether to look again at once, None after sealing."""
         self._take()
-        if self._batch and (self._urgent or len(self._batch) >= LAZY_BATCH or self._is_late()):
+        if self._sinks and (self._urgent or len(self._sinks) >= LAZY_BATCH or self._is_late()):
             self._commit()
         self._urgent = False
         idle = not self._items
@@ -360,6 +383,11 @@ class JournalWriter:
     def _is_late(self) -> bool:
         return self._deadline is not None and time.monotonic() >= self._deadline
 
+    def _insert(self) -> None:
+        if self._batch:
+            self._committer.insert(self._batch)
+            self._batch = []
+
     def _commit(self) -> None:
         outcomes = self._committer.commit(self._batch)
         sinks = self._sinks
@@ -368,6 +396,8 @@ class JournalWriter:
             _answer(sink, outcome)
 
     def _write_snapshots(self) -> None:
+        if self._sinks:
+            self._commit()  # a snapshot is its own transaction
         while self._snapshots:
             seq, state, sink = self._snapshots[0]
             try:
@@ -420,6 +450,7 @@ class JournalWriter:
         taken = [*self._sinks, *(sink for _, _, sink in self._snapshots), *self._controls]
         for sink in taken + waiting:
             _answer(sink, failure)
+        self._wake.put(None)  # the commit thread ends too
         if self._on_fatal is not None:
             self._on_fatal(failure)
 

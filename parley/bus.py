@@ -18,7 +18,7 @@ from typing import Protocol
 import msgspec
 
 from .agent import Agent, Context
-from .messages import KINDS, Message, StateView
+from .messages import KINDS, Message, StateView, decode, encode
 from .view import FirmView
 
 ZERO = Decimal(0)
@@ -85,12 +85,14 @@ class AgentHost:
         context = Context(ask.now, self._view, ask.seq, self._seed, self._id)
         try:
             answers = tuple(self.agent.handle(ask.message, context))
-        except Exception as err:  # noqa: BLE001 - an agent's bug must become a message, never end the desk
+            for answer in answers:
+                if type(answer) not in KINDS:
+                    return (), f"TypeError: an answer must be a message, was {type(answer).__name__}"
+            # Structs are not checked when they are made. What the journal could not be read with, or what
+            # only looks like a yes, must not get past this line. Nor could another process send it.
+            return tuple(decode(encode(answer)) for answer in answers), ""
+        except (Exception, SystemExit) as err:  # noqa: BLE001 - an agent's bug must become a message
             return (), f"{type(err).__name__}: {err}"
-        for answer in answers:
-            if type(answer) not in KINDS:
-                return (), f"TypeError: an answer must be a message, was {type(answer).__name__}"
-        return answers, ""
 
 
 class InProc:

@@ -7,6 +7,8 @@ starts nothing.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import msgspec
+
 from agents.silent import SilentAgent
 from orchestrator.firm import Firm
 from parley.agent import ROLES, AgentEnv
@@ -61,8 +63,13 @@ def assemble(
         agents=tuple((s.id, s.role) for s in specs),
     )
     hosts = {
-        s.id: AgentHost(SilentAgent(s) if s.role in run.silent else make_agent(s, env), desk.seed)
+        s.id: AgentHost(SilentAgent(s) if s.role in run.silent else make_agent(s, _own(env)), desk.seed)
         for s in specs
     }
     firm = Firm(desk, env, specs, limits_of(run.limits), epoch)
     return Assembly(firm, InProc(hosts, clock=clock, late=late), hosts)
+
+
+def _own(env: AgentEnv) -> AgentEnv:
+    # each agent gets instruments of its own: what it does to them must not reach the gate's
+    return msgspec.structs.replace(env, instruments=dict(env.instruments))

@@ -64,7 +64,8 @@ def behind(marks: Mapping[str, Marks], seen: Mapping[str, Seen]) -> list[str]:
             continue
         for stream, want, have in (
             ("candle", wanted.candle, here.candle),
-            ("trade", wanted.trade, here.trade),
+            # trades are numbered from 1: a mark of 0 says that there is none yet
+            ("trade", wanted.trade or None, here.trade),
             ("book", wanted.book, here.book),
         ):
             if want is not None and have is not None and have < want:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -17,6 +18,7 @@ from orchestrator.round import TERMINAL, TRANSITIONS, Event, Round, State
 from parley.agent import Context
 from parley.errors import StateError
 from parley.messages import (
+    AgentFaulted,
     Allocation,
     Ballot,
     Cfp,
@@ -260,3 +262,35 @@ def test_a_holder_gets_out_although_capital_meta_and_risk_are_silent() -> None:
     assert (opened.action, closed.action) == ("accept", "accept")
     assert closed.plan[0].side == "sell"
     assert desk.said(StateView)[-1].positions == ()
+
+
+@pytest.mark.parametrize(
+    ("message", "field", "value"),
+    [
+        (Verdict, "ok", "no"), (Verdict, "valid_until", "later"), (Proposal, "conf", None),
+        (Proposal, "symbol", None), (Proposal, "evidence", ("x",)), (Proposal, "horizon_ms", 1 << 80),
+        (Proposal, "why", "\ud800"), (Allocation, "max_qty", None), (Counter, "split", None),
+        (Ranking, "ranked", 7),
+    ],
+)  # fmt: skip
+def test_an_answer_of_the_wrong_type_is_a_fault_and_no_order(
+    message: type, field: str, value: object
+) -> None:
+    def spoil(msg: Message, ctx: Context, me: str) -> Sequence[Message]:
+        return [replace(m, **{field: value}) if isinstance(m, message) else m for m in polite(msg, ctx, me)]
+
+    desk = TestDesk({i: spoil for i, _ in TEAM}, max_strikes=1000)
+    desk.bar()
+    check(desk)
+    assert desk.said(AgentFaulted)
+    assert message in (Counter,) or not desk.said(Intent)
+
+
+def test_an_agent_that_exits_does_not_take_the_desk_with_it() -> None:
+    def leave(msg: Message, ctx: Context, me: str) -> Sequence[Message]:
+        raise SystemExit(3)
+
+    desk = TestDesk({"signal/a": leave})
+    desk.bar()
+    assert desk.said(AgentFaulted)
+    assert len(desk.said(Decision)) == 1

@@ -142,3 +142,10 @@ def test_prints_sent_and_skipped_add_up(counts: list[int]) -> None:
 
     assert len(batch.prints) + batch.skipped == sum(counts)
     assert len(batch.prints) <= 256
+
+
+def test_a_market_without_a_trade_yet_is_not_waited_for() -> None:
+    # candles/dirty QLC/BTC begins with candles of no volume
+    marks = {"QLC/BTC": Marks(candle=None, trade=0, book=None)}
+    assert behind(marks, {"QLC/BTC": Seen()}) == []
+    assert behind({"QLC/BTC": Marks(candle=None, trade=1, book=None)}, {"QLC/BTC": Seen()}) != []

@@ -3,7 +3,7 @@
 
 SHELL := bash
 .SHELLFLAGS := -eo pipefail -c
-PYTHON ?= python3
+PYTHON ?=
 BIN := .venv/bin
 # The packages without input and output, under `mypy --strict`; keep in step with `pure` in .importlinter.
 PURE := parley agents orchestrator strategies arbitrage

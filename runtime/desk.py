@@ -12,8 +12,6 @@ data decide the same.
 
 import argparse
 import asyncio
-import gc
-import os
 import resource
 import sys
 import threading
@@ -49,6 +47,8 @@ from parley.messages import (
 
 from .bootstrap import Assembly, assemble
 from .frames import CONTROL, Link, connect, control, frame_of, pack, wrap
+from .held_orders import DROP, RELEASE, word_of
+from .idle_gc import IdleCollector
 from .journal import Group, IntentRow, JournalError, JournalWriter, Record
 from .run_config import DeskProcess, RunConfig, to_json
 from .unit import announce, die_with_parent, read_config, run_unit
@@ -78,6 +78,7 @@ class Desk:
         self._feed_end: dict[str, object] | None = None
         self._stopping = False
         self._journal: JournalWriter
+        self._collector: IdleCollector
         self._assembly: Assembly
         self._gateway: Link
         self._hub: Link
@@ -86,8 +87,7 @@ class Desk:
         """Open the desk, trade until the feed ends or ``stop`` is set, and close the journal."""
         watcher = asyncio.ensure_future(self._watch(stop))
         await self._open()
-        gc.collect()
-        gc.freeze()  # what exists now lives as long as the desk; collecting it again would only cost latency
+        self._collector = IdleCollector()
         announce({"ready": True, "journal": self._config.journal})
         started = time.monotonic()
         try:
@@ -181,6 +181,8 @@ class Desk:
         while not self._stopping:
             if self._inbox.empty() and not self._outstanding:  # what the gateway does now is more urgent
                 self._journal.settle()
+                self._collector.idle()
+            self._collector.busy()
             envelope, message = await self._next()
             if isinstance(message, MarketBatch):
                 if message.fills_due >= 0:
@@ -285,14 +287,17 @@ class Desk:
             self._journal.post(group, self._durable_or_fatal, lazy=True)
             return None
         intents: list[IntentRow] = []
-        leaving: list[tuple[Intent | CancelIntent, bytes]] = []
+        leaving: list[tuple[Intent | CancelIntent, int]] = []
         for order, record in zip(orders, [r for r in records if r.kind in ORDER_KINDS], strict=True):
             cancel = isinstance(order, CancelIntent)
             self._outstanding[(order.iid, cancel)] = len(self._placed)
             if isinstance(order, Intent):
                 self._placed[order.iid] = len(self._placed)
                 intents.append(IntentRow(order.cid.encode(), order.iid, record.seq))
-            leaving.append((order, frame_of(record.body)))  # what leaves is what was journaled, to the byte
+            leaving.append((order, record.seq))
+            # Handed over before it is durable here, so that the gateway looks and writes meanwhile; it sends
+            # nothing without the word of `_leave`. What it gets is what is journaled, to the byte.
+            self._gateway.send_now(frame_of(record.body))
         left: asyncio.Future[None] | None = None
         here = False
 
@@ -319,22 +324,24 @@ class Desk:
             self._loop.call_soon_threadsafe(self._fail, Fatal(f"a group could not be committed: {error}"))
 
     def _leave(
-        self, leaving: Sequence[tuple[Intent | CancelIntent, bytes]], error: JournalError | None
+        self, leaving: Sequence[tuple[Intent | CancelIntent, int]], error: JournalError | None
     ) -> None:
-        """Send the orders of a durable group, or void them when their time is over."""
+        """Let the orders of a durable group go, or void them when their time is over."""
         if error is not None:
             self._fail(Fatal(f"a group with orders could not be committed: {error}"))
             return
-        late: dict[bytes, list[bytes]] = {}
-        for order, frame in leaving:
-            if isinstance(order, Intent) and time.monotonic_ns() > order.send_by:
-                late.setdefault(order.round, []).append(order.iid)
+        now = time.monotonic_ns()
+        rounds: dict[bytes, list[bytes]] = {}
+        words: dict[str, list[int]] = {}
+        for order, seq in leaving:
+            late = isinstance(order, Intent) and now > order.send_by
+            words.setdefault(DROP if late else RELEASE, []).append(seq)
+            if late:
+                rounds.setdefault(order.round, []).append(order.iid)
                 self._outstanding.pop((order.iid, False), None)
-                continue
-            self._gateway.send_now(frame)
-            # Woken on this core, the gateway would wait for all that the desk has left to do here.
-            os.sched_yield()
-        for round_, iids in late.items():
+        for word, seqs in words.items():
+            self._gateway.send_now(pack(control(word_of(word, seqs), sender="desk", to="gateway")))
+        for round_, iids in rounds.items():
             head = self._journal.head.hex()[:16]
             void = Void(round=round_, iids=tuple(iids), why=f"commit after send_by, head {head}")
             self._inbox.put_nowait((wrap(void, sender="clock", to="desk", t_event=time.time_ns()), void))

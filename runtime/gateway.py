@@ -7,21 +7,21 @@ connects to its socket and sends `Intent` and `CancelIntent`; it gets `Balance`,
 Not here: which checks (`lastlook`), what is written (`gateway_log`), how a venue is asked (`venues`),
 resolving an `Unknown` by its fence, the MAC of frames (later issues).
 
-Invariant: an order is sent at most once, ever: its client order id is durable in this process's own journal
-before the one request, the request is never repeated, and after a restart an attempt without an outcome
-is `Unknown`. Of one order the desk hears `Attempt`, what traded at once, then `Ack`, `VenueReject` or
-`Unknown`, then what else happens to it.
+Invariant: an order is sent at most once, ever: its client order id is durable in this process's own journal,
+and its desk has said that it is durable there too (`held_orders`), before the one request; the request is
+never repeated, and after a restart an attempt without an outcome is `Unknown`. Of one order the desk hears
+`Attempt`, what traded at once, then `Ack`, `VenueReject` or `Unknown`, then what else happens to it.
 """
 
 import argparse
 import asyncio
-import gc
 import os
 import sys
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 from decimal import Decimal
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final
@@ -49,12 +49,15 @@ from parley.messages import (
 from runtime.frames import CONTROL, Link, control, listen, wrap
 from runtime.gateway_config import GatewayConfig, make_venue
 from runtime.gateway_log import GatewayLog, Recovered, recover
+from runtime.held_orders import HeldOrders, read_word
+from runtime.idle_gc import IdleCollector
 from runtime.lastlook import DUPLICATE, Counters, cancel_refusal, refusal
 from runtime.unit import Begun, announce, die_with_parent, first_of, path_of, read_config, run_unit
 from venues.port import Acked, Ambiguous, Fact, Rejected, SendResult, Venue, VenueError
 
 HEARTBEAT_S: Final = 1.0
 MAX_WAITING: Final = 256
+UNRELEASED: Final = ("unreleased", "its desk took it back, or was gone before its own record was durable")
 _STREAM_PATIENCE_S: Final = 30.0
 _STOP_PATIENCE_S: Final = 5.0
 
@@ -73,6 +76,7 @@ class Gateway:
         counters: Counters,
         journal: GatewayLog,
         balance: Balance,
+        idle: Callable[[], None],
     ) -> None:
         self._config = config
         self._venue = venue
@@ -88,6 +92,8 @@ class Gateway:
         self._held: dict[bytes, list[Fact]] = {}
         self._last_event: dict[bytes, tuple[str, Decimal]] = {}
         self._rounds: dict[bytes, bytes] = {}
+        self._held_orders = HeldOrders()
+        self._idle = idle
 
     # ------------------------------------------------------------------ the desk
 
@@ -99,6 +105,8 @@ class Gateway:
             return
         if self._link is not None:
             self._link.close("another desk connected")
+            self._held_orders.drop_all()
+            self._held_orders = HeldOrders()
         self._link = link
         link.on_envelope = lambda envelope: self.on_envelope(link, envelope)
         link.on_lost = lambda why: self._lost(link)
@@ -110,6 +118,7 @@ class Gateway:
     def _lost(self, link: Link) -> None:
         if self._link is link:
             self._link = None
+            self._held_orders.drop_all()
 
     def on_envelope(self, link: Link, envelope: Envelope) -> None:
         """Take one envelope of the desk.
@@ -119,7 +128,10 @@ class Gateway:
         ProtocolError
             When it holds no message that a gateway takes; the link is closed.
         """
-        if link is not self._link or envelope.kind == CONTROL:
+        if link is not self._link:
+            return
+        if envelope.kind == CONTROL:
+            self._held_orders.say(*read_word(envelope.body))
             return
         if envelope.tenant != self._config.tenant or envelope.desk != self._config.desk:
             raise ProtocolError(f"a frame of tenant {envelope.tenant!r} desk {envelope.desk}")
@@ -161,11 +173,20 @@ class Gateway:
 
         def attempted(seq: int, is_first: bool) -> None:
             if not is_first:
+                held.forget(cause)
                 self._counters.dead(intent.iid)
                 self._refuse(intent, DUPLICATE, "the journal has this client order id", cause)
                 return
-            self._enter(intent.symbol, lambda: self._place(intent, attempt, seq, cause))
 
+            def drop() -> None:
+                self._counters.dead(intent.iid)
+                self._refuse(intent, *UNRELEASED, cause)
+
+            place = partial(self._enter, intent.symbol, lambda: self._place(intent, attempt, seq, cause))
+            held.durable(cause, place, drop)
+
+        held = self._held_orders
+        held.expect(cause)
         self._journal.attempt(intent, envelope.body, attempt, self._counters.epoch, attempted)
 
     def _take_cancel(self, intent: CancelIntent, envelope: Envelope) -> None:
@@ -178,8 +199,11 @@ class Gateway:
         attempt = self._attempt(intent, envelope.body, intent.n, now)
 
         def attempted(seq: int, is_first: bool) -> None:
-            self._enter(intent.symbol, lambda: self._cancel(intent, cause))
+            cancel = partial(self._enter, intent.symbol, lambda: self._cancel(intent, cause))
+            held.durable(cause, cancel, lambda: self._refuse(intent, *UNRELEASED, cause))
 
+        held = self._held_orders
+        held.expect(cause)
         self._journal.attempt(intent, envelope.body, attempt, self._counters.epoch, attempted)
 
     def _attempt(self, intent: Intent | CancelIntent, asked: bytes, n: int, now_mono: int) -> Attempt:
@@ -208,7 +232,12 @@ class Gateway:
             await lane[0]()
             lane.popleft()
         # In the loop's next turn: what was said is written first.
-        asyncio.get_running_loop().call_soon(self._journal.settle)
+        asyncio.get_running_loop().call_soon(self._rest)
+
+    def _rest(self) -> None:
+        """Do in an idle moment what would cost the next order time."""
+        self._journal.settle()
+        self._idle()
 
     async def _place(self, intent: Intent, attempt: Attempt, seq: int, cause: int) -> None:
         if time.monotonic_ns() >= intent.send_by:
@@ -334,6 +363,7 @@ class Gateway:
         """Take no more orders, wait for those on their way, and mark as unknown what does not answer."""
         if self._link is not None:
             self._link.on_envelope = lambda envelope: None
+        self._held_orders.drop_all()
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=_STOP_PATIENCE_S)
             for task in late:
@@ -374,10 +404,10 @@ async def serve(config: GatewayConfig, stop: asyncio.Event) -> None:
             "desk": str(config.desk),
         }
         journal = GatewayLog(path, run, asyncio.get_running_loop(), fail)
-        gateway = Gateway(config, venue, instruments, earlier.counters, journal, balance)
+        gateway = Gateway(
+            config, venue, instruments, earlier.counters, journal, balance, IdleCollector().idle
+        )
         gateway.adopt(earlier)
-        gc.collect()
-        gc.freeze()  # what exists now lives as long as the gateway
         await first_of(stop, gateway.beat(), _run(config, venue, gateway))
         await gateway.stop()
     finally:

@@ -2,11 +2,19 @@
 # Make .venv hold exactly what constraints.txt says, or say in one line why it cannot.
 #
 # A stamp in .venv keeps the hash of pyproject.toml, constraints.txt and this script, so that a second
-# call costs milliseconds. PYTHON chooses the interpreter of a new environment (default python3).
+# call costs milliseconds. PYTHON chooses the interpreter of a new environment (default: the system's python3
+# where it fits, else the first in PATH).
 set -eu
 cd "$(dirname "$0")/.."
 
-python=${PYTHON:-python3}
+# A Python built without profile-guided optimisation (pyenv's default) runs a round a quarter slower than
+# the system's; where both can carry the environment, the system's is taken unless PYTHON says otherwise.
+fit='import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))'
+if [ -z "${PYTHON:-}" ]; then
+    PYTHON=python3
+    /usr/bin/python3 -c "$fit" 2>/dev/null && PYTHON=/usr/bin/python3
+fi
+python=$PYTHON
 stamp=.venv/.parley-setup
 say() { echo "setup: $*" >&2; }
 hash() { pwd; cat pyproject.toml constraints.txt tools/setup.sh | cksum; }

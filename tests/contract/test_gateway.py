@@ -33,6 +33,7 @@ from parley.messages import (
     VenueReject,
     decode,
 )
+from runtime.held_orders import DROP, RELEASE, word_of
 from runtime.journal import JournalReader, verify
 from tests.kit.sandbox import ACCOUNT, SandboxProcess, sandbox
 from tests.kit.units import (
@@ -153,7 +154,7 @@ def test_connecting_desk_hears_balance_instruments_and_clock(play: Play) -> None
 def test_market_order_is_attempted_filled_and_answered_in_that_order(play: Play) -> None:
     async def scenario(stage: Stage) -> None:
         intent = await stage.order()
-        stage.desk.send(intent, seq=77)
+        seq = stage.desk.send(intent)
         await stage.desk.hear(Ack)
 
         said = [m for m in stage.desk.messages if not isinstance(m, Balance | Heartbeat)]
@@ -168,7 +169,7 @@ def test_market_order_is_attempted_filled_and_answered_in_that_order(play: Play)
             )
             for t in stage.truth("trade", intent)
         ]  # fmt: skip
-        assert {e.cause for e in stage.desk.envelopes if isinstance(decode(e.body), Attempt | Ack)} == {77}
+        assert {e.cause for e in stage.desk.envelopes if isinstance(decode(e.body), Attempt | Ack)} == {seq}
         attempt = stage.desk.of(Attempt)[0]
         assert attempt.fence_until > attempt.t_send
 
@@ -268,6 +269,62 @@ def test_refused_by_the_last_look_never_reaches_the_exchange(play: Play) -> None
         assert stage.truth("order", large) + stage.truth("order", halted) == []
 
     play(scenario)
+
+
+def test_order_is_written_at_once_and_sent_only_when_its_desk_releases_it(play: Play) -> None:
+    async def scenario(stage: Stage) -> None:
+        held, other = await stage.order("ETH/USDT"), await stage.order()
+        seq = stage.desk.send(held, release=False)
+        stage.desk.send(other)
+        await stage.desk.hear(Ack)
+        config = json.loads((stage.folder / "gateway.json").read_text())
+        written = [decode(r.body) for r in JournalReader(config["journal"]).records()]
+        assert held.cid in [each.cid for each in written if isinstance(each, Attempt)]
+        assert [each.iid for each in stage.desk.of(Attempt)] == [other.iid]
+        assert stage.truth("order", held) == []
+
+        stage.desk.say(word_of(RELEASE, [seq]))
+        await stage.desk.hear(Ack, 2)
+        assert len({order["order_id"] for order in stage.truth("order", held)}) == 1
+
+    play(scenario)
+
+
+def test_order_its_desk_takes_back_is_never_sent(play: Play) -> None:
+    async def scenario(stage: Stage) -> None:
+        back = await stage.order()
+        seq = stage.desk.send(back, release=False)
+        stage.desk.say(word_of(DROP, [seq]))
+        stage.desk.say(word_of(RELEASE, [seq]))
+        no = await stage.desk.hear(VenueReject)
+        stage.desk.send(await stage.order())
+        await stage.desk.hear(Ack)
+
+        assert (no.iid, no.code, no.definitive) == (back.iid, "last_look:unreleased", True)
+        assert stage.truth("order", back) == []
+
+    play(scenario)
+
+
+def test_order_of_a_desk_that_dies_before_its_word_is_never_sent() -> None:
+    async def scenario(stage: Stage) -> None:
+        orphan = await stage.order()
+        stage.desk.send(orphan, release=False)
+        stage.desk.send(await stage.order())
+        await stage.desk.hear(Ack)
+        stage.desk.link.close("this desk is dead", abort=True)
+        stage.desk = await FakeDesk.connect(stage.gateway.socket)
+        stage.desk.say(word_of(RELEASE, [1]))  # the first number of both desks
+        stage.desk.send(await stage.order())
+        await stage.desk.hear(Ack)
+
+        config = json.loads((stage.folder / "gateway.json").read_text())
+        written = [decode(r.body) for r in JournalReader(config["journal"]).records()]
+        ends = [(each.iid, each.code) for each in written if isinstance(each, VenueReject)]
+        assert ends == [(orphan.iid, "last_look:unreleased")]
+        assert stage.truth("order", orphan) == []
+
+    play_alone(scenario)
 
 
 def test_resting_order_is_cancelled_by_its_client_id(play: Play) -> None:

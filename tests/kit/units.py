@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 from parley.ids import account_key, client_order_id, intent_id, tenant_tag
 from parley.messages import CancelIntent, Envelope, Intent, Message, decode
 from runtime.frames import CONTROL, Link, connect, control, wrap
+from runtime.held_orders import RELEASE, word_of
 from tests.kit.sandbox import KEY, ROOT, SECRET, SandboxProcess
 
 M = TypeVar("M", bound=Message)
@@ -132,6 +133,7 @@ class FakeDesk:
         self.envelopes: list[Envelope] = []
         self.messages: list[Message] = []
         self.controls: list[str] = []
+        self.sent = 0
         self.lost: str | None = None
         self._changed = asyncio.Event()
         self.link: Link
@@ -175,9 +177,13 @@ class FakeDesk:
         await self.until(lambda: len(self.of(kind)) >= count or self.lost is not None)
         return self.of(kind)[count - 1]
 
-    def send(self, message: Message, seq: int = 1, **over: Any) -> None:
-        """Send a message."""
-        self.link.send(wrap(message, sender="desk", to="unit", seq=seq, **over))
+    def send(self, message: Message, *, release: bool = True, **over: Any) -> int:
+        """Send a message under the next number, with the word that releases it if it is an order."""
+        self.sent += 1
+        self.link.send(wrap(message, sender="desk", to="unit", seq=self.sent, **over))
+        if release and isinstance(message, Intent | CancelIntent):
+            self.say(word_of(RELEASE, [self.sent]))
+        return self.sent
 
     def say(self, text: str) -> None:
         """Send a control text."""

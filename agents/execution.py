@@ -1,6 +1,6 @@
 """The execution agent: advises how to work a proposal, then works what was decided.
 
-Its review is advice (`parley.tactics`). After the decision the desk sends child 0; the
+Its review, of the final numbers, is advice (`parley.tactics`). After the decision the desk sends child 0; the
 agent sends the children of a twap when they are due, re-quotes a post-only order that
 the market left behind (cancel first, then the rest anew), in the end crosses with a
 limit or gives up, and says `ScheduleDone`. All its prices stay within the proposal's own
@@ -37,7 +37,6 @@ from parley.messages import (
     ScheduleDone,
     VenueReject,
 )
-from parley.money import decimal
 from parley.schedule import Work
 from parley.tactics import Tactics, Task, advise, reach_price, reaches, tighter, touch_price
 
@@ -50,12 +49,13 @@ KEPT_DONE = 512
 class Params(Tactics, frozen=True, kw_only=True):
     """How long to be patient, in batches (candles).
 
-    A post-only order behind the market is re-quoted after ``requote_after``, at most
-    ``max_requotes`` times; no order rests longer than ``rest_after``; a cancel is repeated
-    after ``cancel_again``; a twap has ``catch_up`` batches for what its children missed.
+    A post-only order behind the market is re-quoted after ``requote_after``, where its limit
+    allows a better price, at most ``max_requotes`` times; no order rests longer than
+    ``rest_after``; a cancel is repeated after ``cancel_again``; a twap has ``catch_up``
+    batches for what its children missed.
     """
 
-    requote_after: Annotated[int, Meta(ge=1)] = 2
+    requote_after: Annotated[int, Meta(ge=1)] = 1
     max_requotes: Annotated[int, Meta(ge=0)] = 3
     rest_after: Annotated[int, Meta(ge=1)] = 8
     cancel_again: Annotated[int, Meta(ge=1)] = 3
@@ -127,10 +127,8 @@ class Execution:
         if bid.coupled or instrument is None or book is None or not is_usable(book):
             code = "own_limits" if bid.coupled else "no_book"
             return Counter(pid=review.pid, agent=self.spec.id, code=code, binding=False)
-        size = review.size if isfinite(review.size) and 0 < review.size <= 1 else 1.0
-        qty = instrument.qty(leg.qty * decimal(size))
         task = Task(
-            leg, qty if qty > 0 else leg.qty, bid.urgency, bid.max_slippage_bps, bid.horizon_ms,
+            leg, leg.qty, bid.urgency, bid.max_slippage_bps, bid.horizon_ms,
             self._state.volume.get(leg.symbol, 0.0), self._tf_ms,
         )  # fmt: skip
         advice = advise(task, book, instrument, self._params)
@@ -211,11 +209,18 @@ class Execution:
             if s.age >= p.rest_after:
                 why = "rested"
             elif work.style == "post_only" and s.style == "post_only" and s.age >= p.requote_after:
-                why = "behind" if _is_behind(s.px, work.side, book) else ""
+                why = "behind" if self._is_behind(s.px, work, book) else ""
             if why:
                 s.canceled_at = s.age
                 out.append(CancelRequest(agent=self.spec.id, iid=work.iid(s.child), why=why))
         return out
+
+    def _is_behind(self, px: Decimal | None, work: Work, book: Book | None) -> bool:
+        """Whether the order could be quoted nearer to the market: a buy below the best bid and its limit."""
+        if px is None or book is None or not is_usable(book):
+            return False
+        now = tighter(work.side, touch_price(book, work.side, self._instruments[work.symbol]), work.limit)
+        return now is not None and (now > px if work.side == "buy" else now < px)
 
     def _advance(self, work: Work, ctx: Context, *, fresh: bool) -> list[Message]:
         """Do what comes next for a leg of which no order is alive; ``fresh``: on a new batch."""
@@ -301,13 +306,6 @@ class Execution:
         del state.done[:-KEPT_DONE]
         for s in work.sent:
             self._of_iid.pop(work.iid(s.child), None)
-
-
-def _is_behind(px: Decimal | None, side: str, book: Book | None) -> bool:
-    """Whether the best price of the own side is better than the order's (a buy below the best bid)."""
-    if px is None or book is None or not is_usable(book):
-        return False
-    return float(px) < book.bids[0][0] if side == "buy" else float(px) > book.asks[0][0]
 
 
 def make(spec: AgentSpec, env: AgentEnv) -> Execution:

@@ -253,7 +253,7 @@ class SignalAgent:
             valid_to=ctx.now + p.validity_bars * self.env.tf_ns,
             model_version=self._version,
             why=lean.why,
-            evidence_ref=f"seq:{ctx.seq}",
+            evidence_ref=f"nth:{ctx.nth}",
             regime=lean.regime,
         )
         state.opinions[symbol] = opinion

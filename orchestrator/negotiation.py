@@ -1,49 +1,44 @@
-"""One round, from the call to risk's verdict: the protocol of negotiation 3.2 as it reads.
+"""One round, from the call to the settled numbers: the protocol of negotiation 3.2 as it reads.
 
 Each stage asks a wave of agents and moves the `Round` by the event that followed.
-Silence of capital, risk or meta refuses an opening; a reduction needs only risk,
-and where the risk agent is silent the desk evaluates the same pure function.
-Counters of capital and risk bind, those of execution and arbitrage advise. What is
-decided here is not sent: the gate and the commit follow in `dispatch`.
+Silence of capital or meta refuses an opening, never a reduction. What capital says
+binds, what arbitrage says advises. What risk and execution say of the final numbers
+is in `final_review`; what is decided is not sent here: gate and commit follow in
+`dispatch`.
 """
 
 from collections.abc import Generator, Sequence
 from decimal import Decimal
-
-from msgspec.structs import replace
 
 from parley.bus import Answer, Wave
 from parley.messages import (
     Allocation,
     Ballot,
     Bound,
-    Breach,
     Counter,
     CounterReply,
     Opinion,
     Proposal,
     Ranking,
     Refuse,
-    Review,
     Verdict,
     Vote,
 )
-from parley.risk.assess import assess
 from parley.risk.limits import Limits
 from parley.view import FirmView
 
 from . import validate
 from .account import Account
+from .final_review import FinalReview, asking
 from .market import Market
 from .plan import better
 from .policy import GroupOut
-from .round import MAX_RECHECKS, Event, State
+from .round import Event, State
 from .table import DESK, Said, Table
 from .talk import Talk
 
 ZERO = Decimal(0)
 NO_FAULT = frozenset({"no_book"})  # the market's doing, not the agent's
-OUTDATED = frozenset({"stale_version", "expired_verdict"})
 Flow = Generator[Wave | GroupOut, Sequence[Answer], None]
 
 
@@ -54,8 +49,8 @@ class Negotiation:
         self._table = table
         self._account = account
         self._market = market
-        self._limits = limits
         self._budgets = table.config.budgets
+        self._final = FinalReview(table, market, limits)
         self.opinions: dict[tuple[str, str], Opinion] = {}
         self.weights_version = 0
 
@@ -83,7 +78,13 @@ class Negotiation:
         if talk.round.is_at(State.COUNTER):
             yield from self._settle(talk)
         if talk.round.is_at(State.RISK):
-            yield from self._judge(talk)
+            yield from self._final.judge(talk)
+
+    def verdict(
+        self, round_: bytes, bid: Proposal, size: float, view: FirmView, cause: int
+    ) -> Generator[Wave | GroupOut, Sequence[Answer], tuple[Verdict | None, bool]]:
+        """Get risk's verdict on a later order; the second value: only an outdated one came."""
+        return (yield from self._final.verdict(round_, bid, size, view, cause))
 
     # call and bids
 
@@ -236,7 +237,7 @@ class Negotiation:
     # counters
 
     def _settle(self, talk: Talk) -> Flow:
-        """Review with capital, execution and arbitrage; let the proposer answer changes, at most twice."""
+        """Review with capital and arbitrage; let the proposer answer changes, at most twice."""
         while talk.round.is_at(State.COUNTER):
             bid = talk.chosen
             if bid is None:
@@ -264,31 +265,19 @@ class Negotiation:
 
     def _review(self, talk: Talk, bid: Proposal) -> Generator[Wave | GroupOut, Sequence[Answer], list[Said]]:
         table = self._table
-        stages = ["capital", "arbitrage"] if bid.coupled else ["capital", "execution", "arbitrage"]
-        requests = [(table.awake(stage), self._asking(talk, bid, stage)) for stage in stages]
+        requests = [
+            (agents, asking(talk.round.id, bid, stage, talk.size, talk.view, table.now))
+            for stage in ("capital", "arbitrage")
+            if (agents := table.awake(stage))
+        ]
         return (
             yield from table.ask(
-                "counters",
-                [r for r in requests if r[0]],
-                round_=talk.round.id,
-                cause=talk.seq,
-                budget=self._budgets.counters,
+                "counters", requests, round_=talk.round.id, cause=talk.seq, budget=self._budgets.counters
             )
         )
 
-    def _asking(self, talk: Talk, bid: Proposal, stage: str) -> Review:
-        return Review(
-            round=talk.round.id,
-            pid=bid.pid,
-            stage=stage,
-            proposal=bid,
-            size=talk.size,
-            state_version=talk.view.version,
-            t=self._table.now,
-        )
-
     def _bind(self, talk: Talk, bid: Proposal, reviews: list[Said]) -> Decimal:
-        """Take the reviews: capital's bound, the advice; give the binding quantity."""
+        """Take the reviews: capital's bound, arbitrage's advice; give the binding quantity."""
         talk.advice = []
         limit: Decimal | None = None
         coupled = False
@@ -371,119 +360,6 @@ class Negotiation:
         talk.end(Event.WITHDRAWN, bid.agent, "silent_is_withdrawal")
         return None
 
-    # risk
-
-    def _judge(self, talk: Talk) -> Flow:
-        """Ask risk about the final numbers; repeat twice when the verdict is about another state."""
-        table = self._table
-        bid = talk.chosen
-        if bid is None:
-            raise AssertionError("a round in RISK has a chosen proposal")
-        final = bid if talk.qty == bid.legs[0].qty else scale(bid, talk.qty, table)
-        while True:
-            verdict, stale = yield from self.verdict(talk.round.id, final, talk.size, talk.view, talk.seq)
-            if not stale or talk.round.rechecks >= MAX_RECHECKS:
-                break
-            talk.round.rechecks += 1
-            yield from table.state(talk.view.state)
-        if stale:
-            return talk.end(Event.STATE_MOVED, "risk", "stale_version")
-        if verdict is None:
-            return talk.end(Event.RISK_SILENT, "risk", "silent")
-        if not verdict.ok or verdict.max_qty <= 0:
-            talk.reasons.extend(
-                (verdict.agent, b.limit, f"{b.value} > {b.cap}") for b in verdict.breached[1:]
-            )
-            first = verdict.breached[0] if verdict.breached else Breach(limit="refused", value="", cap="")
-            return talk.end(Event.RISK_REFUSED, verdict.agent, first.limit, f"{first.value} > {first.cap}")
-        if verdict.max_qty < talk.qty:
-            talk.bounds.insert(0, Bound(agent=verdict.agent, code=_code(verdict), qty_max=verdict.max_qty))
-            talk.qty = table.env.instruments[final.legs[0].symbol].qty(verdict.max_qty)
-            if talk.qty <= 0:
-                return talk.end(Event.RISK_REFUSED, verdict.agent, _code(verdict), "less than a lot")
-        talk.chosen = final
-        talk.verdict = verdict
-        talk.round.on(Event.APPROVED)
-        return None
-
-    def verdict(
-        self, round_: bytes, bid: Proposal, size: float, view: FirmView, cause: int
-    ) -> Generator[Wave | GroupOut, Sequence[Answer], tuple[Verdict | None, bool]]:
-        """Get risk's verdict on a proposal's numbers; the second value: only an outdated one came."""
-        table = self._table
-        review = Review(
-            round=round_,
-            pid=bid.pid,
-            stage="risk",
-            proposal=bid,
-            size=size,
-            state_version=view.version,
-            t=table.now,
-        )
-        asked = table.awake("risk")
-        said = yield from table.ask(
-            "risk", [(asked, review)], round_=round_, cause=cause, budget=self._budgets.risk
-        )
-        stale = table.is_behind
-        found: list[Verdict] = []
-        for item in said:
-            if not isinstance(item.message, Verdict):
-                table.reject(item.agent, item.seq, "not_a_verdict", round_)
-                continue
-            code = validate.verdict(item.message, bid.pid, view.version, table.now)
-            if code in OUTDATED:
-                stale = True
-                table.dismiss(item.agent, item.seq, code, round_, "Verdict")
-            elif code:
-                table.reject(item.agent, item.seq, code, round_)
-            else:
-                found.append(item.message)
-        if len({v.agent for v in found}) == len(asked) > 0:
-            return min(found, key=lambda v: (v.ok, v.max_qty, v.agent)) if len(found) > 1 else found[0], False
-        refused = next((v for v in found if not v.ok), None)
-        if bid.reduce_only and refused is None:
-            return self._own_verdict(round_, bid, view, cause), False
-        return refused, stale and refused is None
-
-    def _own_verdict(self, round_: bytes, bid: Proposal, view: FirmView, cause: int) -> Verdict:
-        """Evaluate the risk agent's own pure function: a dead agent must not prevent flattening."""
-        result = assess(
-            bid,
-            1.0,
-            view,
-            self._limits,
-            self._table.env.instruments,
-            self._market.mids(),
-            {},
-            self._table.now,
-        )
-        own = Verdict(
-            pid=bid.pid,
-            agent=DESK,
-            ok=result.ok,
-            max_qty=result.max_qty,
-            breached=result.breached,
-            state_version=view.version,
-            risk_epoch=0,
-            valid_until=self._table.now + self._table.config.tf_ns,
-        )
-        self._table.emit(own, cause=cause, round_=round_)
-        return own
-
 
 def _tightness(bound: Bound) -> tuple[Decimal, str, str]:
     return (bound.qty_max, bound.agent, bound.code)
-
-
-def _code(verdict: Verdict) -> str:
-    return verdict.breached[0].limit if verdict.breached else "risk_cap"
-
-
-def scale(bid: Proposal, qty: Decimal, table: Table) -> Proposal:
-    """Shrink a proposal to a quantity of leg 0; coupled legs keep their proportion."""
-    first = bid.legs[0]
-    legs = tuple(
-        replace(leg, qty=qty if i == 0 else table.env.instruments[leg.symbol].qty(leg.qty * qty / first.qty))
-        for i, leg in enumerate(bid.legs)
-    )
-    return replace(bid, legs=legs)

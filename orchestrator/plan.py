@@ -1,7 +1,8 @@
 """From a settled proposal to orders: the plan of a decision, its worst prices and its intents.
 
 The execution agent's advice decides the style; it can never make a price worse than
-the proposal's own limit. Without advice the proposal's own limits stay.
+the proposal's own limit. Only an urgent exit may go without one, as a market order, and
+only if nobody advises a price. Without advice the proposal's own limits stay.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,7 +37,7 @@ def plan_legs(
         instrument = instruments[leg.symbol]
         wanted = qty if index == 0 else instrument.qty(leg.qty * qty / first.qty)
         if index == 0 and not proposal.coupled:
-            legs.append(_advised(leg, wanted, advice, instrument))
+            legs.append(_advised(proposal, wanted, advice, instrument))
         else:
             legs.append(_own(leg, wanted))
     return tuple(legs)
@@ -56,12 +57,17 @@ def _own(leg: Leg, qty: Decimal) -> PlanLeg:
     )
 
 
-def _advised(leg: Leg, qty: Decimal, advice: Sequence[Counter], instrument: Instrument) -> PlanLeg:
+def _advised(proposal: Proposal, qty: Decimal, advice: Sequence[Counter], instrument: Instrument) -> PlanLeg:
+    leg = proposal.legs[0]
     own = _own(leg, qty)
     styled = next(iter([c for c in advice if c.style is not None]), None)
     style = styled.style or own.style if styled else own.style
     tif = (styled.tif if styled else None) or own.tif
-    px = better(leg.side, leg.limit_px, *(c.px_limit for c in advice))
+    advised = [c.px_limit for c in advice if c.px_limit is not None]
+    must_leave = leg.reduce_only and proposal.urgency == "urgent"
+    px = (
+        None if must_leave and style == "market" and not advised else better(leg.side, leg.limit_px, *advised)
+    )
     px = None if px is None else instrument.price(px, leg.side)  # advice may be off the grid
     if style == "market":
         # a market order has no price; with a bound on it, it is an immediate-or-cancel limit

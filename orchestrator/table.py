@@ -21,6 +21,7 @@ from parley.messages import (
     Breaker,
     CancelIntent,
     CancelRequest,
+    Heartbeat,
     Intent,
     Late,
     Message,
@@ -80,6 +81,7 @@ class Table:
         self._subscribers: dict[str, tuple[str, ...]] = {}
         self._tell_budget = config.budgets.market
         self._behind = False
+        self._beats = 0  # heartbeats so far: they come by the wall clock
 
     # who is there
 
@@ -130,6 +132,8 @@ class Table:
     ) -> int:
         """Give a message its place in the journal; it leaves with the next group."""
         self.seq = seq = self.seq + 1
+        if type(body) is Heartbeat:
+            self._beats += 1
         kind, config = KINDS[type(body)], self.config
         # an `Envelope` travels as the array of its fields: this gives its bytes at a third of the cost
         envelope = (
@@ -172,7 +176,7 @@ class Table:
             to = ",".join(agents) if len(agents) < 2 else EVERYONE
             seq = self.emit(message, to=to, cause=cause, round_=round_)
             for agent in agents:
-                asks.append(Ask(agent, seq, self.now, message))
+                asks.append(Ask(agent, seq, self.now, message, seq - self._beats))
         if not asks:
             return []
         answers = yield Wave(stage, asks, budget)
@@ -190,11 +194,11 @@ class Table:
             seq = self.emit(message, cause=cause, round_=round_)
         if not agents:
             return []
-        asks = [Ask(agent, seq, self.now, message) for agent in agents]
+        asks = [Ask(agent, seq, self.now, message, seq - self._beats) for agent in agents]
         answers = yield Wave("tell", asks, self._tell_budget)
         said: list[Said] = []
         for ask, answer in zip(asks, answers, strict=True):
-            if answer.messages or answer.fault:
+            if answer.messages or answer.fault or answer.missed:
                 self._take(ask, answer, "tell", round_, said)
         return said
 
@@ -207,15 +211,22 @@ class Table:
         """Send the account's state to every agent."""
         self._behind = False
         seq = self.emit(message)
-        answers = yield Wave("state", [Ask(a, seq, self.now, message) for a in self._specs], 0)
+        nth = seq - self._beats
+        asks = [Ask(agent, seq, self.now, message, nth) for agent in self._specs]
+        answers = yield Wave("state", asks, self._tell_budget)
         for answer in answers:
             if answer.fault:
                 self.strike(answer.agent, seq, answer.fault)
+            elif answer.missed:
+                self._miss(answer.agent, seq, "state", b"")
         return []
 
     def _take(self, ask: Ask, answer: Answer, stage: str, round_: bytes, said: list[Said]) -> bool:
         """Keep what is understood of an answer, standing messages in the inbox; whether anything was."""
         agent, cause = answer.agent, ask.seq
+        if answer.missed:
+            self._miss(agent, cause, stage, round_)
+            return False
         if answer.fault:
             self.strike(agent, cause, answer.fault)
             return False
@@ -244,6 +255,11 @@ class Table:
             (self.inbox if kind in STANDING else said).append(Said(agent, seq, message))
             heard = True
         return heard
+
+    def _miss(self, agent: str, cause: int, stage: str, round_: bytes) -> None:
+        """Record that an agent was not heard in time: a replay has to leave its answer out again."""
+        missing = Late(agent=agent, stage=stage, msg_hash=b"", by_ns=0)
+        self.emit(missing, sender=agent, to=DESK, cause=cause, round_=round_)
 
     def dismiss(self, agent: str, cause: int, code: str, round_: bytes, detail: str = "") -> None:
         """Say that an answer cannot be used, through no fault of the agent."""

@@ -64,8 +64,9 @@ class Context(msgspec.Struct):
         The account at the last `StateView` this agent received.
     seq : int
         Journal order of the message handled.
-    seed, agent
-        What its randomness is keyed by: the run's seed and the agent's id.
+    seed, agent, nth
+        What its randomness is keyed by: the run's seed, the agent's id, and the message's
+        place in the journal with heartbeats left out.
     """
 
     now: int
@@ -73,6 +74,7 @@ class Context(msgspec.Struct):
     seq: int
     seed: int
     agent: str
+    nth: int = 0
     _rng: np.random.Generator | None = None
 
     @property
@@ -80,7 +82,7 @@ class Context(msgspec.Struct):
         """Randomness keyed by run seed, agent and message, so that it survives a restore (Philox 4x64)."""
         if self._rng is None:
             key = blake2b(f"{self.seed}/{self.agent}".encode(), digest_size=16).digest()
-            counter = np.array([0, 0, 0, self.seq], dtype=np.uint64)
+            counter = np.array([0, 0, 0, self.nth], dtype=np.uint64)
             self._rng = np.random.Generator(
                 np.random.Philox(key=np.frombuffer(key, dtype=np.uint64), counter=counter)
             )

@@ -35,12 +35,17 @@ EMPTY_STATE = StateView(
 
 
 class Ask(msgspec.Struct, frozen=True, gc=False):
-    """One message for one agent; ``seq`` is its place in the journal, ``now`` market time."""
+    """One message for one agent; ``seq`` is its place in the journal, ``now`` market time.
+
+    ``nth`` is its place with heartbeats left out: they come by the wall clock, and two
+    equal runs agree on it.
+    """
 
     agent: str
     seq: int
     now: int
     message: Message
+    nth: int = 0
 
 
 class Wave(msgspec.Struct, frozen=True, gc=False):
@@ -52,18 +57,39 @@ class Wave(msgspec.Struct, frozen=True, gc=False):
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
-    """What an agent said to one ask. ``late_ns`` > 0: after the stage's budget, by so much."""
+    """What an agent said to one ask. ``late_ns`` > 0: after the stage's budget, by so much.
+
+    ``missed``: nothing was heard within the budget, or nobody was there to hear the ask.
+    """
 
     agent: str
     messages: Sequence[Message]
     fault: str = ""
     late_ns: int = 0
+    missed: bool = False
+
+
+MISSED = -1  # what `InProc`'s ``late`` says of an ask that was not answered in time at all
+
+
+class Watch(Protocol):
+    """Is told which agent computes, so that one that never returns can be named."""
+
+    def enter(self, agent: str, seq: int) -> None: ...
+
+    def leave(self) -> None: ...
 
 
 class Transport(Protocol):
     """Carries a wave to the agents and brings one answer per ask, in the asks' order."""
 
     def exchange(self, wave: Wave) -> Sequence[Answer]: ...
+
+    def rest(self) -> None:
+        """The cascade is over: what may wait for an idle moment can be done now."""
+
+    def close(self) -> None:
+        """No wave will come any more."""
 
 
 class AgentHost:
@@ -82,7 +108,7 @@ class AgentHost:
 
     def deliver(self, ask: Ask) -> tuple[Sequence[Message], str]:
         """Hand one message to the agent; give its answers, or none and the text of its fault."""
-        context = Context(ask.now, self._view, ask.seq, self._seed, self._id)
+        context = Context(ask.now, self._view, ask.seq, self._seed, self._id, ask.nth)
         try:
             answers = tuple(self.agent.handle(ask.message, context))
             for answer in answers:
@@ -99,8 +125,8 @@ class InProc:
     """The transport of one process: an ask is a function call.
 
     ``clock`` (monotonic ns) measures answers against the wave's budget; without one
-    nothing is ever late. ``late`` overrules it with what a journal recorded, so that
-    a replay repeats lateness exactly.
+    nothing is ever late. ``late`` overrules it with what a journal recorded (`MISSED`, or ns), so that
+    a replay repeats lateness exactly. ``watch`` hears of every call.
     """
 
     def __init__(
@@ -108,14 +134,23 @@ class InProc:
         hosts: Mapping[str, AgentHost],
         clock: Callable[[], int] | None = None,
         late: Callable[[Ask], int] | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self._hosts = hosts
         self._clock = clock
         self._late = late
+        self._watch = watch
+
+    def rest(self) -> None:
+        """Nothing waits here."""
+
+    def close(self) -> None:
+        """Nothing is open here."""
 
     def exchange(self, wave: Wave) -> Sequence[Answer]:
         answers = []
         hosts, clock, recorded, budget = self._hosts, self._clock, self._late, wave.budget_ns
+        watch = self._watch
         view: FirmView | None = None
         for ask in wave.asks:
             agent, message = ask.agent, ask.message
@@ -127,10 +162,17 @@ class InProc:
                     answers.append(Answer(agent, ()))
                     continue
             started = clock() if clock else 0
+            if watch is not None:
+                watch.enter(agent, ask.seq)
             messages, fault = host.deliver(ask)
+            if watch is not None:
+                watch.leave()
             late = 0
             if recorded is not None:
                 late = recorded(ask)
+                if late == MISSED:
+                    answers.append(Answer(agent, (), "", 0, True))
+                    continue
             elif clock and budget:
                 late = max(0, clock() - started - budget)
             answers.append(Answer(agent, messages, fault, late))

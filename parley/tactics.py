@@ -5,7 +5,8 @@ sell takes the bids and its limit is a floor. Not here: working the order over t
 (`agents.execution`).
 
 Invariant: no price given here is worse than the leg's own limit, nor further from the
-best price than the proposal's slippage, the first tick excepted.
+best price than the proposal's slippage, the first tick excepted. Only an urgent exit
+goes without a price, and only where the book holds twice as much within that limit.
 """
 
 from decimal import Decimal
@@ -27,15 +28,17 @@ class Tactics(msgspec.Struct, frozen=True, kw_only=True):
     An order up to ``small_share`` of the ten best levels at a spread up to
     ``tight_spread_bps`` just crosses; above ``large_share`` of them, or ``volume_share`` of
     a usual candle's volume, it is cut into at most ``max_children``, one per candle, over
-    at most half its horizon. Limits reach ``buffer_bps`` beyond what the book would take;
-    an own limit less than ``tighten_bps`` worse than that is left alone.
+    at most half its horizon. The gate refuses an opening order above a share of its own
+    (`Limits.max_book_share`): half of that leaves room for a book that thins meanwhile.
+    Limits reach ``buffer_bps`` beyond what the book would take; an own limit less than
+    ``tighten_bps`` worse than that is left alone.
     """
 
     tight_spread_bps: Annotated[float, Meta(ge=0)] = 2.0
-    small_share: Annotated[float, Meta(gt=0)] = 0.10
-    large_share: Annotated[float, Meta(gt=0)] = 0.50
+    small_share: Annotated[float, Meta(gt=0)] = 0.05
+    large_share: Annotated[float, Meta(gt=0)] = 0.10
     volume_share: Annotated[float, Meta(gt=0)] = 0.20
-    max_children: Annotated[int, Meta(ge=1, le=50)] = 6
+    max_children: Annotated[int, Meta(ge=1, le=50)] = 10
     buffer_bps: Annotated[float, Meta(ge=0, le=100)] = 5.0
     tighten_bps: Annotated[float, Meta(ge=0, le=100)] = 5.0
 
@@ -94,6 +97,21 @@ def reaches(px: Decimal | None, book: Book, side: str) -> bool:
     return px is None or (px >= best if side == "buy" else px <= best)
 
 
+def can_take(book: Book | None, side: str, qty: Decimal, limit: Decimal | None, levels: int = 10) -> bool:
+    """Whether the best levels hold twice a quantity within a limit.
+
+    Twice, because an own order decided a moment earlier may be there first.
+    """
+    if book is None or not is_usable(book) or not qty.is_finite():
+        return False
+    wanted = 2 * float(qty)
+    taken = walk(side_levels(book, side)[:levels], wanted)
+    if wanted <= 0 or taken.filled < wanted:
+        return False
+    worst = decimal(taken.worst_px)
+    return limit is None or (worst <= limit if side == "buy" else worst >= limit)
+
+
 def advise(task: Task, book: Book | None, instrument: Instrument, tactics: Tactics) -> Advice:
     """Choose how to work a task on a book; an unusable book gives code ``no_book`` and no advice."""
     leg = task.leg
@@ -124,14 +142,19 @@ def advise(task: Task, book: Book | None, instrument: Instrument, tactics: Tacti
         return Advice("no_book", None, None, None, (), 0.0, detail)
     if leg.tif == "FOK":
         return Advice("fill_or_kill", "limit", cap, "FOK", (), cost, detail)
+    widest = tighter(side, leg.limit_px, reach_price(book, side, task.max_slippage_bps, instrument))
     if task.urgency == "urgent":
+        if leg.reduce_only and can_take(book, side, task.qty, widest):
+            # who has to get out must not be left behind by a tick; the book says what it can cost
+            return Advice("urgent_exit", "market", None, "IOC", (), cost, detail)
         return Advice("urgent", "market", cap, "IOC", (), cost, detail)
     large = share > tactics.large_share or (task.volume > 0 and qty > tactics.volume_share * task.volume)
     split = _split(task, depth(levels), instrument, tactics, book) if large else ()
     if len(split) > 1:
         first = walk(levels, float(split[0].qty))
         cost = abs(first.avg_px / mid - 1) * 1e4 + fee
-        return Advice("twap", "twap", cap, "IOC", split, cost, f"{detail} children={len(split)}")
+        # the market moves between children: what bounds them all is the proposal, not the book of this moment
+        return Advice("twap", "twap", widest, "IOC", split, cost, f"{detail} children={len(split)}")
     if spread <= tactics.tight_spread_bps and share <= tactics.small_share:
         return Advice("tight_book", "market", cap, "IOC", (), cost, detail)
     return Advice("limit", "limit", cap, "IOC", (), cost, detail)

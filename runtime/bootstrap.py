@@ -7,17 +7,18 @@ starts nothing.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import msgspec
+from msgspec.structs import replace
 
-from agents.silent import SilentAgent
 from orchestrator.firm import Firm
-from parley.agent import ROLES, AgentEnv
-from parley.bus import AgentHost, Ask, InProc
+from parley.agent import ROLES, AgentEnv, AgentSpec
+from parley.bus import AgentHost, Ask, InProc, Transport, Watch
 from parley.errors import ConfigError, nearest
 from parley.risk.limits import limits_of
 
 from .host import make_agent
 from .run_config import RunConfig
+
+SILENT = "agents.silent:make"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +26,7 @@ class Assembly:
     """A firm and the transport that reaches its agents."""
 
     firm: Firm
-    transport: InProc
-    hosts: dict[str, AgentHost]
+    transport: Transport
 
 
 def assemble(
@@ -35,6 +35,7 @@ def assemble(
     epoch: int = 1,
     clock: Callable[[], int] | None = None,
     late: Callable[[Ask], int] | None = None,
+    watch: Watch | None = None,
 ) -> Assembly:
     """Build the firm of a run with all its agents in process.
 
@@ -43,33 +44,53 @@ def assemble(
     ConfigError
         When an agent, a limit or a silenced role is wrong.
     """
+    hosts = {spec.id: AgentHost(make_agent(spec, env_of(run)), run.desk.seed) for spec in specs_of(run)}
+    return Assembly(make_firm(run, epoch), InProc(hosts, clock=clock, late=late, watch=watch))
+
+
+def specs_of(run: RunConfig) -> tuple[AgentSpec, ...]:
+    """Return the agents of a run, sorted by id; those of a silenced role say nothing.
+
+    Raises
+    ------
+    ConfigError
+        When there is no such role.
+    """
     for role in run.silent:
         if role not in ROLES:
             raise ConfigError(f"there is no role {role!r}: {nearest(role, list(ROLES))}")
+    specs = sorted(run.agents, key=lambda s: s.id)
+    return tuple(replace(s, factory=SILENT, params={}) if s.role in run.silent else s for s in specs)
+
+
+def env_of(run: RunConfig) -> AgentEnv:
+    """Return what an agent is told of the universe.
+
+    Each call gives instruments of its own: what an agent does to them must not reach the gate's.
+    """
     desk = run.desk
-    for symbol in desk.symbols:
-        if symbol not in run.instruments:
-            raise ConfigError(
-                f"{desk.venue} does not list {symbol!r}: {nearest(symbol, list(run.instruments))}"
-            )
-    specs = tuple(sorted(run.agents, key=lambda s: s.id))
-    env = AgentEnv(
+    return AgentEnv(
         tenant=desk.tenant,
         account=desk.account,
         quote=desk.quote,
         symbols=desk.symbols,
-        instruments=run.instruments,
+        instruments=dict(run.instruments),
         tf_ns=desk.tf_ns,
-        agents=tuple((s.id, s.role) for s in specs),
+        agents=tuple((s.id, s.role) for s in specs_of(run)),
     )
-    hosts = {
-        s.id: AgentHost(SilentAgent(s) if s.role in run.silent else make_agent(s, _own(env)), desk.seed)
-        for s in specs
-    }
-    firm = Firm(desk, env, specs, limits_of(run.limits), epoch)
-    return Assembly(firm, InProc(hosts, clock=clock, late=late), hosts)
 
 
-def _own(env: AgentEnv) -> AgentEnv:
-    # each agent gets instruments of its own: what it does to them must not reach the gate's
-    return msgspec.structs.replace(env, instruments=dict(env.instruments))
+def make_firm(run: RunConfig, epoch: int = 1) -> Firm:
+    """Build the firm of a run without its agents.
+
+    Raises
+    ------
+    ConfigError
+        When a limit is wrong, or the venue does not list a symbol.
+    """
+    for symbol in run.desk.symbols:
+        if symbol not in run.instruments:
+            raise ConfigError(
+                f"{run.desk.venue} does not list {symbol!r}: {nearest(symbol, list(run.instruments))}"
+            )
+    return Firm(run.desk, env_of(run), specs_of(run), limits_of(run.limits), epoch)

@@ -47,6 +47,22 @@ def call(command: str, *arguments: object, **options: object) -> None:
         raise typer.Exit(code)
 
 
+def show_version(wanted: bool) -> None:
+    """Print which Parley this is, and end."""
+    if wanted:
+        call("runtime.provenance:print_version")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=show_version, help="Show the version.")
+    ] = False,
+) -> None:
+    """Crypto trading in which independent agents negotiate every order."""
+
+
 @app.command()
 def run(
     config: Annotated[
@@ -183,6 +199,42 @@ def positions(journal: Journal = None, as_json: Json = False) -> None:
 def doctor(journal: Journal = None, as_json: Json = False) -> None:
     """Check this machine: Python, packages, disk, sockets, SQLite, data folder, the newest journal."""
     call("runtime.commands.doctor:examine", journal, as_json=as_json)
+
+
+Folder = Annotated[
+    Path | None,
+    typer.Option(
+        "--database",
+        metavar="FOLDER",
+        help="Folder of the embedded server [default: DATABASE_URL, else the home's own].",
+    ),
+]
+
+
+@app.command()
+def migrate(database: Folder = None, as_json: Json = False) -> None:
+    """Bring the database to the schema of this version."""
+    call("runtime.commands.store:migrate", database, as_json=as_json)
+
+
+@app.command()
+def backup(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="New or empty folder to write to.")],
+    database: Folder = None,
+    as_json: Json = False,
+) -> None:
+    """Back up every journal and the database, also while a desk runs; keys are not part of it."""
+    call("runtime.commands.store:backup", folder, database, as_json=as_json)
+
+
+@app.command()
+def restore(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a backup.")],
+    database: Folder = None,
+    as_json: Json = False,
+) -> None:
+    """Bring a backup into an empty home and an empty database, and verify it."""
+    call("runtime.commands.store:restore", folder, database, as_json=as_json)
 
 
 def main() -> None:

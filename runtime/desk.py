@@ -45,13 +45,16 @@ from parley.messages import (
     decode,
 )
 
-from .bootstrap import Assembly, assemble
+from .agent_socket import open_listener, parse_address, read_token
+from .bootstrap import Assembly, assemble, env_of, make_firm, specs_of
 from .frames import CONTROL, Link, connect, control, frame_of, pack, wrap
 from .held_orders import DROP, RELEASE, word_of
 from .idle_gc import IdleCollector
 from .journal import Group, IntentRow, JournalError, JournalWriter, Record
 from .run_config import DeskProcess, RunConfig, to_json
+from .socket_transport import SocketTransport
 from .unit import announce, die_with_parent, read_config, run_unit
+from .watchdog import Watchdog
 
 ANSWERS = (Ack, VenueReject, Unknown)
 ORDER_KINDS = (KINDS[Intent], KINDS[CancelIntent])
@@ -77,6 +80,7 @@ class Desk:
         self._failed: BaseException | None = None
         self._feed_end: dict[str, object] | None = None
         self._stopping = False
+        self._watchdog = Watchdog()
         self._journal: JournalWriter
         self._collector: IdleCollector
         self._assembly: Assembly
@@ -98,6 +102,7 @@ class Desk:
         finally:
             watcher.cancel()
             self._journal.close()
+            self._assembly.transport.close()
         announce({"end": self._counts(time.monotonic() - started)})
 
     async def _watch(self, stop: asyncio.Event) -> None:
@@ -120,7 +125,7 @@ class Desk:
         balance = await self._greeting()
         instruments = _instruments(Path(self._config.instruments))
         run = msgspec.structs.replace(self._config.run, instruments=instruments)
-        self._assembly = assemble(run, epoch=1, clock=time.monotonic_ns)
+        self._assembly = await self._seated(run)
         desk = run.desk
         capital = dict(balance.assets).get(desk.quote)
         if capital is None:
@@ -134,6 +139,18 @@ class Desk:
             self._inbox.put_nowait(arrived)
         self._held = []
         self._hub = await connect(Path(self._config.hub), self._arrive, self._lost("hub"))
+
+    async def _seated(self, run: RunConfig) -> Assembly:
+        """Build the firm, with its agents in this process or, where they dial in, in their own."""
+        if not self._config.agents:
+            self._watchdog.start()
+            return assemble(run, epoch=1, clock=time.monotonic_ns, watch=self._watchdog)
+        address = parse_address(self._config.agents)
+        token = read_token(address.token_file) if address.is_tcp else b""
+        listener = open_listener(self._config.agents)
+        remote = SocketTransport(specs_of(run), lambda: env_of(run), run.desk.seed, listener, token)
+        await remote.assembled(TIMEOUT_S)
+        return Assembly(make_firm(run), remote)
 
     async def _greeting(self) -> Balance:
         async with asyncio.timeout(TIMEOUT_S):
@@ -273,6 +290,7 @@ class Desk:
                 left = self._commit(step)
                 if left is not None:
                     await left  # computing on would hold back the commit thread
+        self._assembly.transport.rest()
         if self._journal.pending > 4096:  # a burst must not outrun the disk without bound
             await asyncio.to_thread(self._journal.flush)
 

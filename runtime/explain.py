@@ -41,6 +41,7 @@ from parley.messages import (
     Vote,
     WeightUpdate,
 )
+from runtime import open_trades
 from runtime.books import MONEY_KINDS, ORDER_KINDS, Books
 from runtime.history import Entry, config_of, entries, kinds
 from runtime.journal import JournalReader
@@ -73,7 +74,16 @@ def explain(reader: JournalReader, round_: bytes) -> Story:
         for entry in entries(reader, (*ORDER_KINDS, *MONEY_KINDS)):
             books.take(entry.message)
         teller.settle(books)
+    if open_trades.CODES & _codes(teller.story):
+        teller.story.open_trades = open_trades.binding(run)
     return teller.story
+
+
+def _codes(story: Story) -> set[str]:
+    """Collect everything that was said against a trade."""
+    breached = {breach.limit for verdict in story.verdicts for breach in verdict.breached}
+    said = {each.code for each in (*story.reasons, *story.gate)}
+    return breached | said | {bound.code for bound in story.bounds}
 
 
 class _Teller:

@@ -1,7 +1,8 @@
 """How often each role changed something: counted from what the agents said and what was decided.
 
 Problem: a role that could be removed without anyone noticing is decoration. Counts here are of rounds in
-which the role's word made a difference to what others put on the table, not of messages.
+which the role's word made a difference to what others put on the table, not of messages. A cut is credited to
+whoever caused it, not to who spoke it: capital also applies the size factor of the meta-decision.
 
 Not here: whether the difference was a good one (mark-outs and PnL say that).
 
@@ -9,6 +10,7 @@ Invariant: a fold in journal order; a round counts once per column.
 """
 
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
@@ -33,25 +35,55 @@ KINDS = kinds(
     "Verdict", "WeightUpdate",
 )  # fmt: skip
 
+# Codes of capital's bounds that are not of its own making.
+_META_BOUND: Final = "meta_size"
+_WISH: Final = "wanted"
+_TOO_LITTLE: Final = "below_exchange_min"  # a consequence of the other bounds, no cause
+
+# Which counts are changes: in such a round the desk did something it would not have done without the role.
+CHANGES: Final[dict[str, tuple[str, ...]]] = {
+    "signal": ("votes_weighed",),
+    "strategy": ("proposals",),
+    "capital": ("cut", "zero"),
+    "risk": ("refused", "capped"),
+    "execution": ("chose_order",),
+    "arbitrage": ("cycles_proposed", "counters"),
+    "meta": ("ranked_nonuniform", "dropped", "cut", "zero"),
+}
+_CHANGED_BY: Final = {f"{role}_{what}": role for role, counts in CHANGES.items() for what in counts}
+
 
 class Influence(msgspec.Struct, kw_only=True):
-    """Counts by role; rounds where not said otherwise."""
+    """Counts by role; rounds where not said otherwise. ``rounds_changed``: with any of the role's `CHANGES`.
 
+    ``cut`` and ``zero``: less, or nothing, was allowed of what was wanted.
+    """
+
+    signal_rounds_changed: int = 0
     signal_votes_counted: int = 0
+    signal_votes_weighed: int = 0  # neither zero nor without confidence, so that the score moved
+    strategy_rounds_changed: int = 0
     strategy_proposals: int = 0
+    capital_rounds_changed: int = 0
     capital_cut: int = 0
     capital_zero: int = 0
+    risk_rounds_changed: int = 0
     risk_refused: int = 0
     risk_capped: int = 0
     risk_breakers: int = 0  # messages
+    execution_rounds_changed: int = 0
     execution_chose_order: int = 0
+    arbitrage_rounds_changed: int = 0
     arbitrage_cycles_asked: int = 0  # messages
     arbitrage_cycles_proposed: int = 0
     arbitrage_counters: int = 0
+    meta_rounds_changed: int = 0
     meta_ranked: int = 0
     meta_ranked_nonuniform: int = 0
     meta_dropped: int = 0
     meta_resized: int = 0
+    meta_cut: int = 0
+    meta_zero: int = 0
     meta_weight_updates: int = 0  # messages
 
 
@@ -116,13 +148,28 @@ class InfluenceFold:
         if name not in self._marks:
             self._marks.add(name)
             setattr(self.counts, name, getattr(self.counts, name) + 1)
+            if name in _CHANGED_BY:
+                self._note(f"{_CHANGED_BY[name]}_rounds_changed")
 
     def _allocation(self, allocation: Allocation) -> None:
+        """Credit the steps down from the wish: to capital its own bounds, to meta what is left below them."""
         proposal = self._proposals.get(allocation.pid)
+        if proposal is None or proposal.reduce_only:
+            return  # reductions get what they ask for, whatever capital says
+        # bounds lie on the lot grid: what the grid takes off the wish nobody cut
+        wish = min([b.qty_max for b in allocation.bounds if b.code == _WISH], default=proposal.legs[0].qty)
+        others = (_WISH, _META_BOUND, _TOO_LITTLE)
+        own = min([b.qty_max for b in allocation.bounds if b.code not in others], default=wish)
+        meta = min([b.qty_max for b in allocation.bounds if b.code == _META_BOUND], default=own)
+        by_meta = meta < min(wish, own)
         if allocation.max_qty <= 0:
-            self._note("capital_zero")
-        elif proposal is not None and allocation.max_qty < proposal.legs[0].qty:
+            # nothing, or too little for the venue, is of whoever took the last step
+            self._note("meta_zero" if by_meta else "capital_zero")
+            return
+        if own < wish:
             self._note("capital_cut")
+        if by_meta:
+            self._note("meta_cut")
 
     def _counter(self, counter: Counter, sender: str) -> None:
         role = self._roles.get(sender)
@@ -143,6 +190,11 @@ class InfluenceFold:
     def _decision(self, decision: Decision) -> None:
         if any(self._roles.get(agent) == "signal" for agent, _, _, _ in decision.votes):
             self._note("signal_votes_counted")
+        if any(
+            self._roles.get(agent) == "signal" and score * conf != 0.0
+            for agent, _, score, conf in decision.votes
+        ):
+            self._note("signal_votes_weighed")
         if decision.action != "accept" or not decision.plan:
             return
         if decision.bounds and self._roles.get(decision.bounds[0].agent) == "risk":

@@ -26,21 +26,27 @@ from msgspec.structs import replace
 from orchestrator.policy import DeskConfig
 from parley.agent import ROLES, AgentSpec
 from parley.errors import ConfigError, UserError, nearest
+from parley.instruments import Instrument
 from parley.risk.limits import limits_of
-from runtime.defaults import default_agents, with_params
+from runtime import leftovers
+from runtime.defaults import MADE_UP, default_agents, with_params
 from runtime.history import JOURNAL_NAME
 from runtime.journal.schema import side_files
+from runtime.open_trades import shared_limits, shared_params
 from runtime.run_config import DeskProcess, RunConfig, to_json
 from runtime.settings import Settings, candle_seconds
 from runtime.unit import private_folder
+from venues.sandbox.opening import opening_price
 
 ACCOUNT: Final = "main"
 VENUE: Final = "binance"
+_INSTRUMENTS: Final = "instruments.json"
 _NS: Final = 1_000_000_000
 # A lock-step run makes the orders of days in seconds; what bounds it is market time, in the desk's own
 # limits.
 _ORDERS_PER_S_LOCKSTEP: Final = 1_000_000
 _ORDERS_PER_S: Final = 20
+_ROOM: Final = 16 << 20  # bytes a run needs for its first minutes
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,7 @@ class Layout:
     folder: Path
     journal: Path
     sockets: Path
+    claim: int  # descriptor of the lock that says the run lives
 
     @property
     def truth(self) -> Path:
@@ -99,7 +106,8 @@ def synthetic_market(settings: Settings) -> Market:
         crosses = tuple(f"{asset}/{against}" for asset in assets[1:3])
     else:
         crosses = () if settings.crosses == "none" else tuple(settings.crosses)
-    return Market(pairs=settings.pairs or quoted, crosses=crosses, candles=0)
+    prices = {asset: Decimal(repr(opening_price(asset))) for asset in assets}
+    return Market(pairs=settings.pairs or quoted, crosses=crosses, candles=0, prices=prices)
 
 
 def make_run(settings: Settings, market: Market, run_id: str) -> RunConfig:
@@ -114,7 +122,9 @@ def make_run(settings: Settings, market: Market, run_id: str) -> RunConfig:
         if role not in ROLES:
             raise ConfigError(f"there is no role {role!r}: {nearest(role, list(ROLES))}")
     limits_of(settings.limits)
-    agents = with_params(default_agents(), settings.agents)
+    limits = shared_limits(settings)
+    agents = default_agents() if settings.is_recorded else with_params(default_agents(), MADE_UP)
+    agents = with_params(agents, settings.agents)
     return RunConfig(
         run_id=run_id,
         desk=DeskConfig(
@@ -124,15 +134,15 @@ def make_run(settings: Settings, market: Market, run_id: str) -> RunConfig:
             max_open_trades=settings.desk.max_open_trades, min_quorum=settings.desk.min_quorum,
             max_strikes=settings.desk.max_strikes, settle_bars=settings.desk.settle_bars,
         ),
-        agents=tuple(_with_limits(spec, settings.limits) for spec in agents),
-        limits=dict(settings.limits),
+        agents=tuple(shared_params(_with_limits(spec, limits), settings) for spec in agents),
+        limits=limits,
         silent=tuple(sorted(settings.silent)),
     )  # fmt: skip
 
 
 def _with_limits(spec: AgentSpec, limits: Mapping[str, object]) -> AgentSpec:
     # The agent that judges and the gate that enforces must read the same table.
-    if spec.role != "risk" or not limits:
+    if spec.role != "risk":
         return spec
     return replace(spec, params={**spec.params, "limits": {**limits, **_mapping(spec.params.get("limits"))}})
 
@@ -142,12 +152,12 @@ def _mapping(value: object) -> Mapping[str, object]:
 
 
 def make_layout(settings: Settings) -> Layout:
-    """Choose the run's id and make its folders.
+    """Choose the run's id and make its folders, after removing what killed runs left.
 
     Raises
     ------
     UserError
-        When the journal's path is taken, or folders cannot be made.
+        When the journal's path is taken, or folders cannot be made or written to.
     """
     run_id = time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + secrets.token_hex(3)
     folder = settings.home.expanduser().resolve() / "runs" / run_id
@@ -156,13 +166,42 @@ def make_layout(settings: Settings) -> Layout:
         raise UserError(f"the journal {str(journal)!r} exists: a run writes a new file")
     if not journal.parent.is_dir() and settings.journal:
         raise UserError(f"there is no folder {str(journal.parent)!r} for the journal")
-    layout = Layout(run_id=run_id, folder=folder, journal=journal, sockets=private_folder())
     try:
+        sockets = private_folder()
+        leftovers.remove_sockets(sockets)
+        leftovers.remove_runs(folder.parent)
+        folder.mkdir(parents=True, exist_ok=False)
+        layout = Layout(
+            run_id=run_id, folder=folder, journal=journal, sockets=sockets, claim=leftovers.claim(folder)
+        )
         for part in (folder / "config", layout.logs):
-            part.mkdir(parents=True, exist_ok=False)
+            part.mkdir()
     except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
         raise UserError(f"cannot make the run's folder {str(folder)!r}: {error.strerror}") from error
+    try:
+        for place in sorted({folder, journal.parent}):
+            _try_out(place)
+    except UserError:
+        discard(layout)
+        raise
     return layout
+
+
+def _try_out(folder: Path) -> None:
+    """Write as much as a start needs: a full disk shows in no other way before the processes fall over it."""
+    path = folder / f".room-{os.getpid()}"
+    try:
+        with path.open("xb") as file:
+            file.write(bytes(_ROOM))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        need = f"a run needs at least {_ROOM >> 20} MB"
+        raise UserError(f"cannot write to {str(folder)!r}: {error.strerror}; {need}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def discard(layout: Layout) -> None:
@@ -174,10 +213,18 @@ def discard(layout: Layout) -> None:
 
 
 def sweep(layout: Layout) -> None:
-    """Remove sockets that ended processes left."""
+    """Remove sockets that ended processes left, and the claim on the folder."""
     for name in ("control", "gateway", "hub"):
         with contextlib.suppress(OSError):
             Path(layout.socket(name)).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        leftovers.release(layout.folder, layout.claim)
+
+
+def instruments_of(layout: Layout) -> dict[str, Instrument]:
+    """Return by symbol what the gateway wrote of the venue when it started."""
+    raw = (layout.folder / _INSTRUMENTS).read_bytes()
+    return {one.symbol: one for one in msgspec.json.decode(raw, type=list[Instrument])}
 
 
 def write_sandbox(layout: Layout, settings: Settings, market: Market, keys: tuple[str, str]) -> Path:
@@ -227,13 +274,13 @@ def write_gateway(
         {
             "account": ACCOUNT, "socket": layout.socket("gateway"),
             "journal": str(layout.folder / "gateway.journal"),
-            "instruments": str(layout.folder / "instruments.json"),
+            "instruments": str(layout.folder / _INSTRUMENTS),
             "venue": {
                 "kind": "ccxt", "symbols": market.symbols, "keys_file": str(layout.config("keys")),
                 "name": VENUE, "rest": rest, "ws": ws,
             },
             "limits": {
-                "max_notional": caps, "max_position": caps,
+                "max_notional": caps, "max_position": caps, "cash": [settings.quote],
                 "max_orders_per_s": rate,
             },
         },
@@ -241,13 +288,17 @@ def write_gateway(
 
 
 def _caps(settings: Settings, market: Market) -> dict[str, Decimal]:
-    """Cap an order and a position at the capital, in every quote currency there is."""
-    caps = {}
-    for symbol in market.symbols:
-        asset = symbol.partition("/")[2]
-        price = Decimal(1) if asset == settings.quote else market.prices.get(asset, Decimal(1))
-        caps[asset] = (settings.capital / price).quantize(Decimal("1e-8"))
-    return caps
+    """Cap an order and a position at the capital, in every quote currency whose price is known.
+
+    The gateway refuses orders in one that has none.
+    """
+    prices = {**market.prices, settings.quote: Decimal(1)}
+    quotes = dict.fromkeys(symbol.partition("/")[2] for symbol in market.symbols)
+    return {
+        asset: (settings.capital / prices[asset]).quantize(Decimal("1e-8"))
+        for asset in quotes
+        if asset in prices
+    }
 
 
 def write_hub(layout: Layout, settings: Settings, market: Market, rest: str, ws: str) -> Path:
@@ -265,7 +316,7 @@ def write_desk(layout: Layout, run: RunConfig) -> Path:
     """Write the desk's configuration."""
     process = DeskProcess(
         run=run, journal=str(layout.journal), gateway=layout.socket("gateway"), hub=layout.socket("hub"),
-        instruments=str(layout.folder / "instruments.json"), parent_pid=os.getpid(),
+        instruments=str(layout.folder / _INSTRUMENTS), parent_pid=os.getpid(),
     )  # fmt: skip
     return _put(layout.config("desk"), to_json(process))
 

@@ -1,7 +1,8 @@
 """What a running desk shows: rounds with their reasons, orders, fills, positions, agents, equity.
 
 The view follows the journal like any other reader, so it cannot slow or change what the desk does, and it
-shows only what is on disk already.
+shows only what is on disk already. What is worth less than the venue takes as an order, as the parts of a lot
+that fees leave are, is counted and not listed.
 
 Not here: starting and stopping (`commands.run`).
 
@@ -9,6 +10,7 @@ Invariant: a poll decodes only kinds that are shown, and of the many states the 
 """
 
 from collections import Counter, deque
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
@@ -21,10 +23,12 @@ from rich.table import Table
 from rich.text import Text
 
 from parley.ids import show_round
+from parley.instruments import Instrument
 from parley.messages import (
     KINDS,
     Decision,
     Fill,
+    Position,
     StateView,
     WeightUpdate,
     decode,
@@ -39,6 +43,7 @@ _STATE: Final = KINDS[StateView]
 _SHOWN: Final = (*ORDER_KINDS, _STATE, *kinds("WeightUpdate"))
 _COUNTED: Final = kinds("Decision", "Fill")
 _ROWS: Final = 8
+_VOTERS: Final = ("arbitrage", "signal", "strategy")
 _OUTCOME_STYLE: Final = {"accept": "bold green", "reject": "yellow", "hold": "dim", "expired": "magenta"}
 
 
@@ -46,11 +51,13 @@ class LiveView:
     """The state of the screen; `poll` reads on, `render` draws.
 
     With `counts_only` the states are left out: enough for `line`, and cheap beside a desk at full speed.
+    A position in a pair that is not among ``instruments`` is always listed.
     """
 
     def __init__(
-        self, journal: Path, run_id: str, agents: tuple[str, ...], *, counts_only: bool = False
-    ) -> None:
+        self, journal: Path, run_id: str, agents: tuple[str, ...], *,
+        instruments: Mapping[str, Instrument] | None = None, counts_only: bool = False,
+    ) -> None:  # fmt: skip
         self.t = 0  # market time of the newest record shown, ns
         self.rounds = 0
         self.outcomes: Counter[str] = Counter()
@@ -70,6 +77,7 @@ class LiveView:
         self._bid: Counter[str] = Counter()
         self._accepted: Counter[str] = Counter()
         self._agents = agents
+        self._instruments = instruments or {}
         self._started: Decimal | None = None
 
     def poll(self) -> None:
@@ -139,7 +147,11 @@ class LiveView:
             self._header(speed, width), self._rounds_table(),
             Columns([self._orders_table(), self._fills_table()], expand=True),
             Columns([self._positions_table(), self._agents_table()], expand=True),
-            Text("Ctrl-C ends the run. Any round: parley explain rnd_...", style="dim"),
+            Text(
+                "Ctrl-C ends the run. More, also while it runs: parley explain ROUND (why, told in full), "
+                "parley rounds --bids, parley orders, parley positions",
+                style="dim",
+            ),
         )  # fmt: skip
 
     def _header(self, speed: str, width: int) -> RenderableType:
@@ -190,20 +202,38 @@ class LiveView:
 
     def _positions_table(self) -> Table:
         table = _table("positions", "symbol", "qty", "entry", "mark", "unrealised")
-        for p in self.state.positions if self.state else ():
+        held = [p for p in self.state.positions if p.qty] if self.state else []
+        shown = [p for p in held if not self._is_dust(p)]
+        for p in shown:
             table.add_row(p.symbol, number(p.qty), money(p.avg_px), money(p.mark), money(p.unrealised))
+        if dust := len(held) - len(shown):
+            table.caption = f"and {dust} below the least order"
+            table.caption_justify = "left"
         return table
+
+    def _is_dust(self, position: Position) -> bool:
+        instrument = self._instruments.get(position.symbol)
+        if instrument is None or position.mark <= 0:
+            return False
+        return instrument.tradable(instrument.qty(abs(position.qty)), position.mark).startswith("below_")
 
     def _agents_table(self) -> Table:
         table = _table("agents", "agent", "bids decided", "accepted", "votes", "weight")
         for agent in self._agents:
-            weight = self._weights.get(agent)
             table.add_row(
                 agent, str(self._bid[agent] or ""), str(self._accepted[agent] or ""),
-                str(self._voted[agent] or ""),
-                "" if weight is None else f"{weight:.3f}",
+                str(self._voted[agent] or ""), self._weight(agent),
             )  # fmt: skip
         return table
+
+    def _weight(self, agent: str) -> Text:
+        """Give the weight of an agent that votes; before any was learnt all start alike."""
+        if agent in self._weights:
+            return Text(f"{self._weights[agent]:.3f}")
+        voters = [each for each in self._agents if each.partition("/")[0] in _VOTERS]
+        if self._weights or agent not in voters:
+            return Text("")
+        return Text(f"{1 / len(voters):.3f} at first", style="dim")
 
 
 def _table(title: str, *columns: str) -> Table:

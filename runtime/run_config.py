@@ -4,11 +4,27 @@
 finds its peers and its journal. How a user's settings become these is in `settings`.
 """
 
+from typing import Final
+
 import msgspec
 
 from orchestrator.policy import DeskConfig
 from parley.agent import AgentSpec
 from parley.instruments import Instrument
+
+UNKNOWN: Final = "unknown"
+
+
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """What made a run, for people and replays; nothing is decided by it. How it is found: `provenance`.
+
+    ``dirty``: the checkout held changes that are not in ``commit``. ``versions`` by package.
+    """
+
+    commit: str = UNKNOWN
+    dirty: bool = False
+    versions: dict[str, str] = {}
+    config_hash: str = ""
 
 
 class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,12 +39,15 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
     limits: dict[str, object] = {}
     instruments: dict[str, Instrument] = {}
     silent: tuple[str, ...] = ()
+    origin: Origin = Origin()
 
 
 class DeskProcess(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The desk process's configuration file: sockets are Unix socket paths.
 
-    ``journal`` is a file to create, ``instruments`` the file the gateway wrote at its start."""
+    ``journal`` is a file to create, ``instruments`` the file the gateway wrote at its start, ``agents`` the
+    address where the desk waits for its agents' processes (empty: they are in the desk's).
+    """
 
     run: RunConfig
     journal: str
@@ -36,6 +55,7 @@ class DeskProcess(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     hub: str
     instruments: str
     parent_pid: int = 0
+    agents: str = ""
 
 
 def to_json(config: RunConfig | DeskProcess) -> bytes:

@@ -148,6 +148,7 @@ class Story(msgspec.Struct, kw_only=True):
     gate: list[Said] = []
     faults: list[Said] = []
     reasons: list[Said] = []
+    open_trades: str = ""  # the setting that binds, if the round met the number of open trades
     dissent: list[Dissent] = []
     qty_wanted: Decimal = Decimal(0)
     qty: Decimal = Decimal(0)

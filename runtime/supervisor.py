@@ -2,13 +2,15 @@
 
 Problem: a run is several processes, and whatever ends first, the user, an error, a child or this process, no
 other may stay behind. Every child gets a group of its own, so that Ctrl-C reaches only this process, which
-then ends them one after the other; each also asks the kernel to end it with its parent.
+then ends them one after the other; each also asks the kernel to end it with its parent. When one dies, the
+others that needed it follow, and only the first may be blamed.
 
-Not here: what the children are (`launch`).
+Not here: what the children are (`launch`), in which order they ended (`endings`).
 
 Invariant: after `stop` none of the started pids runs. Only pids that were started here are signalled.
 """
 
+import os
 import signal
 import subprocess
 import sys
@@ -21,13 +23,17 @@ from typing import Final
 import msgspec
 
 from parley.errors import ParleyError, UserError
+from runtime.endings import Endings
 
 READY_PATIENCE_S: Final = 60.0
 GRACE_S: Final = 10.0
 SETTLE_S: Final = 2.0
 _POLL_S: Final = 0.02
 _USER_MISTAKE: Final = 2
-_TAIL_LINES: Final = 8
+# How a unit says of another that it lost it.
+_LOST: Final = ("the {} is gone", "the {} closed")
+# A disk with less room than this may have swallowed a process's last words.
+_ROOM: Final = 1 << 16
 Line = dict[str, object]
 
 
@@ -66,11 +72,11 @@ class Child:
         with self._changed:
             return next((line for line in self._lines if key in line), None)
 
-    def wait_for(self, key: str, timeout_s: float, stopping: threading.Event) -> Line | None:
-        """Wait until it wrote a line with a key; None at its end, too late, or when `stopping` is set."""
+    def wait_for(self, key: str, timeout_s: float, in_vain: Callable[[], bool]) -> Line | None:
+        """Wait until it wrote a line with a key; None when that is too late or `in_vain`."""
         deadline = time.monotonic() + timeout_s
         while (found := self.line(key)) is None and time.monotonic() < deadline:
-            if stopping.is_set() or (self.code is not None and not self._reader.is_alive()):
+            if in_vain():
                 return self.line(key)
             with self._changed:
                 self._changed.wait(_POLL_S)
@@ -86,22 +92,25 @@ class Child:
             if line.startswith("VmHWM:"):
                 self.peak_memory_mb = max(self.peak_memory_mb, int(line.split()[1]) / 1024)
 
-    def words(self) -> list[str]:
-        """Return the last lines it wrote to standard error."""
+    def last_words(self) -> str:
+        """Return the last line it wrote to standard error, empty if none."""
         try:
             text = self.log.read_text(encoding="utf-8", errors="replace")
         except OSError:
-            return []
-        return [line for line in text.splitlines() if line.strip()][-_TAIL_LINES:]
+            return ""
+        return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
 
-    def failure(self, doing: str) -> ParleyError:
-        """Make the error for an end that was not asked for."""
-        said = self.words()
-        if self.code == _USER_MISTAKE and said:
-            return UserError(said[-1].removeprefix("error: "))
-        how = "did not answer" if self.code is None else f"ended with {self.code}"
-        last = f": {said[-1]}" if said else ""
-        return ChildFailed(f"the {self.name} {how} while {doing}{last} (log: {self.log})")
+    def how(self) -> str:
+        """Say how it ended: an exit code or the name of a signal."""
+        code = self.code
+        if code is None:
+            return "did not answer"
+        return f"ended with exit code {code}" if code >= 0 else f"was ended by {_signal_name(-code)}"
+
+    def fell(self) -> str:
+        """Say in brackets how it ended and what it said last."""
+        said = self.last_words()
+        return f"the {self.name} ({self.how()}{': ' if said else ''}{said})"
 
     def end(self, grace_s: float) -> None:
         """Ask it to end, then make it; returns when it is gone."""
@@ -138,6 +147,7 @@ class Supervisor:
         self.children: list[Child] = []
         self.stopping = threading.Event()
         self._logs = logs
+        self._endings = Endings()
 
     def start(self, name: str, module: str, config: Path) -> Line:
         """Start ``python -m module --config FILE`` and wait for its ready line.
@@ -147,7 +157,7 @@ class Supervisor:
         UserError
             When the child says the user made a mistake (exit code 2).
         ChildFailed
-            When it ends otherwise, or is not ready within 60 s.
+            When it or one before it ends otherwise, or it is not ready within 60 s.
         Stopped
             When `stopping` was set meanwhile.
         """
@@ -159,11 +169,12 @@ class Supervisor:
             )  # fmt: skip
         child = Child(name, process, log)
         self.children.append(child)
-        ready = child.wait_for("ready", READY_PATIENCE_S, self.stopping)
+        self._endings.watch(child.pid)
+        ready = child.wait_for("ready", READY_PATIENCE_S, self._is_over)
         if self.stopping.is_set():
             raise Stopped
         if ready is None:
-            raise child.failure("starting")
+            raise self._refused_start(child)
         return ready
 
     def child(self, name: str) -> Child:
@@ -178,18 +189,26 @@ class Supervisor:
         ChildFailed
             When another child ends before it, or the main one with an error.
         """
-        chief = self.child(main)
-        while chief.code is None:
+        going = True
+        while going and not self._endings.read():
             for child in self.children:
                 child.sample_memory()
-                if child is not chief and child.code is not None and chief.code is None:
-                    time.sleep(SETTLE_S / 4)  # the main one may be ending for the same reason
-                    if chief.code is None:
-                        raise child.failure("running")
-            if not each() or self.stopping.wait(poll_s):
-                return
-        if chief.code != 0:
-            raise chief.failure("running")
+            going = each() and not self.stopping.wait(poll_s)
+        chief = self.child(main)
+        if self._endings.read() in ([], [chief.pid]) and chief.code in (None, 0):
+            return
+        self._settle(chief)
+        if chief.code != 0 or any(child.code for child in self.children):
+            raise self.blame("running")
+
+    def blame(self, doing: str) -> ChildFailed:
+        """Name the child that ended first, and those that ended because of it."""
+        ended = [self._by_pid(pid) for pid in self._endings.order]
+        cause = _cause(ended)
+        text = f"the {cause.name} {cause.how()} while {doing}; {_said(cause)} (log: {cause.log})"
+        if others := ", ".join(child.fell() for child in ended if child is not cause):
+            text += f"; because of it: {others}"
+        return ChildFailed(text)
 
     def end(self, name: str) -> None:
         """End one child in order."""
@@ -199,12 +218,61 @@ class Supervisor:
         """End every child, the last started first."""
         for child in reversed(self.children):
             child.end(GRACE_S)
+        self._endings.close()
 
     def memory_mb(self) -> dict[str, float]:
         """Return each child's highest memory, MB."""
         return {child.name: round(child.peak_memory_mb, 1) for child in self.children}
 
+    def _is_over(self) -> bool:
+        return self.stopping.is_set() or bool(self._endings.read())
+
+    def _settle(self, chief: Child) -> None:
+        """Give those that need the one that ended the time to notice it; the main one notices last."""
+        deadline = time.monotonic() + SETTLE_S
+        while len(self._endings.read(_POLL_S)) < len(self.children) and time.monotonic() < deadline:
+            if chief.code is not None:
+                deadline = min(deadline, time.monotonic() + SETTLE_S / 4)
+
+    def _by_pid(self, pid: int) -> Child:
+        return next(child for child in self.children if child.pid == pid)
+
+    def _refused_start(self, child: Child) -> ParleyError:
+        # Nothing of a run that could not be started stays, hence no word of its log.
+        if self._endings.order:
+            child = _cause([self._by_pid(pid) for pid in self._endings.order])
+        if child.code == _USER_MISTAKE and (said := child.last_words()):
+            return UserError(said.removeprefix("error: "))
+        return ChildFailed(f"the {child.name} {child.how()} while starting; {_said(child)}")
+
 
 def running(pids: Sequence[int]) -> list[int]:
     """Name those of some pids that still run."""
     return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
+def _cause(ended: Sequence[Child]) -> Child:
+    # Who ends in order hangs up first and tidies after, so the kernel may see the end of who lost it before.
+    cause, left = ended[0], list(ended[1:])
+    while lost := next((c for c in left if any(t.format(c.name) in cause.last_words() for t in _LOST)), None):
+        left.remove(lost)
+        cause = lost
+    return cause
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _said(child: Child) -> str:
+    if said := child.last_words():
+        return f"its last words: {said}"
+    try:
+        disk = os.statvfs(child.log.parent)
+    except OSError:
+        return "it said nothing"
+    is_full = disk.f_bavail * disk.f_frsize < _ROOM
+    return "it said nothing, or could not: the disk is full" if is_full else "it said nothing"

@@ -12,11 +12,12 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from parley.indicators import Atr, Candle, Donchian, Resampler, usable_bar
+from parley.indicators import Atr, Candle, Donchian, Resampler
 from parley.messages import Bar, Opinion
 from parley.strategy_source import Entry, Held, Leave, Pass, Stay, StrategySource
 
-from .setup import bet, hear, read_params
+from .setup import bet, hear, objection, read_params
+from .tracks import Tracks
 
 
 class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -65,7 +66,7 @@ class Breakout:
 
     def __init__(self, params: Params) -> None:
         self.params = params
-        self._tracks: dict[str, Track] = {}
+        self._tracks = Tracks(self._track, Track)
 
     @property
     def warmup_bars(self) -> int:
@@ -73,16 +74,7 @@ class Breakout:
         return p.every * (max(p.channel, p.exit_channel, p.atr) + 1)
 
     def on_bar(self, bar: Bar) -> None:
-        if not usable_bar(bar):
-            return
-        track = self._tracks.get(bar.symbol)
-        if track is None:
-            track = self._tracks[bar.symbol] = self._track()
-        if bar.t_open <= track.frame.last:
-            return
-        track.seen += 1
-        track.age += 1
-        for candle in track.frame.push(bar):
+        for track, candle in self._tracks.push(bar):
             self._decide(track, candle)
 
     def entry(self, symbol: str, bar: Bar, opinions: Sequence[Opinion]) -> Entry | Pass:
@@ -93,10 +85,8 @@ class Breakout:
         if track.broke != track.broke or track.age >= p.offer:
             return Pass("no_setup", f"upper={track.channel.upper:.6g}")
         heard = hear(opinions)
-        if heard.regime in p.avoid:
-            return Pass("against_regime", heard.regime)
-        if heard.direction < -p.veto:
-            return Pass("against_opinion", f"{heard.direction:.2f}")
+        if against := objection(heard, p.avoid, p.veto):
+            return against
         atr = track.atr.value
         why = f"channel_break: {p.channel} by {track.broke:.2f} atr"
         tilt = p.tilt * (0.5 + 0.5 * min(1.0, track.broke))
@@ -124,10 +114,10 @@ class Breakout:
         return Stay(bar.close - held.direction * p.trail_atr * track.atr.value)
 
     def snapshot(self) -> bytes:
-        return msgspec.msgpack.encode(self._tracks)
+        return self._tracks.snapshot()
 
     def restore(self, blob: bytes) -> None:
-        self._tracks = msgspec.msgpack.decode(blob, type=dict[str, Track])
+        self._tracks.restore(blob)
 
     def _track(self) -> Track:
         p = self.params

@@ -12,11 +12,12 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
 
-from parley.indicators import Atr, Candle, Resampler, Rsi, usable_bar
+from parley.indicators import Atr, Candle, Resampler, Rsi
 from parley.messages import Bar, Opinion
 from parley.strategy_source import Entry, Held, Leave, Pass, Stay, StrategySource
 
-from .setup import bet, hear, read_params
+from .setup import bet, hear, objection, read_params
+from .tracks import Tracks
 
 
 class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,24 +61,14 @@ class Reversion:
 
     def __init__(self, params: Params) -> None:
         self.params = params
-        self._tracks: dict[str, Track] = {}
+        self._tracks = Tracks(self._track, Track)
 
     @property
     def warmup_bars(self) -> int:
         return self.params.every * max(self.params.rsi + 1, self.params.atr)
 
     def on_bar(self, bar: Bar) -> None:
-        if not usable_bar(bar):
-            return
-        track = self._tracks.get(bar.symbol)
-        if track is None:
-            p = self.params
-            track = self._tracks[bar.symbol] = Track(Resampler(p.every), Rsi(p.rsi), Atr(p.atr))
-        if bar.t_open <= track.frame.last:
-            return
-        track.seen += 1
-        track.age += 1
-        for candle in track.frame.push(bar):
+        for track, candle in self._tracks.push(bar):
             self._decide(track, candle)
 
     def entry(self, symbol: str, bar: Bar, opinions: Sequence[Opinion]) -> Entry | Pass:
@@ -88,10 +79,8 @@ class Reversion:
         if track.turned != track.turned or track.age >= p.offer:
             return Pass("no_setup", f"rsi={track.rsi.value:.1f}")
         heard = hear(opinions)
-        if heard.regime in p.avoid:
-            return Pass("against_regime", heard.regime)
-        if heard.direction < -p.veto:
-            return Pass("against_opinion", f"{heard.direction:.2f}")
+        if against := objection(heard, p.avoid, p.veto):
+            return against
         atr = track.atr.value
         depth = min(1.0, (p.low - track.turned) / 15.0)
         why = f"rsi_turn: from {track.turned:.1f} to {track.rsi.value:.1f}"
@@ -122,10 +111,14 @@ class Reversion:
         return Stay(nan)
 
     def snapshot(self) -> bytes:
-        return msgspec.msgpack.encode(self._tracks)
+        return self._tracks.snapshot()
 
     def restore(self, blob: bytes) -> None:
-        self._tracks = msgspec.msgpack.decode(blob, type=dict[str, Track])
+        self._tracks.restore(blob)
+
+    def _track(self) -> Track:
+        p = self.params
+        return Track(Resampler(p.every), Rsi(p.rsi), Atr(p.atr))
 
     def _decide(self, track: Track, candle: Candle) -> None:
         rsi = track.rsi.update(candle.close)

@@ -1,9 +1,9 @@
-"""What the strategies share: reading parameters, hearing opinions, and pricing a bet.
+"""What the strategies share: reading parameters, hearing opinions and what speaks against, pricing a bet.
 
 Not here: any rule of a particular strategy.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from math import isfinite
 from typing import TypeVar
 
@@ -52,6 +52,15 @@ def hear(opinions: Sequence[Opinion]) -> Heard:
         elif o.direction < 0.0:
             bears.append(o.oid)
     return Heard(weighted / total if total > 0.0 else 0.0, regime, tuple(bulls), tuple(bears))
+
+
+def objection(heard: Heard, avoid: Container[str], veto: float) -> Pass | None:
+    """Say why opinions forbid a long entry: a regime to avoid, or a mean opinion below -``veto``."""
+    if heard.regime in avoid:
+        return Pass("against_regime", heard.regime)
+    if heard.direction < -veto:
+        return Pass("against_opinion", f"{heard.direction:.2f}")
+    return None
 
 
 def bet(

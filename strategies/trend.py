@@ -11,11 +11,12 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from parley.indicators import Atr, Candle, EfficiencyRatio, Ema, Resampler, usable_bar
+from parley.indicators import Atr, Candle, EfficiencyRatio, Ema, Resampler
 from parley.messages import Bar, Opinion
 from parley.strategy_source import Entry, Held, Leave, Pass, Stay, StrategySource
 
-from .setup import bet, hear, read_params
+from .setup import bet, hear, objection, read_params
+from .tracks import Tracks
 
 
 class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,23 +69,14 @@ class Trend:
 
     def __init__(self, params: Params) -> None:
         self.params = params
-        self._tracks: dict[str, Track] = {}
+        self._tracks = Tracks(self._track, Track)
 
     @property
     def warmup_bars(self) -> int:
         return self.params.every * max(self.params.slow + 1, self.params.atr)
 
     def on_bar(self, bar: Bar) -> None:
-        if not usable_bar(bar):
-            return
-        track = self._tracks.get(bar.symbol)
-        if track is None:
-            track = self._tracks[bar.symbol] = self._track()
-        if bar.t_open <= track.frame.last:
-            return
-        track.seen += 1
-        track.age += 1
-        for candle in track.frame.push(bar):
+        for track, candle in self._tracks.push(bar):
             self._decide(track, candle)
 
     def entry(self, symbol: str, bar: Bar, opinions: Sequence[Opinion]) -> Entry | Pass:
@@ -95,10 +87,8 @@ class Trend:
         if not track.crossed or track.age >= p.offer:
             return Pass("no_setup", f"fast-slow={track.fast.value - track.slow.value:.6g}")
         heard = hear(opinions)
-        if heard.regime in p.avoid:
-            return Pass("against_regime", heard.regime)
-        if heard.direction < -p.veto:
-            return Pass("against_opinion", f"{heard.direction:.2f}")
+        if against := objection(heard, p.avoid, p.veto):
+            return against
         atr = track.atr.value
         why = f"ema_cross: {p.fast}/{p.slow} er={track.strength:.2f}"
         tilt = p.tilt * (0.5 + 0.5 * track.strength)
@@ -125,10 +115,10 @@ class Trend:
         return Stay(bar.close - held.direction * p.trail_atr * track.atr.value)
 
     def snapshot(self) -> bytes:
-        return msgspec.msgpack.encode(self._tracks)
+        return self._tracks.snapshot()
 
     def restore(self, blob: bytes) -> None:
-        self._tracks = msgspec.msgpack.decode(blob, type=dict[str, Track])
+        self._tracks.restore(blob)
 
     def _track(self) -> Track:
         p = self.params

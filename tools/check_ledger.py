@@ -2,190 +2,45 @@
 
 Problem: a platform that checks its own books with its own code confirms its own mistakes. This script reads
 two files written by two programs, the exchange's truth log and the desk's journal, and imports nothing of
-Parley: it knows the journal's tables and the positions of a few fields in the message arrays, listed below.
+Parley but its neighbour `ledger_evidence`, which does not either.
 
 Not here: why something differs. Every difference is named; nothing is repaired, rounded or tolerated.
 
-Invariant: `ledger_equals_exchange` is true only if every own trade, every order's intent and every balance
-was compared and agreed, and none was left over on either side.
+Invariant: `ledger_equals_exchange` is true only if every own trade, every field of every order and every
+balance was compared and agreed, and none was left over on either side.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import sqlite3
 import sys
 from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
-import msgspec
+if not __package__:  # run as a file by an isolated Python, which does not look beside it
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-# ---- what is relied on: table records (seq, kind, round, body), groups (gid, t_commit), and these positions.
-# `body` is a MessagePack array, the envelope; its field 13 is the message, again an array that begins with
-# the kind. Decimals are text.
-ENVELOPE_BODY = 13
-STATE_VIEW, INTENT, ACK, ORDER_EVENT, FILL, BALANCE = 45, 53, 56, 60, 61, 63
-STATE_CASH = 9  # of [asset, total, reserved]
-INTENT_IID, INTENT_CID, INTENT_ACCOUNT, INTENT_SYMBOL, INTENT_SIDE, INTENT_QTY = 1, 2, 7, 9, 10, 11
-FACT_IID = 1  # of Ack and OrderEvent
-FILL_TRADE_ID, FILL_ACCOUNT, FILL_IID, FILL_SYMBOL, FILL_SIDE = 1, 3, 4, 6, 7
-FILL_QTY, FILL_PX, FILL_FEE, FILL_FEE_ASSET = 8, 9, 10, 11
-BALANCE_ACCOUNT, BALANCE_ASSETS = 1, 3  # assets: of [asset, total]
+from tools.ledger_evidence import (
+    Amounts,
+    Belief,
+    Order,
+    Trade,
+    Truth,
+    Unreadable,
+    read_journal,
+    read_truth,
+)
 
 SHOWN = 50  # differences printed; the count is always complete
-Amounts = dict[str, Decimal]
-
-
-class Unreadable(Exception):
-    """One of the two files is not what it should be, so nothing can be said."""
-
-
-@dataclass(frozen=True)
-class Trade:
-    """One own execution, as either side has it."""
-
-    symbol: str
-    side: str
-    qty: Decimal
-    price: Decimal
-    fee: Decimal
-    fee_asset: str
-    client_order_id: str
-
-
-@dataclass
-class Truth:
-    """What the exchange did for one account."""
-
-    opening: Amounts = field(default_factory=dict)
-    final: Amounts = field(default_factory=dict)
-    trades: dict[str, Trade] = field(default_factory=dict)
-    # client order id -> venue order id -> (first seen, wall ns; symbol; side; quantity)
-    orders: dict[str, dict[str, tuple[int, str, str, Decimal]]] = field(default_factory=dict)
-    complete: bool = False
-
-
-@dataclass
-class Belief:
-    """What the journal says."""
-
-    account: str = ""
-    opening: Amounts = field(default_factory=dict)
-    cash: Amounts = field(default_factory=dict)
-    trades: dict[str, Trade] = field(default_factory=dict)
-    repeated: list[str] = field(default_factory=list)
-    # client order id -> (seq, commit time in wall ns, iid, symbol, side, quantity)
-    intents: dict[str, tuple[int, int, bytes, str, str, Decimal]] = field(default_factory=dict)
-    first_fact: dict[bytes, int] = field(default_factory=dict)
-
-
-def read_journal(path: Path) -> Belief:
-    """Read what a journal says about orders and money; `Unreadable` when it is none."""
-    if not path.is_file():
-        raise Unreadable(f"no journal {str(path)!r}")
-    belief = Belief()
-    fills: list[list[Any]] = []
-    try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-            for seq, t_commit, message in _messages(connection):
-                match message[0]:
-                    case 63 if not belief.account:
-                        belief.account = str(message[BALANCE_ACCOUNT])
-                        belief.opening = {asset: Decimal(total) for asset, total in message[BALANCE_ASSETS]}
-                    case 53:
-                        belief.intents[str(message[INTENT_CID])] = (
-                            seq, t_commit, bytes(message[INTENT_IID]), str(message[INTENT_SYMBOL]),
-                            str(message[INTENT_SIDE]), Decimal(message[INTENT_QTY]),
-                        )  # fmt: skip
-                    case 56 | 60:
-                        belief.first_fact.setdefault(bytes(message[FACT_IID]), seq)
-                    case 61:
-                        belief.first_fact.setdefault(bytes(message[FILL_IID]), seq)
-                        fills.append(message)
-                    case 45:
-                        belief.cash = {each[0]: Decimal(each[1]) for each in message[STATE_CASH]}
-    except (sqlite3.Error, msgspec.DecodeError, InvalidOperation, ValueError, TypeError, IndexError) as error:
-        raise Unreadable(f"{str(path)!r} is no readable journal: {error!r}") from error
-    if not belief.account:
-        raise Unreadable(f"{str(path)!r} holds no opening balance")
-    cids = {intent[2]: cid for cid, intent in belief.intents.items()}
-    for fill in fills:
-        key = str(fill[FILL_TRADE_ID])
-        if key in belief.trades:
-            belief.repeated.append(key)
-        belief.trades[key] = Trade(
-            str(fill[FILL_SYMBOL]), str(fill[FILL_SIDE]), Decimal(fill[FILL_QTY]), Decimal(fill[FILL_PX]),
-            Decimal(fill[FILL_FEE]), str(fill[FILL_FEE_ASSET]), cids.get(bytes(fill[FILL_IID]), ""),
-        )  # fmt: skip
-    return belief
-
-
-def _messages(connection: sqlite3.Connection) -> Iterator[tuple[int, int, list[Any]]]:
-    """Yield (seq, commit time, message) of what matters; of the many states only the last."""
-    last = f"SELECT max(seq) FROM records WHERE kind = {STATE_VIEW}"
-    rows = connection.execute(
-        "SELECT r.seq, g.t_commit, r.body FROM records r JOIN groups g ON g.gid = r.gid"
-        f" WHERE r.kind IN ({INTENT}, {ACK}, {ORDER_EVENT}, {FILL}, {BALANCE}) OR r.seq = ({last})"
-        " ORDER BY r.seq"
-    )
-    for seq, t_commit, body in rows:
-        yield seq, t_commit, msgspec.msgpack.decode(msgspec.msgpack.decode(body)[ENVELOPE_BODY])
-
-
-def read_truth(path: Path, account: str) -> Truth:
-    """Read the account's trades, orders and balances from a truth log; `Unreadable` when it is none."""
-    truth = Truth()
-    try:
-        lines = path.read_bytes().splitlines()
-        for number, line in enumerate(lines):
-            entry = json.loads(line)
-            if entry["n"] != number:
-                raise Unreadable(
-                    f"{str(path)!r} line {number + 1}: expected entry {number}, was {entry['n']!r}"
-                )
-            _take(truth, entry, account)
-    except OSError as error:
-        raise Unreadable(f"no truth log {str(path)!r}: {error.strerror}") from error
-    except (KeyError, TypeError, ValueError, InvalidOperation) as error:
-        raise Unreadable(f"{str(path)!r} is no readable truth log: {error!r}") from error
-    if not truth.opening and not truth.final:
-        raise Unreadable(f"{str(path)!r} knows no account {account!r}")
-    return truth
-
-
-def _take(truth: Truth, entry: dict[str, Any], account: str) -> None:
-    match entry["event"]:
-        case "start":
-            truth.opening = truth.final = _totals(entry["accounts"].get(account, {}))
-        case "end":
-            truth.final = _totals(entry["accounts"].get(account, {}))
-            truth.complete = True
-        case "balances" if entry["account"] == account:
-            truth.final = {**truth.final, **_totals(entry["balances"])}
-        case "order" if entry["account"] == account:
-            orders = truth.orders.setdefault(entry["client_order_id"], {})
-            seen = (entry["wall_ns"], entry["symbol"], entry["side"].lower(), Decimal(entry["qty"]))
-            if entry["order_id"] is not None:  # None: refused at the door, there is no order
-                orders.setdefault(str(entry["order_id"]), seen)
-        case "trade" if entry["account"] == account:
-            truth.trades[str(entry["trade_id"])] = Trade(
-                entry["symbol"], entry["side"].lower(), Decimal(entry["qty"]), Decimal(entry["price"]),
-                Decimal(entry["fee"]), entry["fee_asset"], entry["client_order_id"],
-            )  # fmt: skip
-
-
-def _totals(balances: dict[str, Any]) -> Amounts:
-    return {asset: Decimal(both["free"]) + Decimal(both["locked"]) for asset, both in balances.items()}
 
 
 def compare(truth: Truth, belief: Belief) -> list[str]:
     """Name every difference between the exchange and the journal; an empty list when there is none."""
     found = [f"trade {key}: twice in the journal" for key in belief.repeated]
+    if belief.ended and not truth.complete:
+        found.append("the truth log is incomplete: it has no end, but the desk closed its journal in order")
     found += _compare_trades(truth.trades, belief.trades)
     found += _compare_orders(truth, belief)
     moved = dict(belief.opening)
@@ -198,9 +53,11 @@ def compare(truth: Truth, belief: Belief) -> list[str]:
             (trade.fee_asset, -trade.fee),
         ):
             moved[asset] = moved.get(asset, Decimal(0)) + change
+    # a run too short for a single state is as it was opened
+    last = belief.opening if belief.cash is None else belief.cash
     found += _compare_amounts("opening balance", ("exchange", truth.opening), ("journal", belief.opening))
     found += _compare_amounts("final balance", ("exchange", truth.final), ("opening + fills", moved))
-    found += _compare_amounts("final balance", ("exchange", truth.final), ("last state", belief.cash))
+    found += _compare_amounts("final balance", ("exchange", truth.final), ("last state", last))
     return found
 
 
@@ -224,16 +81,28 @@ def _compare_orders(truth: Truth, belief: Belief) -> Iterator[str]:
         if intent is None:
             yield f"order {cid}: on the exchange without an intent in the journal"
             continue
-        seq, t_commit, iid, symbol, side, qty = intent
-        for order_id, (wall_ns, *asked) in orders.items():
-            if asked != [symbol, side, qty]:
-                yield f"order {cid}: {order_id} is {asked} on the exchange, intent {[symbol, side, qty]}"
-            if wall_ns < t_commit:
-                early = t_commit - wall_ns
+        for order_id, placed in orders.items():
+            for form in placed.forms:
+                yield from _compare_order(f"order {cid}: {order_id}", form, intent.order)
+            if placed.wall_ns < intent.committed:
+                early = intent.committed - placed.wall_ns
                 yield f"order {cid}: {order_id} was on the exchange {early} ns before its intent's commit"
-        fact = belief.first_fact.get(iid)
-        if fact is not None and fact < seq:
-            yield f"order {cid}: the journal has a fact about it at {fact}, before its intent at {seq}"
+        fact = belief.first_fact.get(intent.iid)
+        if fact is not None and fact < intent.seq:
+            yield f"order {cid}: the journal has a fact about it at {fact}, before its intent at {intent.seq}"
+    for cid, order in truth.refused:
+        intent = belief.intents.get(cid)
+        if intent is None:
+            yield f"request {cid}: refused by the exchange, without an intent in the journal"
+        else:
+            yield from _compare_order(f"request {cid}: refused", order, intent.order)
+
+
+def _compare_order(what: str, there: Order, here: Order) -> Iterator[str]:
+    for name in Order.__dataclass_fields__:
+        theirs, ours = getattr(there, name), getattr(here, name)
+        if theirs != ours:
+            yield f"{what}: {name} is {theirs} on the exchange, {ours} in the intent"
 
 
 def _compare_amounts(what: str, left: tuple[str, Amounts], right: tuple[str, Amounts]) -> Iterator[str]:

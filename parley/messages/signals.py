@@ -9,7 +9,7 @@ class Opinion(Wire, frozen=True, kw_only=True, tag=20):
 
     ``direction`` in [-1, 1], ``conf`` in [0, 1]; times are market ns; ``why`` is a
     code and at most 256 bytes of text; ``regime`` names the market regime seen;
-    ``evidence_ref`` points at what it rests on (a seq, a stored response).
+    ``evidence_ref`` points at what it rests on (a place in the journal, a stored response).
     """
 
     oid: bytes

@@ -21,9 +21,10 @@ import msgspec
 from rich.text import Text
 
 from parley.errors import ParleyError
-from runtime.history import home_folder, newest_journal
+from runtime.history import config_of, home_folder, newest_journal, open_journal
 from runtime.journal import JournalError, schema, verify
 from runtime.output import console, print_json, progress_bar
+from runtime.provenance import origin, told
 from runtime.unit import private_folder
 
 OK, WARN, FAIL = "ok", "warn", "fail"
@@ -50,7 +51,8 @@ class Check(msgspec.Struct, kw_only=True):
 def examine(journal: Path | None, *, as_json: bool) -> int:
     """Run every check; the exit code is 1 when one fails."""
     looks: list[Callable[[], Check]] = [
-        python, packages, memory, disk, fsync, sqlite, sockets, ports, data, lambda: last_journal(journal),
+        python, packages, memory, disk, fsync, sqlite, sockets, ports, data, code,
+        lambda: last_origin(journal), lambda: last_journal(journal),
     ]  # fmt: skip
     checks = []
     with progress_bar("looking") as bar:
@@ -67,7 +69,7 @@ def examine(journal: Path | None, *, as_json: bool) -> int:
         out = console()
         for check in checks:
             line = Text(f"{check.state:<5}", style=_STYLES[check.state])
-            line.append(f"{check.name:<10}{check.found}", style="default")
+            line.append(f"{check.name:<11}{check.found}", style="default")
             out.print(line, soft_wrap=True)
     return 1 if worst == FAIL else 0
 
@@ -177,6 +179,20 @@ def data() -> Check:
         )
     files = len(list((folder / "candles").glob("*.parquet")))
     return Check(name="data", state=OK, found=f"{files} candle files in {str(folder)!r}")
+
+
+def code() -> Check:
+    """Which code is this?"""
+    return Check(name="code", state=OK, found=told(origin()))
+
+
+def last_origin(path: Path | None) -> Check:
+    """Which code wrote the newest journal? That it is not this one is no fault."""
+    try:
+        then = config_of(open_journal(path or newest_journal(home_folder()))).origin
+    except (ParleyError, OSError):
+        return Check(name="written by", state=OK, found="no readable run")
+    return Check(name="written by", state=OK, found=told(then))
 
 
 def last_journal(path: Path | None) -> Check:

@@ -72,6 +72,7 @@ def show(story: Story, out: Console) -> None:
     )
     _section(out, "risk", _verdicts(story))
     _section(out, "gate", (f"{s.code} {s.detail}" for s in story.gate))
+    _section(out, "open trades, the setting that binds", (text for text in (story.open_trades,) if text))
     _section(out, "decision", _decision(story))
     _section(out, "orders", (line for order in story.orders for line in _order(order)))
     _section(out, "later requests of execution", (f"{s.agent}: {s.code} {s.detail}" for s in story.requests))

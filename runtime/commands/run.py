@@ -26,13 +26,14 @@ from rich.console import Group
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from parley.errors import ParleyError
-from runtime import launch
+from parley.errors import ParleyError, UserError
+from runtime import launch, open_trades
 from runtime.history import open_journal
 from runtime.host import load
 from runtime.launch import Layout, Market
 from runtime.live_view import LiveView
 from runtime.output import console, plain, print_json, progress_bar
+from runtime.provenance import with_origin
 from runtime.run_config import RunConfig
 from runtime.settings import Settings, load_settings
 from runtime.summary import summarise
@@ -56,11 +57,11 @@ def run(config: Path | None, options: Mapping[str, object], *, as_json: bool) ->
     """
     settings = load_settings(config, options)
     market = _market(settings)
-    for note in market.notes:
+    for note in (*market.notes, *open_trades.notes(settings)):
         console(stderr=True).print(f"note: {note}", style="dim")
     launch.make_run(settings, market, "check")
     layout = launch.make_layout(settings)
-    run_config = launch.make_run(settings, market, layout.run_id)
+    run_config = with_origin(launch.make_run(settings, market, layout.run_id))
     supervisor = Supervisor(layout.logs)
     for number in _SIGNALS:
         signal.signal(number, lambda *_: supervisor.stopping.set())
@@ -70,6 +71,10 @@ def run(config: Path | None, options: Mapping[str, object], *, as_json: bool) ->
         started = True
         _follow(supervisor, layout, settings, market, run_config, as_json=as_json)
         supervisor.end("desk")
+    except OSError as error:
+        if started:
+            raise
+        raise UserError(f"the run could not be started: {error}") from error
     except Stopped:
         console(stderr=True).print("stopped before the desk was running")
         return 130
@@ -119,7 +124,10 @@ def _follow(
     """Show the run until it ends, its time is over or the user stops it."""
     on_screen = sys.stdout.isatty() and not as_json
     agents = tuple(spec.id for spec in run_config.agents)
-    view = LiveView(layout.journal, layout.run_id, agents, counts_only=not on_screen)
+    view = LiveView(
+        layout.journal, layout.run_id, agents,
+        instruments=launch.instruments_of(layout), counts_only=not on_screen,
+    )  # fmt: skip
     deadline = time.monotonic() + settings.duration if settings.duration else None
     pace = "max" if settings.pace == "max" else f"x{settings.pace:g}"
     errors = console(stderr=True)

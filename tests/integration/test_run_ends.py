@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -36,7 +37,10 @@ class Running:
         while time.monotonic() < deadline:
             assert self.process.poll() is None, self.process.communicate()
             for child in psutil.Process(self.process.pid).children():
-                unit = next((word for word in child.cmdline() if word in UNITS), None)
+                try:
+                    unit = next((word for word in child.cmdline() if word in UNITS), None)
+                except psutil.Error:
+                    continue  # it is between its start and its program, or ended
                 if unit:
                     self.children[unit] = child
             if set(self.children) == UNITS and list(self.home.glob("runs/*/desk.journal")):
@@ -89,15 +93,43 @@ def test_killed_parent_takes_every_unit_with_it(running: Running) -> None:
     assert running.left(20) == []
 
 
-def test_crash_of_a_unit_ends_the_run_and_names_it(running: Running) -> None:
-    running.children["runtime.gateway"].kill()
+@pytest.mark.parametrize("unit", sorted(UNITS))
+def test_killed_unit_is_blamed_whoever_noticed_first(running: Running, unit: str) -> None:
+    running.children[unit].kill()
+
+    blame = blame_of(running, unit)
+
+    assert "was ended by SIGKILL while running; it said nothing" in blame
+    if unit in ("runtime.gateway", "runtime.hub"):
+        assert "because of it: the desk (ended with exit code 1: desk: " in blame
+
+
+@pytest.mark.parametrize("unit", sorted(UNITS - {"runtime.desk"}))
+def test_unit_that_ends_in_order_too_early_is_blamed(running: Running, unit: str) -> None:
+    """It hangs up first and tidies for a while, so the kernel sees the desk's end before its own."""
+    running.children[unit].terminate()
+
+    blame = blame_of(running, unit)
+
+    assert "ended with exit code 0 while running" in blame
+    assert "the desk (ended with exit code 1: desk: " in blame
+
+
+def blame_of(running: Running, unit: str) -> str:
+    """Check what holds however a unit ended; return the one line that says which one it was."""
     code, out, err = running.end()
+    lines = [line for line in err.splitlines() if line.startswith("parley: ")]
+    name = unit.rpartition(".")[2]
 
     assert (code, out) == (1, "")
-    assert "gateway" in err
+    assert len(lines) == 1, err
+    assert lines[0].startswith(f"parley: the {name} ")
+    log = Path(lines[0].partition("(log: ")[2].partition(")")[0])
+    assert log == next(running.home.glob(f"runs/*/logs/{name}.log"))
     assert "Traceback" not in err
     assert running.left(5) == []
     assert list(running.home.glob("runs/*/desk.journal")), "what was recorded until then stays"
+    return lines[0]
 
 
 def test_taken_port_is_said_and_nothing_is_left(tmp_path: Path) -> None:
@@ -111,6 +143,34 @@ def test_taken_port_is_said_and_nothing_is_left(tmp_path: Path) -> None:
     assert "address already in use" in err
     assert len([line for line in err.splitlines() if line]) == 1
     assert list((tmp_path / "home").rglob("*.*")) == []
+
+
+def test_disk_without_room_is_said_and_nothing_is_left(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    done = subprocess.run(
+        [sys.executable, "-m", "runtime.cli", "run", "--duration", "5"],
+        capture_output=True, text=True, check=False, timeout=60,
+        env=os.environ | {"PARLEY_HOME": str(home)},
+        # no file may grow beyond this: the nearest to a full disk that needs no rights
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)),
+    )  # fmt: skip
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith(f"parley: cannot write to '{home}/runs/")
+    assert done.stderr.endswith(": File too large; a run needs at least 16 MB\n")
+    assert [path for path in home.rglob("*") if path.name != "runs"] == []
+
+
+def test_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    run = Running(tmp_path / "file" / "home", "--duration", "5")
+    code, out, err = run.end()
+
+    assert (code, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    assert err.startswith("parley: cannot make the run's folder ")
+    assert err.endswith(": Not a directory\n")
 
 
 def test_wrong_parameter_of_an_agent_is_said_and_nothing_is_left(tmp_path: Path) -> None:

@@ -150,12 +150,25 @@ def test_a_post_only_order_left_behind_is_canceled_and_quoted_anew_for_the_rest(
     first, second = see(agent, higher, 1), see(agent, higher, 2)
     anew = tell(agent, filled(0, "0.1"), canceled(0, "0.1"))
 
-    assert first == []
-    assert second == [CancelRequest(agent=ME, iid=intent_id(ROUND, PID, 0, 0), why="behind")]
+    assert first == [CancelRequest(agent=ME, iid=intent_id(ROUND, PID, 0, 0), why="behind")]
+    assert second == []  # a cancel is not repeated at once
     (request,) = anew
     assert isinstance(request, OrderRequest)
     assert (request.child, request.qty, request.style) == (1, Decimal("0.2"), "post_only")
     assert request.px == Decimal(60_010)
+
+
+@pytest.mark.parametrize("side", ["buy", "sell"])
+def test_an_order_at_its_limit_keeps_its_place_in_the_queue(side: str) -> None:
+    agent = make_agent()
+    see(agent, deep_book())
+    px = "60000" if side == "buy" else "60001"
+    bid = order(side, qty="0.3", limit_px=px)
+    advise(agent, replace(bid, pid=PID, urgency="patient", max_slippage_bps=100.0))
+    decided(agent, "post_only", side=side, px=px)
+    away = deep_book(60_100.0, 60_101.0) if side == "buy" else deep_book(59_900.0, 59_901.0)
+
+    assert [see(agent, away, minute) for minute in range(1, 8)] == [[]] * 7
 
 
 def test_a_cancel_confirmed_before_its_fill_waits_for_the_fill() -> None:

@@ -23,6 +23,8 @@ from parley.messages import (
     Review,
     StateView,
 )
+from parley.risk.limits import Limits
+from parley.tactics import Tactics
 from parley.view import FirmView
 from tests.kit.builders import (
     T0,
@@ -91,6 +93,8 @@ def order(side: str = "buy", qty: str = "0.1", **over: object) -> Proposal:
         (deep_book(), replace(order(), urgency="patient"), "post_only", "post_only"),
         (deep_book(), order(post_only=True), "post_only", "post_only"),
         (deep_book(), order(qty="40"), "twap", "twap"),
+        (deep_book(), order(qty="5.5"), "twap", "twap"),
+        (deep_book(ask=60_050.0), order(qty="4.9"), "limit", "limit"),
         (deep_book(), replace(order(qty="40"), urgency="urgent"), "market", "urgent"),
         (deep_book(), order(limit_px="59000"), "limit", "resting"),
         (deep_book(), order(limit_px="60100", tif="FOK"), "limit", "fill_or_kill"),
@@ -162,7 +166,7 @@ def test_advice_is_never_worse_than_the_proposals_own_limit(
 
 
 def test_a_twaps_children_are_on_the_grid_and_sum_to_the_order() -> None:
-    agent = make_agent()
+    agent = make_agent(large_share=0.5)
     see(agent, deep_book())
 
     counter = advise(agent, order(qty="70.00007"))
@@ -171,6 +175,53 @@ def test_a_twaps_children_are_on_the_grid_and_sum_to_the_order() -> None:
     assert [c.delay_ms for c in counter.split] == [60_000 * i for i in range(len(counter.split))]
     assert len(counter.split) == 3  # 70 of 50 in the book, at most half of it at a time
     assert all(make_instrument().qty(c.qty) == c.qty for c in counter.split)
+
+
+def test_by_default_an_order_the_gate_would_refuse_is_cut_into_children_it_passes() -> None:
+    agent = make_agent()
+    see(agent, deep_book())
+    share = float(Limits().max_book_share)
+
+    whole, split = 1.5 * share * 50, advise(agent, order(qty=f"{1.5 * share * 50:.5f}")).split
+
+    assert Tactics().large_share <= share / 2
+    assert whole / 50 > share
+    assert len(split) > 1
+    assert all(float(child.qty) / 50 <= share / 2 for child in split)
+
+
+def exits(side: str, qty: str, limit: str | None = None, slippage: float = 150.0) -> Proposal:
+    bid = order(side, qty, reduce_only=True, tif="IOC", limit_px=None if limit is None else Decimal(limit))
+    return replace(bid, urgency="urgent", max_slippage_bps=slippage)
+
+
+@pytest.mark.parametrize(
+    ("bid", "code", "px"),
+    [
+        (exits("sell", "1"), "urgent_exit", None),
+        (exits("buy", "1", "60100"), "urgent_exit", None),
+        # the book holds 50, and twice the order has to be there
+        (exits("sell", "26"), "urgent", Decimal(59_965)),
+        # twice the order reaches the second level, which its limit, or its slippage, forbids
+        (exits("sell", "4", "60000"), "urgent", Decimal(60_000)),
+        (exits("sell", "4", slippage=0.0), "urgent", Decimal(60_000)),
+        (replace(exits("sell", "1"), legs=(make_leg(side="sell", qty="1"),)), "urgent", None),
+    ],
+)
+def test_an_urgent_exit_goes_without_a_price_only_where_the_book_holds_twice_as_much(
+    bid: Proposal, code: str, px: Decimal | None
+) -> None:
+    agent = make_agent()
+    see(agent, deep_book())
+
+    counter = advise(agent, bid)
+
+    assert (counter.style, counter.tif, counter.code) == ("market", "IOC", code)
+    if code == "urgent_exit":
+        assert counter.px_limit is None
+    else:
+        assert counter.px_limit is not None
+        assert px is None or abs(counter.px_limit - px) <= 10
 
 
 def test_a_thin_tape_makes_a_twap_too() -> None:

@@ -84,6 +84,24 @@ def test_a_market_order_with_a_price_bound_is_an_immediate_limit() -> None:
     assert (made.style, made.px, made.tif) == ("limit", D(50_100), "IOC")
 
 
+def exit_plan(urgency: str, reduce_only: bool, *counters: Counter) -> PlanLeg:
+    out = leg("sell", D(1), D(49_500), tif="IOC", reduce_only=reduce_only)
+    return plan_legs(make_proposal(legs=(out,), urgency=urgency), D(1), counters, ALL)[0]
+
+
+def test_only_an_urgent_exit_may_go_without_its_price() -> None:
+    free = advice(style="market", tif="IOC")
+    made = exit_plan("urgent", True, free)
+    assert (made.style, made.px, made.tif, made.reduce_only) == ("market", None, "IOC", True)
+    for urgency, reduce_only in (("normal", True), ("urgent", False), ("patient", True)):
+        assert (exit_plan(urgency, reduce_only, free).px) == D(49_500)
+    # whoever names a price is heard
+    assert exit_plan("urgent", True, free, advice(px_limit=D(49_600))).px == D(49_600)
+    assert exit_plan("urgent", True, advice(style="market", px_limit=D(49_000))).px == D(49_500)
+    assert exit_plan("urgent", True).px == D(49_500)
+    assert exit_plan("urgent", True, advice(style="limit")).px == D(49_500)
+
+
 def test_without_advice_the_proposals_own_limits_stay() -> None:
     assert plan(leg(px=D(50_000), tif="FOK"), D(1)) == PlanLeg(
         symbol="BTC/USDT", side="buy", qty=D(1), style="limit", px=D(50_000), tif="FOK", reduce_only=False

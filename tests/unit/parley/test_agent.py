@@ -21,7 +21,7 @@ def spec(**params: object) -> AgentSpec:
 
 
 def context(*, seq: int = 1, seed: int = 1, agent: str = "strategy/ema") -> Context:
-    return Context(now=5, view=FirmView(make_state()), seq=seq, seed=seed, agent=agent)
+    return Context(now=5, view=FirmView(make_state()), seq=900 + seq, seed=seed, agent=agent, nth=seq)
 
 
 def test_parameters_left_out_keep_their_defaults() -> None:

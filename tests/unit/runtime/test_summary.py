@@ -53,18 +53,23 @@ def test_orders_end_in_the_state_their_fills_say(summary: Summary) -> None:
 
 
 def test_every_role_that_changed_a_round_is_counted(summary: Summary) -> None:
-    assert summary.influence["signal"] == {"votes_counted": 2}
-    assert summary.influence["strategy"] == {"proposals": 3}
-    assert summary.influence["capital"] == {"cut": 1, "zero": 0}
-    assert summary.influence["risk"] == {"refused": 1, "capped": 0, "breakers": 0}
+    assert summary.influence["signal"] == {"rounds_changed": 2, "votes_counted": 2, "votes_weighed": 2}
+    assert summary.influence["strategy"] == {"rounds_changed": 3, "proposals": 3}
+    assert summary.influence["capital"] == {"rounds_changed": 1, "cut": 1, "zero": 0}
+    assert summary.influence["risk"] == {"rounds_changed": 1, "refused": 1, "capped": 0, "breakers": 0}
     # the proposal said GTC, execution advised IOC
-    assert summary.influence["execution"] == {"chose_order": 1}
-    assert summary.influence["arbitrage"] == {"cycles_asked": 0, "cycles_proposed": 0, "counters": 0}
+    assert summary.influence["execution"] == {"rounds_changed": 1, "chose_order": 1}
+    assert summary.influence["arbitrage"] == {
+        "rounds_changed": 0, "cycles_asked": 0, "cycles_proposed": 0, "counters": 0,
+    }  # fmt: skip
     assert summary.influence["meta"] == {
+        "rounds_changed": 1,
         "ranked": 1,
         "ranked_nonuniform": 1,
         "dropped": 0,
         "resized": 1,
+        "cut": 0,
+        "zero": 0,
         "weight_updates": 1,
     }
 

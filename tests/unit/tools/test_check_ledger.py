@@ -1,19 +1,40 @@
 """The stand-alone comparison of books and exchange: equal only when every digit is."""
 
+import ast
 import json
 import subprocess
 import sys
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from parley.messages import Ack, Balance, Cash, Envelope, Fill, Intent, OrderEvent, StateView
-from tests.kit.small_journal import write_journal
-from tools import check_ledger
+from parley.messages import (
+    KINDS,
+    Ack,
+    Balance,
+    Cash,
+    Envelope,
+    Fill,
+    Intent,
+    Message,
+    OrderEvent,
+    Shutdown,
+    Started,
+    StateView,
+    decode,
+    decode_envelope,
+)
+from runtime.journal import JournalReader
+from tests.kit import small_journal
+from tests.kit.small_journal import Notes, run_config, write_journal
+from tools import check_ledger, ledger_evidence
 
 SCRIPT = Path(check_ledger.__file__)
+EVIDENCE = Path(ledger_evidence.__file__)
 Line = dict[str, Any]
 LATE = 2**62  # wall time after any commit
 
@@ -29,7 +50,9 @@ def true_log(journal: Path) -> list[Line]:
     ]
     for number, (trade, cid, side, qty, price, fee, asset) in enumerate(trades):
         order = {"order_id": number, "client_order_id": cid, "symbol": "ETH/USDT", "side": side, **account}
-        lines.append({"event": "order", **order, "qty": qty})
+        limit = {"BUY": "1001.00000000", "SELL": "1099.00000000"}[side]
+        asked = {"type": "LIMIT", "time_in_force": "IOC", "price": limit, "stop_price": "0", "quote_qty": "0"}
+        lines.append({"event": "order", **order, **asked, "qty": qty})
         lines.append(
             {
                 "event": "trade",
@@ -39,6 +62,7 @@ def true_log(journal: Path) -> list[Line]:
                 "price": price,
                 "fee": fee,
                 "fee_asset": asset,
+                "liquidity": "taker",
             }
         )
     lines.append({"event": "end", "accounts": {"main": {"USDT": total("10193.6022"), "ETH": total("0")}}})
@@ -88,6 +112,18 @@ def add_order_without_intent(lines: list[Line]) -> None:
     lines.insert(1, {**lines[1], "order_id": 77, "client_order_id": "nobody"})
 
 
+def add_later_form(lines: list[Line]) -> None:
+    lines.insert(3, {**lines[1], "price": "1002"})
+
+
+def add_refused_otherwise(lines: list[Line]) -> None:
+    lines.insert(2, {**lines[1], "order_id": None, "type": "MARKET"})
+
+
+def add_refused_without_intent(lines: list[Line]) -> None:
+    lines.insert(2, {**lines[1], "order_id": None, "client_order_id": "nobody"})
+
+
 CHANGES: dict[str, tuple[Callable[[list[Line]], None], str]] = {
     "quantity": (change(2, qty="2.00000001"), "qty is 2.00000001 on the exchange"),
     "price": (change(2, price="1001.00000001"), "price is 1001.00000001"),
@@ -100,7 +136,20 @@ CHANGES: dict[str, tuple[Callable[[list[Line]], None], str]] = {
     "extra trade": (add_trade, "trade t9: on the exchange, not in the journal"),
     "two orders of one id": (add_order, "one client order id, but on the exchange the orders"),
     "order without intent": (add_order_without_intent, "without an intent in the journal"),
-    "order asked otherwise": (change(1, qty="3"), "intent"),
+    "liquidity": (change(2, liquidity="maker"), "liquidity is maker on the exchange, taker"),
+    "order's quantity": (change(1, qty="3"), "qty is 3 on the exchange, 2 in the intent"),
+    "order's side": (change(1, side="SELL"), "side is sell on the exchange, buy in the intent"),
+    "order's symbol": (change(1, symbol="LTC/USDT"), "symbol is LTC/USDT on the exchange, ETH/USDT in"),
+    "order's type": (change(1, type="LIMIT_MAKER"), "type is LIMIT_MAKER on the exchange, LIMIT in the"),
+    "order became a market order": (change(1, type="MARKET"), "type is MARKET on the exchange, LIMIT in"),
+    "order's time in force": (change(1, time_in_force="GTC"), "time_in_force is GTC on the exchange, IOC"),
+    "order's price limit": (change(1, price="1001.00000001"), "price is 1001.00000001 on the exchange"),
+    "order without a price limit": (change(1, price="0"), "price is 0 on the exchange, 1001 in the intent"),
+    "order's stop price": (change(1, stop_price="900"), "stop_price is 900 on the exchange, 0 in the intent"),
+    "order by amount": (change(1, quote_qty="2002"), "quote_qty is 2002 on the exchange, 0 in the intent"),
+    "order changed later": (add_later_form, "price is 1002 on the exchange"),
+    "refused request asked otherwise": (add_refused_otherwise, "refused: type is MARKET on the exchange"),
+    "refused request without intent": (add_refused_without_intent, "refused by the exchange, without an in"),
     "order before its commit": (change(1, wall_ns=1), "before its intent's commit"),
     "opening balance": (
         change(0, accounts={"main": {"USDT": total("10000.00000001")}}),
@@ -146,18 +195,103 @@ def test_positions_relied_on_are_those_of_the_messages() -> None:
     def at(kind: type, name: str) -> int:
         return kind.__struct_encode_fields__.index(name) + 1  # the kind comes first
 
-    assert Envelope.__struct_encode_fields__.index("body") == check_ledger.ENVELOPE_BODY
-    assert at(StateView, "cash") == check_ledger.STATE_CASH
+    assert Envelope.__struct_encode_fields__.index("body") == ledger_evidence.ENVELOPE_BODY
+    assert at(StateView, "cash") == ledger_evidence.STATE_CASH
     assert Cash.__struct_encode_fields__[:2] == ("asset", "total")
-    for name in ("iid", "cid", "account", "symbol", "side", "qty"):
-        assert at(Intent, name) == getattr(check_ledger, f"INTENT_{name.upper()}")
-    for name in ("trade_id", "account", "iid", "symbol", "side", "qty", "px", "fee", "fee_asset"):
-        assert at(Fill, name) == getattr(check_ledger, f"FILL_{name.upper()}")
-    assert at(Ack, "iid") == at(OrderEvent, "iid") == check_ledger.FACT_IID
+    for name in ("iid", "cid", "account", "symbol", "side", "qty", "px", "style", "tif"):
+        assert at(Intent, name) == getattr(ledger_evidence, f"INTENT_{name.upper()}")
+    for name in (
+        "trade_id", "account", "iid", "symbol", "side", "qty", "px", "fee", "fee_asset", "liquidity",
+    ):  # fmt: skip
+        assert at(Fill, name) == getattr(ledger_evidence, f"FILL_{name.upper()}")
+    assert at(Ack, "iid") == at(OrderEvent, "iid") == ledger_evidence.FACT_IID
     assert (at(Balance, "account"), at(Balance, "assets")) == (
-        check_ledger.BALANCE_ACCOUNT,
-        check_ledger.BALANCE_ASSETS,
+        ledger_evidence.BALANCE_ACCOUNT,
+        ledger_evidence.BALANCE_ASSETS,
     )
+    for kind in (StateView, Intent, Ack, OrderEvent, Fill, Balance, Shutdown):
+        name = "".join("_" * each.isupper() + each.upper() for each in kind.__name__).removeprefix("_")
+        assert KINDS[kind] == getattr(ledger_evidence, name)
+
+
+@pytest.mark.parametrize(
+    ("style", "tif", "px", "kind", "shown_tif", "price"),
+    [
+        ("market", "IOC", None, "MARKET", "GTC", "0"),
+        ("limit", "FOK", "1001", "LIMIT", "FOK", "1001.00000000"),
+        ("post_only", "GTC", "1001", "LIMIT_MAKER", "GTC", "1001.00000000"),
+    ],
+)
+def test_every_style_has_its_type_on_the_exchange(
+    tmp_path: Path, style: str, tif: str, px: str | None, kind: str, shown_tif: str, price: str
+) -> None:
+    notes = Notes(tmp_path / "desk.journal", run_config())
+    open_account(notes)
+    write = {"style": style, "tif": tif, "px": None if px is None else Decimal(px), "iid": b"i" * 16}
+    notes.put(replace(template(tmp_path), **write))
+    notes.writer.close()
+    cid = next(iter(check_ledger.read_journal(tmp_path / "desk.journal").intents))
+    order: Line = {
+        "event": "order", "account": "main", "order_id": 1, "client_order_id": cid, "symbol": "ETH/USDT",
+        "side": "BUY", "type": kind, "time_in_force": shown_tif, "price": price, "stop_price": "0",
+        "qty": "2", "quote_qty": "0",
+    }  # fmt: skip
+    lines: list[Line] = [{"event": "start", "accounts": {"main": {"USDT": total("10000")}}}, order]
+
+    assert compare(tmp_path, lines)["first"] == []
+    for other in {"MARKET", "LIMIT", "LIMIT_MAKER"} - {kind}:
+        order["type"] = other
+        assert compare(tmp_path, lines)["ledger_equals_exchange"] is False
+
+
+def template(folder: Path) -> Intent:
+    """An order of the small journal, to be altered."""
+    reader = JournalReader(write_journal(folder / "template.journal"))
+    record = next(iter(reader.records(kinds=[KINDS[Intent]])))
+    found = decode(decode_envelope(record.body).body)
+    assert isinstance(found, Intent)
+    return found
+
+
+def open_account(notes: Notes) -> None:
+    start = Started(run_id="s", epoch=1, quote="USDT", capital=Decimal(10_000), t=small_journal.T0)
+    notes.put(start, sender="supervisor")
+    assets = (("USDT", Decimal(10_000)),)
+    notes.put(Balance(account="main", venue="binance", assets=assets, t=small_journal.T0), sender="gateway")
+
+
+def short_run(folder: Path, *last: Message) -> list[Line]:
+    """A run that ended before the desk told its state once, and what the exchange says of it."""
+    notes = Notes(folder / "desk.journal", run_config())
+    open_account(notes)
+    for message in last:
+        notes.put(message, sender="user")
+    notes.writer.close()
+    accounts = {"main": {"USDT": total("10000")}}
+    return [{"event": "start", "accounts": accounts}, {"event": "end", "accounts": accounts}]
+
+
+def test_run_without_a_state_is_as_it_was_opened(tmp_path: Path) -> None:
+    lines = short_run(tmp_path)
+
+    assert compare(tmp_path, lines)["ledger_equals_exchange"] is True
+    lines[-1] = {"event": "end", "accounts": {"main": {"USDT": total("9999")}}}
+    assert "last state 10000" in compare(tmp_path, lines)["first"][-1]
+
+
+def test_incomplete_truth_log_of_a_run_that_ended_in_order_is_a_difference(tmp_path: Path) -> None:
+    lines = short_run(tmp_path, Shutdown(why="feed_ended", flatten=False, t=0))
+
+    assert compare(tmp_path, lines)["ledger_equals_exchange"] is True
+    result = compare(tmp_path, lines[:-1])
+    assert result["ledger_equals_exchange"] is False
+    assert "the truth log is incomplete" in result["first"][0]
+
+
+def test_incomplete_truth_log_of_a_killed_run_is_compared_as_it_is(tmp_path: Path) -> None:
+    result = compare(tmp_path, short_run(tmp_path)[:-1])
+
+    assert (result["ledger_equals_exchange"], result["truth_complete"]) == (True, False)
 
 
 def run_script(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -198,6 +332,21 @@ def test_unreadable_journal_is_no_verdict(tmp_path: Path, lines: list[Line]) -> 
     assert (done.returncode, done.stdout) == (2, "")
 
 
+@pytest.mark.parametrize(
+    "file", [SCRIPT, EVIDENCE, SCRIPT.parent / "__init__.py"], ids=lambda file: file.name
+)
+def test_script_imports_only_the_standard_library_msgspec_and_its_neighbour(file: Path) -> None:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add("." * node.level + (node.module or ""))
+    foreign = {name for name in names if name.partition(".")[0] not in sys.stdlib_module_names}
+
+    assert foreign <= {"msgspec", "tools.ledger_evidence"}
+
+
 def test_script_loads_nothing_of_parley(tmp_path: Path, lines: list[Line]) -> None:
     compare(tmp_path, lines)
     ours = ["parley", "agents", "orchestrator", "strategies", "arbitrage", "venues", "runtime", "tools"]
@@ -209,8 +358,8 @@ def test_script_loads_nothing_of_parley(tmp_path: Path, lines: list[Line]) -> No
         f"    runpy.run_path({str(SCRIPT)!r}, run_name='__main__')\n"
         "except SystemExit as end:\n"
         "    assert end.code == 0, end.code\n"
-        f"found = [name for name in sys.modules if name.split('.')[0] in {ours!r}]\n"
-        "assert not found, found\n"
+        f"found = sorted(name for name in sys.modules if name.split('.')[0] in {ours!r})\n"
+        "assert found == ['tools', 'tools.ledger_evidence'], found\n"
     )
 
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=False)

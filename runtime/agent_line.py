@@ -1,0 +1,122 @@
+"""The desk's end of the line to one agent's process, and the agent's seat, which outlives the process.
+
+Problem: a desk writes to many agents and waits for few, so a line never blocks: what the socket does not
+take at once is kept, up to a bound. A seat keeps what a new process needs to become the same agent: the
+last snapshot and what was told since.
+
+Not here: who is waited for (`socket_transport`), what the words mean (`wave_frames`).
+
+Invariant: frames leave whole and in order, or the line is closed.
+"""
+
+import socket
+from typing import Final
+
+from parley.agent import AgentEnv, AgentSpec
+from parley.errors import ProtocolError
+from runtime.wave_frames import Cutter, FromAgent, Told, from_agent
+
+MAX_UNSENT: Final = 256 * 1024 * 1024
+_CHUNK: Final = 1 << 16
+
+
+class AgentLine:
+    """One connection: bytes out without waiting, words in as they come."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        self.connection = connection
+        self.fd = connection.fileno()
+        self.owes: dict[int, int] = {}  # seq of what it has not answered, monotonic ns when it was asked
+        self.frames_out = 0
+        self.words_in = 0
+        self._cutter = Cutter()
+        self._unsent = bytearray()
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether bytes wait for the socket to take them."""
+        return bool(self._unsent)
+
+    def queue(self, frame: bytes) -> None:
+        """Add a frame to what leaves with the next `flush`."""
+        self._unsent += frame
+        self.frames_out += 1
+
+    def flush(self) -> None:
+        """Write what the socket takes now.
+
+        Raises
+        ------
+        OSError
+            When the line is broken.
+        ProtocolError
+            When its process has not read for so long that too much waits.
+        """
+        if not self._unsent:
+            return
+        try:
+            sent = self.connection.send(self._unsent)
+        except BlockingIOError:
+            sent = 0
+        del self._unsent[:sent]
+        if len(self._unsent) > MAX_UNSENT:
+            raise ProtocolError(f"more than {MAX_UNSENT} bytes wait for an agent that does not read")
+
+    def read(self) -> list[FromAgent]:
+        """Return the words that are there now; none when nothing is.
+
+        Raises
+        ------
+        ConnectionError
+            When the process closed the line.
+        OSError, ProtocolError
+            When it broke, or says what no agent says.
+        """
+        try:
+            data = self.connection.recv(_CHUNK)
+        except BlockingIOError:
+            return []
+        if not data:
+            raise ConnectionError("its process closed the line")
+        words = [from_agent(raw) for raw in self._cutter.feed(data)]
+        self.words_in += len(words)
+        return words
+
+    def close(self) -> None:
+        """End the line."""
+        self.connection.close()
+
+
+class Seat:
+    """One agent as the desk knows it, whatever happens to its process."""
+
+    def __init__(self, spec: AgentSpec, env: AgentEnv, seed: int) -> None:
+        self.spec = spec
+        self.env = env
+        self.seed = seed
+        self.hears_state = "StateView" in spec.subscriptions
+        self.line: AgentLine | None = None
+        self.is_ready = False  # has caught up with what it missed
+        self.marks = 0
+        self.incarnation = 0
+        self.pid = 0
+        self.lives = 0
+        self.missed = 0
+        self.why = ""
+        self.snapshot = b""
+        self.through = 0  # seq of the last frame in the snapshot
+        self.told: list[Told] = []  # since the snapshot; wants no answers
+        self.is_snapshot_due = False
+
+    @property
+    def can_answer(self) -> bool:
+        """Whether it is worth waiting for: it is there, has caught up, and owes nothing."""
+        return self.line is not None and self.is_ready and not self.line.owes
+
+    def take_snapshot(self, through: int, state: bytes) -> None:
+        """Take the agent's state after the frame ``through``; what led there need not be told again."""
+        if through <= self.through:
+            return
+        self.snapshot, self.through = state, through
+        self.told = [each for each in self.told if each.seq > through]

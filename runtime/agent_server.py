@@ -1,0 +1,195 @@
+"""The process of one agent: dials its desk, becomes the agent it is told to be, and answers until the end.
+
+Problem: an agent is a pure class; in its own process somebody has to carry frames to it. One blocking thread
+does: no event loop, no shared state, the next frame is read when the last is answered, which is the order in
+which the agent would be called in process.
+
+Not here: where the process comes from (`actors`), how a desk waits (`socket_transport`).
+
+Invariant: what the agent says is checked here exactly as in process (`AgentHost`), so a fault reads the same
+in both placements.
+"""
+
+import argparse
+import os
+import socket
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from parley.bus import AgentHost, Ask
+from parley.errors import ParleyError, ProtocolError
+from parley.messages import StateView, decode, encode
+from parley.view import FirmView
+from runtime.agent_socket import dial
+from runtime.host import make_agent
+from runtime.unit import die_with_parent
+from runtime.wave_frames import (
+    Answered,
+    Cutter,
+    FromAgent,
+    Hello,
+    Leave,
+    Mark,
+    SnapshotIs,
+    SnapshotPlease,
+    Told,
+    Unable,
+    Welcome,
+    frame,
+    from_desk,
+)
+
+_CHUNK: Final = 1 << 16
+_RECENT: Final = 512
+_EVERY_S: Final = 0.2  # how often a quiet line looks whether it shall stop
+
+
+@dataclass(slots=True)
+class Served:
+    """What a connection has done so far, for whoever asks about the agent's health."""
+
+    agent: str = ""
+    incarnation: int = 0
+    is_connected: bool = False
+    frames: int = 0
+    answers: int = 0
+    faults: int = 0
+    why: str = ""
+    took_us: list[float] = field(default_factory=list)
+
+
+def serve(
+    address: str,
+    agent: str,
+    incarnation: int,
+    stop: threading.Event,
+    served: Served | None = None,
+    is_deaf: threading.Event | None = None,
+) -> None:
+    """Be an agent at one desk until the line closes or ``stop`` is set.
+
+    ``served`` is kept up to date for whoever asks how the agent does. While ``is_deaf`` is set every frame is
+    handled, in order, and none is answered: a paused agent.
+
+    Raises
+    ------
+    ConnectionError
+        When nobody is there, or the desk is gone.
+    ConfigError
+        When the address is wrong.
+    ProtocolError
+        When the desk says what no desk says.
+    """
+    line = dial(address)
+    seen = served if served is not None else Served()
+    seen.agent, seen.incarnation, seen.is_connected, seen.why = agent, incarnation, True, ""
+    server = _Server(line, seen, is_deaf or threading.Event())
+    try:
+        line.sendall(frame(Hello(agent, incarnation, os.getpid())))
+        server.run(stop)
+    finally:
+        seen.is_connected = False
+        line.close()
+
+
+class _Server:
+    def __init__(self, line: socket.socket, served: Served, is_deaf: threading.Event) -> None:
+        self._line = line
+        self._served = served
+        self._is_deaf = is_deaf
+        self._host: AgentHost | None = None
+
+    def run(self, stop: threading.Event) -> None:
+        line, cutter = self._line, Cutter()
+        line.settimeout(_EVERY_S)
+        while not stop.is_set():
+            try:
+                data = line.recv(_CHUNK)
+            except TimeoutError:
+                continue
+            if not data:
+                raise ConnectionError("the desk closed the line")
+            for raw in cutter.feed(data):
+                if not self._take(raw):
+                    return
+
+    def _say(self, word: FromAgent) -> None:
+        self._line.sendall(frame(word))
+
+    def _take(self, raw: bytes) -> bool:
+        match word := from_desk(raw):
+            case Told():
+                self._told(word)
+            case Mark():
+                self._say(word)
+            case SnapshotPlease(through=through):
+                self._say(SnapshotIs(through, self._agent().agent.snapshot()))
+            case Welcome():
+                return self._welcome(word)
+            case Leave():
+                return False
+        return True
+
+    def _agent(self) -> AgentHost:
+        if self._host is None:
+            raise ProtocolError("a desk must say Welcome before anything else")
+        return self._host
+
+    def _welcome(self, word: Welcome) -> bool:
+        try:
+            agent = make_agent(word.spec, word.env)
+            if word.snapshot:
+                agent.restore(word.snapshot)
+        except (ParleyError, msgspec.MsgspecError, ValueError, TypeError, KeyError) as error:
+            self._served.why = f"{type(error).__name__}: {error}"
+            self._say(Unable(self._served.why))
+            return False
+        self._host = AgentHost(agent, word.seed)
+        return True
+
+    def _told(self, told: Told) -> None:
+        started = time.perf_counter_ns()
+        host, served = self._agent(), self._served
+        message = decode(bytes(told.body))
+        served.frames += 1
+        if isinstance(message, StateView):
+            host.see(FirmView(message))
+            if not host.hears_state:
+                return
+        said, fault = host.deliver(Ask(served.agent, told.seq, told.now, message, told.nth))
+        served.faults += bool(fault)
+        if not told.wants or self._is_deaf.is_set():
+            return
+        took = time.perf_counter_ns() - started
+        self._say(Answered(told.seq, tuple(msgspec.Raw(encode(m)) for m in said), fault, took))
+        served.answers += 1
+        served.took_us.append(took / 1000)
+        if len(served.took_us) > _RECENT:
+            del served.took_us[: _RECENT // 2]
+
+
+def main() -> int:
+    """Be one agent in a process of its own, without Ray, until the desk hangs up."""
+    parser = argparse.ArgumentParser(
+        prog="python -m runtime.agent_server", description="One agent's process."
+    )
+    parser.add_argument("--address", required=True, help="where the desk waits for its agents")
+    parser.add_argument("--agent", required=True, help="id, as in the desk's configuration")
+    parser.add_argument("--incarnation", type=int, default=1, help="higher than any before")
+    arguments = parser.parse_args()
+    die_with_parent()
+    try:
+        serve(arguments.address, arguments.agent, arguments.incarnation, threading.Event())
+    except (ConnectionError, ParleyError) as error:
+        sys.stderr.write(f"agent {arguments.agent}: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,338 @@
+"""Carries waves to agents in processes of their own and brings their answers, within each stage's budget.
+
+Problem: a wave must reach some agents, and the round goes on with what came back in time. The desk has
+nothing else to decide meanwhile, so `exchange` writes all frames, then waits in one `poll` for the lines it
+needs. Between cascades the event loop watches the same lines: newcomers, farewells, late answers, snapshots.
+
+An agent that is not there, still catches up, or owes an answer is told everything and waited for by nobody:
+its asks are `missed` at once. What it was told since its last snapshot is kept, so its next process is
+welcomed with that snapshot and these messages, and is then what it would be had it never died.
+
+Not here: starting processes (`actors`), judging silence (the table), words and lines (`wave_frames`,
+`agent_line`).
+
+Invariant: the frames of an agent leave in the order of their asks, on the line of its highest incarnation.
+"""
+
+import asyncio
+import logging
+import select
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from parley.agent import AgentEnv, AgentSpec
+from parley.bus import Answer, Ask, Wave
+from parley.errors import Fatal, ProtocolError
+from parley.messages import StateView, decode, encode
+from runtime.agent_line import AgentLine, Seat
+from runtime.agent_socket import admit
+from runtime.wave_frames import (
+    VERSION,
+    Answered,
+    FromAgent,
+    Hello,
+    Leave,
+    Mark,
+    SnapshotIs,
+    SnapshotPlease,
+    Told,
+    Unable,
+    Welcome,
+    frame,
+)
+
+log = logging.getLogger(__name__)
+
+PATIENCE_NS: Final = 10_000_000_000  # for a stage without a budget
+SNAPSHOT_EVERY: Final = 4096  # frames
+_MS: Final = 1_000_000
+
+
+class SocketTransport:
+    """The desk's end of all its agents; lives on the desk's loop and thread.
+
+    ``clock`` gives monotonic ns, ``envs`` what each agent is told of the universe.
+    """
+
+    def __init__(
+        self,
+        specs: Sequence[AgentSpec],
+        env_of: Callable[[], AgentEnv],
+        seed: int,
+        listener: socket.socket,
+        token: bytes = b"",
+        clock: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self.seats: dict[str, Seat] = {spec.id: Seat(spec, env_of(), seed) for spec in specs}
+        self._listener = listener
+        self._token = token
+        self._clock = clock
+        self._poll = select.poll()
+        self._by_fd: dict[int, Seat] = {}
+        self._strangers: dict[int, AgentLine] = {}
+        self._loop = asyncio.get_running_loop()
+        self._assembled = asyncio.Event()
+        listener.setblocking(False)
+        self._loop.add_reader(listener.fileno(), self._accept)
+
+    # ------------------------------------------------------------------ waves
+
+    def exchange(self, wave: Wave) -> Sequence[Answer]:
+        """Put the asks of a wave to their agents and give one answer per ask, in the asks' order."""
+        waiting: dict[tuple[str, int], int] = {}
+        found: dict[int, Answer] = {}
+        now = self._clock()
+        body, of = b"", None
+        for at, ask in enumerate(wave.asks):
+            if ask.message is not of:
+                body, of = encode(ask.message), ask.message
+            seat = self.seats[ask.agent]
+            if isinstance(of, StateView) and not seat.hears_state:
+                self._tell(seat, ask, body, False)
+                found[at] = Answer(ask.agent, ())
+            elif self._tell(seat, ask, body, True, now):
+                waiting[ask.agent, ask.seq] = at
+            else:
+                seat.missed += 1
+                found[at] = Answer(ask.agent, (), missed=True)
+        if waiting:
+            self._wait(waiting, found, wave, now + (wave.budget_ns or PATIENCE_NS))
+        return [found[at] for at in range(len(wave.asks))]
+
+    def rest(self) -> None:
+        """The cascade is over: send what nobody waited for, and ask for snapshots that are due."""
+        for seat in self.seats.values():
+            line = seat.line
+            if line is None:
+                continue
+            if seat.is_ready and not seat.is_snapshot_due and len(seat.told) >= SNAPSHOT_EVERY:
+                seat.is_snapshot_due = True
+                line.queue(frame(SnapshotPlease(seat.told[-1].seq)))
+            self._flush(seat, line)
+
+    def _tell(self, seat: Seat, ask: Ask, body: bytes, wants: bool, now: int = 0) -> bool:
+        """Send one message; whether an answer is worth waiting for."""
+        quiet = Told(ask.seq, ask.now, ask.nth, False, msgspec.Raw(body))
+        seat.told.append(quiet)
+        line = seat.line
+        if line is None:
+            return False
+        if not wants or not seat.can_answer:
+            line.queue(frame(quiet))
+            return False
+        line.queue(frame(Told(ask.seq, ask.now, ask.nth, True, quiet.body)))
+        line.owes[ask.seq] = now
+        return self._flush(seat, line)
+
+    def _wait(
+        self, waiting: dict[tuple[str, int], int], found: dict[int, Answer], wave: Wave, deadline: int
+    ) -> None:
+        while waiting:
+            left = deadline - self._clock()
+            ready = self._poll.poll(max(0.0, left / _MS)) if left > 0 else []
+            if not ready:
+                break
+            for fd, _ in ready:
+                seat = self._by_fd.get(fd)
+                line = seat.line if seat else None
+                if seat is None or line is None:
+                    continue
+                for word in self._read(seat, line):
+                    if isinstance(word, Answered):
+                        at = waiting.pop((seat.spec.id, word.seq), None)
+                        if at is not None:
+                            found[at] = _answer(seat.spec.id, word)
+                if fd not in self._by_fd:  # it ended: nothing of it will come
+                    for key in [key for key in waiting if key[0] == seat.spec.id]:
+                        found[waiting.pop(key)] = Answer(seat.spec.id, (), missed=True)
+        for (agent, _), at in waiting.items():
+            self.seats[agent].missed += 1
+            found[at] = Answer(agent, (), missed=True)
+
+    # ------------------------------------------------------------------ lines
+
+    def _read(self, seat: Seat, line: AgentLine) -> list[FromAgent]:
+        """Read what a seated agent said and deal with all but its answers, which are returned."""
+        try:
+            words = line.read()
+        except (OSError, ProtocolError) as error:
+            self._lose(seat, line, str(error))
+            return []
+        for word in words:
+            match word:
+                case Answered(seq=seq):
+                    line.owes.pop(seq, None)
+                case Mark(number=number):
+                    seat.is_ready = seat.is_ready or number == seat.marks
+                    self._look_round()
+                case SnapshotIs(through=through, state=state):
+                    seat.is_snapshot_due = False
+                    seat.take_snapshot(through, state)
+                case Unable(why=why):
+                    seat.why = why
+                    log.warning("agent_unable agent=%s why=%s", seat.spec.id, why)
+                    self._look_round()
+                case Hello():
+                    self._lose(seat, line, "it said Hello twice")
+        return words
+
+    def _flush(self, seat: Seat, line: AgentLine) -> bool:
+        was_behind = line.is_behind
+        try:
+            line.flush()
+        except (OSError, ProtocolError) as error:
+            self._lose(seat, line, str(error))
+            return False
+        if line.is_behind and not was_behind:
+            self._loop.add_writer(line.fd, self._drain, seat, line)
+        return True
+
+    def _drain(self, seat: Seat, line: AgentLine) -> None:
+        """The socket takes bytes again: a long history leaves in pieces."""
+        try:
+            line.flush()
+        except (OSError, ProtocolError) as error:
+            self._lose(seat, line, str(error))
+            return
+        if not line.is_behind:
+            self._loop.remove_writer(line.fd)
+
+    def _lose(self, seat: Seat, line: AgentLine, why: str) -> None:
+        self._unwatch(line)
+        if seat.line is line:
+            seat.line, seat.is_ready, seat.is_snapshot_due, seat.why = None, False, False, why
+            log.warning("agent_lost agent=%s incarnation=%d why=%s", seat.spec.id, seat.incarnation, why)
+
+    def _unwatch(self, line: AgentLine) -> None:
+        self._loop.remove_reader(line.fd)
+        self._loop.remove_writer(line.fd)
+        if self._by_fd.pop(line.fd, None) is not None:
+            self._poll.unregister(line.fd)
+        self._strangers.pop(line.fd, None)
+        line.close()
+
+    # ------------------------------------------------------------------ newcomers
+
+    def _accept(self) -> None:
+        try:
+            connection, _ = self._listener.accept()
+        except BlockingIOError:
+            return
+        try:
+            admit(connection, self._token)
+        except ConnectionError as error:
+            log.warning("agent_refused why=%s", error)
+            connection.close()
+            return
+        line = AgentLine(connection)
+        self._strangers[line.fd] = line
+        self._loop.add_reader(line.fd, self._meet, line)
+
+    def _meet(self, line: AgentLine) -> None:
+        """Hear who a stranger is, and seat it."""
+        try:
+            words = line.read()
+        except (OSError, ProtocolError) as error:
+            log.warning("agent_refused why=%s", error)
+            self._unwatch(line)
+            return
+        if not words:
+            return
+        hello = words[0]
+        seat = self.seats.get(hello.agent) if isinstance(hello, Hello) else None
+        if not isinstance(hello, Hello) or seat is None or len(words) > 1 or hello.version != VERSION:
+            log.warning("agent_refused why=no agent of this desk said=%r", words[:1])
+            self._unwatch(line)
+        elif hello.incarnation <= seat.incarnation:
+            log.warning(
+                "agent_refused agent=%s why=incarnation %d, has %d",
+                hello.agent, hello.incarnation, seat.incarnation,
+            )  # fmt: skip
+            self._unwatch(line)
+        else:
+            self._seat(seat, line, hello)
+
+    def _seat(self, seat: Seat, line: AgentLine, hello: Hello) -> None:
+        if seat.line is not None:
+            self._lose(seat, seat.line, f"incarnation {hello.incarnation} came")
+        self._strangers.pop(line.fd, None)
+        self._loop.remove_reader(line.fd)
+        self._loop.add_reader(line.fd, self._hear, seat, line)
+        self._poll.register(line.fd, select.POLLIN)
+        self._by_fd[line.fd] = seat
+        seat.line, seat.incarnation, seat.pid, seat.is_ready, seat.why = (
+            line, hello.incarnation, hello.pid, False, "",
+        )  # fmt: skip
+        seat.lives += 1
+        seat.marks += 1
+        line.queue(frame(Welcome(seat.spec, seat.env, seat.seed, seat.snapshot)))
+        for quiet in seat.told:
+            line.queue(frame(quiet))
+        line.queue(frame(Mark(seat.marks)))
+        self._flush(seat, line)
+
+    def _hear(self, seat: Seat, line: AgentLine) -> None:
+        """Between cascades: late answers are over, the rest is dealt with."""
+        self._read(seat, line)
+
+    # ------------------------------------------------------------------ life
+
+    def _look_round(self) -> None:
+        if all(seat.is_ready or seat.why for seat in self.seats.values()):
+            self._assembled.set()
+
+    async def assembled(self, timeout_s: float) -> None:
+        """Wait until every agent has come.
+
+        Raises
+        ------
+        Fatal
+            When one cannot be what it should, or does not come in time.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._assembled.wait()
+        except TimeoutError:
+            absent = [agent for agent, seat in self.seats.items() if not seat.is_ready]
+            raise Fatal(f"within {timeout_s:.0f} s these agents did not come: {', '.join(absent)}") from None
+        unable = [f"{agent}: {seat.why}" for agent, seat in self.seats.items() if not seat.is_ready]
+        if unable:
+            raise Fatal(f"an agent cannot be made: {'; '.join(unable)}")
+
+    def status(self) -> Mapping[str, Mapping[str, object]]:
+        """Say of each agent whether it is there, since which incarnation, and how much it said and missed."""
+        return {
+            agent: {
+                "pid": seat.pid, "incarnation": seat.incarnation, "restarts": max(0, seat.lives - 1),
+                "health": "ready" if seat.is_ready else "recovering" if seat.line else "away",
+                "missed": seat.missed, "why": seat.why,
+                "frames_out": seat.line.frames_out if seat.line else 0,
+                "frames_in": seat.line.words_in if seat.line else 0,
+            }
+            for agent, seat in self.seats.items()
+        }  # fmt: skip
+
+    def close(self) -> None:
+        """Tell every agent that the desk ends, and hang up."""
+        self._loop.remove_reader(self._listener.fileno())
+        self._listener.close()
+        for seat in self.seats.values():
+            if (line := seat.line) is not None:
+                line.queue(frame(Leave()))
+                self._flush(seat, line)
+                if seat.line is line:
+                    self._unwatch(line)
+                    seat.line, seat.is_ready = None, False
+        for line in list(self._strangers.values()):
+            self._unwatch(line)
+
+
+def _answer(agent: str, word: Answered) -> Answer:
+    try:
+        return Answer(agent, tuple(decode(bytes(raw)) for raw in word.messages), word.fault)
+    except msgspec.MsgspecError as error:
+        return Answer(agent, (), f"{type(error).__name__}: {error}")

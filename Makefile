@@ -7,7 +7,7 @@ PYTHON ?=
 BIN := .venv/bin
 # The packages without input and output, under `mypy --strict`; keep in step with `pure` in .importlinter.
 PURE := parley agents orchestrator strategies arbitrage
-SHELLS := venues runtime tools $(wildcard benchmarks)
+SHELLS := venues runtime api tools $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check format bench bench-round long
@@ -19,18 +19,19 @@ setup: ## make or update .venv (quick when nothing changed)
 	@PYTHON="$(PYTHON)" tools/setup.sh
 
 run: setup ## start a desk with agents, gateway, market data and the local sandbox exchange
-	@$(BIN)/parley run
+	@$(BIN)/parley run --database
 
 test: setup ## all suites in their short form, each with a printed time budget (SUITE="unit kill" for some)
 	@$(BIN)/python -m tools.run_suites $(SUITE)
 
-check: setup ## lint, format, types, import contracts, sizes, architecture tests
+check: setup ## lint, format, types, import contracts, sizes, migrations, architecture tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet . || { echo "check: run 'make format'" >&2; exit 1; }
 	$(BIN)/mypy --strict --no-warn-unused-configs --cache-dir .mypy_cache/strict $(PURE)
 	$(BIN)/mypy --cache-dir .mypy_cache/normal $(SHELLS)
 	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/python -m tools.check_sizes
+	$(BIN)/python -m tools.check_migrations
 	$(BIN)/python -m pytest -q tests/architecture
 
 format: setup ## format the code and sort the imports

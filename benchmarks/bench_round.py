@@ -1,5 +1,8 @@
 """From an event to an accepted order, with two fsyncs: the desk's latency and its burst rate.
 
+Three placements of the same agents. ``in_process``: the desk's and the agents' computing alone, in this
+process, without files and sockets. ``packed``: agents in the desk's process. ``spread``: each in a Ray actor.
+
 Real desk and gateway processes with their journals, all seven roles, real agents; only
 the market (this process, in the hub's place) and the venue (fills at once, no network)
 are stand-ins. Latency runs from the admission of the market batch at the desk to the
@@ -31,6 +34,8 @@ import uvloop
 from rich.console import Console
 from rich.progress import track
 
+from benchmarks.deciding import deciding_us
+from benchmarks.placed import RayAgents
 from benchmarks.stages import read_timeline
 from benchmarks.verdicts import GATE, GOAL, judge, medians, number, unavoidable_us
 from benchmarks.yardsticks import all_yardsticks, machine, percentiles
@@ -40,6 +45,7 @@ from parley.messages import Bar, Book, Envelope, MarketBatch
 from runtime.defaults import default_agents
 from runtime.frames import CONTROL, Link, listen, wrap
 from runtime.journal import verify
+from runtime.process_tree import memory_mb
 from runtime.run_config import DeskProcess, RunConfig, to_json
 
 MINUTE_NS = 60_000_000_000
@@ -57,6 +63,7 @@ class Scenario:
     batches: int
     rate: float
     trades: bool
+    placement: str = "packed"
 
 
 class Market:
@@ -67,6 +74,7 @@ class Market:
         self._link: asyncio.Future[Link] = asyncio.get_running_loop().create_future()
         self._closed = asyncio.Event()
         self._gone = False
+        self.first_closed = 0.0
         self._dice = Random(7)
         self._prices = dict.fromkeys(SYMBOLS, 1000.0)
 
@@ -94,6 +102,7 @@ class Market:
             self._closed.clear()
             link.send(wrap(self._batch(n), sender="hub", to="desk", t_event=time.time_ns()))
             await self._closed.wait()
+            self.first_closed = self.first_closed or time.monotonic()
             if self._gone:
                 raise RuntimeError(f"the desk ended in batch {n} of scenario {scenario.name!r}")
         return time.monotonic() - start
@@ -168,6 +177,11 @@ async def start(module: str, config: bytes, folder: Path) -> asyncio.subprocess.
 async def run(scenario: Scenario, folder: Path) -> dict[str, object]:
     """Play one scenario against fresh processes, kill the desk, read its file back, and measure."""
     folder.mkdir()
+    began = time.monotonic()
+    team = agents(scenario.trades)
+    ray = RayAgents(folder, team) if scenario.placement == "spread" else None
+    if ray is not None:
+        await ray.begin()
     market = Market(scenario)
     server = await listen(folder / "h.sock", market.connected)
     gateway = await start(
@@ -182,23 +196,14 @@ async def run(scenario: Scenario, folder: Path) -> dict[str, object]:
                 "limits": {
                     "max_notional": {"USDT": "1000000"},
                     "max_position": {"USDT": "10000000"},
+                    "cash": ["USDT"],
                     "max_orders_per_s": 1_000_000,
                 },
             }
         ),
         folder,
     )
-    desk_config = DeskConfig(symbols=scenario.symbols, venue="null", profile="candle")
-    limits = {
-        "max_daily_trades": 10_000_000,
-        "orders_per_s": 100_000,
-        "max_repeats": 1_000_000,
-        "max_daily_loss": "0.9",
-        "max_drawdown": "0.9",
-    }
-    run_config = RunConfig(
-        run_id=scenario.name, desk=desk_config, agents=agents(scenario.trades), limits=limits
-    )
+    run_config = config_of(scenario)
     desk = await start(
         "runtime.desk",
         to_json(
@@ -209,13 +214,20 @@ async def run(scenario: Scenario, folder: Path) -> dict[str, object]:
                 hub=str(folder / "h.sock"),
                 instruments=str(folder / "instruments.json"),
                 parent_pid=os.getpid(),
+                agents=ray.address if ray is not None else "",
             )
         ),
         folder,
     )
+    memory: dict[str, float] = {}
     try:
+        if ray is not None:
+            await ray.ready()
         seconds = await market.play()
         await asyncio.sleep(0.3)  # what is lazy reaches the disk within 50 ms
+        memory["desk"] = memory_mb(desk.pid)
+        if ray is not None:
+            memory |= await ray.memory_mb()
         desk.send_signal(signal.SIGKILL)
         await desk.wait()
     finally:
@@ -224,7 +236,25 @@ async def run(scenario: Scenario, folder: Path) -> dict[str, object]:
             if process.returncode is None:
                 process.terminate()
                 await process.wait()
-    return measured(folder, scenario, seconds)
+        if ray is not None:
+            await ray.end()
+    figures = measured(folder, scenario, seconds)
+    figures["start_to_first_round_s"] = round(market.first_closed - began, 2)
+    figures["memory_mb"] = {name: round(value, 1) for name, value in memory.items()}
+    return figures
+
+
+def config_of(scenario: Scenario) -> RunConfig:
+    """What the scenario's desk is, wherever its agents are."""
+    limits = {
+        "max_daily_trades": 10_000_000,
+        "orders_per_s": 100_000,
+        "max_repeats": 1_000_000,
+        "max_daily_loss": "0.9",
+        "max_drawdown": "0.9",
+    }
+    desk = DeskConfig(symbols=scenario.symbols, venue="null", profile="candle")
+    return RunConfig(run_id=scenario.name, desk=desk, agents=agents(scenario.trades), limits=limits)
 
 
 def measured(folder: Path, scenario: Scenario, seconds: float) -> dict[str, object]:
@@ -240,6 +270,7 @@ def measured(folder: Path, scenario: Scenario, seconds: float) -> dict[str, obje
         )
     commits_s = (found.last_commit - found.first_commit) / 1e9
     figures: dict[str, object] = {
+        "placement": scenario.placement,
         "batches_per_s_wanted": scenario.rate or "burst",
         "rounds_read_back_after_sigkill": found.rounds,
         "orders": found.orders,
@@ -248,19 +279,25 @@ def measured(folder: Path, scenario: Scenario, seconds: float) -> dict[str, obje
     }
     if found.samples:
         figures["event_to_accepted"] = percentiles(found.samples)
+        if scenario.placement == "packed" and scenario.rate:
+            figures["in_process"] = percentiles(deciding_us(folder / "desk.journal"))
         figures["stages"] = {name: percentiles(values) for name, values in found.stages.items()}
     return figures
 
 
 def scenarios(quick: bool) -> Sequence[Scenario]:
-    """Three loads of the traded round and two bursts; ``quick`` for a test that only wants them to work."""
+    """Loads of the traded round and bursts, by placement; ``quick`` only tries whether they work."""
     few = 20 if quick else 1
+    one = SYMBOLS[:1]
     return (
-        Scenario("idle_10_per_s", SYMBOLS[:1], 200 // few, 10, True),
-        Scenario("load_100_per_s", SYMBOLS[:1], 2000 // few, 100, True),
-        Scenario("load_300_per_s", SYMBOLS[:1], 6000 // few, 300, True),
-        Scenario("burst_every_round_trades", SYMBOLS, 700 // few, 0, True),
-        Scenario("burst_default_desk", SYMBOLS, 2500 // few, 0, False),
+        Scenario("packed_10_per_s", one, 200 // few, 10, True),
+        Scenario("packed_100_per_s", one, 2000 // few, 100, True),
+        Scenario("packed_300_per_s", one, 6000 // few, 300, True),
+        Scenario("packed_burst_every_round_trades", SYMBOLS, 700 // few, 0, True),
+        Scenario("packed_burst_default_desk", SYMBOLS, 2500 // few, 0, False),
+        Scenario("spread_100_per_s", one, 2000 // few, 100, True, "spread"),
+        Scenario("spread_300_per_s", one, 6000 // few, 300, True, "spread"),
+        Scenario("spread_burst_default_desk", SYMBOLS, 1000 // few, 0, False, "spread"),
     )
 
 
@@ -270,8 +307,10 @@ def one_run(todo: Sequence[Scenario], label: str, console: Console) -> dict[str,
     before = os.getloadavg()
     with tempfile.TemporaryDirectory(prefix="bench") as name:
         folder = Path(name)
-        for scenario in track(todo, label, console=console, disable=not console.is_terminal):
-            results[scenario.name] = uvloop.run(run(scenario, folder / scenario.name[:20]))
+        for n, scenario in track(
+            list(enumerate(todo)), label, console=console, disable=not console.is_terminal
+        ):
+            results[scenario.name] = uvloop.run(run(scenario, folder / f"{n}"))
         yardsticks = all_yardsticks(folder)["yardsticks"]
     load = {"before": before[0], "after": os.getloadavg()[0]}
     return {"scenarios": results, "yardsticks": yardsticks, "loadavg_1_min": load}
@@ -282,9 +321,14 @@ def show(out: Mapping[str, object], console: Console) -> None:
     for name, figures in _under(out, "scenarios").items():
         if not isinstance(figures, Mapping):
             continue
-        console.print(f"[bold]{name}[/bold]  {number(figures, 'rounds_per_s')} rounds/s")
+        started = number(figures, "start_to_first_round_s")
+        console.print(
+            f"[bold]{name}[/bold]  {number(figures, 'rounds_per_s')} rounds/s, first round after {started} s"
+        )
         for label, values in (
             ("event_to_accepted", _under(figures, "event_to_accepted")),
+            ("in_process", _under(figures, "in_process")),
+            ("memory_mb", _under(figures, "memory_mb")),
             *_under(figures, "stages").items(),
         ):
             if isinstance(values, Mapping) and values:
@@ -326,7 +370,6 @@ def main() -> None:
     }
     out: dict[str, object] = {
         "benchmark": "bench_round",
-        "placement": "in process",
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "runs": arguments.repeat,
         "quick": arguments.quick,

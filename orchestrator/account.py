@@ -2,7 +2,7 @@
 
 Equity, its peak and its value at the start of the UTC day are folds over the marks,
 in market time. The trading state only ever tightens by itself (a breaker's pause,
-a halt); loosening is a command, or the end of a pause.
+a halt, a strain); loosening is a command, or the end of a pause or strain.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from parley.instruments import Instrument
 from parley.ledger import Ledger
-from parley.messages import Book, Breaker, Cash, Fill, Halt, Holding, StateView
+from parley.messages import Book, Breaker, Cash, Fill, Halt, Holding, StateView, Strain
 from parley.money import decimal
 from parley.view import FirmView
 
@@ -21,6 +21,7 @@ from .policy import DeskConfig
 ZERO = Decimal(0)
 DAY_NS = 86_400_000_000_000
 KEEP_FINAL = 4096  # final orders still known, so that what the venue repeats about them has an owner
+REDUCE_LEVEL, HALT_LEVEL = 3, 4  # of strain
 HALT_STATE = {"HALT": "HALTED", "CANCEL_ONLY": "HALTED", "REDUCE_ONLY": "REDUCING", "RESUME": "ACTIVE"}
 
 
@@ -38,6 +39,7 @@ class Account:
         self.halt = "ACTIVE"
         self.pause_until = 0
         self.flattening = False
+        self._strain: dict[str, int] = {}
         self._open = False
         self._peak = ZERO
         self._day = -1
@@ -113,13 +115,28 @@ class Account:
             self.flattening = False
             self.pause_until = 0
 
+    def strain(self, strain: Strain) -> None:
+        """Tighten or loosen what one source of strain asks for; nothing else is loosened by it."""
+        before = self.trading
+        self._strain[strain.source] = strain.level
+        if self.trading != before:
+            self.touch()
+
+    @property
+    def strain_level(self) -> int:
+        """The highest level any source says."""
+        return max(self._strain.values(), default=0)
+
     @property
     def trading(self) -> str:
         if not self._open:
             return "HALTED"  # nothing trades before the venue's balances are known
+        level = self.strain_level
+        if self.halt == "HALTED" or level >= HALT_LEVEL:
+            return "HALTED"
         if self.halt != "ACTIVE":
             return self.halt
-        return "REDUCING" if self.t < self.pause_until else "ACTIVE"
+        return "REDUCING" if self.t < self.pause_until or level >= REDUCE_LEVEL else "ACTIVE"
 
     def holdings(self) -> tuple[Holding, ...]:
         """Sub-ledgers with the stop and take their opening decision set."""
@@ -128,6 +145,11 @@ class Account:
             stop, take = self._stops.get((h.agent, h.symbol), (None, None))
             held.append(h if stop is None and take is None else _with(h, stop, take))
         return tuple(held)
+
+    def engaged(self) -> frozenset[str]:
+        """Symbols in which something is held or worked: whoever holds must be able to leave."""
+        held = {h.symbol for h in self.ledger.holdings() if h.qty}
+        return frozenset(held | {leg.plan.symbol for leg in self.legs.all()})
 
     def touch(self) -> None:
         """Note that something changed: the next `view` is a new version."""

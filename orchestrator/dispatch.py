@@ -27,7 +27,7 @@ from parley.messages import (
     Verdict,
 )
 from parley.money import decimal
-from parley.risk.gate import Refused, check
+from parley.risk.gate import Approved, Refused, check
 from parley.view import FirmView
 
 from .account import Account
@@ -42,7 +42,7 @@ from .table import Said, Table
 from .validate import number
 
 ZERO = Decimal(0)
-Opened = tuple[Intent, Leg]
+Opened = tuple[Approved, Leg]
 Flow = Generator[Wave | GroupOut, Sequence[Answer], None]
 
 
@@ -76,7 +76,7 @@ class Dispatch:
         )
         return self._gate(draft, leg, verdict, view, cause)
 
-    def commit(self, approved: Intent, leg: Leg, plan: tuple[PlanLeg, ...], cause: int) -> None:
+    def commit(self, approved: Approved, leg: Leg, plan: tuple[PlanLeg, ...], cause: int) -> None:
         """Open the leg of an approved order and emit the order."""
         proposal = leg.proposal
         if proposal.coupled and len(plan) > 1:
@@ -85,16 +85,16 @@ class Dispatch:
         if not leg.plan.reduce_only:
             self._account.protect(leg.agent, leg.plan.symbol, proposal.stop, proposal.take)
 
-    def _open(self, approved: Intent, leg: Leg, cause: int) -> None:
+    def _open(self, approved: Approved, leg: Leg, cause: int) -> None:
         self._account.legs.open(leg)
         self._send(approved, leg, cause)
 
-    def _send(self, approved: Intent, leg: Leg, cause: int) -> None:
-        order = self._account.orders.open(approved, leg.agent, self._table.now)
+    def _send(self, approved: Approved, leg: Leg, cause: int) -> None:
+        order = self._account.orders.open(approved.intent, leg.agent, self._table.now)
         self._account.legs.attach(leg, order)
         leg.last_word = self._table.now
         self._account.touch()
-        self._gatekeeper.sent(approved, leg.agent, self._table.now)
+        self._gatekeeper.sent(approved.intent, leg.agent, self._table.now)
         self._table.order(approved, cause)
 
     def _leg(self, round_: bytes, proposal: Proposal, index: int, plan: PlanLeg, verdict: Verdict) -> Leg:
@@ -151,7 +151,7 @@ class Dispatch:
         result = check(draft, facts, self._gatekeeper.limits)
         if isinstance(result, Refused):
             return self._refuse(draft, result.code, result.value, result.cap, cause)
-        return result.intent, leg
+        return result, leg
 
     def _refuse(self, draft: Intent, code: str, value: str, cap: str, cause: int) -> GateRefusal:
         refusal = GateRefusal(iid=draft.iid, round=draft.round, code=code, value=value, cap=cap)
@@ -239,7 +239,7 @@ class Dispatch:
         n = self._account.orders.ask_cancel(iid)
         self._account.touch()
         i = order.intent
-        self._table.order(
+        self._table.cancel(
             CancelIntent(
                 iid=iid,
                 cid=i.cid,

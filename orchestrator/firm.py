@@ -15,7 +15,7 @@ from hashlib import blake2b
 
 from parley.agent import AgentEnv, AgentSpec
 from parley.bus import Answer, Wave
-from parley.ids import proposal_id, round_id
+from parley.ids import round_id
 from parley.ledger import EXTERNAL
 from parley.messages import (
     Ack,
@@ -28,7 +28,6 @@ from parley.messages import (
     GateRefusal,
     Halt,
     Heartbeat,
-    Leg,
     MarketBatch,
     Message,
     Opinion,
@@ -36,6 +35,7 @@ from parley.messages import (
     Proposal,
     Shutdown,
     Started,
+    Strain,
     Trigger,
     Unknown,
     VenueReject,
@@ -43,15 +43,16 @@ from parley.messages import (
     WeightUpdate,
     encode,
 )
-from parley.money import decimal
 from parley.risk.limits import Limits
 from parley.view import FirmView
 
 from . import validate
-from .account import Account
+from .account import HALT_LEVEL, Account
+from .admission import Admission
 from .attribution import Attribution
 from .dispatch import Dispatch, Opened
 from .gatekeeper import Gatekeeper
+from .leaving import exit_of, to_leave, trigger_of
 from .market import Market
 from .negotiation import Negotiation
 from .orders import OrderState, VenueFact
@@ -64,7 +65,7 @@ from .talk import Talk, decision
 
 ZERO = Decimal(0)
 MAX_FOLLOW_UPS = 4  # exits of further holders on the same bar
-MAX_HOLDERS = 1024
+LOAD = "load"  # the source of strain that also says which agents rest
 MAX_DEPTH = 16  # how often agents may answer each other before the next message is admitted
 Cascade = Generator[Wave | GroupOut, Sequence[Answer], None]
 FACTS = (Ack, VenueReject, Unknown, OrderEvent, Fill)
@@ -85,6 +86,7 @@ class Firm:
         self.dispatch = Dispatch(self.table, self.account, self.market, self.negotiation, self.gatekeeper)
         self.outcomes = Outcomes(tf_ms=config.tf_ns // MS, controls_ms=(60_000,))
         self.attribution = Attribution()
+        self.admission = Admission(self.table, self.account, self.market)
         self.rounds: dict[bytes, Round] = {}
         self.stopping = False
         self._ready: dict[tuple[str, str], AnalysisReady] = {}  # one round per agent and symbol
@@ -128,6 +130,9 @@ class Firm:
                 self.account.open(message.assets, table.now)
                 self._booked()
             case Started():
+                self.stopping = False  # a run that was shut down may be gone on with
+                if message.epoch > 1:  # an agent's process that met this desk anew holds no state
+                    yield from table.state(self.account.view()[0].state)
                 yield from table.tell(message, seq=seq)
             case Halt():
                 self.account.command(message)
@@ -136,6 +141,13 @@ class Firm:
                 yield from self._state()
                 yield from table.tell(message, seq=seq)
                 yield from self._standing(seq)
+            case Strain():
+                self.account.strain(message)
+                if message.source == LOAD:
+                    table.attendance.rest(message.resting)
+                if message.level >= HALT_LEVEL:
+                    self.dispatch.cancel_all("", seq)
+                yield from self._state()
             case Void():
                 yield from self._void(message, seq)
             case Shutdown():
@@ -205,6 +217,7 @@ class Firm:
             if not inbox:
                 return
             wanted: list[Said] = []
+            opinions: list[tuple[int, Message]] = []
             for said in inbox:
                 match said.message:
                     case Opinion() as opinion:
@@ -214,9 +227,10 @@ class Firm:
                             continue
                         self.negotiation.opinions[said.agent, opinion.symbol] = opinion
                         self.attribution.on_opinion(opinion)
-                        yield from table.tell(opinion, seq=said.seq)
+                        opinions.append((said.seq, opinion))
                     case WeightUpdate() as update:
                         self.negotiation.weights_version = update.version
+                        self.negotiation.weights = dict(update.weights)
                     case AnalysisReady() as ready:
                         asked = ready.symbols or (ready.symbol,)
                         if not {ready.symbol, *asked} <= set(table.env.instruments):
@@ -228,6 +242,7 @@ class Firm:
                         yield from self._state()
                     case _:
                         wanted.append(said)
+            yield from table.retell(opinions)
             if wanted:
                 yield from self.dispatch.requests(wanted)
         inbox, table.inbox = table.inbox, []
@@ -256,51 +271,11 @@ class Firm:
 
     def _flatten(self, why: str, seq: int) -> Cascade:
         """Propose to leave every position, on behalf of whoever holds it."""
-        for n, holding in enumerate(self.account.holdings()):
-            instrument = self.table.env.instruments.get(holding.symbol)
-            mid = self.market.mids().get(holding.symbol)
-            if instrument is None or mid is None:
-                continue
-            qty = instrument.qty(abs(holding.qty))
-            busy = any(
-                (x.agent, x.plan.symbol) == (holding.agent, holding.symbol) for x in self.account.legs.all()
-            )
-            if busy or instrument.tradable(qty, decimal(mid)):
-                continue
-            trigger = Trigger(
-                source=why,
-                symbol=holding.symbol,
-                kind="cmd",
-                payload_hash=b"",
-                md_seq=seq,
-                t=self.table.now,
-                nth=self.market.step * MAX_HOLDERS + n,  # two batches may have the same time
-            )
+        table = self.table
+        for n, holding, qty in to_leave(table, self.account, self.market):
+            trigger = trigger_of(holding, n, why, seq, table.now, self.market.step)
             rid = self._rid(trigger)
-            exit_ = Proposal(
-                pid=proposal_id(rid, holding.agent),
-                agent=holding.agent,
-                agent_version="desk",
-                symbol=holding.symbol,
-                legs=(
-                    Leg(
-                        symbol=holding.symbol,
-                        side="sell" if holding.qty > 0 else "buy",
-                        qty=qty,
-                        tif="IOC",
-                        reduce_only=True,
-                    ),
-                ),
-                edge_bps=0.0,
-                conf=1.0,
-                horizon_ms=1000,
-                stop=None,
-                take=None,
-                max_slippage_bps=300.0,
-                ttl_ns=self.config.tf_ns,
-                why="flatten",
-                urgency="urgent",
-            )
+            exit_ = exit_of(holding, qty, rid, self.config)
             yield from self._round(trigger, rid, (), (holding.symbol,), (exit_,), False)
 
     # rounds
@@ -310,8 +285,13 @@ class Firm:
         return round_id(self.config.tenant, self.config.desk, stream, trigger.t, self.config.policy_version)
 
     def _rounds(self, trigger: Trigger, bidders: Sequence[str], symbols: tuple[str, ...]) -> Cascade:
-        """Open the trigger's round, and follow-ups for exits that had to wait for it."""
-        waiting = yield from self._round(trigger, self._rid(trigger), bidders, symbols, (), False)
+        """Open the trigger's round if it is admitted, and follow-ups for exits that had to wait for it."""
+        admitted = self.admission.judge(trigger, symbols)
+        if not admitted.is_served:
+            return
+        waiting = yield from self._round(
+            trigger, self._rid(trigger), bidders, symbols, (), admitted.is_reducing
+        )
         nth = 0
         while waiting and nth < MAX_FOLLOW_UPS:
             nth += 1

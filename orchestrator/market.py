@@ -26,6 +26,7 @@ class Market:
         self._mids: dict[str, float] = {}
         self._close: dict[str, float] = {}
         self._var: dict[str, float] = {}
+        self._turnover: dict[str, float] = {}
 
     def see(self, batch: MarketBatch, t_event: int) -> None:
         """Take a batch; ``t_event`` is the venue's wall time of it."""
@@ -44,10 +45,17 @@ class Market:
                 r = log(bar.close / before) * 1e4
                 self._var[bar.symbol] = DECAY * self._var.get(bar.symbol, r * r) + (1 - DECAY) * r * r
             self._close[bar.symbol] = bar.close
+            turnover = bar.close * bar.volume
+            was = self._turnover.get(bar.symbol, turnover)
+            self._turnover[bar.symbol] = DECAY * was + (1 - DECAY) * turnover
 
     def age_ms(self, t_recv: int) -> float | None:
         """Age of the last batch at wall time ``t_recv``, by the venue's own clock; None before the first."""
         return (t_recv - self.t_event) / 1e6 if self.t_event else None
+
+    def busiest(self) -> list[str]:
+        """Symbols by their smoothed turnover per candle in quote, the highest first."""
+        return sorted(self._turnover, key=lambda symbol: (-self._turnover[symbol], symbol))
 
     def mids(self) -> Mapping[str, float]:
         """Mids of the books that have one, as of the last batch."""

@@ -43,7 +43,7 @@ Flow = Generator[Wave | GroupOut, Sequence[Answer], None]
 
 
 class Negotiation:
-    """Runs rounds at a table; between them it keeps the standing opinions and the weights version only."""
+    """Runs rounds at a table; between them it keeps the standing opinions and the weights only."""
 
     def __init__(self, table: Table, account: Account, market: Market, limits: Limits) -> None:
         self._table = table
@@ -53,6 +53,7 @@ class Negotiation:
         self._final = FinalReview(table, market, limits)
         self.opinions: dict[tuple[str, str], Opinion] = {}
         self.weights_version = 0
+        self.weights: dict[str, float] = {}
 
     def regime(self, symbol: str) -> str:
         """Name the market regime of the freshest valid opinion on a symbol, or the empty string."""

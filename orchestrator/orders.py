@@ -126,6 +126,10 @@ class Orders:
         """Orders that are not final, oldest first."""
         return tuple(self._live.values())
 
+    def in_flight(self) -> int:
+        """How many orders the venue has said nothing about."""
+        return sum(1 for o in self._live.values() if not o.exists and not o.doubtful)
+
     def unknown_symbols(self) -> tuple[str, ...]:
         """Symbols on which nobody knows whether an order exists: nothing may open there."""
         return tuple(sorted({o.intent.symbol for o in self._live.values() if o.state is OrderState.UNKNOWN}))

@@ -59,6 +59,9 @@ class DeskConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_strikes: int = 3
     heartbeat_limit_ms: float = 10_000.0
     settle_bars: int = 10  # bars a decided leg may rest without a word of the execution agent
+    max_rounds_per_s: float = 0.0  # 0: no bound, for lock-step and tests
+    max_in_flight: int = 0  # orders the venue has not answered; 0: no bound
+    best_symbols: int = 4  # how many still open rounds when the desk is strained
 
     @property
     def budgets(self) -> Budgets:

@@ -2,9 +2,10 @@
 
 Everything that is said gets its journal number here, before anyone hears it, and
 leaves in groups to be committed. Answers are taken in the order of the asks (agents
-sorted by id), so arrival order has no influence. An answer out of role, or a third
-fault, costs a strike; three strikes and the agent is no longer asked. Who raised,
-was late or said nothing is a record, because a replay must find it again.
+sorted by id), so arrival order has no influence. An answer out of role, or a fault,
+costs a strike (`attendance`). Who raised, was late or said nothing is a record,
+because a replay must find it again. Of a late answer only a breaker counts: what
+tightens is never too late.
 """
 
 from collections.abc import Generator, Sequence
@@ -35,7 +36,9 @@ from parley.messages import (
     WeightUpdate,
     encode,
 )
+from parley.risk.gate import Approved
 
+from .attendance import Attendance
 from .policy import DeskConfig, GroupOut
 from .validate import understood
 
@@ -72,10 +75,7 @@ class Table:
         self.inbox: list[Said] = []
         self._specs = {s.id: s for s in sorted(specs, key=lambda s: s.id)}
         self._roles = {a: s.role for a, s in self._specs.items()}
-        self._of_role: dict[str, list[str]] = {}
-        for agent, role in self._roles.items():
-            self._of_role.setdefault(role, []).append(agent)
-        self._strikes = dict.fromkeys(self._specs, 0)
+        self.attendance = Attendance(list(self._specs.values()), config.max_strikes)
         self._records: list[tuple[int, int, bytes, bytes]] = []
         self._orders: list[Intent | CancelIntent] = []
         self._subscribers: dict[str, tuple[str, ...]] = {}
@@ -87,31 +87,31 @@ class Table:
 
     def awake(self, role: str) -> tuple[str, ...]:
         """Agents of a role that may be asked, sorted."""
-        strikes, most = self._strikes, self.config.max_strikes
-        return tuple([a for a in self._of_role.get(role, ()) if strikes[a] < most])
+        return self.attendance.awake(role, self.recv)
 
     def is_awake(self, agent: str) -> bool:
-        return self._strikes.get(agent, self.config.max_strikes) < self.config.max_strikes
+        return self.attendance.is_awake(agent, self.recv)
 
     def subscribers(self, name: str) -> tuple[str, ...]:
-        """Awake agents that hear broadcasts of a message type, sorted."""
+        """Agents that hear broadcasts of a message type, sorted: all that are not quarantined."""
         cached = self._subscribers.get(name)
         if cached is None:
-            cached = tuple(a for a, s in self._specs.items() if name in s.subscriptions and self.is_awake(a))
+            is_out = self.attendance.is_quarantined
+            cached = tuple(a for a, s in self._specs.items() if name in s.subscriptions and not is_out(a))
             self._subscribers[name] = cached
         return cached
 
     def strike(self, agent: str, cause: int, error: str) -> None:
         """Count a fault against an agent; at the limit it is quarantined."""
-        self._strikes[agent] += 1
+        strikes = self.attendance.strike(agent)
         self._subscribers.clear()
         self.emit(
             AgentFaulted(
                 agent=agent,
                 cause=cause,
                 error=error[:400],
-                strikes=self._strikes[agent],
-                quarantined=not self.is_awake(agent),
+                strikes=strikes,
+                quarantined=self.attendance.is_quarantined(agent),
             ),
             cause=cause,
         )
@@ -143,8 +143,15 @@ class Table:
         self._records.append((seq, kind, round_, encode(envelope)))
         return seq
 
-    def order(self, order: Intent | CancelIntent, cause: int) -> None:
-        """Emit an order that may be sent once its group is durable."""
+    def order(self, approved: Approved, cause: int) -> None:
+        """Emit an order the gate approved; it may be sent once its group is durable."""
+        self._to_gateway(approved.intent, cause)
+
+    def cancel(self, cancel: CancelIntent, cause: int) -> None:
+        """Emit a cancel, which needs nobody's approval; it may be sent once its group is durable."""
+        self._to_gateway(cancel, cause)
+
+    def _to_gateway(self, order: Intent | CancelIntent, cause: int) -> None:
         self.emit(order, to="gateway", cause=cause, round_=order.round)
         self._orders.append(order)
 
@@ -183,18 +190,29 @@ class Table:
         said: list[Said] = []
         for ask, answer in zip(asks, answers, strict=True):
             heard = self._take(ask, answer, stage, round_, said)
+            if answer.late_ns:
+                self._wait_less(ask.agent, ask.seq)
+            elif not answer.missed:
+                self.attendance.answered(ask.agent)
             if expect and not heard:
                 self.emit(Silence(agent=ask.agent, stage=stage), cause=ask.seq, round_=round_)
         return said
 
     def tell(self, message: Message, *, cause: int = 0, round_: bytes = b"", seq: int = 0) -> Asking:
         """Broadcast to the subscribers of a message type; ``seq`` when it is in the journal already."""
-        agents = self.subscribers(type(message).__name__)
         if not seq:
             seq = self.emit(message, cause=cause, round_=round_)
-        if not agents:
+        return (yield from self.retell([(seq, message)], round_=round_))
+
+    def retell(self, messages: Sequence[tuple[int, Message]], *, round_: bytes = b"") -> Asking:
+        """Broadcast messages that are in the journal already, (seq, message) each, in one wave."""
+        asks = [
+            Ask(agent, seq, self.now, message, seq - self._beats)
+            for seq, message in messages
+            for agent in self.subscribers(type(message).__name__)
+        ]
+        if not asks:
             return []
-        asks = [Ask(agent, seq, self.now, message, seq - self._beats) for agent in agents]
         answers = yield Wave("tell", asks, self._tell_budget)
         said: list[Said] = []
         for ask, answer in zip(asks, answers, strict=True):
@@ -218,14 +236,14 @@ class Table:
             if answer.fault:
                 self.strike(answer.agent, seq, answer.fault)
             elif answer.missed:
-                self._miss(answer.agent, seq, "state", b"")
+                self._miss(answer.agent, seq, "state", b"", answer.late_ns)
         return []
 
     def _take(self, ask: Ask, answer: Answer, stage: str, round_: bytes, said: list[Said]) -> bool:
         """Keep what is understood of an answer, standing messages in the inbox; whether anything was."""
         agent, cause = answer.agent, ask.seq
         if answer.missed:
-            self._miss(agent, cause, stage, round_)
+            self._miss(agent, cause, stage, round_, answer.late_ns)
             return False
         if answer.fault:
             self.strike(agent, cause, answer.fault)
@@ -239,6 +257,10 @@ class Table:
                 cause=cause,
                 round_=round_,
             )
+            for message in answer.messages:
+                if type(message) is Breaker and not understood(agent, self._roles[agent], message):
+                    seq = self.emit(message, sender=agent, to=DESK, cause=cause, round_=round_)
+                    self.inbox.append(Said(agent, seq, message))
             return False
         heard = False
         for message in answer.messages:
@@ -256,9 +278,20 @@ class Table:
             heard = True
         return heard
 
-    def _miss(self, agent: str, cause: int, stage: str, round_: bytes) -> None:
+    def _wait_less(self, agent: str, cause: int) -> None:
+        """Count that an agent let everybody wait; one that does so too often sleeps."""
+        sleeps = self.attendance.missed(agent, self.recv)
+        if sleeps:
+            why = f"asleep for {sleeps / 1e9:g} s: it was late or silent too often"
+            strikes = self.attendance.strikes(agent)
+            self.emit(
+                AgentFaulted(agent=agent, cause=cause, error=why, strikes=strikes, quarantined=False),
+                cause=cause,
+            )
+
+    def _miss(self, agent: str, cause: int, stage: str, round_: bytes, waited: int) -> None:
         """Record that an agent was not heard in time: a replay has to leave its answer out again."""
-        missing = Late(agent=agent, stage=stage, msg_hash=b"", by_ns=0)
+        missing = Late(agent=agent, stage=stage, msg_hash=b"", by_ns=waited)
         self.emit(missing, sender=agent, to=DESK, cause=cause, round_=round_)
 
     def dismiss(self, agent: str, cause: int, code: str, round_: bytes, detail: str = "") -> None:

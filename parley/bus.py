@@ -59,7 +59,8 @@ class Wave(msgspec.Struct, frozen=True, gc=False):
 class Answer(msgspec.Struct, frozen=True, gc=False):
     """What an agent said to one ask. ``late_ns`` > 0: after the stage's budget, by so much.
 
-    ``missed``: nothing was heard within the budget, or nobody was there to hear the ask.
+    ``missed``: nothing was heard within the budget, or nobody was there to hear the ask; then ``late_ns`` is
+    how long it was waited for in vain.
     """
 
     agent: str
@@ -69,7 +70,8 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     missed: bool = False
 
 
-MISSED = -1  # what `InProc`'s ``late`` says of an ask that was not answered in time at all
+# What `InProc`'s ``late`` says of an ask that was not answered at all; less than that by the ns of waiting.
+MISSED = -1
 
 
 class Watch(Protocol):
@@ -125,8 +127,8 @@ class InProc:
     """The transport of one process: an ask is a function call.
 
     ``clock`` (monotonic ns) measures answers against the wave's budget; without one
-    nothing is ever late. ``late`` overrules it with what a journal recorded (`MISSED`, or ns), so that
-    a replay repeats lateness exactly. ``watch`` hears of every call.
+    nothing is ever late. ``late`` overrules it with what a journal recorded (`MISSED` or less, or
+    ns), so that a replay repeats lateness exactly. ``watch`` hears of every call.
     """
 
     def __init__(
@@ -170,8 +172,8 @@ class InProc:
             late = 0
             if recorded is not None:
                 late = recorded(ask)
-                if late == MISSED:
-                    answers.append(Answer(agent, (), "", 0, True))
+                if late <= MISSED:
+                    answers.append(Answer(agent, (), "", MISSED - late, True))
                     continue
             elif clock and budget:
                 late = max(0, clock() - started - budget)

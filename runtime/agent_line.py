@@ -18,6 +18,11 @@ from runtime.wave_frames import Cutter, FromAgent, Told, from_agent
 
 MAX_UNSENT: Final = 256 * 1024 * 1024
 _CHUNK: Final = 1 << 16
+# Of lives that ended before they answered anything; a fourth would end like them.
+MOST_DEATHS: Final = 3
+FIRST_SHUT_S: Final = 1.0
+LONGEST_SHUT_S: Final = 64.0
+_S: Final = 1_000_000_000
 
 
 class AgentLine:
@@ -102,17 +107,43 @@ class Seat:
         self.incarnation = 0
         self.pid = 0
         self.lives = 0
+        self.lost_at = 0  # monotonic ns
         self.missed = 0
         self.why = ""
         self.snapshot = b""
         self.through = 0  # seq of the last frame in the snapshot
         self.told: list[Told] = []  # since the snapshot; wants no answers
         self.is_snapshot_due = False
+        self.deaths = 0  # in a row, while it caught up or was being waited for
+        self.shut_until = 0  # monotonic ns; nobody is seated before
 
-    @property
-    def can_answer(self) -> bool:
-        """Whether it is worth waiting for: it is there, has caught up, and owes nothing."""
-        return self.line is not None and self.is_ready and not self.line.owes
+    def died(self, now: int) -> float:
+        """Count that its process ended; return for how many seconds nobody is seated, usually 0.
+
+        Only the end of one that was catching up or owed an answer counts: what it was told may be what it
+        died of, and the next life is told the same.
+        """
+        if self.line is None or (self.is_ready and not self.line.owes):
+            return 0.0
+        self.deaths += 1
+        if self.deaths < MOST_DEATHS:
+            return 0.0
+        shut_s = min(FIRST_SHUT_S * 2.0 ** (self.deaths - MOST_DEATHS), LONGEST_SHUT_S)
+        self.shut_until = now + int(shut_s * _S)
+        return shut_s
+
+    def health(self, now: int) -> str:
+        """Name its state in a word."""
+        if self.line is not None:
+            return "ready" if self.is_ready else "recovering"
+        return "quarantined" if now < self.shut_until else "away"
+
+    def can_answer(self, since: int) -> bool:
+        """Whether it is worth waiting for: it is there, has caught up, owes nothing from before."""
+        if self.line is None or not self.is_ready:
+            return False
+        oldest = next(iter(self.line.owes.values()), since)
+        return oldest >= since
 
     def take_snapshot(self, through: int, state: bytes) -> None:
         """Take the agent's state after the frame ``through``; what led there need not be told again."""

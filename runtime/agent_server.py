@@ -27,6 +27,7 @@ from parley.messages import StateView, decode, encode
 from parley.view import FirmView
 from runtime.agent_socket import dial
 from runtime.host import make_agent
+from runtime.idle_gc import IdleCollector
 from runtime.unit import die_with_parent
 from runtime.wave_frames import (
     Answered,
@@ -35,6 +36,7 @@ from runtime.wave_frames import (
     Hello,
     Leave,
     Mark,
+    Mute,
     SnapshotIs,
     SnapshotPlease,
     Told,
@@ -74,7 +76,7 @@ def serve(
     """Be an agent at one desk until the line closes or ``stop`` is set.
 
     ``served`` is kept up to date for whoever asks how the agent does. While ``is_deaf`` is set every frame is
-    handled, in order, and none is answered: a paused agent.
+    handled, in order, and none is answered: a paused agent, which says so.
 
     Raises
     ------
@@ -103,6 +105,7 @@ class _Server:
         self._served = served
         self._is_deaf = is_deaf
         self._host: AgentHost | None = None
+        self._collector = IdleCollector()
 
     def run(self, stop: threading.Event) -> None:
         line, cutter = self._line, Cutter()
@@ -117,6 +120,7 @@ class _Server:
             for raw in cutter.feed(data):
                 if not self._take(raw):
                     return
+            self._collector.idle()
 
     def _say(self, word: FromAgent) -> None:
         self._line.sendall(frame(word))
@@ -163,7 +167,11 @@ class _Server:
                 return
         said, fault = host.deliver(Ask(served.agent, told.seq, told.now, message, told.nth))
         served.faults += bool(fault)
-        if not told.wants or self._is_deaf.is_set():
+        if not told.wants:
+            return
+        if self._is_deaf.is_set():
+            # Said aloud: a desk that heard nothing would wait, and then take it for one that owes an answer.
+            self._say(Mute(told.seq))
             return
         took = time.perf_counter_ns() - started
         self._say(Answered(told.seq, tuple(msgspec.Raw(encode(m)) for m in said), fault, took))

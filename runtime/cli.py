@@ -11,13 +11,12 @@ user can mend it, 130 stopped.
 """
 
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated
 
 import typer
 
-from parley.errors import ParleyError, UserError
-from runtime.host import load
-from runtime.journal import JournalError
+from runtime.calling import call
+from runtime.cli_data import app as data_app
 
 app = typer.Typer(
     name="parley", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -30,21 +29,18 @@ Journal = Annotated[
     Path | None, typer.Option("--journal", metavar="FILE", help="Journal to read [default: the newest run].")
 ]
 
+UseDatabase = Annotated[
+    bool | None,
+    typer.Option(
+        "--database/--no-database",
+        help="Ship the run's journals into PostgreSQL [default: 'parley up' does, 'parley run' does not].",
+        show_default=False,
+    ),
+]
 
-def call(command: str, *arguments: object, **options: object) -> None:
-    """Load a command's function, call it, and turn its result or its errors into an exit code."""
-    try:
-        code = cast("int | None", load(command)(*arguments, **options))  # type: ignore[operator]
-    except UserError as error:
-        typer.echo(f"parley: {error}", err=True)
-        raise typer.Exit(2) from None
-    except (ParleyError, JournalError) as error:
-        typer.echo(f"parley: {error}", err=True)
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-    if code:
-        raise typer.Exit(code)
+
+def _use(database: bool | None) -> dict[str, bool] | None:
+    return None if database is None else {"enabled": database}
 
 
 def show_version(wanted: bool) -> None:
@@ -70,6 +66,9 @@ def run(
     ] = None,
     data: Annotated[
         Path | None, typer.Option("--data", metavar="FOLDER", help="Recorded candles, parquet.")
+    ] = None,
+    trades: Annotated[
+        str | None, typer.Option("--trades", metavar="A/B=FILE,..", help="Recorded trades instead, parquet.")
     ] = None,
     exchange: Annotated[
         str | None, typer.Option(help="Exchange the candles are of [default: binance].")
@@ -109,17 +108,69 @@ def run(
     port: Annotated[
         int | None, typer.Option(help="Port of the sandbox exchange [default: a free one].")
     ] = None,
+    placement: Annotated[
+        str | None,
+        typer.Option(
+            metavar="packed|spread",
+            help="Agents in the desk's process, or each in a Ray actor of its own [default: packed].",
+        ),
+    ] = None,
+    database: UseDatabase = None,
     as_json: Json = False,
 ) -> None:
     """Run a desk against the local sandbox exchange: a made-up market, or recorded candles with --data."""
     options = {
-        "data": data, "exchange": exchange, "pairs": pairs, "timeframe": timeframe, "start": start,
-        "end": end,
+        "data": data, "trades": trades, "exchange": exchange, "pairs": pairs, "timeframe": timeframe,
+        "start": start, "end": end,
         "speed": speed, "seed": seed, "capital": capital, "quote": quote, "crosses": crosses,
         "silent": silent,
         "duration": duration, "journal": journal, "port": port,
+        "desk": {"placement": placement} if placement else None, "database": _use(database),
     }  # fmt: skip
     call("runtime.commands.run:run", config, options, as_json=as_json)
+
+
+@app.command()
+def up(
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="TOML file of settings.")
+    ] = None,
+    duration: Annotated[float | None, typer.Option(metavar="S", help="Stop after this many seconds.")] = None,
+    database: UseDatabase = None,
+    as_json: Json = False,
+) -> None:
+    """Run a desk whose agents are Ray actors, each in a process of its own, until Ctrl-C."""
+    options = {"duration": duration, "desk": {"placement": "spread"}, "database": _use(database)}
+    call("runtime.commands.run:run", config, options, as_json=as_json, with_database=True)
+
+
+@app.command()
+def status(as_json: Json = False) -> None:
+    """Show the processes of the running desk and how each of its agents is."""
+    call("runtime.commands.status:show_status", as_json=as_json)
+
+
+agents_app = typer.Typer(no_args_is_help=True, help="Tell one agent of the running desk what to do.")
+app.add_typer(agents_app, name="agents")
+Agent = Annotated[str, typer.Argument(metavar="NAME", help="Id role/name, or a unique part of it.")]
+
+
+@agents_app.command()
+def pause(name: Agent, as_json: Json = False) -> None:
+    """Let it say nothing until it is resumed; the desk counts its silence as no answer."""
+    call("runtime.commands.seats:command_agent", "pause", name, as_json=as_json)
+
+
+@agents_app.command()
+def resume(name: Agent, as_json: Json = False) -> None:
+    """Let it answer again."""
+    call("runtime.commands.seats:command_agent", "resume", name, as_json=as_json)
+
+
+@agents_app.command()
+def restart(name: Agent, as_json: Json = False) -> None:
+    """End its process; Ray starts the next, which the desk makes what the last one was."""
+    call("runtime.commands.seats:command_agent", "restart", name, as_json=as_json)
 
 
 @app.command()
@@ -235,6 +286,9 @@ def restore(
 ) -> None:
     """Bring a backup into an empty home and an empty database, and verify it."""
     call("runtime.commands.store:restore", folder, database, as_json=as_json)
+
+
+app.add_typer(data_app, name="data")
 
 
 def main() -> None:

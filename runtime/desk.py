@@ -7,38 +7,39 @@ is on disk. A commit that comes back after the order's ``send_by`` is answered b
 
 In lock-step (the hub's batches carry ``fills_due``) the venue's facts of one cascade
 are taken in the order of the orders they are about, so that two runs over the same
-data decide the same.
+data decide the same. There a step is durable before it is closed.
+
+Start is recovery: a desk that finds its journal goes on with it (`recovery`), under the next epoch, and hears
+from the gateway what it missed (`resync`) before it hears of the market: until every open order is answered
+or known to rest, it does not trade.
 """
 
 import argparse
 import asyncio
 import resource
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from pathlib import Path
 
 import msgspec
 
-from orchestrator.policy import GroupOut
 from parley.bus import Answer, Wave
 from parley.errors import Fatal, ProtocolError, UserError
 from parley.instruments import Instrument
 from parley.messages import (
-    KINDS,
     Ack,
     Attempt,
     Balance,
-    CancelIntent,
     Envelope,
     Fill,
-    Intent,
     MarketBatch,
     Message,
     OrderEvent,
     Shutdown,
     Started,
+    Strain,
     Unknown,
     VenueReject,
     Void,
@@ -46,18 +47,21 @@ from parley.messages import (
 )
 
 from .agent_socket import open_listener, parse_address, read_token
+from .backlog_watch import REDUCE, BacklogWatch
 from .bootstrap import Assembly, assemble, env_of, make_firm, specs_of
-from .frames import CONTROL, Link, connect, control, frame_of, pack, wrap
-from .held_orders import DROP, RELEASE, word_of
+from .frames import CONTROL, Link, connect, control, pack, wrap
 from .idle_gc import IdleCollector
-from .journal import Group, IntentRow, JournalError, JournalWriter, Record
+from .journal import JournalWriter
+from .load import LADDER_MS, LoadMeter, who_rests
+from .outbox import Outbox
+from .recovery import Recovered, recover
+from .resync import RESYNCED, Resync
 from .run_config import DeskProcess, RunConfig, to_json
 from .socket_transport import SocketTransport
 from .unit import announce, die_with_parent, read_config, run_unit
 from .watchdog import Watchdog
 
 ANSWERS = (Ack, VenueReject, Unknown)
-ORDER_KINDS = (KINDS[Intent], KINDS[CancelIntent])
 FACTS = (*ANSWERS, OrderEvent, Fill)
 TIMEOUT_S = 60.0
 Arrived = tuple[Envelope, Message | None]
@@ -69,19 +73,20 @@ class Desk:
     def __init__(self, config: DeskProcess) -> None:
         self._config = config
         self._loop = asyncio.get_running_loop()
-        self._thread = threading.get_ident()
         self._inbox: asyncio.Queue[Arrived] = asyncio.Queue()
         self._held: list[Arrived] = []
-        self._outstanding: dict[tuple[bytes, bool], int] = {}
-        self._placed: dict[bytes, int] = {}
         self._fills: set[tuple[str, str]] = set()
         self._candles = 0
+        self._candles_before = 0  # in earlier lives
         self._steps = 0
+        self._last_step = 0
+        self._is_resynced = True
         self._failed: BaseException | None = None
         self._feed_end: dict[str, object] | None = None
         self._stopping = False
         self._watchdog = Watchdog()
         self._journal: JournalWriter
+        self._outbox: Outbox
         self._collector: IdleCollector
         self._assembly: Assembly
         self._gateway: Link
@@ -94,6 +99,8 @@ class Desk:
         self._collector = IdleCollector()
         announce({"ready": True, "journal": self._config.journal})
         started = time.monotonic()
+        meter = self._meter()
+        backlog = self._watch_backlog()
         try:
             await self._serve()
             why = "stopped" if self._stopping else "feed_ended"
@@ -101,9 +108,42 @@ class Desk:
             await self._quiesce()
         finally:
             watcher.cancel()
+            if meter is not None:
+                meter.stop()
+            if backlog is not None:
+                backlog.stop()
             self._journal.close()
             self._assembly.transport.close()
         announce({"end": self._counts(time.monotonic() - started)})
+
+    def _meter(self) -> LoadMeter | None:
+        """Measure how strained this process is; in lock-step nobody is in a hurry."""
+        run = self._assembly.firm.config
+        if run.profile not in LADDER_MS:
+            return None
+
+        def resting() -> tuple[str, ...]:
+            return who_rests(specs_of(self._config.run), self._assembly.firm.negotiation.weights)
+
+        meter = LoadMeter(run.profile, resting, self._strained)
+        self._outbox.on_waited = meter.waited
+        return meter
+
+    def _watch_backlog(self) -> BacklogWatch | None:
+        """Watch, in a thread of its own, how far the shipper is behind, if there is one."""
+        if self._config.backlog is None:
+            return None
+
+        def tell(strain: Strain) -> None:
+            self._loop.call_soon_threadsafe(self._strained, strain)
+
+        reduces = self._assembly.firm.account.strain_level >= REDUCE
+        watch = BacklogWatch(self._config.backlog, tell, is_reducing=reduces)
+        watch.start()
+        return watch
+
+    def _strained(self, strain: Strain) -> None:
+        self._inbox.put_nowait((wrap(strain, sender="clock", to="desk", t_event=time.time_ns()), strain))
 
     async def _watch(self, stop: asyncio.Event) -> None:
         await stop.wait()
@@ -113,44 +153,112 @@ class Desk:
     def _counts(self, seconds: float) -> dict[str, object]:
         return {
             "steps": self._steps, "candles_admitted": self._candles, "fills": len(self._fills),
-            "seconds": seconds, "records": self._assembly.firm.table.seq, "feed": self._feed_end,
+            "candles_here": self._candles - self._candles_before, "seconds": seconds,
+            "records": self._assembly.firm.table.seq, "feed": self._feed_end,
             "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         }  # fmt: skip
 
     # start
 
     async def _open(self) -> None:
+        """Begin a run, or go on with the one that the journal holds."""
+        if Path(self._config.journal).exists():
+            await self._go_on()
+            self._hub = await connect(Path(self._config.hub), self._arrive, self._lost("hub"))
+            self._hub.send(control(f"have:{self._last_step}", sender="desk", to="hub"))
+        else:
+            await self._begin()
+            self._hub = await connect(Path(self._config.hub), self._arrive, self._lost("hub"))
+
+    async def _begin(self) -> None:
         """Hear the venue's instruments and balances first: before that there is nothing to record."""
         self._gateway = await connect(Path(self._config.gateway), self._arrive, self._lost("gateway"))
         balance = await self._greeting()
         instruments = _instruments(Path(self._config.instruments))
         run = msgspec.structs.replace(self._config.run, instruments=instruments)
         self._assembly = await self._seated(run)
-        desk = run.desk
-        capital = dict(balance.assets).get(desk.quote)
-        if capital is None:
-            raise UserError(f"account {desk.account!r} must hold {desk.quote}, it has {balance.assets!r}")
+        capital = _capital(run, balance)
         path = self._config.journal
         self._journal = JournalWriter.create(path, manifest(run), on_fatal=self._journal_failed)
-        start = Started(run_id=run.run_id, epoch=1, quote=desk.quote, capital=capital, t=balance.t)
+        self._outbox = self._make_outbox()
+        start = Started(run_id=run.run_id, epoch=1, quote=run.desk.quote, capital=capital, t=balance.t)
         await self._admit(start, "supervisor")
         await self._admit(balance, "gateway")
-        for arrived in self._held:
-            self._inbox.put_nowait(arrived)
-        self._held = []
-        self._hub = await connect(Path(self._config.hub), self._arrive, self._lost("hub"))
+        self._take_up_held()
 
-    async def _seated(self, run: RunConfig) -> Assembly:
+    async def _go_on(self) -> None:
+        """Be what the journal says, take back what was never released, and hear what was missed."""
+        self._watchdog.start()  # folding asks agents as well
+        past = recover(self._config.journal, self._config.run, watch=self._watchdog)
+        self._journal = JournalWriter.resume(self._config.journal, on_fatal=self._journal_failed)
+        firm, epoch = past.firm, self._journal.epoch + 1
+        self._assembly = await self._seated(past.run, past)
+        self._steps, self._candles, self._last_step = past.steps, past.candles, past.step
+        self._candles_before = past.candles
+        self._fills = past.fills
+        self._gateway = await connect(Path(self._config.gateway), self._arrive, self._lost("gateway"))
+        balance = await self._greeting()
+        self._outbox = self._make_outbox()
+        self._outbox.placed, self._outbox.is_open = past.placed, False
+        for group in past.tail:
+            self._outbox.keep(group, epoch)
+        firm.table.epoch = epoch
+        run, capital = past.run, past.started.capital if past.started else _capital(past.run, balance)
+        await self._admit(
+            Started(run_id=run.run_id, epoch=epoch, quote=run.desk.quote, capital=capital, t=time.time_ns()),
+            "supervisor",
+        )
+        if not past.is_open:
+            await self._admit(balance, "gateway")
+        for void in past.taken_back():
+            await self._admit(void, "clock")
+        self._journal.flush()  # the epoch, and what is taken back, before anyone hears of this desk
+        self._take_up_held()
+        await self._resync(past.gaps)
+
+    async def _resync(self, gaps: int) -> None:
+        """Ask the gateway what it said to nobody, and wait until every open order is answered or rests."""
+        orders = self._assembly.firm.account.orders.live()
+        cancels = [o for o in orders if o.cancelling]
+        asked = Resync(
+            epoch=self._assembly.firm.table.epoch, gaps=gaps, orders=tuple([o.intent.iid for o in orders]),
+            cancels=tuple([(o.intent.iid, o.cancels) for o in cancels]),
+        )  # fmt: skip
+        self._outbox.outstanding = {(o.intent.iid, False) for o in orders if not o.exists and not o.doubtful}
+        self._outbox.outstanding |= {(o.intent.iid, True) for o in cancels}
+        self._is_resynced = False
+        self._gateway.send(control(asked.text(), sender="desk", to="gateway"))
+        await self._facts_until(lambda: self._is_resynced, "memory")
+        await self._quiesce()
+        self._outbox.is_open = True
+
+    async def _seated(self, run: RunConfig, past: Recovered | None = None) -> Assembly:
         """Build the firm, with its agents in this process or, where they dial in, in their own."""
         if not self._config.agents:
+            if past is not None:
+                return past.in_process(clock=time.monotonic_ns, watch=self._watchdog)
             self._watchdog.start()
             return assemble(run, epoch=1, clock=time.monotonic_ns, watch=self._watchdog)
         address = parse_address(self._config.agents)
         token = read_token(address.token_file) if address.is_tcp else b""
         listener = open_listener(self._config.agents)
         remote = SocketTransport(specs_of(run), lambda: env_of(run), run.desk.seed, listener, token)
+        if past is not None:
+            for agent, seat in remote.seats.items():
+                seat.take_snapshot(past.firm.table.seq, past.hosts[agent].agent.snapshot())
         await remote.assembled(TIMEOUT_S)
-        return Assembly(make_firm(run), remote)
+        return Assembly(past.firm if past is not None else make_firm(run), remote)
+
+    def _make_outbox(self) -> Outbox:
+        def void(void: Void) -> None:
+            self._inbox.put_nowait((wrap(void, sender="clock", to="desk", t_event=time.time_ns()), void))
+
+        return Outbox(self._journal, self._gateway, on_fatal=self._fail, on_void=void)
+
+    def _take_up_held(self) -> None:
+        for arrived in self._held:
+            self._inbox.put_nowait(arrived)
+        self._held = []
 
     async def _greeting(self) -> Balance:
         async with asyncio.timeout(TIMEOUT_S):
@@ -196,19 +304,15 @@ class Desk:
 
     async def _serve(self) -> None:
         while not self._stopping:
-            if self._inbox.empty() and not self._outstanding:  # what the gateway does now is more urgent
+            if (
+                self._inbox.empty() and not self._outbox.outstanding
+            ):  # what the gateway does now is more urgent
                 self._journal.settle()
                 self._collector.idle()
             self._collector.busy()
             envelope, message = await self._next()
             if isinstance(message, MarketBatch):
-                if message.fills_due >= 0:
-                    await self._fills_until(message.fills_due)
-                self._candles += len(message.bars)
-                self._steps += 1
-                await self._admit(message, envelope.sender, envelope)
-                if message.fills_due >= 0:
-                    await self._quiesce()
+                await self._step(message, envelope)
                 self._hub.send_now(pack(control(f"closed:{message.step}", sender="desk", to="hub")))
             elif message is not None:
                 await self._admit(message, envelope.sender, envelope)
@@ -216,13 +320,27 @@ class Desk:
                 self._feed_end = msgspec.json.decode(envelope.body.removeprefix(b"end:"))
                 return
 
+    async def _step(self, batch: MarketBatch, envelope: Envelope) -> None:
+        """Admit a batch; one that an earlier life of this desk admitted is only brought to its end."""
+        in_lockstep = batch.fills_due >= 0
+        if batch.step > self._last_step:
+            if in_lockstep:
+                await self._fills_until(batch.fills_due)
+            self._candles += len(batch.bars)
+            self._steps += 1
+            self._last_step = batch.step
+            await self._admit(batch, envelope.sender, envelope)
+        if in_lockstep:
+            await self._quiesce()
+            self._journal.flush()  # the market does not come back to this step
+
     async def _fills_until(self, due: int) -> None:
         await self._facts_until(lambda: len(self._fills) >= due, "fills")
 
     async def _quiesce(self) -> None:
         """Wait until every order sent is answered, and work off the answers; again while that sends more."""
-        while self._outstanding:
-            await self._facts_until(lambda: not self._outstanding, "answers")
+        while self._outbox.outstanding:
+            await self._facts_until(lambda: not self._outbox.outstanding, "answers")
 
     async def _facts_until(self, enough: Callable[[], bool], what: str) -> None:
         """Gather the venue's facts until there are enough, then admit them in the order of their orders."""
@@ -235,6 +353,8 @@ class Desk:
                     if isinstance(message, FACTS):
                         self._note(message)
                         gathered.append((envelope, message))
+                    elif message is None and envelope.body == RESYNCED.encode():
+                        self._is_resynced = True
                     elif message is None or isinstance(message, MarketBatch):
                         put_back.append((envelope, message))
                     else:
@@ -242,7 +362,7 @@ class Desk:
                     if self._stopping and what == "fills":
                         break
         except TimeoutError as err:
-            waiting = f"{TIMEOUT_S:.0f} s: {self._outstanding!r}"
+            waiting = f"{TIMEOUT_S:.0f} s: {self._outbox.outstanding!r}"
             raise Fatal(f"the venue's {what} did not come within {waiting}") from err
         for arrived in put_back:
             self._inbox.put_nowait(arrived)
@@ -255,14 +375,18 @@ class Desk:
         message = arrived[1]
         rank = 0 if isinstance(message, Fill) else 1 if isinstance(message, OrderEvent) else 2
         iid = getattr(message, "iid", b"")
-        return (self._placed.get(iid, 1 << 62), rank, message.trade_id if isinstance(message, Fill) else "")
+        return (
+            self._outbox.placed.get(iid, 1 << 62),
+            rank,
+            message.trade_id if isinstance(message, Fill) else "",
+        )
 
     def _note(self, message: Message) -> None:
         """Count fills, and tick off what was answered."""
         if isinstance(message, Fill):
             self._fills.add((message.symbol, message.trade_id))
         elif isinstance(message, ANSWERS):
-            self._outstanding.pop((message.iid, message.cancel), None)
+            self._outbox.outstanding.discard((message.iid, message.cancel))
 
     # into the firm, and out
 
@@ -287,82 +411,12 @@ class Desk:
             if isinstance(step, Wave):
                 answers = self._assembly.transport.exchange(step)
             else:
-                left = self._commit(step)
+                left = self._outbox.commit(step, firm.table.epoch)
                 if left is not None:
                     await left  # computing on would hold back the commit thread
         self._assembly.transport.rest()
         if self._journal.pending > 4096:  # a burst must not outrun the disk without bound
             await asyncio.to_thread(self._journal.flush)
-
-    def _commit(self, out: GroupOut) -> asyncio.Future[None] | None:
-        """Commit a group and let its orders leave; a future if that is done only when it has its result."""
-        if not out.records:
-            return None
-        orders = out.orders
-        records = [Record(*r) for r in out.records]
-        if not orders:
-            group = Group(self._assembly.firm.table.epoch, records)
-            self._journal.post(group, self._durable_or_fatal, lazy=True)
-            return None
-        intents: list[IntentRow] = []
-        leaving: list[tuple[Intent | CancelIntent, int]] = []
-        for order, record in zip(orders, [r for r in records if r.kind in ORDER_KINDS], strict=True):
-            cancel = isinstance(order, CancelIntent)
-            self._outstanding[(order.iid, cancel)] = len(self._placed)
-            if isinstance(order, Intent):
-                self._placed[order.iid] = len(self._placed)
-                intents.append(IntentRow(order.cid.encode(), order.iid, record.seq))
-            leaving.append((order, record.seq))
-            # Handed over before it is durable here, so that the gateway looks and writes meanwhile; it sends
-            # nothing without the word of `_leave`. What it gets is what is journaled, to the byte.
-            self._gateway.send_now(frame_of(record.body))
-        left: asyncio.Future[None] | None = None
-        here = False
-
-        def leave(error: JournalError | None) -> None:
-            self._leave(leaving, error)
-            if left is not None:
-                left.set_result(None)
-
-        def durable(gid: int, error: JournalError | None) -> None:
-            nonlocal here
-            if threading.get_ident() == self._thread:
-                here = True
-                leave(error)
-            else:
-                self._loop.call_soon_threadsafe(leave, error)
-
-        self._journal.post_now(Group(self._assembly.firm.table.epoch, records, intents), durable)
-        if not here:
-            left = self._loop.create_future()  # `leave` runs in this thread, thus later
-        return left
-
-    def _durable_or_fatal(self, gid: int, error: JournalError | None) -> None:
-        if error is not None:
-            self._loop.call_soon_threadsafe(self._fail, Fatal(f"a group could not be committed: {error}"))
-
-    def _leave(
-        self, leaving: Sequence[tuple[Intent | CancelIntent, int]], error: JournalError | None
-    ) -> None:
-        """Let the orders of a durable group go, or void them when their time is over."""
-        if error is not None:
-            self._fail(Fatal(f"a group with orders could not be committed: {error}"))
-            return
-        now = time.monotonic_ns()
-        rounds: dict[bytes, list[bytes]] = {}
-        words: dict[str, list[int]] = {}
-        for order, seq in leaving:
-            late = isinstance(order, Intent) and now > order.send_by
-            words.setdefault(DROP if late else RELEASE, []).append(seq)
-            if late:
-                rounds.setdefault(order.round, []).append(order.iid)
-                self._outstanding.pop((order.iid, False), None)
-        for word, seqs in words.items():
-            self._gateway.send_now(pack(control(word_of(word, seqs), sender="desk", to="gateway")))
-        for round_, iids in rounds.items():
-            head = self._journal.head.hex()[:16]
-            void = Void(round=round_, iids=tuple(iids), why=f"commit after send_by, head {head}")
-            self._inbox.put_nowait((wrap(void, sender="clock", to="desk", t_event=time.time_ns()), void))
 
 
 def _instruments(path: Path) -> dict[str, Instrument]:
@@ -371,6 +425,13 @@ def _instruments(path: Path) -> dict[str, Instrument]:
     except (OSError, msgspec.MsgspecError) as err:
         raise UserError(f"the gateway's instruments {str(path)!r} cannot be read: {err}") from err
     return {i.symbol: i for i in found}
+
+
+def _capital(run: RunConfig, balance: Balance) -> Decimal:
+    capital = dict(balance.assets).get(run.desk.quote)
+    if capital is None:
+        raise UserError(f"account {run.desk.account!r} must hold {run.desk.quote}, it has {balance.assets!r}")
+    return capital
 
 
 def manifest(run: RunConfig) -> dict[str, str]:

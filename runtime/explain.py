@@ -57,7 +57,7 @@ def explain(reader: JournalReader, round_: bytes) -> Story:
         When the journal cannot be read or holds no decision of the round.
     """
     run = config_of(reader)
-    teller = _Teller(round_, run.desk.quote)
+    teller = Teller(round_, run.desk.quote)
     own = list(entries(reader, round_=round_))
     cited = {oid for entry in own if isinstance(entry.message, Proposal) for oid in entry.message.evidence}
     decided = next((entry.seq for entry in own if isinstance(entry.message, Decision)), None)
@@ -86,7 +86,7 @@ def _codes(story: Story) -> set[str]:
     return breached | said | {bound.code for bound in story.bounds}
 
 
-class _Teller:
+class Teller:
     def __init__(self, round_: bytes, quote: str) -> None:
         self.story = Story(round=show_round(round_), symbol="", quote=quote)
         self._round = round_

@@ -151,6 +151,11 @@ class Link(asyncio.Protocol):
         """Whether anything can still be sent."""
         return self._transport is not None and not self._transport.is_closing()
 
+    @property
+    def unsent(self) -> int:
+        """Bytes the peer has not taken yet."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
     def send(self, envelope: Envelope) -> None:
         """Queue an envelope; a peer with more than `MAX_UNSENT` bytes unread loses the link."""
         self.send_frame(pack(envelope))

@@ -10,7 +10,8 @@ resolving an `Unknown` by its fence, the MAC of frames (later issues).
 Invariant: an order is sent at most once, ever: its client order id is durable in this process's own journal,
 and its desk has said that it is durable there too (`held_orders`), before the one request; the request is
 never repeated, and after a restart an attempt without an outcome is `Unknown`. Of one order the desk hears
-`Attempt`, what traded at once, then `Ack`, `VenueReject` or `Unknown`, then what else happens to it.
+`Attempt`, what traded at once, then `Ack`, `VenueReject` or `Unknown`, then what else happens to it; a desk
+that comes back hears all but the attempts again (`resync`).
 """
 
 import argparse
@@ -48,10 +49,11 @@ from parley.messages import (
 )
 from runtime.frames import CONTROL, Link, control, listen, wrap
 from runtime.gateway_config import GatewayConfig, make_venue
-from runtime.gateway_log import GatewayLog, Recovered, recover
+from runtime.gateway_log import OWN, GatewayLog, Recovered, recover
 from runtime.held_orders import HeldOrders, read_word
 from runtime.idle_gc import IdleCollector
 from runtime.lastlook import DUPLICATE, Counters, cancel_refusal, refusal
+from runtime.resync import RESYNCED, Resync, Retelling, read_resync
 from runtime.unit import Begun, announce, die_with_parent, first_of, path_of, read_config, run_unit
 from venues.port import Acked, Ambiguous, Fact, Rejected, SendResult, Venue, VenueError
 
@@ -131,7 +133,10 @@ class Gateway:
         if link is not self._link:
             return
         if envelope.kind == CONTROL:
-            self._held_orders.say(*read_word(envelope.body))
+            if asked := read_resync(envelope.body):
+                self._resync(link, asked)
+            else:
+                self._held_orders.say(*read_word(envelope.body))
             return
         if envelope.tenant != self._config.tenant or envelope.desk != self._config.desk:
             raise ProtocolError(f"a frame of tenant {envelope.tenant!r} desk {envelope.desk}")
@@ -149,6 +154,24 @@ class Gateway:
                 self._counters.heard(message.epoch)
             case _:
                 raise ProtocolError(f"a gateway takes no {type(message).__name__}")
+
+    # ------------------------------------------------------------------ a desk that comes back
+
+    def _resync(self, link: Link, asked: Resync) -> None:
+        self._counters.heard(asked.epoch)
+        self._journal.flush()
+        # What became durable is worked off in the loop's next turn; only then is all said.
+        asyncio.get_running_loop().call_soon(lambda: self._begin(self._retell(link, asked)))
+
+    async def _retell(self, link: Link, asked: Resync) -> None:
+        self._journal.flush()
+        telling = Retelling(asked)
+        await telling.deliver(self._journal.said(), link, self._send)
+        for no in telling.missing() if link.is_open else ():
+            if not no.cancel:
+                self._counters.iids.add(no.iid)
+            self._say(no)
+        link.send(control(RESYNCED, sender="gateway", to="desk"))
 
     # ------------------------------------------------------------------ orders
 
@@ -222,9 +245,12 @@ class Gateway:
         lane = self._lanes.setdefault(symbol, deque())
         lane.append(job)
         if len(lane) == 1:
-            task = asyncio.get_running_loop().create_task(self._drive(lane))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._begin(self._drive(lane))
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _drive(self, lane: deque[Callable[[], Coroutine[None, None, None]]]) -> None:
         while lane:
@@ -280,9 +306,11 @@ class Gateway:
                 self._say(Unknown(iid=intent.iid, cause=result.cause, cancel=is_cancel), intent.round, cause)
 
     def _refuse(self, intent: Intent | CancelIntent, code: str, detail: str, cause: int) -> None:
-        # A second order of the same id cannot exist, but the first one may: that is not definitive.
+        # A second order of the same id cannot exist, but the first one may: that is not definitive. A desk
+        # that was killed before its order was durable decides the same again, and that one was never sent.
+        is_definitive = code != DUPLICATE or intent.iid in self._journal.unsent
         no = VenueReject(
-            iid=intent.iid, code="last_look:" + code, definitive=code != DUPLICATE, detail=detail,
+            iid=intent.iid, code=OWN + code, definitive=is_definitive, detail=detail,
             cancel=isinstance(intent, CancelIntent),
         )  # fmt: skip
         self._say(no, intent.round, cause)
@@ -403,7 +431,8 @@ async def serve(config: GatewayConfig, stop: asyncio.Event) -> None:
             "tenant": config.tenant,
             "desk": str(config.desk),
         }
-        journal = GatewayLog(path, run, asyncio.get_running_loop(), fail)
+        journal = GatewayLog(path, run, asyncio.get_running_loop(), fail, earlier.unsent)
+        earlier.counters.heard(journal.epoch)
         gateway = Gateway(
             config, venue, instruments, earlier.counters, journal, balance, IdleCollector().idle
         )

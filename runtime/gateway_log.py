@@ -12,8 +12,9 @@ Invariant: `next_seq` moves only here, so journal order is the order in which th
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -44,21 +45,28 @@ from runtime.journal import (
     Record,
 )
 from runtime.lastlook import Counters
+from runtime.resync import LOOKED_AT
 
 log = logging.getLogger(__name__)
 
 OnAttempted = Callable[[int, bool], None]
 """Called on the loop with (seq of the attempt, False if the client order id was taken)."""
 
+OWN: Final = "last_look:"
+"""Codes of refusals that are the gateway's own begin with it."""
 _FOLDED = ("Intent", "Attempt", "Ack", "VenueReject", "Unknown", "OrderEvent", "Fill")
 
 
 class Recovered(msgspec.Struct, kw_only=True):
-    """What an earlier life of the gateway left: its counters, its orders, and those without an outcome."""
+    """What an earlier life of the gateway left: its counters, its orders, and those without an outcome.
+
+    ``unsent`` are orders it refused by itself for good.
+    """
 
     counters: Counters
     orders: dict[str, bytes]
     open_ended: tuple[bytes, ...]
+    unsent: frozenset[bytes] = frozenset()
 
 
 def recover(path: Path) -> Recovered:
@@ -66,15 +74,20 @@ def recover(path: Path) -> Recovered:
     counters = Counters()
     orders: dict[str, bytes] = {}
     undecided: dict[bytes, None] = {}
+    unsent: set[bytes] = set()
     for record in JournalReader(path).records(kinds=[KIND_OF[name] for name in _FOLDED]):
         match decode(record.body):
             case Intent() as intent:
                 counters.sent(intent, 0)
                 orders[intent.cid] = intent.iid
                 undecided[intent.iid] = None
+                unsent.discard(intent.iid)
             case VenueReject() as no if not no.cancel and no.definitive:
+                counters.iids.add(no.iid)  # also one that never came: it must not come later
                 counters.dead(no.iid)
                 undecided.pop(no.iid, None)
+                if is_own_end(no):
+                    unsent.add(no.iid)
             case Ack() | Unknown() as said if not said.cancel:
                 undecided.pop(said.iid, None)
             case Fill() as fill:
@@ -83,7 +96,12 @@ def recover(path: Path) -> Recovered:
                 counters.moved(event)
             case _:
                 pass
-    return Recovered(counters=counters, orders=orders, open_ended=tuple(undecided))
+    return Recovered(counters=counters, orders=orders, open_ended=tuple(undecided), unsent=frozenset(unsent))
+
+
+def is_own_end(no: VenueReject) -> bool:
+    """Whether the gateway itself refused an order for good: it was never sent, or not yet."""
+    return no.definitive and not no.cancel and no.code.startswith(OWN)
 
 
 class GatewayLog:
@@ -95,8 +113,9 @@ class GatewayLog:
         run: dict[str, str],
         loop: asyncio.AbstractEventLoop,
         on_fatal: Callable[[Fatal], None],
+        unsent: Iterable[bytes] = (),
     ) -> None:
-        """Create the journal, or continue it.
+        """Create the journal, or continue it; ``unsent`` as `Recovered` says.
 
         Raises
         ------
@@ -106,6 +125,7 @@ class GatewayLog:
         self._loop = loop
         self._thread = threading.get_ident()
         self._on_fatal = on_fatal
+        self.unsent = set(unsent)  # orders refused here for good: a second refusal may say no less
         try:
             if path.exists():
                 self._writer = JournalWriter.resume(path, on_fatal=self._failed)
@@ -119,8 +139,31 @@ class GatewayLog:
         """Hash of the last durable group."""
         return self._writer.head
 
+    @property
+    def epoch(self) -> int:
+        """The highest epoch written."""
+        return self._writer.epoch
+
+    def said(self) -> Iterator[tuple[int, bytes, Message]]:
+        """Iterate over what is durable and concerns orders, as (seq, round, message), oldest first."""
+        kinds = [KIND_OF[name] for name in LOOKED_AT]
+        for record in JournalReader(self._writer.path).records(kinds=kinds):
+            yield record.seq, record.round, decode(record.body)
+
+    def flush(self) -> None:
+        """Wait until all that was said is durable.
+
+        Raises
+        ------
+        JournalFailed
+            When it cannot be; `on_fatal` is told too.
+        """
+        self._writer.flush()
+
     def say(self, message: Message, epoch: int, round_: bytes = b"") -> int:
         """Write a message behind its effect and return its seq."""
+        if isinstance(message, VenueReject) and is_own_end(message):
+            self.unsent.add(message.iid)
         seq = self._writer.next_seq
         record = Record(seq, KINDS[type(message)], round_, encode(message))
         self._writer.post(Group(epoch, [record]), _ignore, lazy=True)
@@ -142,7 +185,10 @@ class GatewayLog:
             Record(seq, KINDS[type(intent)], intent.round, asked),
             Record(seq + 1, KINDS[Attempt], intent.round, encode(attempt)),
         ]
-        rows = [IntentRow(intent.cid.encode(), intent.iid, seq)] if isinstance(intent, Intent) else []
+        rows = []
+        if isinstance(intent, Intent):
+            rows.append(IntentRow(intent.cid.encode(), intent.iid, seq))
+            self.unsent.discard(intent.iid)
 
         def durable(gid: int, error: JournalError | None) -> None:
             # A failed disk is told by on_fatal and must not look like an answer here.

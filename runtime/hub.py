@@ -2,7 +2,9 @@
 
 Run as ``python -m runtime.hub --config FILE.json``; it writes one JSON line when it serves. A desk gets
 `MarketBatch` envelopes and answers each with the control text ``closed:<step>``: that is its credit for the
-next one. ``end:<json>`` follows when the venue's feed ends.
+next one. ``end:<json>`` follows when the venue's feed ends. A desk that comes to a stream under way says
+``have:<step>`` of the last batch it has: in lock-step the one under way is sent again, otherwise what it lost
+goes into the next one.
 
 Three ways to pace it: in lock-step with a sandbox (`lockstep`: one step, one batch, then the sandbox may go
 on), behind a sandbox that runs by the clock (a control socket without `lockstep`), or by arrival (no control
@@ -11,7 +13,8 @@ socket), where ``t`` is wall time because market and wall are the same.
 Not here: what a closed candle is and what a batch holds (`hub_feed`), ccxt (`venues.ccxt_feed`), the
 sandbox's announcements (`hub_control`).
 
-Invariant: at most one batch is under way to the desk; bars and gaps are never dropped.
+Invariant: at most one batch is under way to the desk; bars and gaps are never dropped, and none is sent to a
+desk that has it.
 """
 
 import argparse
@@ -29,7 +32,7 @@ from parley.errors import ConfigError, Fatal, ProtocolError
 from parley.messages import Book, Envelope
 from runtime.frames import CONTROL, Link, control, listen, wrap
 from runtime.hub_control import End, Sandbox
-from runtime.hub_feed import MS, CandleClose, Conflation, Seen, Step, behind
+from runtime.hub_feed import MS, CandleClose, Conflation, Seen, Sent, Step, behind
 from runtime.unit import UnitConfig, announce, die_with_parent, first_of, path_of, read_config, run_unit
 from venues.ccxt_client import make_client
 from venues.ccxt_feed import CcxtFeed
@@ -47,7 +50,10 @@ _BETWEEN_STEPS_S: Final = 0.25
 
 
 class HubConfig(UnitConfig, frozen=True, kw_only=True):
-    """Everything a hub is told. `streams` of candle, trade, book; `levels` of a book's side sent on."""
+    """Everything a hub is told. `streams` of candle, trade, book; `levels` of a book's side sent on.
+
+    ``desk_returns_s``: how long a hub outlives its desk, for one that is started again.
+    """
 
     socket: str
     symbols: tuple[str, ...]
@@ -61,6 +67,7 @@ class HubConfig(UnitConfig, frozen=True, kw_only=True):
     max_prints: int = 256
     tenant: str = "local"
     desk: int = 1
+    desk_returns_s: float = 0.0
 
 
 class Totals(msgspec.Struct, kw_only=True):
@@ -89,6 +96,10 @@ class Hub:
         self._t_event = 0
         self._link: Link | None = None
         self._in_flight: int | None = None
+        self._batch: Envelope | None = None  # the one in flight, while in lock-step
+        self._sent = Sent()
+        self._end = ""
+        self._returns: asyncio.TimerHandle | None = None
         self._connected = asyncio.Event()
         self._free = asyncio.Event()
         self._free.set()
@@ -98,14 +109,55 @@ class Hub:
     # ------------------------------------------------------------------ the desk
 
     def on_connect(self, link: Link) -> None:
-        """Take a desk's connection; there is one desk."""
-        if self._link is not None:
-            link.close("this hub has a desk already", abort=True)
-            return
+        """Take a desk's connection; there is one desk at a time, the last that says what it has."""
+        if self._connected.is_set():
+            link.on_envelope = lambda envelope: self._go_on(link, envelope)
+        else:
+            self._take(link)
+            link.on_envelope = lambda envelope: self._first(link, envelope)
+            self._connected.set()
+
+    def _take(self, link: Link) -> None:
         self._link = link
         link.on_envelope = self._credit
-        link.on_lost = lambda why: self.desk_left.set()
-        self._connected.set()
+        link.on_lost = lambda why: self._left(link)
+        if self._returns is not None:
+            self._returns.cancel()
+
+    def _left(self, link: Link) -> None:
+        if self._link is not link:
+            return
+        self._link = None
+        loop = asyncio.get_running_loop()
+        self._returns = loop.call_later(self._config.desk_returns_s, self.desk_left.set)
+
+    def _go_on(self, link: Link, envelope: Envelope) -> None:
+        """Go on with a desk that came back and says what it has."""
+        name, _, number = envelope.body.decode(errors="replace").partition(":")
+        if envelope.kind != CONTROL or name != "have" or not number.isdecimal():
+            raise ProtocolError(
+                f"expected 'have:<step>' of a desk that comes back, got {envelope.body[:40]!r}"
+            )
+        if (old := self._link) is not None:  # killed, and the end of its line is not read yet
+            self._link = None
+            old.close("another desk connected")
+        self._take(link)
+        if self._batch is not None:
+            link.send(self._batch)
+        else:
+            bars, gaps = self._sent.take_after(int(number))
+            self._next.add_bars(bars)
+            for gap in gaps:
+                self._next.add_gap(gap)
+            self._closed()
+        if self._end:
+            link.send(control(self._end, sender="hub", to="desk"))
+
+    def _first(self, link: Link, envelope: Envelope) -> None:
+        """Take the first word of the first desk: one that was killed before it came here has nothing."""
+        link.on_envelope = self._credit
+        if envelope.kind != CONTROL or envelope.body != b"have:0":
+            self._credit(envelope)
 
     def _credit(self, envelope: Envelope) -> None:
         if envelope.kind != CONTROL:
@@ -113,7 +165,10 @@ class Hub:
         name, _, number = envelope.body.decode(errors="replace").partition(":")
         if name != "closed" or number != str(self._in_flight):
             raise ProtocolError(f"expected 'closed:{self._in_flight}', got {envelope.body[:40]!r}")
-        self._in_flight = None
+        self._closed()
+
+    def _closed(self) -> None:
+        self._in_flight = self._batch = None
         self._free.set()
 
     async def opened(self) -> None:
@@ -153,11 +208,14 @@ class Hub:
         self.totals.skipped += batch.skipped
         self._in_flight = step
         self._free.clear()
+        self._sent.keep(batch)
+        envelope = wrap(
+            batch, sender="hub", to="desk", tenant=self._config.tenant, desk=self._config.desk,
+            seq=self.totals.steps, t_event=self._t_event or time.time_ns(), t_mono=time.monotonic_ns(),
+        )  # fmt: skip
+        if fills_due >= 0:
+            self._batch = envelope
         if self._link is not None:
-            envelope = wrap(
-                batch, sender="hub", to="desk", tenant=self._config.tenant, desk=self._config.desk,
-                seq=self.totals.steps, t_event=self._t_event or time.time_ns(), t_mono=time.monotonic_ns(),
-            )  # fmt: skip
             self._link.send(envelope)
         self._t_event = 0
 
@@ -171,8 +229,9 @@ class Hub:
         totals.candles_sent, totals.fills = end.candles_sent, end.fills
         totals.reconnects, totals.resyncs = self._feed.reconnects, self._feed.resyncs
         totals.missed = sum(each.missed for each in self._closes.values())
+        self._end = "end:" + msgspec.json.encode(totals).decode()
         if self._link is not None:
-            self._link.send(control("end:" + msgspec.json.encode(totals).decode(), sender="hub", to="desk"))
+            self._link.send(control(self._end, sender="hub", to="desk"))
 
     # ------------------------------------------------------------------ the feed
 
@@ -266,17 +325,18 @@ async def run_announced(hub: Hub, sandbox: Sandbox) -> None:
     """Follow a sandbox that runs by the clock; steps that meet a busy desk share the next batch."""
     await hub.opened()
     sandbox.go()
-    unsent: Step | None = None
+    last: Step | None = None
+    is_unsent = False
     while isinstance(step := await sandbox.next(), Step):
         await hub.arrived(step)
         hub.gather(step.t * MS)
-        unsent = step
+        last, is_unsent = step, not hub.is_free
         if hub.is_free:
             hub.send(step.step, step.t * MS)
-            unsent = None
     await hub.closed()
-    if unsent is not None:
-        hub.send(unsent.step, unsent.t * MS)
+    while last is not None and (is_unsent or hub.has_news):  # news: what a killed desk gave back
+        hub.send(last.step, last.t * MS)
+        is_unsent = False
         await hub.closed()
     hub.send_end(step)
 

@@ -11,6 +11,7 @@ Invariant: bars leave in order and each one once, or a gap is named; of a book o
 is left out is counted; the order inside a batch depends on symbols and ids alone, never on arrival.
 """
 
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -20,6 +21,7 @@ from parley.messages import Bar, Book, MarketBatch, Print
 
 MS: Final = 1_000_000
 MAX_PRINTS: Final = 256
+KEPT_BATCHES: Final = 4096
 
 Row = tuple[int, float, float, float, float, float]
 """Open time in ms, open, high, low, close, base volume."""
@@ -174,3 +176,26 @@ class Conflation:
         )
         self._bars, self._books, self._prints, self._gaps, self._skipped = [], {}, {}, {}, 0
         return batch
+
+
+class Sent:
+    """What the last batches held, for a desk that was killed before it was durable there."""
+
+    def __init__(self, most: int = KEPT_BATCHES) -> None:
+        self._kept: deque[tuple[int, tuple[Bar, ...], tuple[str, ...]]] = deque(maxlen=most)
+        self._forgotten = 0  # the newest step that is not kept any more
+
+    def keep(self, batch: MarketBatch) -> None:
+        """Keep the bars and gaps of a batch."""
+        if len(self._kept) == self._kept.maxlen:
+            self._forgotten = self._kept[0][0]
+        self._kept.append((batch.step, batch.bars, batch.gaps))
+
+    def take_after(self, step: int) -> tuple[list[Bar], list[str]]:
+        """Give back, once, the bars and gaps behind a step; what is not kept any more is a gap."""
+        lost = [each for each in self._kept if each[0] > step]
+        self._kept = deque((each for each in self._kept if each[0] <= step), self._kept.maxlen)
+        gaps = [gap for _, _, gaps in lost for gap in gaps]
+        if self._forgotten > step:
+            gaps.append(f"desk: steps {step + 1} to {self._forgotten} were not durable and are not kept")
+        return [bar for _, bars, _ in lost for bar in bars], gaps

@@ -7,7 +7,8 @@ Not here: durability and sending (`gateway`); anything a strategy could ask for.
 
 Invariant: `refusal` changes nothing and is total: what it cannot judge (no limit for the quote asset, no
 reference price, a number that is none) it refuses. Counters are folds over what was sent and what came back,
-and only ever err towards more exposure: an order of unknown fate counts in full.
+kept by asset because a cycle's legs net there and nowhere else, and only ever err towards more exposure: an
+order of unknown fate counts in full, and what it would bring never makes up for what another would take.
 """
 
 from collections import deque
@@ -23,6 +24,9 @@ from parley.messages import CancelIntent, Fill, Intent, OrderEvent
 _SECOND_NS: Final = 1_000_000_000
 _BPS: Final = Decimal(10_000)
 _DIGITS: Final = 12
+_BEYOND: Final = 30  # digits no amount of any asset has, and far from where decimal arithmetic raises
+_UNKNOWN: Final = Decimal("NaN")  # a sum it is part of is unknown as well, and refused for good
+_INFINITE: Final = Decimal("Infinity")
 _ENDED: Final = frozenset({"closed", "canceled", "expired", "rejected"})
 STYLES: Final = frozenset({"market", "limit", "post_only"})
 TIFS: Final = frozenset({"GTC", "IOC", "FOK"})
@@ -31,15 +35,19 @@ DUPLICATE: Final = "duplicate_cid"
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The gateway's own caps; amounts by quote asset, as decimal texts.
+    """The gateway's own caps; amounts by quote asset, in that asset, as decimal texts.
 
-    ``max_notional`` of one order, ``max_position`` of what may be held or owed of one symbol with all open
+    ``max_notional`` of one order, ``max_position`` of what may be held or owed of one asset with all open
     orders filled, ``max_orders_per_s`` in any second, ``collar_bps`` how far a limit price may be beyond
     ``ref_px``.
+
+    An order's base asset is measured in its quote asset at the order's price, its quote asset in itself.
+    ``cash`` names the assets the account pays with: what is left of them is money and no position.
     """
 
     max_notional: dict[str, Decimal]
     max_position: dict[str, Decimal]
+    cash: tuple[str, ...] = ()
     max_orders_per_s: int = 20
     collar_bps: int = 200
 
@@ -47,14 +55,16 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class _Open(msgspec.Struct, kw_only=True):
     symbol: str
     side: str
+    price: Decimal
     qty: Decimal
     left: Decimal
+    end: Decimal | None = None  # what it had filled when it ended, once that is known
 
 
 class Counters:
     """What this gateway sent and what became of it.
 
-    Positions are sums of its own fills: what the account held before is nobody's risk here.
+    ``positions`` by asset are sums of its own fills: what the account held before is nobody's risk here.
     """
 
     def __init__(self) -> None:
@@ -63,7 +73,8 @@ class Counters:
         self.iids: set[bytes] = set()
         self.positions: dict[str, Decimal] = {}
         self._open: dict[bytes, _Open] = {}
-        self._working: dict[tuple[str, str], Decimal] = {}
+        self._coming: dict[str, Decimal] = {}
+        self._going: dict[str, Decimal] = {}
         self._sent_ns: deque[int] = deque()
         self._trades: set[tuple[str, str]] = set()
 
@@ -79,15 +90,16 @@ class Counters:
         self._sent_ns.append(now_mono)
         while self._sent_ns and self._sent_ns[0] <= now_mono - _SECOND_NS:
             self._sent_ns.popleft()
-        self._open[intent.iid] = _Open(
-            symbol=intent.symbol, side=intent.side, qty=intent.qty, left=intent.qty
+        order = _Open(
+            symbol=intent.symbol, side=intent.side, price=_price(intent), qty=intent.qty, left=intent.qty
         )
-        self._add_working(intent.symbol, intent.side, intent.qty)
+        self._open[intent.iid] = order
+        self._add_working(order, order.qty)
 
     def dead(self, iid: bytes) -> None:
         """Free what an order still could have filled, because it cannot exist any more."""
         if (order := self._open.pop(iid, None)) is not None:
-            self._add_working(order.symbol, order.side, -order.left)
+            self._add_working(order, -order.left)
 
     def filled(self, fill: Fill) -> bool:
         """Move a fill from working to position; False when this trade was counted before."""
@@ -95,31 +107,68 @@ class Counters:
         if key in self._trades:
             return False
         self._trades.add(key)
-        signed = fill.qty if fill.side == "buy" else -fill.qty
-        self.positions[fill.symbol] = self.positions.get(fill.symbol, ZERO) + signed
-        if (order := self._open.get(fill.iid)) is not None:
-            used = min(fill.qty, order.left)
+        base, quote = assets_of(fill.symbol)
+        qty, px = _sound(fill.qty), _sound(fill.px)
+        signed = qty if fill.side == "buy" else -qty
+        _add(self.positions, base, signed)
+        _add(self.positions, quote, -signed * px)
+        if fill.fee_asset:
+            _add(self.positions, fill.fee_asset, -_sound(fill.fee))
+        if (order := self._open.get(fill.iid)) is not None and qty.is_finite():
+            used = min(qty, order.left)
             order.left -= used
-            self._add_working(order.symbol, order.side, -used)
+            self._add_working(order, -used)
+            self._free_if_over(fill.iid, order)
         return True
 
     def moved(self, event: OrderEvent) -> None:
         """Follow an order's state; one that ended with all its fills counted can fill no more."""
         order = self._open.get(event.iid)
-        if order is not None and event.status in _ENDED and event.cum_qty <= order.qty - order.left:
-            self.dead(event.iid)
+        if order is not None and event.status in _ENDED and event.cum_qty.is_finite():
+            order.end = event.cum_qty
+            self._free_if_over(event.iid, order)
 
     def in_last_second(self, now_mono: int) -> int:
         """Number of orders sent within the second before `now_mono`."""
         return sum(1 for each in self._sent_ns if each > now_mono - _SECOND_NS)
 
-    def worst(self, symbol: str, side: str) -> Decimal:
-        """Base position if every open order of `side` filled and none of the other side did."""
-        working = self._working.get((symbol, side), ZERO)
-        return self.positions.get(symbol, ZERO) + (working if side == "buy" else -working)
+    def worst(self, asset: str, side: str) -> Decimal:
+        """Position if all open orders filled that move it to one side ("buy": up), and none of the others."""
+        held = self.positions.get(asset, ZERO)
+        return held + self._coming.get(asset, ZERO) if side == "buy" else held - self._going.get(asset, ZERO)
 
-    def _add_working(self, symbol: str, side: str, qty: Decimal) -> None:
-        self._working[symbol, side] = self._working.get((symbol, side), ZERO) + qty
+    def _free_if_over(self, iid: bytes, order: _Open) -> None:
+        # The end may be heard before the last fill: it frees an order when both are known.
+        if order.end is not None and order.end <= order.qty - order.left:
+            self.dead(iid)
+
+    def _add_working(self, order: _Open, qty: Decimal) -> None:
+        base, quote = assets_of(order.symbol)
+        coming, going = (base, quote) if order.side == "buy" else (quote, base)
+        paid = qty * order.price
+        _add(self._coming, coming, qty if coming == base else paid)
+        _add(self._going, going, qty if going == base else paid)
+
+
+def assets_of(symbol: str) -> tuple[str, str]:
+    """Return base and quote of a symbol, as its name says."""
+    base, _, quote = symbol.partition("/")
+    return base, quote
+
+
+def _add(sums: dict[str, Decimal], asset: str, amount: Decimal) -> None:
+    sums[asset] = sums.get(asset, ZERO) + amount
+
+
+def _sound(amount: Decimal) -> Decimal:
+    return amount if amount.is_finite() and amount.adjusted() < _BEYOND else _UNKNOWN
+
+
+def _price(intent: Intent) -> Decimal:
+    """Return what a unit is counted at: never below the limit price nor below the reference price."""
+    if intent.ref_px is None:
+        return _UNKNOWN if intent.px is None else intent.px
+    return intent.ref_px if intent.px is None else max(intent.px, intent.ref_px)
 
 
 def refusal(
@@ -135,6 +184,9 @@ def refusal(
 
     ``now_mono`` is monotonic ns, as in ``send_by``.
     """
+    # First of all, because it is the one refusal that says nothing of the order that was sent under this id.
+    if intent.cid in counters.cids or intent.iid in counters.iids:
+        return DUPLICATE, f"{intent.cid!r} or its intent was sent before"
     if is_halted:
         return "halted", "the halt flag is set"
     return (
@@ -158,8 +210,6 @@ def cancel_refusal(intent: CancelIntent, counters: Counters, *, now_mono: int) -
 def _stale(intent: Intent, counters: Counters, now_mono: int) -> tuple[str, str] | None:
     if intent.epoch < counters.epoch:
         return "stale_epoch", f"epoch {intent.epoch}, highest seen {counters.epoch}"
-    if intent.cid in counters.cids or intent.iid in counters.iids:
-        return DUPLICATE, f"{intent.cid!r} or its intent was sent before"
     if now_mono >= intent.send_by:
         return "too_late", f"{now_mono - intent.send_by} ns past send_by"
     return None
@@ -181,6 +231,9 @@ def _malformed(intent: Intent, instruments: Mapping[str, Instrument]) -> tuple[s
         if value is not None and not -_DIGITS <= value.adjusted() <= _DIGITS:
             return "out_of_range", f"{name} {value}"
     instrument = instruments[intent.symbol]
+    # The counters go by the name alone, so that a restart needs nothing but the journal.
+    if assets_of(intent.symbol) != (instrument.base, instrument.quote):
+        return "unknown_assets", f"{intent.symbol} is {instrument.base} in {instrument.quote}"
     if intent.qty % instrument.lot or (intent.px is not None and intent.px % instrument.tick):
         return "off_grid", f"qty {intent.qty} lot {instrument.lot} px {intent.px} tick {instrument.tick}"
     return None
@@ -193,15 +246,14 @@ def _too_much(
         return "no_ref_px", "collar and position cannot be judged"
     if instrument.quote not in limits.max_notional or instrument.quote not in limits.max_position:
         return "no_limit", f"no limits for quote asset {instrument.quote}"
-    price = max(intent.px, intent.ref_px) if intent.px is not None else intent.ref_px
-    notional = intent.qty * price
+    notional = intent.qty * _price(intent)
     if notional > limits.max_notional[instrument.quote]:
         return "max_notional", f"{notional} > {limits.max_notional[instrument.quote]}"
     if counters.in_last_second(now_mono) >= limits.max_orders_per_s:
         return "rate", f"{limits.max_orders_per_s} orders in the last second"
     if intent.px is not None and _crosses(intent.px, intent.ref_px, intent.side) > limits.collar_bps:
         return "collar", f"px {intent.px} against ref_px {intent.ref_px}, collar {limits.collar_bps} bps"
-    return _position(intent, counters, limits.max_position[instrument.quote], price)
+    return _position(intent, counters, limits, instrument)
 
 
 def _crosses(px: Decimal, ref_px: Decimal, side: str) -> Decimal:
@@ -209,10 +261,27 @@ def _crosses(px: Decimal, ref_px: Decimal, side: str) -> Decimal:
     return signed / ref_px * _BPS
 
 
-def _position(intent: Intent, counters: Counters, cap: Decimal, price: Decimal) -> tuple[str, str] | None:
-    before = counters.worst(intent.symbol, intent.side)
-    after = before + (intent.qty if intent.side == "buy" else -intent.qty)
-    # What brings the position nearer to zero is never stopped by the size it has already.
-    if abs(after) > abs(before) and abs(after) * price > cap:
-        return "max_position", f"{abs(after) * price} > {cap}"
+def _position(
+    intent: Intent, counters: Counters, limits: Limits, instrument: Instrument
+) -> tuple[str, str] | None:
+    base, quote = instrument.base, instrument.quote
+    cap, price = limits.max_position[quote], _price(intent)
+    signed = intent.qty if intent.side == "buy" else -intent.qty
+    held = _grown(counters, base, signed) * price
+    if held > cap:
+        return "max_position", f"{base} for {held} {quote} > {cap}"
+    # No price measures cash in something else, and a cross' quote is measured in its own unit.
+    owed = ZERO if quote in limits.cash else _grown(counters, quote, -signed * price)
+    if owed > cap:
+        return "max_position", f"{owed} {quote} > {cap}"
     return None
+
+
+def _grown(counters: Counters, asset: str, change: Decimal) -> Decimal:
+    """Return the size of an asset's worst position after a change, zero if the change makes it no larger."""
+    before = counters.worst(asset, "buy" if change > 0 else "sell")
+    after = before + change
+    if not after.is_finite():
+        return _INFINITE
+    # What brings the position nearer to zero is never stopped by the size it has already.
+    return abs(after) if abs(after) > abs(before) else ZERO

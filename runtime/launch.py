@@ -29,6 +29,7 @@ from parley.errors import ConfigError, UserError, nearest
 from parley.instruments import Instrument
 from parley.risk.limits import limits_of
 from runtime import leftovers
+from runtime.backlog import BacklogConfig
 from runtime.defaults import MADE_UP, default_agents, with_params
 from runtime.history import JOURNAL_NAME
 from runtime.journal.schema import side_files
@@ -46,6 +47,7 @@ _NS: Final = 1_000_000_000
 # limits.
 _ORDERS_PER_S_LOCKSTEP: Final = 1_000_000
 _ORDERS_PER_S: Final = 20
+_DESK_RETURNS_S: Final = 3600.0  # it folds its journal first; one that does not come back ends the run
 _ROOM: Final = 16 << 20  # bytes a run needs for its first minutes
 
 
@@ -214,7 +216,7 @@ def discard(layout: Layout) -> None:
 
 def sweep(layout: Layout) -> None:
     """Remove sockets that ended processes left, and the claim on the folder."""
-    for name in ("control", "gateway", "hub"):
+    for name in ("control", "gateway", "hub", "agents", "ray"):
         with contextlib.suppress(OSError):
             Path(layout.socket(name)).unlink(missing_ok=True)
     with contextlib.suppress(OSError):
@@ -230,7 +232,13 @@ def instruments_of(layout: Layout) -> dict[str, Instrument]:
 def write_sandbox(layout: Layout, settings: Settings, market: Market, keys: tuple[str, str]) -> Path:
     """Write the configuration of the sandbox exchange."""
     feed: dict[str, object] = {"kind": "synthetic", "timeframe": settings.candle}
-    if settings.is_recorded:
+    if settings.trades:
+        feed = {
+            "kind": "trades", "files": {pair: str(file.resolve()) for pair, file in settings.trades.items()},
+            "slice_ms": candle_seconds(settings.candle) * 1000,
+            "start": _iso(market.start), "end": _iso(market.end),
+        }  # fmt: skip
+    elif settings.is_recorded:
         feed |= {
             "kind": "candles", "folder": str(Path(str(settings.data)).resolve()),
             "exchange": settings.exchange,
@@ -308,15 +316,19 @@ def write_hub(layout: Layout, settings: Settings, market: Market, rest: str, ws:
         {
             "socket": layout.socket("hub"), "symbols": market.symbols, "timeframe": settings.candle,
             "rest": rest, "ws": ws, "control": layout.socket("control"), "lockstep": settings.pace == "max",
+            "desk_returns_s": _DESK_RETURNS_S,
         },
     )  # fmt: skip
 
 
-def write_desk(layout: Layout, run: RunConfig) -> Path:
-    """Write the desk's configuration."""
+def write_desk(
+    layout: Layout, run: RunConfig, agents: str = "", backlog: BacklogConfig | None = None
+) -> Path:
+    """Write the desk's configuration; ``agents`` is where it waits for them, empty: they are in it."""
     process = DeskProcess(
         run=run, journal=str(layout.journal), gateway=layout.socket("gateway"), hub=layout.socket("hub"),
         instruments=str(layout.folder / _INSTRUMENTS), parent_pid=os.getpid(),
+        agents=agents, backlog=backlog,
     )  # fmt: skip
     return _put(layout.config("desk"), to_json(process))
 

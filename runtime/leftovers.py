@@ -24,7 +24,7 @@ from runtime.history import JOURNAL_NAME
 # In a run's folder; locked while its command line lives. The kernel lets go of the lock with the process,
 # whatever ends it, and unlike a number of a process the lock is never somebody else's.
 CLAIM: Final = "running"
-_SOCKET: Final = re.compile(r"(?:[0-9a-f]{6}-(\d+)-(?:control|gateway|hub)|doctor-(\d+))\.sock")
+_SOCKET: Final = re.compile(r"(?:[0-9a-f]{6}-(\d+)-(?:control|gateway|hub|agents|ray)|doctor-(\d+))\.sock")
 
 
 class _Desk(msgspec.Struct):

@@ -63,6 +63,7 @@ class LiveView:
         self.outcomes: Counter[str] = Counter()
         self.fills = 0
         self.state: StateView | None = None
+        self.lives = ""  # of the desk, in words, once it was started again
         self._kinds = _COUNTED if counts_only else _SHOWN
         self._path = journal
         self._run_id = run_id
@@ -134,6 +135,11 @@ class LiveView:
             case _:
                 pass
 
+    def note(self, life: int, *, is_back: bool) -> None:
+        """Note that the desk ended and is started again, or is back."""
+        does = "goes on where it was" if is_back else "is started again on its journal"
+        self.lives = f"the desk ended and {does}: life {life}"
+
     def line(self) -> str:
         """Say in one line where the run is."""
         state = self.state
@@ -166,6 +172,8 @@ class LiveView:
             line.append(f"({gain:+,.2f})", style="green" if gain >= 0 else "red")
             line.append(f"   fees {money(state.fees)}   fills {self.fills}   ")
         line.append(sparkline(list(self._equity), max(10, width - 66)), style="cyan")
+        if self.lives:
+            line.append(f"\n{self.lives}", style="bold yellow")
         return Panel(line, padding=(0, 1))
 
     def _rounds_table(self) -> Table:

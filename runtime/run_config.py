@@ -11,6 +11,7 @@ import msgspec
 from orchestrator.policy import DeskConfig
 from parley.agent import AgentSpec
 from parley.instruments import Instrument
+from runtime.backlog import BacklogConfig
 
 UNKNOWN: Final = "unknown"
 
@@ -46,7 +47,8 @@ class DeskProcess(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """The desk process's configuration file: sockets are Unix socket paths.
 
     ``journal`` is a file to create, ``instruments`` the file the gateway wrote at its start, ``agents`` the
-    address where the desk waits for its agents' processes (empty: they are in the desk's).
+    address where the desk waits for its agents' processes (empty: they are in the desk's), ``backlog`` what
+    it watches of the shipper (None: there is none).
     """
 
     run: RunConfig
@@ -56,6 +58,7 @@ class DeskProcess(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     instruments: str
     parent_pid: int = 0
     agents: str = ""
+    backlog: BacklogConfig | None = None
 
 
 def to_json(config: RunConfig | DeskProcess) -> bytes:

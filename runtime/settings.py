@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, ValidationError
 from pydantic_settings import (
@@ -72,8 +72,25 @@ Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 Moment = Annotated[datetime | None, BeforeValidator(_moment)]
 
 
+def _files(value: object) -> object:
+    """Read ``A/B=FILE,..`` as files by pair."""
+    if not isinstance(value, str):
+        return value
+    files: dict[str, str] = {}
+    for each in value.split(","):
+        pair, equals, file = each.strip().partition("=")
+        if not (equals and file and "/" in pair) or pair in files:
+            raise ValueError(f"a different A/B=FILE for each pair, separated by commas, was {each!r}")
+        files[pair] = file
+    return files
+
+
 class DeskSettings(BaseModel):
-    """How the desk negotiates; see `orchestrator.policy.DeskConfig`."""
+    """How the desk negotiates, see `orchestrator.policy.DeskConfig`, and where its agents are.
+
+    In a cluster (docs/cluster.md) ``nodes`` names by agent the Ray resource of the machine it shall be on,
+    ``listen`` is where agents reach the desk over TCP, ``host`` this machine's address for other nodes.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -81,6 +98,40 @@ class DeskSettings(BaseModel):
     min_quorum: float = Field(default=0.5, ge=0, le=1)
     max_strikes: int = Field(default=3, ge=1)
     settle_bars: int = Field(default=10, ge=1)
+    placement: Literal["packed", "spread"] = "packed"
+    dashboard: bool = True
+    nodes: dict[str, str] = {}
+    listen: str = ""
+    host: str = "127.0.0.1"
+
+
+class DatabaseSettings(BaseModel):
+    """Where the read model is; see docs/database.md.
+
+    ``enabled`` None: the command decides. ``url`` of somebody's server, else DATABASE_URL, else our own in
+    ``folder``. ``backlog_s`` and ``backlog_disk`` are how much may wait unshipped before a desk only reduces.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    enabled: bool | None = None
+    url: str = Field(default="", repr=False)
+    embedded: bool = True
+    folder: Path | None = None
+    backlog_s: float = Field(default=900.0, ge=1.0)
+    backlog_disk: float = Field(default=0.8, gt=0, le=1)
+
+
+class ApiSettings(BaseModel):
+    """The API of a run; see docs/api.md.
+
+    ``on`` None: the command decides. ``port`` is of 127.0.0.1, 0 any free one; it listens nowhere else.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    on: bool | None = None
+    port: int = Field(default=8000, ge=0, le=65535)
 
 
 class Synthetic(BaseModel):
@@ -100,6 +151,7 @@ class Settings(BaseSettings):
 
     home: Path = Field(default_factory=home_folder)
     data: Path | None = None
+    trades: Annotated[dict[str, Path], NoDecode, BeforeValidator(_files)] = {}
     exchange: str = "binance"
     pairs: Words = ()
     timeframe: str | None = Field(default=None, pattern=r"^[1-9][0-9]*[smhd]$")
@@ -117,14 +169,16 @@ class Settings(BaseSettings):
     silent: Words = ()
     journal: Path | None = None
     desk: DeskSettings = DeskSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    api: ApiSettings = ApiSettings()
     synthetic: Synthetic = Synthetic()
     limits: dict[str, Any] = {}
     agents: dict[str, dict[str, Any]] = {}
 
     @property
     def is_recorded(self) -> bool:
-        """Whether the market comes from recorded candles."""
-        return self.data is not None
+        """Whether the market comes from recorded candles or trades."""
+        return self.data is not None or bool(self.trades)
 
     @property
     def candle(self) -> str:

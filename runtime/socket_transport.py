@@ -6,7 +6,8 @@ needs. Between cascades the event loop watches the same lines: newcomers, farewe
 
 An agent that is not there, still catches up, or owes an answer is told everything and waited for by nobody:
 its asks are `missed` at once. What it was told since its last snapshot is kept, so its next process is
-welcomed with that snapshot and these messages, and is then what it would be had it never died.
+welcomed with that snapshot and these messages, and is then what it would be had it never died. One that
+dies of what it is told again and again is in quarantine for a while: nobody is seated for it.
 
 Not here: starting processes (`actors`), judging silence (the table), words and lines (`wave_frames`,
 `agent_line`).
@@ -37,6 +38,7 @@ from runtime.wave_frames import (
     Hello,
     Leave,
     Mark,
+    Mute,
     SnapshotIs,
     SnapshotPlease,
     Told,
@@ -121,7 +123,7 @@ class SocketTransport:
         line = seat.line
         if line is None:
             return False
-        if not wants or not seat.can_answer:
+        if not wants or not seat.can_answer(now):
             line.queue(frame(quiet))
             return False
         line.queue(frame(Told(ask.seq, ask.now, ask.nth, True, quiet.body)))
@@ -142,16 +144,16 @@ class SocketTransport:
                 if seat is None or line is None:
                     continue
                 for word in self._read(seat, line):
-                    if isinstance(word, Answered):
+                    if isinstance(word, Answered | Mute):
                         at = waiting.pop((seat.spec.id, word.seq), None)
                         if at is not None:
-                            found[at] = _answer(seat.spec.id, word)
+                            found[at] = _answer(seat, word)
                 if fd not in self._by_fd:  # it ended: nothing of it will come
                     for key in [key for key in waiting if key[0] == seat.spec.id]:
                         found[waiting.pop(key)] = Answer(seat.spec.id, (), missed=True)
         for (agent, _), at in waiting.items():
             self.seats[agent].missed += 1
-            found[at] = Answer(agent, (), missed=True)
+            found[at] = Answer(agent, (), late_ns=wave.budget_ns, missed=True)
 
     # ------------------------------------------------------------------ lines
 
@@ -164,11 +166,11 @@ class SocketTransport:
             return []
         for word in words:
             match word:
-                case Answered(seq=seq):
+                case Answered(seq=seq) | Mute(seq=seq):
                     line.owes.pop(seq, None)
-                case Mark(number=number):
-                    seat.is_ready = seat.is_ready or number == seat.marks
-                    self._look_round()
+                    seat.deaths = 0
+                case Mark(number=number) if number == seat.marks:
+                    self._greet(seat)
                 case SnapshotIs(through=through, state=state):
                     seat.is_snapshot_due = False
                     seat.take_snapshot(through, state)
@@ -179,6 +181,16 @@ class SocketTransport:
                 case Hello():
                     self._lose(seat, line, "it said Hello twice")
         return words
+
+    def _greet(self, seat: Seat) -> None:
+        """It has caught up: from now on it is asked."""
+        seat.is_ready = True
+        if seat.lives > 1:
+            log.warning(
+                "agent_back agent=%s incarnation=%d pid=%d away_ms=%d",
+                seat.spec.id, seat.incarnation, seat.pid, (self._clock() - seat.lost_at) // _MS,
+            )  # fmt: skip
+        self._look_round()
 
     def _flush(self, seat: Seat, line: AgentLine) -> bool:
         was_behind = line.is_behind
@@ -202,9 +214,17 @@ class SocketTransport:
             self._loop.remove_writer(line.fd)
 
     def _lose(self, seat: Seat, line: AgentLine, why: str) -> None:
+        """Its line is of no use any more: whoever dials next has to be another life of it."""
+        shut_s = seat.died(self._clock()) if seat.line is line else 0.0
+        self._let_go(seat, line, why)
+        if shut_s:
+            log.warning("agent_quarantined agent=%s deaths=%d for_s=%g", seat.spec.id, seat.deaths, shut_s)
+
+    def _let_go(self, seat: Seat, line: AgentLine, why: str) -> None:
         self._unwatch(line)
         if seat.line is line:
             seat.line, seat.is_ready, seat.is_snapshot_due, seat.why = None, False, False, why
+            seat.lost_at = self._clock()
             log.warning("agent_lost agent=%s incarnation=%d why=%s", seat.spec.id, seat.incarnation, why)
 
     def _unwatch(self, line: AgentLine) -> None:
@@ -253,12 +273,14 @@ class SocketTransport:
                 hello.agent, hello.incarnation, seat.incarnation,
             )  # fmt: skip
             self._unwatch(line)
+        elif self._clock() < seat.shut_until:
+            self._unwatch(line)  # it dials again
         else:
             self._seat(seat, line, hello)
 
     def _seat(self, seat: Seat, line: AgentLine, hello: Hello) -> None:
         if seat.line is not None:
-            self._lose(seat, seat.line, f"incarnation {hello.incarnation} came")
+            self._let_go(seat, seat.line, f"incarnation {hello.incarnation} came")
         self._strangers.pop(line.fd, None)
         self._loop.remove_reader(line.fd)
         self._loop.add_reader(line.fd, self._hear, seat, line)
@@ -308,7 +330,7 @@ class SocketTransport:
         return {
             agent: {
                 "pid": seat.pid, "incarnation": seat.incarnation, "restarts": max(0, seat.lives - 1),
-                "health": "ready" if seat.is_ready else "recovering" if seat.line else "away",
+                "health": seat.health(self._clock()),
                 "missed": seat.missed, "why": seat.why,
                 "frames_out": seat.line.frames_out if seat.line else 0,
                 "frames_in": seat.line.words_in if seat.line else 0,
@@ -331,7 +353,11 @@ class SocketTransport:
             self._unwatch(line)
 
 
-def _answer(agent: str, word: Answered) -> Answer:
+def _answer(seat: Seat, word: Answered | Mute) -> Answer:
+    agent = seat.spec.id
+    if isinstance(word, Mute):
+        seat.missed += 1
+        return Answer(agent, (), missed=True)
     try:
         return Answer(agent, tuple(decode(bytes(raw)) for raw in word.messages), word.fault)
     except msgspec.MsgspecError as error:

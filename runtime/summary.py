@@ -23,7 +23,9 @@ from parley.messages import (
     Fill,
     Intent,
     MarketBatch,
+    Shed,
     StateView,
+    Strain,
     Void,
     decode,
     decode_envelope,
@@ -38,7 +40,8 @@ TOP: Final = 12
 OUTCOMES: Final = ("accept", "reject", "hold", "expired", "void")
 _PROGRESS_EVERY: Final = 5000
 _STATE: Final = KINDS[StateView]
-_WANTED: Final = tuple(sorted({*ORDER_KINDS, *MONEY_KINDS, *influence.KINDS, _STATE} - set(kinds("Opinion"))))
+_DECODED = {*ORDER_KINDS, *MONEY_KINDS, *influence.KINDS, *kinds("Shed", "Strain")} - set(kinds("Opinion"))
+_WANTED: Final = tuple(sorted({*_DECODED, _STATE}))
 
 
 class Equity(msgspec.Struct, array_like=True, tag=_STATE, frozen=True):
@@ -69,6 +72,8 @@ class Summary(msgspec.Struct, kw_only=True):
     decisions: dict[str, int] = {}
     reasons: dict[str, int] = {}  # "outcome: who: code" of the word that ended the round
     refusals: dict[str, int] = {}  # "agent: code" of everything said against
+    shed: dict[str, int] = {}  # triggers that got no round, by "code: symbol"
+    strain: int = 0  # the highest level any source said
     proposals: int = 0
     orders: int = 0
     orders_by_state: dict[str, int] = {}
@@ -106,6 +111,7 @@ class _Fold:
         self._reasons: Counter[str] = Counter()
         self._refusals: Counter[str] = Counter()
         self._styles: Counter[str] = Counter()
+        self._shed: Counter[str] = Counter()
         self._agents: dict[str, AgentPnl] = {}
         self._states = msgspec.msgpack.Decoder(Equity)
         self._peak = Decimal(0)
@@ -131,6 +137,10 @@ class _Fold:
             case Void():
                 self._outcomes["void"] += 1
                 self._outcomes["accept"] -= 1
+            case Shed():
+                self._shed[f"{message.code}: {message.symbol}"] += 1
+            case Strain():
+                self.out.strain = max(self.out.strain, message.level)
             case MarketBatch():
                 self.out.market_from = self.out.market_from or message.t
             case _:
@@ -173,6 +183,7 @@ class _Fold:
         out.decisions = dict(self._outcomes)
         out.reasons = dict(self._reasons.most_common(TOP))
         out.refusals = dict(self._refusals.most_common(TOP))
+        out.shed = dict(self._shed.most_common(TOP))
         orders = self.books.orders.all()
         out.orders = len(orders)
         out.orders_by_state = dict(sorted(Counter(order.state.name for order in orders).items()))

@@ -44,6 +44,8 @@ def show_result(result: Mapping[str, Any]) -> None:
         ("journal", result["journal"]),
         ("go on with", f"{result['replay']}, parley rounds, parley explain rnd_..."),
     ]
+    if result["desk_lives"] > 1:
+        rows.insert(-2, ("desk", f"{result['desk_lives']} lives: it ended and went on where it had been"))
     for name, text in rows:
         facts.add_row(name, str(text))
     out.print(facts)

@@ -89,8 +89,14 @@ class Leave(msgspec.Struct, frozen=True, array_like=True, tag=9):
     """The desk ends; the process need not come back."""
 
 
+class Mute(msgspec.Struct, frozen=True, array_like=True, tag=10, gc=False):
+    """The agent is paused: it followed the message ``seq`` and will not answer it."""
+
+    seq: int
+
+
 FromDesk = Welcome | Told | SnapshotPlease | Mark | Leave
-FromAgent = Hello | Answered | SnapshotIs | Mark | Unable
+FromAgent = Hello | Answered | Mute | SnapshotIs | Mark | Unable
 
 _encode = msgspec.msgpack.Encoder().encode
 _of_desk = msgspec.msgpack.Decoder(FromDesk)

@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -22,14 +23,29 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from venues.market_rules import (
+    CANDLE_VALUES,
+    Fault,
+    grid_fault,
+    longer_step_ms,
+    repeated,
+    time_faults,
+    value_faults,
+)
+
 _NAME = re.compile(
     r"(?P<exchange>[a-z0-9]+)-(?P<base>[A-Za-z0-9]+)_(?P<quote>[A-Za-z0-9]+)"
     r"-(?P<timeframe>[0-9]+[smhdwM])(?:-(?P<period>[^.]+))?\.parquet"
 )
-_VALUES = ("open", "high", "low", "close", "volume")
+_VALUES = CANDLE_VALUES
 _UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
-_WEEK_ORIGIN_MS = 4 * 86_400_000  # 1970-01-05 was a Monday
 MAX_DECIMALS = 8
+# A market store (`runtime.marketstore`) keeps spot candles in this folder, and an import that was cut off
+# while its files were put in place in that one.
+STORE_CANDLES = "candles"
+STORE_COMMIT = ".commit"
+# Below this a float64 holds every multiple of its last decimal, so rounding by arithmetic is exact.
+_EXACT = 2.0**53
 
 Moment = str | int | datetime | None
 
@@ -179,14 +195,30 @@ def load_candles(
 
 def read_candles(path: Path, pair: str, timeframe: str) -> CandleSeries:
     """One whole file, validated."""
+    timeframe_ms(timeframe)
+    return candles_of(path, pair, timeframe, *_read(path))
+
+
+def candles_of(
+    path: Path,
+    pair: str,
+    timeframe: str,
+    dates: npt.NDArray[np.int64],
+    values: list[npt.NDArray[np.float64]],
+) -> CandleSeries:
+    """The rows of a file, validated; `values` are open, high, low, close, volume."""
     step = timeframe_ms(timeframe)
-    dates, values = _read(path)
     if len(dates) == 0:
         raise CandleError(f"{path}: expected candles, the file has no rows")
-    _check_values(path, values)
-    kept = _drop_duplicates(path, dates, values)
-    origin = _WEEK_ORIGIN_MS if timeframe.endswith("w") else 0
-    _refuse(path, (dates - origin) % step != 0, dates, f"expected open times on the {timeframe} grid")
+    for fault in (*value_faults(values), *time_faults(dates, values)):
+        refuse(path, fault)
+    kept = np.logical_not(repeated(dates))
+    refuse(path, grid_fault(dates, timeframe, step))
+    longer = longer_step_ms(dates, step)
+    if longer is not None:
+        raise CandleError(
+            f"{path}: expected {timeframe} candles, all of them are multiples of {longer // 1000} s apart"
+        )
     cut = dates[kept]
     columns = {name: column[kept] for name, column in zip(_VALUES, values, strict=True)}
     return CandleSeries(
@@ -195,7 +227,7 @@ def read_candles(path: Path, pair: str, timeframe: str) -> CandleSeries:
         str(path),
         cut,
         **columns,
-        gaps=_gaps(cut, step, None, None),
+        gaps=gaps_of(cut, step),
         duplicates=len(dates) - len(cut),
         price_decimals=decimals_of(np.concatenate(values[:4])),
         volume_decimals=decimals_of(values[4]),
@@ -204,17 +236,31 @@ def read_candles(path: Path, pair: str, timeframe: str) -> CandleSeries:
 
 def decimals_of(values: npt.NDArray[np.float64]) -> int:
     """Decimals of the shortest texts of these floats, at most eight."""
-    count = 0
-    for value in np.unique(values).tolist():
-        while count < MAX_DECIMALS and round(value, count) != value:
-            count += 1
-    return count
+    left = values
+    for count in range(MAX_DECIMALS):
+        scaled = left * 10.0**count
+        exact = np.abs(scaled) < _EXACT
+        # Quotients of two exact numbers are the floats nearest to the decimal fraction.
+        same = np.rint(scaled) / 10.0**count == left
+        same[~exact] = [round(value, count) == value for value in left[~exact].tolist()]
+        left = left[~same]
+        if not len(left):
+            return count
+    return MAX_DECIMALS
 
 
 def _files(folder: str | Path) -> list[Path]:
     root = Path(folder)
     if not root.is_dir():
         raise CandleError(f"expected a folder with candle files, got {str(folder)!r}")
+    if (root / STORE_CANDLES).is_dir():
+        root = root / STORE_CANDLES
+    for each in (root, root.parent):
+        if (each / STORE_COMMIT).is_dir():
+            raise CandleError(
+                f"expected a market store at rest, an import into {str(each)!r} is not finished: "
+                f"run 'parley data list --store {each}', which finishes one that was cut off"
+            )
     return sorted(path for path in root.iterdir() if path.name.endswith(".parquet"))
 
 
@@ -243,36 +289,16 @@ def _read(path: Path) -> tuple[npt.NDArray[np.int64], list[npt.NDArray[np.float6
     )
 
 
-def _drop_duplicates(
-    path: Path, dates: npt.NDArray[np.int64], values: list[npt.NDArray[np.float64]]
-) -> npt.NDArray[np.bool_]:
-    steps = np.diff(dates, prepend=dates[0] - 1)
-    _refuse(path, steps < 0, dates, "expected open times in order")
-    again = steps == 0
-    differs = np.zeros(len(dates), dtype=bool)
-    for column in values:
-        differs[1:] |= column[1:] != column[:-1]
-    _refuse(
-        path, again & differs, dates, "expected one candle per open time, this one contradicts the row before"
-    )
-    return np.logical_not(again)
+def refuse(path: Path, fault: Fault) -> None:
+    """Raise a `CandleError` that names the first row of a fault, if it has one."""
+    if fault.rows.any():
+        row = int(np.argmax(fault.rows))
+        raise CandleError(f"{path}: row {row}: {fault.expected}, got {fault.shown.tolist()[row]!r}")
 
 
-def _check_values(path: Path, values: list[npt.NDArray[np.float64]]) -> None:
-    opened, high, low, close, volume = values
-    for name, column in zip(_VALUES, values, strict=True):
-        _refuse(path, ~np.isfinite(column), column, f"expected a finite number as {name}")
-    for name, column in zip(_VALUES[:4], values[:4], strict=True):
-        _refuse(path, column <= 0, column, f"expected {name} above 0")
-    _refuse(path, volume < 0, volume, "expected volume of at least 0")
-    _refuse(path, high < np.maximum(opened, close), high, "expected high of at least open and close")
-    _refuse(path, low > np.minimum(opened, close), low, "expected low of at most open and close")
-
-
-def _refuse(path: Path, bad: npt.NDArray[np.bool_], shown: npt.NDArray[np.generic], expected: str) -> None:
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise CandleError(f"{path}: row {row}: {expected}, got {shown[row].item()!r}")
+def gaps_of(dates: npt.NDArray[np.int64], step: int) -> tuple[tuple[int, int, int], ...]:
+    """(first missing open time, next open time there is, how many) of every gap inside a series."""
+    return _gaps(dates, step, None, None)
 
 
 def _gaps(
@@ -310,10 +336,29 @@ def _cover(files: list[CandleSeries], first: int | None, last: int | None, step:
             f"{f.file} {_when(int(f.date_ms[0]))} to {_when(int(f.date_ms[-1]))}" for f in files
         )
         raise CandleError(f"expected candles between {_when(first)} and {_when(last)}, there are: {spans}")
+    overlapping.sort(key=lambda f: int(f.date_ms[0]))
+    if all(one.date_ms[-1] < two.date_ms[0] for one, two in pairwise(overlapping)):
+        return _chain(overlapping)
     merged = overlapping[0]
     for series in overlapping[1:]:
         merged = _merge(merged, series)
     return merged
+
+
+def _chain(files: list[CandleSeries]) -> CandleSeries:
+    """Files that follow each other, such as the months of a market store."""
+    first, last = files[0], files[-1]
+    return CandleSeries(
+        first.pair,
+        first.timeframe,
+        first.file if first is last else f"{first.file} to {Path(last.file).name}",
+        np.concatenate([f.date_ms for f in files]),
+        **{name: np.concatenate([getattr(f, name) for f in files]) for name in _VALUES},
+        gaps=(),
+        duplicates=sum(f.duplicates for f in files),
+        price_decimals=max(f.price_decimals for f in files),
+        volume_decimals=max(f.volume_decimals for f in files),
+    )
 
 
 def _merge(left: CandleSeries, right: CandleSeries) -> CandleSeries:

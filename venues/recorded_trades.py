@@ -18,7 +18,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from venues.recorded import CandleError, Moment, decimals_of, moment_ms
+from venues.market_rules import Fault, first_of_id, trade_faults
+from venues.recorded import CandleError, Moment, decimals_of, moment_ms, refuse
 
 _LAYOUTS = (
     {"time": "trade_ms", "id": "trade_id", "price": "price", "quantity": "qty", "maker": "buyer_is_maker"},
@@ -52,11 +53,9 @@ def load_trades(path: str | Path, pair: str, start: Moment = None, end: Moment =
     time_ms, price, quantity = columns["time"], columns["price"], columns["quantity"]
     if len(time_ms) == 0:
         raise CandleError(f"{file}: expected trades, the file has no rows")
-    for name in ("price", "quantity"):
-        values = columns[name]
-        _refuse(file, ~(np.isfinite(values) & (values > 0)), values, f"expected a finite {name} above 0")
-    _refuse(file, np.diff(time_ms, prepend=time_ms[0]) < 0, time_ms, "expected trades in order of time")
-    fresh = _first_of_each(file, columns)
+    for fault in trade_faults(columns):
+        refuse(file, fault)
+    fresh = np.equal(first_of_id(columns["id"]), np.arange(len(time_ms)))
     first, last = moment_ms(start), moment_ms(end)
     keep = fresh.copy()
     if first is not None:
@@ -86,6 +85,11 @@ def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
         table = pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
         raise CandleError(f"{path}: expected a Parquet file of trades, it cannot be read: {error}") from error
+    return trade_columns(path, table)
+
+
+def trade_columns(path: Path, table: pa.Table) -> dict[str, npt.NDArray[Any]]:
+    """Time, id, price, quantity and maker of a table in one of the known layouts."""
     for layout in _LAYOUTS:
         if all(name in table.column_names for name in layout.values()):
             break
@@ -101,7 +105,8 @@ def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
             )
     maker = np.asarray(table[layout["maker"]].to_numpy())
     if layout["maker"] == "side":
-        _refuse(path, ~np.isin(maker.astype(str), ("buy", "sell")), maker, "expected side 'buy' or 'sell'")
+        known = np.isin(maker.astype(str), ("buy", "sell"))
+        refuse(path, Fault("side", ~known, maker, "expected side 'buy' or 'sell'"))
         maker = maker.astype(str) == "sell"
     return {
         "time": table[layout["time"]].to_numpy().astype(np.int64),
@@ -110,21 +115,3 @@ def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
         "quantity": table[layout["quantity"]].to_numpy().astype(np.float64),
         "maker": maker.astype(bool),
     }
-
-
-def _first_of_each(path: Path, columns: dict[str, npt.NDArray[Any]]) -> npt.NDArray[np.bool_]:
-    """True for the first row of each trade id; a repeated id must repeat the whole row."""
-    _, first, inverse = np.unique(columns["id"], return_index=True, return_inverse=True)
-    original = first[inverse]
-    rows = np.arange(len(original))
-    differs = np.zeros(len(rows), dtype=bool)
-    for name in ("time", "price", "quantity", "maker"):
-        differs |= columns[name] != columns[name][original]
-    _refuse(path, differs, columns["id"], "expected one trade per id, this one contradicts an earlier row")
-    return np.equal(original, rows)
-
-
-def _refuse(path: Path, bad: npt.NDArray[np.bool_], shown: npt.NDArray[Any], expected: str) -> None:
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise CandleError(f"{path}: row {row}: {expected}, got {shown.tolist()[row]!r}")

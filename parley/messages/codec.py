@@ -15,9 +15,11 @@ from .control import (
     Halt,
     Heartbeat,
     Outcome,
+    Shed,
     Shutdown,
     Snapshot,
     Started,
+    Strain,
     WeightUpdate,
 )
 from .market import Bar, Book, MarketBatch, Print, Trigger
@@ -105,6 +107,8 @@ Message = (
     | Heartbeat
     | Started
     | Shutdown
+    | Strain
+    | Shed
 )
 
 TYPES: Final[tuple[type[msgspec.Struct], ...]] = Message.__args__

@@ -104,3 +104,26 @@ class Shutdown(Wire, frozen=True, kw_only=True, tag=78):
     why: str
     flatten: bool
     t: int
+
+
+class Strain(Wire, frozen=True, kw_only=True, tag=79):
+    """How hard something presses on the desk, from ``source`` on; replaces what that source said before.
+
+    ``level`` 0: nothing. 1: the agents in ``resting`` are not asked. 2: only the best symbols open rounds.
+    3: only reducing. 4: nothing trades, resting orders are cancelled.
+    """
+
+    source: str
+    level: int
+    why: str = ""
+    resting: tuple[str, ...] = ()
+
+
+class Shed(Wire, frozen=True, kw_only=True, tag=80):
+    """A trigger for which no round was opened, so that "why did it not trade?" has an answer."""
+
+    symbol: str
+    kind: str
+    code: str
+    detail: str
+    t: int

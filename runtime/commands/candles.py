@@ -1,4 +1,4 @@
-"""Checks recorded candles before anything is started, and finds the crosses that close a triangle.
+"""Checks recorded candles or trades before anything is started, and finds what closes a triangle.
 
 Problem: a bad row found after an hour of running is a lost hour. All files of a run are read and validated
 here, with the reader that the sandbox uses afterwards, so whatever it would refuse is refused first.
@@ -12,30 +12,35 @@ from collections.abc import Sequence
 from decimal import Decimal
 from itertools import permutations
 
+import numpy as np
+
 from parley.errors import DataError, UserError, nearest
 from runtime.launch import Market
-from runtime.settings import Settings
+from runtime.settings import Settings, candle_seconds
 from venues.recorded import CandleError, CandleSeries, available_pairs, load_candles, warnings_of
+from venues.recorded_trades import load_trades
 
 
 def recorded_market(settings: Settings) -> Market:
-    """Read and validate the candles a run asks for.
+    """Read and validate the candles or trades a run asks for.
 
     Raises
     ------
     DataError
         When folder, pair, window or a row is wrong; names file and row, or the nearest pair.
     """
-    folder = settings.data
-    if folder is None:
-        raise UserError("a recorded run needs --data FOLDER")
-    if not folder.is_dir():
-        raise DataError(f"there is no folder {str(folder)!r}")
     if settings.start and settings.end and settings.start >= settings.end:
         raise UserError(
             f"--from must be before --to, was {settings.start:%Y-%m-%d %H:%M}"
             f" and {settings.end:%Y-%m-%d %H:%M}"
         )
+    if settings.trades:
+        return _traded(settings)
+    folder = settings.data
+    if folder is None:
+        raise UserError("a recorded run needs --data FOLDER")
+    if not folder.is_dir():
+        raise DataError(f"there is no folder {str(folder)!r}")
     try:
         present = available_pairs(folder, settings.exchange, settings.candle)
         pairs = _pairs(settings, present)
@@ -60,6 +65,32 @@ def recorded_market(settings: Settings) -> Market:
         candles=sum(len(one) for one in series.values()),
         prices={asset: Decimal(repr(float(one.open[0]))) for asset, one in quoted.items()},
         notes=tuple(warnings_of(series.values())),
+    )  # fmt: skip
+
+
+def _traded(settings: Settings) -> Market:
+    """Read and validate recorded trades; the exchange makes a candle of every slice that has one."""
+    if settings.data is not None:
+        raise UserError("a run plays candles (--data) or trades (--trades), not both")
+    if settings.pairs or settings.crosses not in ("auto", "none"):
+        raise UserError("with --trades the pairs are those of the files")
+    slice_ms = candle_seconds(settings.candle) * 1000
+    candles, prices, notes = 0, {}, []
+    for pair, file in settings.trades.items():
+        base, _, quote = pair.partition("/")
+        if quote != settings.quote:
+            raise UserError(f"pair {pair!r} is not in the account's currency {settings.quote!r}: set --quote")
+        try:
+            series = load_trades(file, pair, settings.start, settings.end)
+        except CandleError as error:
+            raise DataError(str(error)) from error
+        candles += len(np.unique(series.time_ms // slice_ms))
+        prices[base] = Decimal(repr(float(series.price[0])))
+        if series.duplicates:
+            notes.append(f"{pair}: {series.duplicates} identical duplicates are dropped")
+    return Market(
+        pairs=tuple(settings.trades), crosses=(), start=settings.start, end=settings.end, candles=candles,
+        prices=prices, notes=tuple(notes),
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""`parley rounds`: which rounds there were, newest first.
+"""`parley rounds`: which rounds there were and which were not opened, newest first.
 
 Not here: one round in full (`explain`). Invariant: a round is listed once, with the word that ended it.
 """
@@ -6,20 +6,26 @@ Not here: one round in full (`explain`). Invariant: a round is listed once, with
 from collections import deque
 from decimal import Decimal
 from pathlib import Path
+from typing import Final
 
 import msgspec
 from rich.text import Text
 
 from parley.errors import UserError, nearest
 from parley.ids import show_round
-from parley.messages import Decision, Void
+from parley.messages import Decision, Shed, Void
 from runtime.history import config_of, entries, home_folder, kinds, newest_journal, open_journal
 from runtime.output import console, number, print_json, short, table, when
 from runtime.summary import OUTCOMES
 
+SHED: Final = "shed"
+
 
 class Line(msgspec.Struct, kw_only=True):
-    """One round; ``t`` market ns, ``agent`` who proposed what was decided on."""
+    """One round; ``t`` market ns, ``agent`` who proposed what was decided on.
+
+    A trigger that got no round has outcome ``shed`` and an empty ``round``.
+    """
 
     round: str
     t: int
@@ -47,7 +53,7 @@ def list_rounds(
     """
     reader = open_journal(path or newest_journal(home_folder()))
     run = config_of(reader)
-    _known("outcome", outcome, list(OUTCOMES))
+    _known("outcome", outcome, [*OUTCOMES, SHED])
     _known("pair", symbol, [*run.desk.symbols, *run.instruments])
     _known("agent", agent, [spec.id for spec in run.agents])
     void: set[bytes] = set()
@@ -56,8 +62,11 @@ def list_rounds(
         void = {entry.message.round for entry in voids if isinstance(entry.message, Void)}
     newest: deque[Line] = deque(maxlen=limit)
     found = 0
-    for entry in entries(reader, kinds("Decision")):
+    for entry in entries(reader, kinds("Decision", "Shed")):
         d = entry.message
+        if isinstance(d, Shed) and outcome in (None, SHED) and symbol in (None, d.symbol) and agent is None:
+            found += not bids
+            newest.extendleft([] if bids else [_shed(d)])
         if not isinstance(d, Decision):
             continue
         line = line_of(d, is_void=d.round in void)
@@ -84,6 +93,13 @@ def list_rounds(
     console().print(shown)
     console().print(f"{len(newest)} of {found} rounds", style="dim")
     return 0
+
+
+def _shed(shed: Shed) -> Line:
+    return Line(
+        round="", t=shed.t, symbol=shed.symbol, outcome=SHED, agent="", proposals=0, qty_wanted=Decimal(0),
+        qty=Decimal(0), who="desk", reason=shed.code, detail=shed.detail,
+    )  # fmt: skip
 
 
 def line_of(d: Decision, *, is_void: bool) -> Line:

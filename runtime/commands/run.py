@@ -10,6 +10,7 @@ Invariant: nothing is started or written before settings and data are found good
 started leaves no file; no process outlives this one.
 """
 
+import contextlib
 import json
 import os
 import resource
@@ -27,28 +28,35 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from parley.errors import ParleyError, UserError
-from runtime import launch, open_trades
+from runtime import launch, open_trades, placement
+from runtime.api_keeper import ApiKeeper, ApiPlaces
+from runtime.child import Child, Line
 from runtime.history import open_journal
 from runtime.host import load
 from runtime.launch import Layout, Market
 from runtime.live_view import LiveView
 from runtime.output import console, plain, print_json, progress_bar
 from runtime.provenance import with_origin
+from runtime.restarts import Restarts
 from runtime.run_config import RunConfig
 from runtime.settings import Settings, load_settings
+from runtime.store_keeper import StoreKeeper, StorePlaces
 from runtime.summary import summarise
 from runtime.summary_view import show_result
-from runtime.supervisor import Line, Stopped, Supervisor, running
+from runtime.supervisor import Stopped, Supervisor, running
 
 CHECK: Final = Path(__file__).resolve().parent.parent.parent / "tools" / "check_ledger.py"
 _VIEW_S: Final = 0.5
 _LINES_S: Final = 5.0
 _POLL_S: Final = 0.2
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+Keepers = tuple[StoreKeeper | None, ApiKeeper | None]
 
 
-def run(config: Path | None, options: Mapping[str, object], *, as_json: bool) -> int:
-    """Run a desk to its end and return the exit code.
+def run(
+    config: Path | None, options: Mapping[str, object], *, as_json: bool, with_database: bool = False
+) -> int:
+    """Run a desk to its end and return the exit code; ``with_database`` unless the settings say otherwise.
 
     Raises
     ------
@@ -59,17 +67,20 @@ def run(config: Path | None, options: Mapping[str, object], *, as_json: bool) ->
     market = _market(settings)
     for note in (*market.notes, *open_trades.notes(settings)):
         console(stderr=True).print(f"note: {note}", style="dim")
-    launch.make_run(settings, market, "check")
+    checked = launch.make_run(settings, market, "check")
+    placement.check_cluster(settings, [spec.id for spec in checked.agents])
     layout = launch.make_layout(settings)
     run_config = with_origin(launch.make_run(settings, market, layout.run_id))
     supervisor = Supervisor(layout.logs)
     for number in _SIGNALS:
         signal.signal(number, lambda *_: supervisor.stopping.set())
-    started = False
+    started, store, api, unshipped = False, None, None, ""
     try:
-        _start(supervisor, layout, settings, market, run_config)
+        store = _store(settings, layout, default=with_database, on_screen=_on_screen(as_json))
+        api = _api(settings, layout, store, default=with_database, on_screen=_on_screen(as_json))
+        _start(supervisor, layout, settings, market, run_config, (store, api))
         started = True
-        _follow(supervisor, layout, settings, market, run_config, as_json=as_json)
+        _follow(supervisor, layout, settings, market, run_config, (store, api), as_json=as_json)
         supervisor.end("desk")
     except OSError as error:
         if started:
@@ -81,6 +92,9 @@ def run(config: Path | None, options: Mapping[str, object], *, as_json: bool) ->
     finally:
         supervisor.stop()
         left = running([child.pid for child in supervisor.children])
+        if store is not None:
+            unshipped = store.drain() if started else ""
+            left += (api.close() if api is not None else []) + store.close()
         if started:
             launch.sweep(layout)
         else:
@@ -88,6 +102,8 @@ def run(config: Path | None, options: Mapping[str, object], *, as_json: bool) ->
     if left:
         raise ParleyError(f"processes {left} could not be ended")
     result = account_for(supervisor, layout, settings, market)
+    result["database"] = store.told(unshipped) if store is not None else None
+    result["api"] = {"url": api.url, "restarts": api.restarts} if api is not None else None
     if as_json:
         print_json(result)
     else:
@@ -103,10 +119,75 @@ def _market(settings: Settings) -> Market:
     return recorded(settings)
 
 
+def _store(settings: Settings, layout: Layout, *, default: bool, on_screen: bool) -> StoreKeeper | None:
+    """Open the run's database, if it is to have one; after this nothing of the run waits for it."""
+    wanted = settings.database.enabled
+    if not (default if wanted is None else wanted):
+        return None
+    say = _sayer(layout, on_screen=on_screen)
+    store = StoreKeeper(settings.database, settings.home, StorePlaces.of(layout), say)
+    try:
+        store.open()
+    except BaseException:
+        store.close()
+        raise
+    where = f"embedded PostgreSQL in {store.folder}" if store.folder else "the server of DATABASE_URL"
+    console(stderr=True).print(f"database: {where}", soft_wrap=True)
+    return store
+
+
+def _sayer(layout: Layout, *, on_screen: bool) -> Callable[[str], None]:
+    def say(text: str) -> None:
+        with contextlib.suppress(OSError):  # a full disk or a closed terminal is no reason to stop keeping
+            with (layout.logs / "store.log").open("a", encoding="utf-8") as log:
+                log.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {text}\n")
+            if not on_screen:
+                console(stderr=True).print(f"note: {text}", style="dim", soft_wrap=True)
+
+    return say
+
+
+def _api(
+    settings: Settings, layout: Layout, store: StoreKeeper | None, *, default: bool, on_screen: bool
+) -> ApiKeeper | None:
+    """Start the run's API, if it is to have one: with a database, unless the run is over in a moment."""
+    usual = default and store is not None and settings.pace != "max"
+    if not (usual if settings.api.on is None else settings.api.on):
+        return None
+    if store is None:
+        raise UserError(
+            "the API reads the database, but the run has none: add --database, or set api.on = false"
+        )
+    places = ApiPlaces(
+        config=layout.config("api"), logs=layout.logs, journal=layout.journal,
+        home=settings.home.expanduser().resolve(), shipper=layout.folder / "shipper.status",
+        database=store.folder, url=settings.database.url,
+    )  # fmt: skip
+    api = ApiKeeper(settings.api.port, places, _sayer(layout, on_screen=on_screen))
+    try:
+        api.begin()
+        url = api.ready()
+    except BaseException:
+        api.close()
+        raise
+    console(stderr=True).print(f"API: {url}/api/v1/system, {url}/readyz", soft_wrap=True)
+    return api
+
+
+def _on_screen(as_json: bool) -> bool:
+    return sys.stdout.isatty() and not as_json
+
+
 def _start(
-    supervisor: Supervisor, layout: Layout, settings: Settings, market: Market, run_config: RunConfig
-) -> None:
+    supervisor: Supervisor, layout: Layout, settings: Settings, market: Market, run_config: RunConfig,
+    keepers: Keepers,
+) -> None:  # fmt: skip
+    store, _ = keepers
     keys = (os.urandom(16).hex(), os.urandom(24).hex())
+    # Begun first, for it takes longest; the agents dial until the desk listens.
+    ray = None
+    if settings.desk.placement == "spread":
+        ray = supervisor.begin("ray", "runtime.ray_driver", placement.write_ray(layout, settings, run_config))
     venue = supervisor.start(
         "sandbox", "venues.sandbox", launch.write_sandbox(layout, settings, market, keys)
     )
@@ -114,15 +195,35 @@ def _start(
     gateway = launch.write_gateway(layout, settings, market, keys, rest, ws)
     supervisor.start("gateway", "runtime.gateway", gateway)
     supervisor.start("hub", "runtime.hub", launch.write_hub(layout, settings, market, rest, ws))
-    supervisor.start("desk", "runtime.desk", launch.write_desk(layout, run_config))
+    if ray is not None:
+        console(stderr=True).print(_where(supervisor.ready(ray)), soft_wrap=True)
+    agents = placement.agents_address(layout, settings)
+    desk = launch.write_desk(layout, run_config, agents, store.backlog if store is not None else None)
+    supervisor.start("desk", "runtime.desk", desk)
+    _write_down(supervisor, layout, settings, run_config, keepers)
+
+
+def _write_down(
+    supervisor: Supervisor, layout: Layout, settings: Settings, run_config: RunConfig, keepers: Keepers
+) -> None:
+    units = {child.name: child.pid for child in supervisor.children}
+    for keeper in keepers:
+        units |= keeper.units() if keeper is not None else {}
+    placement.write_processes(layout, settings, run_config, units)
+
+
+def _where(ready: Line) -> str:
+    ray = _mapping(ready, "ray")
+    board = f", dashboard {ray['dashboard']}" if ray.get("dashboard") else ""
+    return f"Ray at {ray['address']}{board}, token in {ray['token_file']}; see also: parley status"
 
 
 def _follow(
-    supervisor: Supervisor, layout: Layout, settings: Settings, market: Market, run_config: RunConfig, *,
-    as_json: bool,
+    supervisor: Supervisor, layout: Layout, settings: Settings, market: Market, run_config: RunConfig,
+    keepers: Keepers, *, as_json: bool,
 ) -> None:  # fmt: skip
     """Show the run until it ends, its time is over or the user stops it."""
-    on_screen = sys.stdout.isatty() and not as_json
+    on_screen = _on_screen(as_json)
     agents = tuple(spec.id for spec in run_config.agents)
     view = LiveView(
         layout.journal, layout.run_id, agents,
@@ -145,6 +246,8 @@ def _follow(
         def each() -> bool:
             nonlocal shown
             now = time.monotonic()
+            if any(keeper.changed() for keeper in keepers if keeper is not None):
+                _write_down(supervisor, layout, settings, run_config, keepers)
             if now - shown >= (_VIEW_S if on_screen else _LINES_S if bar is None else 1.0):
                 shown = now
                 view.poll()
@@ -157,7 +260,13 @@ def _follow(
                     errors.print(view.line())
             return deadline is None or now < deadline
 
-        supervisor.watch("desk", poll_s=_POLL_S, each=each)
+        def on_life(desk: Child) -> None:
+            view.note(desk.life, is_back=desk.served_s is not None)
+            _write_down(supervisor, layout, settings, run_config, keepers)
+            if live is None:
+                (console(stderr=True) if bar is None else bar.console).print(view.lives)
+
+        supervisor.watch("desk", poll_s=_POLL_S, each=each, restarts=Restarts(), on_life=on_life)
 
 
 def _bar(market: Market) -> Progress:
@@ -186,18 +295,26 @@ def account_for(supervisor: Supervisor, layout: Layout, settings: Settings, mark
             open_journal(layout.journal), lambda done, all_: bar.update(task, completed=done, total=all_)
         )
     seconds = _number(counts.get("seconds"))
+    desk_lives = supervisor.child("desk").life
     admitted = counts.get("candles_admitted")
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     memory = {**supervisor.memory_mb(), "cli": round(own, 1)}
     memory["desk"] = max(memory["desk"], round(_number(counts.get("peak_memory_mb")), 1))
+    ray = _mapping(supervisor.child("ray").line("end"), "end") if "ray" in memory else {}
+    if ray:
+        memory["ray"] += _number(ray["peak_memory_mb"])
     told = plain(summary)
     result: dict[str, Any] = dict(told) if isinstance(told, dict) else {}
     result |= {
         "journal": str(layout.journal),
         "truth_log": str(layout.truth),
-        "data": str(settings.data) if settings.is_recorded else None,
+        "data": str(settings.data) if settings.data else None,
+        "trades": {pair: str(file) for pair, file in settings.trades.items()},
         "pairs": list(market.pairs),
         "crosses": list(market.crosses),
+        "placement": settings.desk.placement,
+        "desk_lives": desk_lives,
+        "ray": ray or None,
         "seed": settings.seed,
         "speed": settings.pace,
         "silent": list(settings.silent),
@@ -208,7 +325,7 @@ def account_for(supervisor: Supervisor, layout: Layout, settings: Settings, mark
             "sent": feed.get("candles_sent"), "seen": feed.get("candles_seen"), "admitted": admitted,
         },
         "feed": feed,
-        "candles_per_second": round(_number(admitted) / seconds, 1) if seconds else 0.0,
+        "candles_per_second": round(_number(counts.get("candles_here")) / seconds, 1) if seconds else 0.0,
         "seconds": round(seconds, 3),
         "peak_memory_mb": {**memory, "total": round(sum(memory.values()), 1)},
         **check_books(layout.truth, layout.journal),

@@ -167,6 +167,11 @@ class JournalWriter:
         return self._committer.head
 
     @property
+    def epoch(self) -> int:
+        """The epoch of the last group, queued ones included."""
+        return self._epoch
+
+    @property
     def pending(self) -> int:
         """Number of entries the commit thread has not taken yet."""
         return len(self._items)

@@ -18,6 +18,7 @@ from tests.architecture.project import ROOT, module_name, root_packages, sources
 
 HEAVY = {
     "ccxt", "freqtrade", "torch", "fastapi", "sqlalchemy", "pandas", "polars", "pyarrow", "redis", "cupy",
+    "psycopg", "alembic",
 }  # fmt: skip
 AGENTS = ["agents.strategy", "agents.signal", "agents.risk", "agents.capital", "agents.execution"]
 AGENTS += ["agents.arbitrageur", "agents.meta", "agents.silent"]
@@ -41,6 +42,9 @@ PROCESSES: dict[str, tuple[str, set[str]]] = {
         HEAVY | {"ray", "asyncio", "sqlite3", "aiohttp"},
     ),
     "desk": ("import runtime.desk", HEAVY | {"aiohttp", "requests"}),
+    # What a desk will read of the shipper loads no driver; the shipper itself needs the driver and no more.
+    "backlog": ("import runtime.backlog", HEAVY | {"aiohttp", "requests", "uvloop"}),
+    "shipper": ("import runtime.shipper.ship", HEAVY - {"psycopg"} | {"aiohttp", "requests"}),
     "cli": ("import runtime.cli", HEAVY | {"ray", "aiohttp", "numba"}),
     "parley --help": (
         ASK_FOR_HELP,

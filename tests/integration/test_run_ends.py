@@ -7,56 +7,14 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
+from tests.kit.running import UNITS, Running
+
 pytestmark = pytest.mark.timeout(180)
-UNITS = {"venues.sandbox", "runtime.gateway", "runtime.hub", "runtime.desk"}
-
-
-class Running:
-    """A `parley run` of the made-up market in a process of its own."""
-
-    def __init__(self, home: Path, *options: object) -> None:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("PARLEY_")}
-        self.home = home
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "runtime.cli", "run", "--json", *map(str, options)],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-            env=environment | {"PARLEY_HOME": str(home)},
-        )  # fmt: skip
-        self.children: dict[str, psutil.Process] = {}
-
-    def wait_until_trading(self) -> None:
-        """Wait until all units run and the journal holds something."""
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            assert self.process.poll() is None, self.process.communicate()
-            for child in psutil.Process(self.process.pid).children():
-                try:
-                    unit = next((word for word in child.cmdline() if word in UNITS), None)
-                except psutil.Error:
-                    continue  # it is between its start and its program, or ended
-                if unit:
-                    self.children[unit] = child
-            if set(self.children) == UNITS and list(self.home.glob("runs/*/desk.journal")):
-                time.sleep(1.0)
-                return
-            time.sleep(0.1)
-        raise AssertionError(f"not all units came up: {sorted(self.children)}")
-
-    def end(self) -> tuple[int, str, str]:
-        out, err = self.process.communicate(timeout=60)
-        return self.process.returncode, out, err
-
-    def left(self, patience_s: float) -> list[str]:
-        """Name the units that still run after at most some seconds."""
-        _, alive = psutil.wait_procs(list(self.children.values()), timeout=patience_s)
-        return [unit for unit, child in self.children.items() if child in alive]
 
 
 @pytest.fixture
@@ -93,7 +51,7 @@ def test_killed_parent_takes_every_unit_with_it(running: Running) -> None:
     assert running.left(20) == []
 
 
-@pytest.mark.parametrize("unit", sorted(UNITS))
+@pytest.mark.parametrize("unit", sorted(UNITS - {"runtime.desk"}))
 def test_killed_unit_is_blamed_whoever_noticed_first(running: Running, unit: str) -> None:
     running.children[unit].kill()
 

@@ -183,6 +183,7 @@ class TestDesk:
         self.firm = Firm(config, env, specs, limits_of({}))
         self.transport = InProc(hosts)
         self.records: list[bytes] = []
+        self.groups: list[GroupOut] = []
         self.sent: list[Intent | CancelIntent] = []
         self.fill = fill
         self.mono = 1
@@ -211,6 +212,7 @@ class TestDesk:
             else:
                 assert isinstance(out, GroupOut)
                 self.records.extend(r[3] for r in out.records)
+                self.groups.append(out)
                 orders.extend(out.orders)  # type: ignore[arg-type]
         self.sent.extend(orders)
         return orders

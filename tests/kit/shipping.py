@@ -1,7 +1,7 @@
 """A shipper as its own process, and the comparison of a read model with the journals it was made of.
 
-The comparison folds the journal by itself, with the desk's order book and dictionaries, never with the shipper's
-code; what it expects of the tables is written out here.
+The comparison folds the journal by itself, with the desk's order book and dictionaries, never with the
+shipper's code; what it expects of the tables is written out here.
 """
 
 from __future__ import annotations
@@ -131,8 +131,8 @@ def _compare_record(connection: psycopg.Connection, path: Path, key: tuple[str, 
         for r in reader.records()
     ]
     query = (
-        "SELECT seq, gid, kind, round, body, committed_at FROM parley.journal WHERE run_id = %s AND stream = %s"
-        " ORDER BY seq"
+        "SELECT seq, gid, kind, round, body, committed_at FROM parley.journal"
+        " WHERE run_id = %s AND stream = %s ORDER BY seq"
     )
     found = _differ("journal", expected, connection.execute(query, key).fetchall())
     query = (

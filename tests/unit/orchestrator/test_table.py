@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import pytest
 from msgspec.structs import replace
 
 from parley.agent import Context
@@ -256,3 +257,14 @@ def test_a_market_without_a_book_is_nobodys_fault() -> None:
     assert {(d.action, d.reasons[0]) for d in desk.said(Decision)} == {("hold", ("desk", "no_bids", ""))}
     assert ("strategy/a", "no_book", "proposal") in desk.said(Decision)[0].reasons
     assert desk.said(AgentFaulted) == []
+
+
+def test_only_what_the_gate_approved_can_be_ordered() -> None:
+    desk = TestDesk()
+    desk.bar()
+    (intent,) = [order for order in desk.sent if isinstance(order, Intent)]
+
+    with pytest.raises(AttributeError, match="'Intent' object has no attribute 'intent'"):
+        desk.firm.table.order(intent, 0)  # type: ignore[arg-type]
+
+    assert desk.firm.table.flush().orders == ()

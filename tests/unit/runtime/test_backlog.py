@@ -1,4 +1,4 @@
-"""When the backlog of the shipper stops trading from opening: whatever is not known counts as too much."""
+"""When the backlog of the shipper stops trading from opening: whatever is not known counts as not shipped."""
 
 from __future__ import annotations
 
@@ -8,71 +8,132 @@ import msgspec
 import pytest
 
 from runtime.backlog import (
+    Backlog,
     BacklogLimits,
     JournalBacklog,
+    Moment,
     Status,
     disk_use,
     read_status,
-    why_reduce,
     write_status,
 )
 
-JOURNAL = Path("/run/desk.journal")
+DESK, GATEWAY = Path("/run/desk.journal"), Path("/run/gateway.journal")
 NOW = 1_800_000_000_000_000_000
 S = 1_000_000_000
 
 
-def status(age_s: float = 0.0, said_s: float = 0.0, **over: object) -> Status:
+def journal(path: Path = DESK, age_s: float = 0.0, **over: object) -> JournalBacklog:
+    """Describe a journal whose oldest unshipped record is so old at NOW; 0: there is none."""
     fields = {
-        "path": str(JOURNAL), "run_id": "r", "stream": "desk", "seq": 1, "head": "", "records": 5, "bytes": 50,
-        "oldest_ns": NOW - int(age_s * S) if age_s else 0,
+        "path": str(path), "run_id": "r", "stream": path.stem, "seq": 1, "head": "", "records": 5,
+        "bytes": 50, "oldest_ns": NOW - int(age_s * S) if age_s else 0,
     }  # fmt: skip
-    journal = JournalBacklog(**(fields | over))  # type: ignore[arg-type]
-    return Status(t=NOW - int(said_s * S), pid=1, database="up", journals=(journal,))
+    return JournalBacklog(**(fields | over))  # type: ignore[arg-type]
+
+
+def status(*journals: JournalBacklog, t: int = NOW) -> Status:
+    return Status(t=t, pid=1, database="up", journals=journals)
+
+
+def backlog(*journals: Path, begun_s: float = 3600.0, **over: object) -> Backlog:
+    limits = BacklogLimits(**over)  # type: ignore[arg-type]
+    return Backlog(journals or (DESK,), NOW - int(begun_s * S), limits)
+
+
+def seen(said: Status | None, after_s: float = 0.0, disk: float = 0.1) -> Moment:
+    return Moment(said, NOW + int(after_s * S), disk)
 
 
 def test_nothing_waiting_lets_trading_go_on() -> None:
-    assert why_reduce(status(), JOURNAL, NOW, disk=0.5) == ""
+    assert backlog().look(seen(status(journal()))) == ""
 
 
-def test_limits_are_fifteen_minutes_and_four_fifths_of_the_disk() -> None:
-    assert why_reduce(status(age_s=900), JOURNAL, NOW, disk=0.8) == ""
-    assert "901 s old, the limit is 900 s" in why_reduce(status(age_s=901), JOURNAL, NOW, disk=0.8)
-    assert "81% full" in why_reduce(status(), JOURNAL, NOW, disk=0.81)
+def test_limit_is_fifteen_minutes_of_unshipped_records() -> None:
+    assert backlog().look(seen(status(journal(age_s=900)))) == ""
+    assert "901 s old, the limit is 900 s" in backlog().look(seen(status(journal(age_s=901))))
 
 
-def test_age_grows_between_two_statuses() -> None:
-    # Measured ten seconds ago, 895 s old then: it is over the limit now.
-    assert "old" in why_reduce(status(age_s=905, said_s=10), JOURNAL, NOW, disk=0.1)
+def test_limit_of_the_disk_holds_only_while_there_is_a_backlog() -> None:
+    # A disk that other things fill is not emptied by catching up.
+    assert backlog().look(seen(status(journal()), disk=0.99)) == ""
+    assert backlog().look(seen(status(journal(age_s=60)), disk=0.8)) == ""
+    assert "disk is 81% full" in backlog().look(seen(status(journal(age_s=60)), disk=0.81))
+
+
+def test_shipper_that_says_nothing_more_is_as_bad_as_the_time_since() -> None:
+    mine, last = backlog(), status(journal())
+
+    assert mine.look(seen(last, after_s=899)) == ""
+    assert mine.look(seen(last, after_s=901)) != ""
+
+
+def test_shipper_that_comes_back_is_not_held_against_anyone() -> None:
+    mine = backlog()
+    mine.look(seen(status(journal())))
+
+    for after_s in (1.0, 2.0):
+        unknown = status(journal(is_known=False, age_s=3000), t=NOW + int(after_s * S))
+        assert mine.look(seen(unknown, after_s=after_s)) == ""
 
 
 @pytest.mark.parametrize(
-    ("said", "why"),
+    "said",
     [
-        (None, "cannot be read"),
-        (status(said_s=16), "said nothing for 16 s"),
-        (status(said_s=-60), "said nothing"),
-        (status(path="/run/other.journal"), "does not follow"),
-        (status(error="another file"), "refuses the journal: another file"),
+        None,
+        status(),
+        status(journal(Path("/run/other.journal"))),
+        status(journal(error="another file took its place")),
+        status(journal(is_known=False)),
+        status(journal(), t=NOW + 60 * S),
     ],
+    ids=["no status", "no journal", "another journal", "refused", "not known", "from the future"],
 )
-def test_what_is_not_known_counts_as_too_much(said: Status | None, why: str) -> None:
-    assert why in why_reduce(said, JOURNAL, NOW, disk=0.1)
+def test_what_is_not_known_to_be_shipped_counts_from_the_first_record(said: Status | None) -> None:
+    assert "unshipped records are 901 s old" in backlog(begun_s=901).look(seen(said))
+    assert backlog(begun_s=899).look(seen(said)) == ""
+
+
+def test_every_journal_counts() -> None:
+    mine = backlog(DESK, GATEWAY)
+
+    assert mine.look(seen(status(journal(), journal(GATEWAY, age_s=901)))) != ""
+
+
+def test_only_a_backlog_that_was_caught_up_lets_trading_open_again() -> None:
+    mine = backlog()
+    assert mine.look(seen(status(journal(age_s=901)))) != ""
+
+    assert mine.look(seen(status(journal(age_s=300)))) != ""
+    assert mine.look(seen(status(journal(age_s=9)))) == ""
+    assert mine.look(seen(status(journal(age_s=300)))) == ""  # only the limit ends it again
+
+
+def test_desk_that_was_reducing_goes_on_reducing_until_caught_up() -> None:
+    mine = Backlog((DESK,), NOW - 60 * S, BacklogLimits(), is_reducing=True)
+
+    assert mine.look(seen(None)) != ""
+    assert mine.look(seen(status(journal()))) == ""
+
+
+def test_older_status_moves_nothing_back() -> None:
+    mine = backlog()
+    mine.look(seen(status(journal())))
+
+    assert mine.look(seen(status(journal(age_s=2000), t=NOW - S))) == ""
 
 
 def test_limits_can_be_set() -> None:
-    limits = BacklogLimits(age_s=1.0, disk=0.1, stale_s=1.0)
-
-    assert why_reduce(status(age_s=2), JOURNAL, NOW, disk=0.05, limits=limits) != ""
-    assert why_reduce(status(), JOURNAL, NOW, disk=0.2, limits=limits) != ""
+    assert backlog(age_s=1.0).look(seen(status(journal(age_s=2)))) != ""
+    assert backlog(disk=0.1, caught_up_s=0.5).look(seen(status(journal(age_s=1)), disk=0.2)) != ""
 
 
 def test_status_is_read_as_it_was_written(tmp_path: Path) -> None:
-    write_status(tmp_path / "s", status(age_s=3))
+    write_status(tmp_path / "s", status(journal(age_s=3)))
 
     found = read_status(tmp_path / "s")
 
-    assert found == status(age_s=3)
+    assert found == status(journal(age_s=3))
     assert (found.records, found.bytes, found.age_s) == (5, 50, 3.0)
 
 
@@ -86,3 +147,4 @@ def test_file_that_is_no_status_is_none(tmp_path: Path, raw: bytes) -> None:
 
 def test_disk_use_is_a_part(tmp_path: Path) -> None:
     assert 0.0 < disk_use(tmp_path) < 1.0
+    assert disk_use(tmp_path / "gone") == 1.0

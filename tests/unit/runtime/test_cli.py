@@ -9,8 +9,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from parley.ids import show_round
+from parley.messages import Shed, Strain
 from runtime.cli import app
-from tests.kit.small_journal import ROUNDS, write_journal
+from runtime.history import open_journal
+from runtime.summary import summarise
+from tests.kit.small_journal import ROUNDS, SYMBOL, T0, Notes, run_config, write_journal
 
 COMMANDS = ["run", "replay", "rounds", "explain", "orders", "positions", "doctor"]
 
@@ -67,6 +70,28 @@ def test_rounds_are_filtered(journal: Path, options: tuple[str, ...], found: int
     told = json.loads(parley("rounds", "--journal", journal, "--json", *options).stdout)
 
     assert told["found"] == found
+
+
+def test_trigger_that_got_no_round_is_listed_with_its_reason(tmp_path: Path) -> None:
+    notes = Notes(tmp_path / "strained.journal", run_config())
+    notes.put(Strain(source="load", level=2, why="slow"), sender="clock")
+    notes.put(Shed(symbol=SYMBOL, kind="bar", code="strained", detail="only the best 4", t=T0))
+    notes.writer.close()
+
+    listed = {
+        options: json.loads(parley("rounds", "--journal", notes.writer.path, "--json", *options).stdout)
+        for options in ((), ("--outcome", "shed"), ("--outcome", "hold"), ("--bids",))
+    }
+
+    assert {options: told["found"] for options, told in listed.items()} == {
+        (): 1, ("--outcome", "shed"): 1, ("--outcome", "hold"): 0, ("--bids",): 0,
+    }  # fmt: skip
+    (line,) = listed[()]["rounds"]
+    assert (line["outcome"], line["symbol"], line["who"], line["reason"], line["detail"]) == (
+        "shed", SYMBOL, "desk", "strained", "only the best 4",
+    )  # fmt: skip
+    summary = summarise(open_journal(notes.writer.path))
+    assert (summary.shed, summary.strain, summary.rounds) == ({f"strained: {SYMBOL}": 1}, 2, 0)
 
 
 @pytest.mark.parametrize("command", ["rounds", "orders", "positions"])

@@ -1,4 +1,7 @@
-"""The last look refuses what it should, changes nothing by looking, and counts towards more exposure."""
+"""The last look refuses what it should, changes nothing by looking, and counts towards more exposure.
+
+What it counts is by asset: tests/unit/runtime/test_lastlook_assets.py.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +32,7 @@ INSTRUMENTS = {each.symbol: each for each in (BTC, ETH_BTC)}
 LIMITS = Limits(
     max_notional={"USDT": Decimal(1000)},
     max_position={"USDT": Decimal(2500)},
+    cash=("USDT",),
     max_orders_per_s=3,
     collar_bps=100,
 )
@@ -142,6 +146,15 @@ def test_client_id_and_intent_are_each_used_once(over: dict[str, Any]) -> None:
     assert look(order(**over), counters) == "duplicate_cid"
 
 
+@pytest.mark.parametrize(("epoch", "is_halted"), [(0, False), (1, True)])
+def test_order_sent_before_is_a_duplicate_whatever_else_is_wrong(epoch: int, is_halted: bool) -> None:
+    # The gateway says of every other refusal that the order cannot exist, and this one may.
+    counters = Counters()
+    counters.sent(order(), NOW)
+
+    assert look(order(epoch=epoch), counters, is_halted=is_halted) == "duplicate_cid"
+
+
 def test_older_epoch_is_refused_once_a_newer_one_spoke() -> None:
     counters = Counters()
     counters.heard(2)
@@ -179,10 +192,22 @@ def test_end_of_an_order_frees_it_only_when_its_fills_were_counted() -> None:
     counters.sent(first, 0)
     counters.moved(event(first, "canceled", Decimal(4)))
 
-    assert counters.worst("BTC/USDT", "buy") == 10
+    assert counters.worst("BTC", "buy") == 10
     counters.filled(fill(first, Decimal(4)))
     counters.moved(event(first, "canceled", Decimal(4)))
-    assert counters.worst("BTC/USDT", "buy") == 4
+    assert counters.worst("BTC", "buy") == 4
+
+
+def test_end_heard_before_the_last_fill_frees_the_order_with_that_fill() -> None:
+    counters = Counters()
+    first = order(0, qty=Decimal(10))
+    counters.sent(first, 0)
+    counters.filled(fill(first, Decimal(1), "1"))
+    counters.moved(event(first, "canceled", Decimal(4)))
+    assert counters.worst("BTC", "buy") == 10
+
+    counters.filled(fill(first, Decimal(3), "2"))
+    assert counters.worst("BTC", "buy") == 4
 
 
 def test_same_trade_is_counted_once() -> None:
@@ -192,13 +217,13 @@ def test_same_trade_is_counted_once() -> None:
 
     assert counters.filled(fill(first, Decimal(4)))
     assert not counters.filled(fill(first, Decimal(4)))
-    assert counters.positions["BTC/USDT"] == 4
-    assert counters.worst("BTC/USDT", "buy") == 10
+    assert counters.positions["BTC"] == 4
+    assert counters.worst("BTC", "buy") == 10
 
 
 def test_selling_what_is_held_is_never_stopped_by_its_size() -> None:
     counters = Counters()
-    counters.positions["BTC/USDT"] = Decimal(100)
+    counters.positions["BTC"] = Decimal(100)
 
     assert look(order(side="sell", qty=Decimal(10)), counters) == ""
     assert look(order(side="buy", qty=Decimal("0.001")), counters) == "max_position"
@@ -240,5 +265,5 @@ def test_worst_case_is_never_below_what_really_happened(deals: list[tuple[str, i
             position += part if side == "buy" else -part
         if done % 2:
             counters.moved(event(intent, "canceled", Decimal(part)))
-        assert counters.positions.get("BTC/USDT", 0) == position
-        assert counters.worst("BTC/USDT", "sell") <= position <= counters.worst("BTC/USDT", "buy")
+        assert counters.positions.get("BTC", 0) == position
+        assert counters.worst("BTC", "sell") <= position <= counters.worst("BTC", "buy")

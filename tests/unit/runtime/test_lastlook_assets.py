@@ -64,7 +64,7 @@ def fill(intent: Intent, **over: Any) -> Fill:
 def end(intent: Intent, cum_qty: Decimal) -> OrderEvent:
     return OrderEvent(
         iid=intent.iid, venue_id="1", symbol=intent.symbol, status="closed", cum_qty=cum_qty,
-        avg_px=None, t=0,
+        avg_px=D(1), t=0,
     )  # fmt: skip
 
 
@@ -118,6 +118,24 @@ def test_open_orders_of_all_symbols_of_an_asset_count() -> None:
 
     assert look(order(1, "LTC/USDT", "buy", 400), counters) == ""
     assert look(order(1, "LTC/USDT", "buy", D("400.00000001")), counters) == "max_position"
+
+
+def test_open_orders_count_on_the_side_they_move_to() -> None:
+    counters = holding(LTC=500)
+    counters.sent(order(0, "LTC/USDT", "sell", 1500), 0)
+    counters.sent(order(1, "LTC/USDT", "buy", 100), 0)
+
+    assert look(order(2, "LTC/USDT", "sell", D("0.00000001")), counters) == "max_position"
+    assert look(order(2, "LTC/USDT", "buy", 400), counters) == ""
+    assert look(order(2, "LTC/USDT", "buy", D("400.00000001")), counters) == "max_position"
+
+
+def test_order_resting_below_the_market_counts_at_the_market() -> None:
+    assert look(order(0, "LTC/USDT", "buy", 200, D(50)), holding(LTC=800)) == ""
+    assert look(order(0, "LTC/USDT", "buy", 201, D(50)), holding(LTC=800)) == "max_position"
+    counters = Counters()
+    counters.sent(order(0, "LTC/BTC", "buy", 100, D("0.001")), 0)
+    assert counters.worst("BTC", "sell") == D("-0.2")
 
 
 @pytest.mark.parametrize(
@@ -242,35 +260,36 @@ def test_positions_are_the_sums_of_fills_and_worst_is_no_better(drawn: list[Any]
     deals,
     st.sampled_from(sorted(PRICES)),
     st.sampled_from(["buy", "sell"]),
-    st.integers(1, 1_000_000).map(lambda n: n * D("0.001")),
+    st.sampled_from(["base", "quote"]),
+    st.integers(-1, 1) | st.integers(-(10**12), 10**12),
     st.integers(-100, 100),
 )
 def test_what_passes_is_within_the_limits_or_nearer_to_zero(
-    drawn: list[Any], symbol: str, side: str, qty: Decimal, off_bps: int
+    drawn: list[Any], symbol: str, side: str, fills_up: str, lots: int, off_bps: int
 ) -> None:
     counters = fold(steps_of(drawn))
     base, quote = symbol.split("/")
     px = (PRICES[symbol] * (1 + off_bps * D("0.0001"))).quantize(D("0.00000001"))
-    intent = order(99, symbol, side, qty, px)
-    price = max(px, PRICES[symbol])
-    assume(qty * price <= LIMITS.max_notional[quote])
-    cap, sign = LIMITS.max_position[quote], 1 if side == "buy" else -1
+    price, cap = max(px, PRICES[symbol]), LIMITS.max_position[quote]
+    way, back = (D(1), D(-1)) if side == "buy" else (D(-1), D(1))
+    base_before = counters.worst(base, side)
+    quote_before = counters.worst(quote, "sell" if side == "buy" else "buy")
+    # The size that just fits, and some lots more or less.
+    room = cap / price - way * base_before if fills_up == "base" else (cap - back * quote_before) / price
+    qty = room.quantize(D("0.00000001"), "ROUND_FLOOR") + lots * D("0.00000001")
+    assume(0 < qty * price <= LIMITS.max_notional[quote])
 
-    def moved(asset: str, change: Decimal) -> tuple[bool, Decimal]:
-        before = counters.worst(asset, "buy" if change > 0 else "sell")
-        return abs(before + change) <= abs(before), abs(before + change)
+    base_after, quote_after = base_before + way * qty, quote_before + back * qty * price
+    fits_base = abs(base_after) <= abs(base_before) or abs(base_after) * price <= cap
+    fits_quote = quote == "USDT" or abs(quote_after) <= abs(quote_before) or abs(quote_after) <= cap
 
-    base_shrinks, base_size = moved(base, sign * qty)
-    quote_shrinks, quote_size = moved(quote, -sign * qty * price)
-    fits_base = base_shrinks or base_size * price <= cap
-    fits_quote = quote == "USDT" or quote_shrinks or quote_size <= cap
-
-    assert look(intent, counters) == ("" if fits_base and fits_quote else "max_position")
+    code = look(order(99, symbol, side, qty, px), counters)
+    assert code == ("" if fits_base and fits_quote else "max_position")
 
 
 @given(deals, st.data())
 def test_order_that_lowers_both_positions_is_never_refused(drawn: list[Any], data: st.DataObject) -> None:
-    counters = fold([step for step in steps_of([(*each[:5], "dies") for each in drawn])])
+    counters = fold(steps_of([(*each[:5], "dies") for each in drawn]))
     symbol = data.draw(st.sampled_from(sorted(PRICES)))
     base, quote = symbol.split("/")
     held, owed = counters.positions.get(base, D(0)), counters.positions.get(quote, D(0))

@@ -1,0 +1,73 @@
+"""The desk's own proposals to leave: one per position, when a person or a breaker says flatten.
+
+Not here: when that is (`firm`), how it is negotiated (`negotiation`).
+"""
+
+from decimal import Decimal
+
+from parley.ids import proposal_id
+from parley.messages import Holding, Leg, Proposal, Trigger
+from parley.money import decimal
+
+from .account import Account
+from .market import Market
+from .policy import DeskConfig
+from .table import DESK, Table
+
+MAX_HOLDERS = 1024
+
+
+def to_leave(table: Table, account: Account, market: Market) -> list[tuple[int, Holding, Decimal]]:
+    """Give what can be left now and is not being left yet, as (number, holding, quantity)."""
+    found = []
+    for n, holding in enumerate(account.holdings()):
+        instrument = table.env.instruments.get(holding.symbol)
+        mid = market.mids().get(holding.symbol)
+        if instrument is None or mid is None:
+            continue
+        qty = instrument.qty(abs(holding.qty))
+        busy = any((x.agent, x.plan.symbol) == (holding.agent, holding.symbol) for x in account.legs.all())
+        if not busy and not instrument.tradable(qty, decimal(mid)):
+            found.append((n, holding, qty))
+    return found
+
+
+def trigger_of(holding: Holding, n: int, why: str, md_seq: int, now: int, step: int) -> Trigger:
+    """Name the round in which a holding is left; two batches may have the same time, hence ``step``."""
+    return Trigger(
+        source=why,
+        symbol=holding.symbol,
+        kind="cmd",
+        payload_hash=b"",
+        md_seq=md_seq,
+        t=now,
+        nth=step * MAX_HOLDERS + n,
+    )
+
+
+def exit_of(holding: Holding, qty: Decimal, round_: bytes, config: DeskConfig) -> Proposal:
+    """Propose to leave a holding at once, on behalf of whoever holds it."""
+    return Proposal(
+        pid=proposal_id(round_, holding.agent),
+        agent=holding.agent,
+        agent_version=DESK,
+        symbol=holding.symbol,
+        legs=(
+            Leg(
+                symbol=holding.symbol,
+                side="sell" if holding.qty > 0 else "buy",
+                qty=qty,
+                tif="IOC",
+                reduce_only=True,
+            ),
+        ),
+        edge_bps=0.0,
+        conf=1.0,
+        horizon_ms=1000,
+        stop=None,
+        take=None,
+        max_slippage_bps=300.0,
+        ttl_ns=config.tf_ns,
+        why="flatten",
+        urgency="urgent",
+    )

@@ -1,0 +1,111 @@
+"""`parley status`: the processes of the newest running desk and how each agent is.
+
+Not here: what it trades (`parley positions`, the journal). Invariant: a process that is listed was alive when
+it was asked; what is not known is left empty.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from parley.errors import UserError
+from runtime.history import home_folder
+from runtime.output import console, print_json
+from runtime.placement import Processes, running_processes
+from runtime.process_tree import look, memory_mb
+from runtime.ray_control import Question, ask
+
+
+def show_status(*, as_json: bool) -> int:
+    """Show what runs; the exit code is 1 when a process or an agent that should be there is not.
+
+    Raises
+    ------
+    UserError
+        When nothing runs.
+    """
+    processes = running_processes(home_folder())
+    status = _status(processes)
+    if as_json:
+        print_json(status)
+    else:
+        _print(status)
+    return 0 if status["is_whole"] else 1
+
+
+def _status(processes: Processes) -> dict[str, Any]:
+    units = {name: _unit(pid) for name, pid in processes.units.items()}
+    ray: dict[str, Any] = {}
+    if processes.control:
+        try:
+            ray = dict(ask(Path(processes.control), Question("status")))
+        except UserError as error:
+            ray = {"is_up": False, "why": str(error), "agents": {}}
+    agents = ray.pop("agents", None)
+    if agents is None:
+        desk = processes.units.get("desk")
+        agents = {agent: {"state": "in the desk", "pid": desk} for agent in processes.agents}
+    agents = {agent: {"placement": processes.placement, **said} for agent, said in agents.items()}
+    is_whole = (
+        all(unit["is_running"] for unit in units.values())
+        and all(agent["state"] in ("alive", "in the desk") for agent in agents.values())
+        and bool(ray.get("is_up", True))
+    )
+    return {
+        "run": processes.run, "placement": processes.placement, "is_whole": is_whole, "units": units,
+        "ray": ray or None, "agents": agents,
+    }  # fmt: skip
+
+
+def _unit(pid: int) -> dict[str, Any]:
+    found = look(pid)
+    is_running = found is not None and not found.is_zombie
+    return {"pid": pid, "is_running": is_running, "memory_mb": memory_mb(pid) if is_running else None}
+
+
+def _print(status: dict[str, Any]) -> None:
+    out = console()
+    out.print(f"run {status['run']}, placement {status['placement']}", style="bold")
+    units = _table("process", "pid", "state", "memory MB")
+    for name, unit in status["units"].items():
+        state = "running" if unit["is_running"] else "gone"
+        units.add_row(name, str(unit["pid"]), state, _text(unit["memory_mb"]))
+    out.print(units)
+    agents = _table(
+        "agent", "pid", "incarnation", "health", "answers", "faults", "mean us", "p95 us", "restarts", "MB"
+    )
+    for name, said in status["agents"].items():
+        agents.add_row(
+            name, *(_text(said.get(key)) for key in ("pid", "incarnation")), _health(said),
+            *(_text(said.get(key)) for key in ("answers", "faults", "mean_us", "p95_us", "restarts")),
+            _text(said.get("memory_mb")),
+        )  # fmt: skip
+    out.print(agents)
+    if ray := status["ray"]:
+        state = "up" if ray["is_up"] else f"down: {ray['why']}"
+        out.print(
+            f"Ray {state}, life {_text(ray.get('lives'))}, {len(ray.get('processes', {}))} processes, "
+            f"{_text(ray.get('memory_mb'))} MB"
+        )
+        if where := ray.get("ray", {}).get("dashboard"):
+            out.print(f"dashboard {where}, token in {ray['ray']['token_file']}")
+
+
+def _health(said: dict[str, Any]) -> str:
+    if said["state"] != "alive":
+        return str(said["state"])
+    if said.get("is_paused"):
+        return "paused"
+    return "connected" if said.get("is_connected") else f"dialling: {said.get('why')}"
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, padding=(0, 1))
+    for column in columns:
+        table.add_column(column, header_style="dim", no_wrap=column != "health")
+    return table

@@ -1,0 +1,38 @@
+"""The database of a home for as long as a command needs it.
+
+Problem: a command may find the embedded server running for a desk, or not running at all; in the first case
+it must not stop it, in the second it must not leave it behind.
+
+Not here: a run's own server (`runtime.store_keeper`).
+
+Invariant: after the block the server runs if and only if it ran before, or somebody uses it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from runtime.postgres.claims import Claim
+from runtime.postgres.database import Database
+from runtime.postgres.embedded import EmbeddedServer, default_folder
+from runtime.postgres.migrate import make_database
+
+
+@contextmanager
+def opened_database(home: Path, folder: Path | None) -> Iterator[Database]:
+    """Yield the database of DATABASE_URL, or of the embedded server in `folder` (default: the home's own).
+
+    Raises
+    ------
+    UserError, DatabaseDown
+        When there is none to be had.
+    """
+    external = Database.from_environment() if folder is None else None
+    if external is not None:
+        yield external
+        return
+    claim = Claim(EmbeddedServer(folder or default_folder(home)))
+    try:
+        yield make_database(claim.server)
+    finally:
+        claim.release(leave=claim.ran)

@@ -1,0 +1,118 @@
+"""Folds a journal again: what came from outside goes through a fresh firm, with the stamps it had.
+
+Problem: a replay proves that a journal explains itself, and a desk that starts on one must be where it left
+off. Both are the same fold: the firm and its agents say everything again, and it can be laid beside the file.
+
+Not here: what a difference means (`replay` reports it, `recovery` refuses to trade on it).
+
+Invariant: nothing is sent and nothing is written.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from orchestrator.policy import GroupOut
+from parley.bus import MISSED, Answer, Ask, Wave
+from parley.errors import DataError
+from parley.messages import KIND_OF, NAMES, Envelope, Late, Message, decode, decode_envelope
+
+from .bootstrap import Assembly
+from .journal import JournalReader, Record
+from .run_config import RunConfig, run_config
+
+# what enters a firm from outside; everything else is its own product
+EXTERNAL: Final = frozenset({"supervisor", "gateway", "hub", "user", "clock"})
+Said = tuple[int, bytes]
+"""Kind and envelope of what the fold says at one place of the journal."""
+
+
+class Refold:
+    """The fold, record by record; ``message`` is what the last record brought from outside, if it did."""
+
+    def __init__(self, assembly: Assembly) -> None:
+        self.groups: list[GroupOut] = []  # what the last message from outside caused
+        self.message: Message | None = None
+        self._firm = assembly.firm
+        self._transport = assembly.transport
+        self._said: dict[int, Said] = {}
+
+    def step(self, record: Record, envelope: Envelope) -> Said | None:
+        """Say what the fold has in a record's place; one from outside is admitted first."""
+        self.message = None
+        if envelope.sender in EXTERNAL:
+            self.message = decode(envelope.body)
+            self._admit(self.message, envelope)
+        return self._said.pop(record.seq, None)
+
+    @property
+    def left(self) -> dict[int, Said]:
+        """What the fold said beyond the records it was shown."""
+        return self._said
+
+    def _admit(self, message: Message, envelope: Envelope) -> None:
+        self._firm.table.epoch = envelope.epoch
+        cascade = self._firm.admit(
+            message,
+            envelope.sender,
+            t_event=envelope.t_event,
+            t_mono=envelope.t_mono,
+            t_recv=envelope.t_recv,
+        )
+        self.groups = []
+        answers: list[Answer] | None = None
+        while True:
+            try:
+                step = next(cascade) if answers is None else cascade.send(answers)
+            except StopIteration:
+                return
+            answers = None
+            if isinstance(step, Wave):
+                answers = list(self._transport.exchange(step))
+                continue
+            if step.records:
+                self.groups.append(step)
+            for seq, kind, _, body in step.records:
+                self._said[seq] = (kind, body)
+
+
+def config_of(reader: JournalReader) -> RunConfig:
+    """Return what a desk's journal says of its run.
+
+    Raises
+    ------
+    DataError
+        When the file is a gateway's journal or holds no configuration.
+    """
+    manifest = reader.run()
+    if manifest.get("unit") != "desk" or "config" not in manifest:
+        raise DataError(
+            f"{str(reader.path)!r} must be a desk's journal, it is of unit {manifest.get('unit')!r}"
+        )
+    return run_config(manifest["config"])
+
+
+def lateness(reader: JournalReader) -> Callable[[Ask], int]:
+    """Return how late each answer was according to the journal, as `InProc` wants it."""
+    found: dict[tuple[str, int], int] = {}
+    for record in reader.records(kinds=[KIND_OF["Late"]]):
+        envelope = decode_envelope(record.body)
+        message = decode(envelope.body)
+        if isinstance(message, Late):
+            found[message.agent, envelope.cause] = (
+                message.by_ns if message.msg_hash else MISSED - message.by_ns
+            )
+    return lambda ask: found.get((ask.agent, ask.seq), 0)
+
+
+def difference(was: bytes, again: Said | None) -> str:
+    """Say in what a record and what the fold says in its place differ."""
+    if again is None:
+        return "nothing"
+    before, after = decode_envelope(was), decode_envelope(again[1])
+    if before.kind != after.kind:
+        return f"{NAMES[after.kind]} instead: {decode(after.body)!r}"[:300]
+    old, new = decode(before.body), decode(after.body)
+    for name in old.__struct_fields__:
+        if getattr(old, name) != getattr(new, name):
+            return f"{name} = {getattr(new, name)!r} instead of {getattr(old, name)!r}"
+    return "another envelope"

@@ -1,0 +1,183 @@
+"""Backup under load and restore elsewhere: the journals verify, and the read model equals them again."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from typer.testing import CliRunner, Result
+
+from runtime.cli import app
+from runtime.journal import JournalReader, JournalWriter, verify
+from runtime.postgres import Database, EmbeddedServer
+from tests.kit.database import discard, new_server, rows
+from tests.kit.journal_load import begin, write_cycle
+from tests.kit.shipping import ShipperProcess, differences
+
+
+@pytest.fixture
+def servers() -> Iterator[list[EmbeddedServer]]:
+    made = [new_server() for _ in range(2)]
+    yield made
+    for each in made:
+        discard(each)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "home"
+    (folder / "runs" / "one").mkdir(parents=True)
+    monkeypatch.setenv("PARLEY_HOME", str(folder))
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    return folder
+
+
+def parley(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(each) for each in arguments])
+
+
+def done(result: Result) -> dict:
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def said(result: Result) -> str:
+    assert result.exit_code == 2, result.output
+    assert result.stderr.startswith("parley: ")
+    assert result.stderr.count("\n") == 1
+    return result.stderr
+
+
+def small_home(home: Path) -> Path:
+    """Fill a home with a run of two journals and things a backup leaves out."""
+    run = home / "runs" / "one"
+    notes = begin(run / "desk.journal")
+    write_cycle(notes, 0)
+    notes.writer.close()
+    with JournalWriter.create(run / "gateway.journal", {"unit": "gateway", "tenant": "local"}, durable=False):
+        pass
+    (run / "instruments.json").write_text("[]")
+    (run / "config").mkdir()
+    (run / "config" / "gateway.json").write_text("canary-key")
+    return run / "desk.journal"
+
+
+def test_backup_taken_under_load_is_restored_elsewhere(
+    home: Path, tmp_path: Path, servers: list[EmbeddedServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = home / "runs" / "one" / "desk.journal"
+    first, second = servers
+    done(parley("migrate", "--database", first.folder, "--json"))
+    assert first.pid is None  # who starts it for a moment stops it
+    first.start()
+    database = Database.embedded(first)
+    writer = subprocess.Popen([sys.executable, "-m", "tests.kit.journal_load", str(path), "600"])
+    try:
+        while not path.exists():
+            time.sleep(0.01)
+        shipper = ShipperProcess(tmp_path, database, path, of=first).start()
+        shipper.wait_until(lambda status: status.shipped > 200)
+
+        told = done(parley("backup", tmp_path / "backup", "--database", first.folder, "--json"))
+
+        assert writer.poll() is None
+        at = told["records"]
+        shipper.wait_until(lambda status: status.journals[0].seq > at)  # both went on meanwhile
+        assert shipper.stop() == 0
+    finally:
+        writer.terminate()
+        writer.wait(30)
+    assert first.pid is not None
+
+    monkeypatch.setenv("PARLEY_HOME", str(tmp_path / "other"))
+    done(parley("restore", tmp_path / "backup", "--database", second.folder, "--json"))
+
+    copy = tmp_path / "other" / "runs" / "one" / "desk.journal"
+    assert verify(copy).ok
+    assert JournalReader(copy).count == at < JournalReader(path).count
+    second.start()
+    restored = Database.embedded(second)
+    assert 0 < rows(restored, "cursors", "seq")[0][0] <= at
+    shipper = ShipperProcess(tmp_path, restored, copy, of=second).start()
+    shipper.wait_shipped(copy)
+    assert shipper.stop() == 0
+    assert differences(restored, copy) == []
+
+
+def test_restored_journal_can_be_continued(
+    home: Path, tmp_path: Path, servers: list[EmbeddedServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = small_home(home)
+    done(parley("backup", tmp_path / "backup", "--database", servers[0].folder, "--json"))
+    monkeypatch.setenv("PARLEY_HOME", str(tmp_path / "other"))
+    done(parley("restore", tmp_path / "backup", "--database", servers[1].folder, "--json"))
+
+    copy = tmp_path / "other" / path.relative_to(home)
+    with JournalWriter.resume(copy, durable=False) as writer:
+        assert writer.head == JournalReader(path).head()
+    assert (copy.parent / "instruments.json").read_text() == "[]"
+
+
+def test_keys_are_not_backed_up(home: Path, tmp_path: Path, servers: list[EmbeddedServer]) -> None:
+    small_home(home)
+
+    done(parley("backup", tmp_path / "backup", "--database", servers[0].folder, "--json"))
+
+    files = [each for each in (tmp_path / "backup").rglob("*") if each.is_file()]
+    assert len(files) == 7  # two journals with sums, instruments, dump, manifest
+    assert not [each for each in files if b"canary-key" in each.read_bytes()]
+
+
+def test_damaged_incomplete_or_misplaced_backup_is_one_line(
+    home: Path, tmp_path: Path, servers: list[EmbeddedServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_home(home)
+    saved = tmp_path / "backup"
+    done(parley("backup", saved, "--database", servers[0].folder, "--json"))
+    again = ("--database", servers[0].folder)
+    assert "needs an empty folder" in said(parley("backup", saved, *again))
+    assert "restore into another PARLEY_HOME" in said(parley("restore", saved, *again))
+    monkeypatch.setenv("PARLEY_HOME", str(tmp_path / "other"))
+    assert "holds tables of Parley already" in said(parley("restore", saved, *again))
+    other = ("--database", servers[1].folder)
+    manifest = saved / "manifest.json"
+    text = manifest.read_bytes()
+    (tmp_path / "empty").mkdir()
+    assert "no complete backup" in said(parley("restore", tmp_path / "empty", *other))
+    newer = msgspec.json.decode(text) | {"revision": "9999"}
+    manifest.write_bytes(msgspec.json.encode(newer))
+    assert "newer than" in said(parley("restore", saved, *other))
+    manifest.write_bytes(text.replace(b"runs/one/instruments.json", b"../outside"))
+    assert "lacks '../outside'" in said(parley("restore", saved, *other))
+    manifest.write_bytes(text)
+    journal = saved / "runs" / "one" / "desk.journal"
+    data = bytearray(journal.read_bytes())
+    data[len(data) // 2] ^= 1
+    journal.write_bytes(data)
+    assert "not what was backed up" in said(parley("restore", saved, *other))
+
+    assert not (tmp_path / "other").exists()
+    data[len(data) // 2] ^= 1
+    journal.write_bytes(data)
+    done(parley("restore", saved, *other, "--json"))
+
+
+def test_journal_that_does_not_verify_fails_the_backup(
+    home: Path, tmp_path: Path, servers: list[EmbeddedServer]
+) -> None:
+    path = small_home(home)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+    result = parley("backup", tmp_path / "backup", "--database", servers[0].folder)
+
+    assert result.exit_code == 1
+    assert "does not match its sums" in result.stderr
+    assert not (tmp_path / "backup" / "manifest.json").exists()

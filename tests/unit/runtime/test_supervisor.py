@@ -1,0 +1,147 @@
+"""A run's processes: the main one comes back when it falls alone, and who fell first is blamed."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from runtime.child import Child
+from runtime.restarts import Restarts
+from runtime.supervisor import ChildFailed, Supervisor, running
+
+UNIT = "tests.kit.brief_unit"
+LONG = {"serves_s": 60}
+KILLED = {"serves_s": 0.05, "exit": -9}
+
+
+class Run:
+    """A supervisor with units whose lives are planned."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.supervisor = Supervisor(folder)
+        self.lives: list[tuple[int, bool]] = []
+        self.polls = 0
+
+    def start(self, name: str, *lives: dict[str, object]) -> None:
+        config = self.folder / f"{name}.json"
+        config.write_text(json.dumps(lives))
+        self.supervisor.start(name, UNIT, config)
+
+    def watch(self, goes_on: Callable[[], bool] = lambda: True, restarts: Restarts | None = None) -> None:
+        def on_life(child: Child) -> None:
+            self.lives.append((child.life, child.line("ready") is not None))
+
+        def each() -> bool:
+            self.polls += 1
+            return goes_on()
+
+        self.supervisor.watch(
+            "desk", poll_s=0.01, each=each, restarts=restarts or Restarts(), on_life=on_life
+        )
+
+
+@pytest.fixture
+def run(tmp_path: Path):  # type: ignore[no-untyped-def]
+    run = Run(tmp_path)
+    yield run
+    pids = [child.pid for child in run.supervisor.children]
+    run.supervisor.stop()
+    assert running(pids) == []
+
+
+def test_desk_that_is_killed_is_started_again_and_both_moments_are_told(run: Run) -> None:
+    run.start("gateway", LONG)
+    run.start("desk", KILLED, KILLED, {"serves_s": 0.3})
+
+    run.watch()
+
+    assert run.lives == [(2, False), (2, True), (3, False), (3, True)]
+    desk = run.supervisor.child("desk")
+    assert (desk.life, desk.code, desk.line("ready")) == (3, 0, {"ready": True, "life": 3})
+    assert [child.name for child in run.supervisor.children] == ["gateway", "desk"]
+    assert (run.folder / "desk-3.log").exists()
+
+
+def test_run_is_followed_while_its_desk_is_away(run: Run) -> None:
+    """The screen goes on, and so does the time after which the run ends."""
+    run.start("desk", KILLED, {"ready": False, "serves_s": 60})
+    deadline = time.monotonic() + 0.5
+
+    run.watch(lambda: time.monotonic() < deadline)
+
+    assert run.lives == [(2, False)]
+    assert run.polls > 5
+
+
+def test_without_leave_to_restart_the_first_end_is_the_last(run: Run) -> None:
+    run.start("desk", KILLED)
+
+    with pytest.raises(ChildFailed, match="the desk was ended by SIGKILL while running; it said nothing"):
+        run.supervisor.watch("desk", poll_s=0.01, each=lambda: True)
+
+
+def test_desk_that_falls_again_and_again_ends_the_run_with_the_reason(run: Run) -> None:
+    fallen = {"exit": 1, "says": "desk: Fatal: out of luck"}
+    run.start("desk", *[fallen] * 4)
+
+    with pytest.raises(ChildFailed) as caught:
+        run.watch(restarts=Restarts(most=3))
+
+    text = str(caught.value)
+    assert "the desk ended with exit code 1 while running; its last words: desk: Fatal: out of luck" in text
+    assert "desk-4.log)" in text
+    assert text.endswith("it was not started again: it ended 4 times within 60 s of service")
+
+
+def test_desk_that_cannot_go_on_is_not_tried_again(run: Run) -> None:
+    run.start("desk", KILLED, {"ready": False, "exit": 1, "says": "desk: DoesNotReplay: seq 7"})
+
+    with pytest.raises(ChildFailed, match=r"seq 7 .*; it was not started again: it could not go on"):
+        run.watch()
+
+    assert run.supervisor.child("desk").life == 2
+
+
+def test_mistake_of_the_user_is_not_tried_again(run: Run) -> None:
+    run.start("desk", {"exit": 2, "says": "desk: wrong"})
+
+    with pytest.raises(ChildFailed, match="it was not started again: it says that this is a mistake"):
+        run.watch()
+
+    assert run.supervisor.child("desk").life == 1
+
+
+def test_desk_that_lost_its_gateway_is_not_to_blame_and_not_tried_again(run: Run) -> None:
+    run.start("gateway", {"serves_s": 0.4, "exit": -9})
+    run.start("desk", {"serves_s": 0.2, "exit": 1, "says": "desk: Fatal: the gateway is gone: EOF"})
+
+    with pytest.raises(ChildFailed) as caught:
+        run.watch()
+
+    assert str(caught.value).startswith("the gateway was ended by SIGKILL while running")
+    assert "because of it: the desk (ended with exit code 1" in str(caught.value)
+    assert run.supervisor.child("desk").life == 1
+
+
+def test_unit_that_falls_while_the_desk_is_away_ends_the_run(run: Run) -> None:
+    run.start("hub", {"serves_s": 0.3, "exit": -9})
+    run.start("desk", {"exit": -9}, {"ready": False, "serves_s": 60})
+
+    with pytest.raises(ChildFailed, match="the hub was ended by SIGKILL"):
+        run.watch()
+
+
+def test_user_who_stops_while_the_desk_is_away_ends_the_run_in_order(run: Run) -> None:
+    run.start("desk", KILLED, {"ready": False, "serves_s": 60})
+
+    def stops() -> bool:
+        if run.lives:
+            run.supervisor.stopping.set()
+        return True
+
+    run.watch(stops)
+
+    assert run.supervisor.child("desk").code is None

@@ -10,7 +10,7 @@ PURE := parley agents orchestrator strategies arbitrage
 SHELLS := venues runtime api tools $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format bench bench-round long
+.PHONY: help setup run test check format bench bench-round bench-data bench-shipper bench-api long
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,8 +18,8 @@ help: ## list the targets
 setup: ## make or update .venv (quick when nothing changed)
 	@PYTHON="$(PYTHON)" tools/setup.sh
 
-run: setup ## start a desk with agents, gateway, market data and the local sandbox exchange
-	@$(BIN)/parley run --database
+run: setup ## start everything: exchange, database, Ray with an actor per agent, desk, shipper, API on 127.0.0.1:8000
+	@$(BIN)/parley up
 
 test: setup ## all suites in their short form, each with a printed time budget (SUITE="unit kill" for some)
 	@$(BIN)/python -m tools.run_suites $(SUITE)
@@ -38,10 +38,19 @@ format: setup ## format the code and sort the imports
 	$(BIN)/ruff check --quiet --fix-only .
 	$(BIN)/ruff format .
 
-bench: bench-round ## all benchmarks
+bench: bench-round bench-data bench-shipper bench-api ## all benchmarks
 
 bench-round: setup ## time of a negotiation round
 	@$(BIN)/python -m benchmarks.bench_round
+
+bench-data: setup ## importing and scanning market data, against pyarrow and pandas
+	@$(BIN)/python -m benchmarks.bench_data
+
+bench-api: setup ## requests of the API beside a running desk
+	@$(BIN)/python -m benchmarks.bench_api
+
+bench-shipper: setup ## how fast journals reach PostgreSQL
+	@$(BIN)/python -m benchmarks.bench_shipper
 
 long: setup ## the tests marked `long` and the property tests with many examples
 	@PARLEY_HYPOTHESIS_PROFILE=long $(BIN)/python -m tools.run_suites --long $(SUITE)

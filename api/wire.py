@@ -10,6 +10,7 @@ Invariant: what the journal can hold can be shown: nothing here raises for a val
 """
 
 import base64
+import math
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Final
@@ -88,6 +89,10 @@ def _time(value: Any) -> Any:
             return value
 
 
+def _number(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 _AMOUNT_SCHEMA: Final = {
     "type": "string", "format": "decimal", "pattern": r"^-?\d+(\.\d+)?$", "examples": ["0.125"],
 }  # fmt: skip
@@ -97,6 +102,15 @@ Amount = Annotated[str, BeforeValidator(_amount), WithJsonSchema(_AMOUNT_SCHEMA)
 """An exact amount, in the unit its field says, as a decimal text."""
 Time = Annotated[str, BeforeValidator(_time), WithJsonSchema(_TIME_SCHEMA)]
 """A time in UTC."""
+# The whole union behind one validator: what becomes None must not be tried as a text.
+MaybeTime = Annotated[
+    str | None, BeforeValidator(_time), WithJsonSchema({"anyOf": [_TIME_SCHEMA, {"type": "null"}]})
+]
+"""A time in UTC; null when there was none, or no calendar has it."""
+Number = Annotated[
+    float | None, BeforeValidator(_number), WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "null"}]})
+]
+"""A measure; null when it is not known, or not finite: JSON has no such number."""
 
 
 def _hex_id(prefix: str) -> BeforeValidator:

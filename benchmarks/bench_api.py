@@ -1,7 +1,7 @@
 """How long `/api/v1/rounds/{id}` takes while a desk trades, and how much the API answers at most.
 
 A sandbox desk runs with database, shipper and API, all on this machine. Two phases, each over rounds drawn
-from what the desk has decided so far, half of them rounds that traded:
+from what the desk has decided so far, half of them rounds that traded, after some seconds that do not count:
 
 - ``paced``: requests at a fixed rate by some clients; latency is counted from when a request was due, so that
   a slow answer is not hidden by the requests it held up;
@@ -45,6 +45,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 START_PATIENCE_S: Final = 180.0
 LEAST_TRADES: Final = 3
 SAMPLE: Final = 25
+WARM_S: Final = 3.0
 GATE_P95_MS: Final = 100.0  # operations 1.9: reads
 PACKAGES: Final = (
     "fastapi",
@@ -181,6 +182,7 @@ async def measure(arguments: argparse.Namespace, desk: Desk) -> dict[str, object
         before = (await get("/api/v1/rounds?limit=1&count=exact"))["total"]
         begun = time.monotonic()
         phases: dict[str, object] = {}
+        await Load(session, address, rounds).flat_out(WARM_S, arguments.clients)  # connections, plans, caches
         load = Load(session, address, rounds)
         await load.paced(arguments.rate, arguments.seconds, arguments.clients)
         phases["paced"] = {"rate": arguments.rate, **load.figures(arguments.seconds)}
@@ -226,7 +228,10 @@ def compare(told: dict[str, Any], journal: Path) -> list[str]:
     was = {
         "symbol": told["symbol"], "outcome": told["outcome"], "asked": told["asked"],
         "qty": (told["qty_wanted"], told["qty"]),
-        "bids": [(bid["pid"], bid["agent"], bid["why"], bid["chosen"], len(bid["legs"])) for bid in told["bids"]],
+        "bids": [
+            (b["pid"], b["agent"], b["why"], b["chosen"], [e["oid"] for e in b["evidence"]])
+            for b in told["bids"]
+        ],
         "votes": [(vote["agent"], vote["pid"], vote["score"], vote["conf"]) for vote in told["votes"]],
         "bounds": [(bound["agent"], bound["code"], bound["qty_max"]) for bound in told["bounds"]],
         "reasons": [(each["agent"], each["code"], each["detail"]) for each in told["reasons"]],
@@ -248,10 +253,16 @@ def _facts(story: Story) -> dict[str, object]:
     def proposal(pid: str) -> str:
         return show_id("prp_", bytes.fromhex(pid))
 
+    def opinion(oid: str) -> str:
+        return show_id("opn_", bytes.fromhex(oid))
+
     return {
         "symbol": story.symbol, "outcome": story.outcome, "asked": list(story.asked),
         "qty": (decimal_text(story.qty_wanted), decimal_text(story.qty)),
-        "bids": [(proposal(b.pid), b.agent, b.why, b.chosen, len(b.legs)) for b in story.bids],
+        "bids": [
+            (proposal(b.pid), b.agent, b.why, b.chosen, [opinion(e.oid) for e in b.evidence])
+            for b in story.bids
+        ],
         "votes": [(v.agent, proposal(v.pid), v.score, v.conf) for v in story.votes],
         "bounds": [(b.agent, b.code, decimal_text(b.qty_max)) for b in story.bounds],
         "reasons": [(s.agent, s.code, s.detail) for s in story.reasons],

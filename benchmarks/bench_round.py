@@ -96,9 +96,9 @@ class Market:
         link = await self._link
         scenario = self._scenario
         start = time.monotonic()
-        for n in range(scenario.batches):
+        for n in range(1, scenario.batches + 1):
             if scenario.rate:
-                await asyncio.sleep(max(0.0, start + n / scenario.rate - time.monotonic()))
+                await asyncio.sleep(max(0.0, start + (n - 1) / scenario.rate - time.monotonic()))
             self._closed.clear()
             link.send(wrap(self._batch(n), sender="hub", to="desk", t_event=time.time_ns()))
             await self._closed.wait()
@@ -108,7 +108,7 @@ class Market:
         return time.monotonic() - start
 
     def _batch(self, n: int) -> MarketBatch:
-        t = START_NS + (n + 1) * MINUTE_NS
+        t = START_NS + n * MINUTE_NS
         bars, books = [], []
         for symbol in self._scenario.symbols:
             before = self._prices[symbol]

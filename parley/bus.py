@@ -113,12 +113,14 @@ class AgentHost:
         context = Context(ask.now, self._view, ask.seq, self._seed, self._id, ask.nth)
         try:
             answers = tuple(self.agent.handle(ask.message, context))
+            if not answers:
+                return (), ""
             for answer in answers:
                 if type(answer) not in KINDS:
                     return (), f"TypeError: an answer must be a message, was {type(answer).__name__}"
             # Structs are not checked when they are made. What the journal could not be read with, or what
             # only looks like a yes, must not get past this line. Nor could another process send it.
-            return tuple(decode(encode(answer)) for answer in answers), ""
+            return tuple([decode(encode(answer)) for answer in answers]), ""
         except (Exception, SystemExit) as err:  # noqa: BLE001 - an agent's bug must become a message
             return (), f"{type(err).__name__}: {err}"
 
@@ -142,6 +144,8 @@ class InProc:
         self._clock = clock
         self._late = late
         self._watch = watch
+        # most asks get no answer; they share one
+        self._nothing = {agent: Answer(agent, ()) for agent in hosts}
 
     def rest(self) -> None:
         """Nothing waits here."""
@@ -161,7 +165,7 @@ class InProc:
                 view = FirmView(message) if view is None or view.state is not message else view
                 host.see(view)
                 if not host.hears_state:
-                    answers.append(Answer(agent, ()))
+                    answers.append(self._nothing[agent])
                     continue
             started = clock() if clock else 0
             if watch is not None:
@@ -177,5 +181,8 @@ class InProc:
                     continue
             elif clock and budget:
                 late = max(0, clock() - started - budget)
-            answers.append(Answer(agent, messages, fault, late))
+            if messages or fault or late:
+                answers.append(Answer(agent, messages, fault, late))
+            else:
+                answers.append(self._nothing[agent])
         return answers

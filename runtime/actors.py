@@ -22,6 +22,10 @@ from ray.core.generated import (
 
 from runtime.agent_process import AgentProcess, Health
 
+# Generated modules, in which a type checker finds nothing.
+_node: Any = node_manager_pb2
+_common: Any = common_pb2
+_environment: Any = runtime_environment_pb2
 CONTROL: Final = "ctl"
 _SPARE_S: Final = 86_400  # how long an idle one is kept
 _RPC_S: Final = 5.0
@@ -73,9 +77,9 @@ def warm_spares(count: int) -> None:
     context = ray.get_runtime_context()
     here = next(node for node in ray.nodes() if node["NodeID"] == context.get_node_id())
     channel = init_grpc_channel(f"{here['NodeManagerAddress']}:{here['NodeManagerPort']}")
-    request: Any = node_manager_pb2.PrestartWorkersRequest(
-        language=common_pb2.Language.PYTHON, job_id=bytes.fromhex(context.get_job_id()),
-        runtime_env_info=runtime_environment_pb2.RuntimeEnvInfo(serialized_runtime_env="{}"),
+    request: Any = _node.PrestartWorkersRequest(
+        language=_common.Language.PYTHON, job_id=bytes.fromhex(context.get_job_id()),
+        runtime_env_info=_environment.RuntimeEnvInfo(serialized_runtime_env="{}"),
         keep_alive_duration_secs=_SPARE_S, num_workers=count,
     )  # fmt: skip
     try:

@@ -113,6 +113,7 @@ class Seat:
         self.snapshot = b""
         self.through = 0  # seq of the last frame in the snapshot
         self.told: list[Told] = []  # since the snapshot; wants no answers
+        self.view: Told | None = None  # the account's last state; no snapshot of an agent holds it
         self.is_snapshot_due = False
         self.deaths = 0  # in a row, while it caught up or was being waited for
         self.shut_until = 0  # monotonic ns; nobody is seated before

@@ -23,7 +23,7 @@ import msgspec
 
 from parley.bus import AgentHost, Ask
 from parley.errors import ParleyError, ProtocolError
-from parley.messages import StateView, decode, encode
+from parley.messages import Message, StateView, decode, encode
 from parley.view import FirmView
 from runtime.agent_socket import dial
 from runtime.host import make_agent
@@ -41,6 +41,7 @@ from runtime.wave_frames import (
     SnapshotPlease,
     Told,
     Unable,
+    View,
     Welcome,
     frame,
     from_desk,
@@ -129,6 +130,8 @@ class _Server:
         match word := from_desk(raw):
             case Told():
                 self._told(word)
+            case View(body=body):
+                self._see(decode(bytes(body)))
             case Mark():
                 self._say(word)
             case SnapshotPlease(through=through):
@@ -156,15 +159,18 @@ class _Server:
         self._host = AgentHost(agent, word.seed)
         return True
 
+    def _see(self, message: Message) -> None:
+        if isinstance(message, StateView):
+            self._agent().see(FirmView(message))
+
     def _told(self, told: Told) -> None:
         started = time.perf_counter_ns()
         host, served = self._agent(), self._served
         message = decode(bytes(told.body))
         served.frames += 1
-        if isinstance(message, StateView):
-            host.see(FirmView(message))
-            if not host.hears_state:
-                return
+        self._see(message)
+        if isinstance(message, StateView) and not host.hears_state:
+            return
         said, fault = host.deliver(Ask(served.agent, told.seq, told.now, message, told.nth))
         served.faults += bool(fault)
         if not told.wants:

@@ -51,7 +51,7 @@ from .backlog_watch import REDUCE, BacklogWatch
 from .bootstrap import Assembly, assemble, env_of, make_firm, specs_of
 from .frames import CONTROL, Link, connect, control, pack, wrap
 from .idle_gc import IdleCollector
-from .journal import JournalWriter
+from .journal import JournalError, JournalWriter
 from .load import LADDER_MS, LoadMeter, who_rests
 from .outbox import Outbox
 from .recovery import Recovered, recover
@@ -189,8 +189,15 @@ class Desk:
     async def _go_on(self) -> None:
         """Be what the journal says, take back what was never released, and hear what was missed."""
         self._watchdog.start()  # folding asks agents as well
-        past = recover(self._config.journal, self._config.run, watch=self._watchdog)
-        self._journal = JournalWriter.resume(self._config.journal, on_fatal=self._journal_failed)
+        path = self._config.journal
+        try:
+            past = recover(path, self._config.run, watch=self._watchdog)
+            # all of the chain: it costs a tenth of what the fold did
+            self._journal = JournalWriter.resume(
+                path, on_fatal=self._journal_failed, check_groups=sys.maxsize
+            )
+        except JournalError as error:
+            raise Fatal(f"nothing is traded on a damaged journal: {error}") from error
         firm, epoch = past.firm, self._journal.epoch + 1
         self._assembly = await self._seated(past.run, past)
         self._steps, self._candles, self._last_step = past.steps, past.candles, past.step

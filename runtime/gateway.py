@@ -159,8 +159,7 @@ class Gateway:
 
     def _resync(self, link: Link, asked: Resync) -> None:
         self._counters.heard(asked.epoch)
-        self._journal.flush()
-        # What became durable is worked off in the loop's next turn; only then is all said.
+        self._journal.flush()  # what became durable is worked off in the next turn; only then is all said
         asyncio.get_running_loop().call_soon(lambda: self._begin(self._retell(link, asked)))
 
     async def _retell(self, link: Link, asked: Resync) -> None:
@@ -306,8 +305,7 @@ class Gateway:
                 self._say(Unknown(iid=intent.iid, cause=result.cause, cancel=is_cancel), intent.round, cause)
 
     def _refuse(self, intent: Intent | CancelIntent, code: str, detail: str, cause: int) -> None:
-        # A second order of the same id cannot exist, but the first one may: that is not definitive. A desk
-        # that was killed before its order was durable decides the same again, and that one was never sent.
+        # A second order of the same id cannot exist, but the first one may, unless it was never sent.
         is_definitive = code != DUPLICATE or intent.iid in self._journal.unsent
         no = VenueReject(
             iid=intent.iid, code=OWN + code, definitive=is_definitive, detail=detail,

@@ -139,6 +139,12 @@ def recover(path: str | Path, run: RunConfig, *, watch: Watch | None = None) -> 
                         if isinstance(order, Intent):
                             past.placed[order.iid] = len(past.placed)
             last = record.seq
+    if missing := min((seq for seq in refold.left if seq <= last), default=0):
+        kind = NAMES[refold.left[missing][0]]
+        raise DoesNotReplay(
+            f"the journal {str(path)!r} does not replay, so nothing is traded on it: it lacks seq {missing}"
+            f" {kind}"
+        )
     past.tail = [group for group in refold.groups if group.records[-1][0] > last]
     for group in past.tail:
         if group.records[0][0] <= last:

@@ -43,6 +43,7 @@ from runtime.wave_frames import (
     SnapshotPlease,
     Told,
     Unable,
+    View,
     Welcome,
     frame,
 )
@@ -50,7 +51,7 @@ from runtime.wave_frames import (
 log = logging.getLogger(__name__)
 
 PATIENCE_NS: Final = 10_000_000_000  # for a stage without a budget
-SNAPSHOT_EVERY: Final = 4096  # frames
+SNAPSHOT_EVERY: Final = 1024  # frames; a new process has to hear that many before it is asked again
 _MS: Final = 1_000_000
 
 
@@ -120,6 +121,8 @@ class SocketTransport:
         """Send one message; whether an answer is worth waiting for."""
         quiet = Told(ask.seq, ask.now, ask.nth, False, msgspec.Raw(body))
         seat.told.append(quiet)
+        if type(ask.message) is StateView:
+            seat.view = quiet
         line = seat.line
         if line is None:
             return False
@@ -292,6 +295,8 @@ class SocketTransport:
         seat.lives += 1
         seat.marks += 1
         line.queue(frame(Welcome(seat.spec, seat.env, seat.seed, seat.snapshot)))
+        if seat.view is not None and seat.view.seq <= seat.through:
+            line.queue(frame(View(seat.view.body)))
         for quiet in seat.told:
             line.queue(frame(quiet))
         line.queue(frame(Mark(seat.marks)))

@@ -138,8 +138,8 @@ class Supervisor:
         last = self.child(name)
         if restarts is None or self.stopping.is_set() or not last.code:
             return False
-        if any(last.blames(child) for child in self.children):
-            self._settle(last)  # it may have noticed before the kernel told
+        if self._is_one_awaited():
+            self._settle(last)
         if self._ended() != [last.pid]:
             return False
         self._why_not = restarts.why_not(last.code, last.served_s)
@@ -188,10 +188,19 @@ class Supervisor:
 
     def _settle(self, chief: Child) -> None:
         """Give those that need the one that ended the time to notice it; the main one notices last."""
-        deadline = time.monotonic() + SETTLE_S
-        while len(self._ended(POLL_S)) < len(self.children) and time.monotonic() < deadline:
+        began = time.monotonic()
+        deadline = began + SETTLE_S
+        while len(self._ended(POLL_S)) < len(self.children):
+            now = time.monotonic()
             if chief.code is not None:
-                deadline = min(deadline, time.monotonic() + SETTLE_S / 4)
+                deadline = min(deadline, now + SETTLE_S / 4)
+            if now > (began + GRACE_S if self._is_one_awaited() else deadline):
+                return
+
+    def _is_one_awaited(self) -> bool:
+        """Whether a child runs of which an ended one says that it lost it: it hung up and is tidying."""
+        ended = [child for child in self.children if child.code is not None]
+        return any(each.blames(child) for child in self.children if child.code is None for each in ended)
 
     def _by_pid(self, pid: int) -> Child:
         return next(child for child in self.children if child.pid == pid)

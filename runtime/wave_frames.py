@@ -95,7 +95,13 @@ class Mute(msgspec.Struct, frozen=True, array_like=True, tag=10, gc=False):
     seq: int
 
 
-FromDesk = Welcome | Told | SnapshotPlease | Mark | Leave
+class View(msgspec.Struct, frozen=True, array_like=True, tag=11):
+    """The account's state that was told before the snapshot: to be seen, not to be handled again."""
+
+    body: msgspec.Raw
+
+
+FromDesk = Welcome | View | Told | SnapshotPlease | Mark | Leave
 FromAgent = Hello | Answered | Mute | SnapshotIs | Mark | Unable
 
 _encode = msgspec.msgpack.Encoder().encode

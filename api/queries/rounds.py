@@ -13,7 +13,7 @@ from parley.messages import KIND_OF
 from runtime.postgres.reading import Reading, Row
 
 # How many records before the decision opinions and weights are looked for.
-WINDOW: Final = 1000
+WINDOW: Final = 400
 _KINDS: Final = [
     KIND_OF[name]
     for name in (
@@ -39,11 +39,12 @@ _ROUND: Final[LiteralString] = """
             ORDER BY j.seq
         ) AS words,
         ARRAY(
-            SELECT j.body FROM parley.journal j
-            WHERE j.tenant_id = found.tenant_id AND j.run_id = found.run_id AND j.stream = 'desk'
-                AND j.seq > coalesce(found.decided_seq, found.opened_seq) - %s
-                AND j.seq < coalesce(found.decided_seq, found.opened_seq) AND j.kind = ANY(%s)
-            ORDER BY j.seq
+            SELECT near.body FROM (
+                SELECT j.seq, j.kind, j.body FROM parley.journal j
+                WHERE j.tenant_id = found.tenant_id AND j.run_id = found.run_id AND j.stream = 'desk'
+                    AND j.seq < coalesce(found.decided_seq, found.opened_seq)
+                ORDER BY j.seq DESC LIMIT %s
+            ) near WHERE near.kind = ANY(%s) ORDER BY near.seq
         ) AS background,
         (
             SELECT coalesce(jsonb_agg(to_jsonb(o) ORDER BY o.seq), '[]')

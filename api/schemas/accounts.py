@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from api.pages import ListQuery
-from api.wire import Amount, Moment, Name, Time, Wire
+from api.wire import Amount, MaybeTime, Moment, Name, Wire
 
 
 class PositionQuery(ListQuery):
@@ -36,7 +36,7 @@ class Position(Wire):
     mark: Amount
     realised: Amount
     unrealised: Amount
-    updated_at: Time | None
+    updated_at: MaybeTime
     version: int
 
 
@@ -45,7 +45,7 @@ class Equity(Wire):
 
     run: str
     account: str
-    created_at: Time | None
+    created_at: MaybeTime
     equity: Amount
     peak: Amount
     day_open: Amount

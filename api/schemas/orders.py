@@ -1,14 +1,15 @@
 """Orders and fills on the wire."""
 
-from decimal import Decimal
+from decimal import Context, Decimal
 from hashlib import blake2s
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import Field
 
 from api.pages import ListQuery
-from api.wire import Amount, Moment, Name, OrderId, ProposalId, RoundId, Time, Wire, show_id
+from api.wire import Amount, MaybeTime, Moment, Name, OrderId, ProposalId, RoundId, Wire, show_id
 
+_SIXTEEN_DIGITS: Final = Context(prec=16)
 State = Literal[
     "pending_create", "open", "filled", "partially_filled", "pending_cancel", "canceled", "failed", "unknown"
 ]
@@ -71,7 +72,7 @@ class Order(Wire):
     avg_px: Amount | None
     fees: dict[str, Amount]
     cause: str
-    created_at: Time | None
+    created_at: MaybeTime
     version: int
 
 
@@ -92,7 +93,7 @@ class Fill(Wire):
     fee: Amount
     fee_asset: str
     liquidity: str
-    created_at: Time | None
+    created_at: MaybeTime
     version: int
 
 
@@ -111,7 +112,7 @@ def order_of(row: dict[str, Any], run: str) -> dict[str, Any]:
 
 def _average(row: dict[str, Any]) -> Any:
     filled, quote = Decimal(row["filled"]), Decimal(row["quote"])
-    return round(quote / filled, 12) if filled else None
+    return _SIXTEEN_DIGITS.divide(quote, filled) if filled else None
 
 
 def fill_of(row: dict[str, Any], run: str) -> dict[str, Any]:

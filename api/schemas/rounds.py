@@ -6,7 +6,7 @@ from pydantic import Field
 
 from api.pages import ListQuery
 from api.schemas.orders import Fill, Order
-from api.wire import Amount, Moment, Name, OpinionId, ProposalId, RoundId, Time, Wire
+from api.wire import Amount, MaybeTime, Moment, Name, Number, OpinionId, ProposalId, RoundId, Wire
 
 Outcome = Literal["open", "accept", "reject", "hold", "expired", "void"]
 
@@ -37,7 +37,7 @@ class Round(Wire):
     id: RoundId
     run: str
     symbol: str
-    created_at: Time | None
+    created_at: MaybeTime
     trigger: str
     asked: list[str]
     outcome: str = Field(description="`open` until decided; clients accept values they do not know.")
@@ -65,8 +65,8 @@ class Evidence(Wire):
     oid: OpinionId
     agent: str
     symbol: str
-    direction: float
-    conf: float
+    direction: Number
+    conf: Number
     regime: str
     why: str
 
@@ -78,8 +78,8 @@ class Proposal(Wire):
     agent: str
     why: str
     urgency: str
-    edge_bps: float
-    conf: float
+    edge_bps: Number
+    conf: Number
     stop: Amount | None
     take: Amount | None
     legs: list[Leg]
@@ -88,8 +88,8 @@ class Proposal(Wire):
     evidence: list[Evidence]
     revises: ProposalId | None
     chosen: bool
-    score: float | None
-    size: float | None
+    score: Number
+    size: Number
     dropped: str
 
 
@@ -98,9 +98,9 @@ class Vote(Wire):
 
     agent: str
     pid: ProposalId
-    score: float
-    conf: float
-    weight: float | None
+    score: Number
+    conf: Number
+    weight: Number
     abstain: bool
     why: str
 
@@ -110,9 +110,9 @@ class Dissent(Wire):
 
     agent: str
     pid: ProposalId
-    score: float
-    conf: float
-    weight: float
+    score: Number
+    conf: Number
+    weight: Number
 
 
 class Bound(Wire):
@@ -192,10 +192,10 @@ class Worth(Wire):
     kind: str
     symbol: str
     horizon_ms: int
-    score: float
-    conf: float
-    markout_bps_net: float
-    realised_bps: float
+    score: Number
+    conf: Number
+    markout_bps_net: Number
+    realised_bps: Number
 
 
 class RoundOrder(Order):
@@ -213,8 +213,8 @@ class RoundDetail(Round):
     refusals: list[Said]
     votes: list[Vote]
     weights_version: int
-    quorum: float
-    margin_of_win: float
+    quorum: Number
+    margin_of_win: Number
     bounds: list[Bound]
     counters: list[Counter]
     replies: list[Reply]

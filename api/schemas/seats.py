@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from api.pages import ListQuery
-from api.wire import Name, Time, Wire
+from api.wire import MaybeTime, Name, Number, Wire
 
 
 class AgentQuery(ListQuery):
@@ -27,9 +27,9 @@ class Live(Wire):
     is_connected: bool | None = None
     is_paused: bool | None = None
     answers: int | None = None
-    mean_us: float | None = None
-    p95_us: float | None = None
-    memory_mb: float | None = None
+    mean_us: Number = None
+    p95_us: Number = None
+    memory_mb: Number = None
 
 
 class Agent(Wire):
@@ -48,8 +48,8 @@ class Agent(Wire):
     faults: int
     strikes: int
     is_quarantined: bool
-    weight: float | None
-    last_seen_at: Time | None
+    weight: Number
+    last_seen_at: MaybeTime
     live: Live | None
     version: int
 

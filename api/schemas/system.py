@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from api.problems import Check
-from api.wire import Amount, Time, Wire
+from api.wire import Amount, MaybeTime, Number, Time, Wire
 
 
 class Health(Wire):
@@ -31,7 +31,7 @@ class Journal(Wire):
 
     stream: str
     seq: int
-    market_time: Time | None
+    market_time: MaybeTime
     updated_at: Time
     backlog_records: int | None
     backlog_bytes: int | None
@@ -44,7 +44,7 @@ class Unit(Wire):
     name: str
     pid: int
     is_running: bool
-    memory_mb: float | None
+    memory_mb: Number
 
 
 class Cash(Wire):
@@ -64,7 +64,7 @@ class Account(Wire):
     equity: Amount
     cash: list[Cash]
     blocked: list[str]
-    updated_at: Time | None
+    updated_at: MaybeTime
 
 
 class System(Wire):

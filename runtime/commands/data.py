@@ -70,8 +70,7 @@ def import_data(
         return 0
     out = console()
     out.print(_imported_table(done))
-    for path in skipped:
-        out.print(f"skipped, no market data by its name: {path}", soft_wrap=True)
+    _print_skipped(skipped)
     lines = [f"{sum(one.added for one in done):,} new rows in {str(store.root)!r}"]
     lines.append("no database is configured" if copied is None else f"{copied:,} new rows in the database")
     out.print("; ".join(lines), soft_wrap=True)
@@ -170,6 +169,7 @@ def check_data(
         )  # fmt: skip
         return 1 if failed else 0
     _print_findings(checked, allowed)
+    _print_skipped(skipped)
     return 1 if failed else 0
 
 
@@ -225,6 +225,7 @@ def convert_data(
         print_json({"written": done, "skipped": [*map(str, skipped)]})
         return 0
     _print_exported(done)
+    _print_skipped(skipped)
     return 0
 
 
@@ -271,6 +272,11 @@ def _print_exported(done: Sequence[Exported]) -> None:
         notes += [f"{one.thin} made of fewer candles than they span"] if one.thin else []
         words = "; ".join([f"{one.series}: {one.rows:,} rows in {one.file}", *notes])
         out.print(words, soft_wrap=True)
+
+
+def _print_skipped(skipped: Sequence[Path]) -> None:
+    for path in skipped:
+        console().print(f"skipped, no market data by its name: {path}", soft_wrap=True)
 
 
 def _time(ms: int) -> str:

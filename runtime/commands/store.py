@@ -6,21 +6,22 @@ Invariant: a server that these started is stopped again; one that ran keeps runn
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from runtime.backup import Manifest, Say, back_up, read_manifest
 from runtime.backup import restore as bring_back
 from runtime.history import home_folder
 from runtime.output import console, print_json
-from runtime.postgres import REVISION
+from runtime.postgres import REVISION, Database
 from runtime.postgres.migrate import migrate as bring_up_to_date
 from runtime.postgres.opening import opened_database
+from runtime.settings import load_settings
 
 
 def migrate(folder: Path | None, *, as_json: bool) -> int:
     """Bring the database to this version's schema; returns the exit code."""
-    with opened_database(home_folder(), folder) as database:
+    with _opened(home_folder(), folder) as database:
         bring_up_to_date(database)
     if as_json:
         print_json({"revision": REVISION})
@@ -32,7 +33,7 @@ def migrate(folder: Path | None, *, as_json: bool) -> int:
 def backup(target: Path, folder: Path | None, *, as_json: bool) -> int:
     """Write a backup; returns the exit code."""
     home = home_folder().expanduser().resolve()
-    with opened_database(home, folder) as database, _told() as say:
+    with _opened(home, folder) as database, _told() as say:
         bring_up_to_date(database)
         manifest = back_up(home, database, target.expanduser().resolve(), say)
     _print(manifest, target, "backed up", as_json=as_json)
@@ -43,11 +44,19 @@ def restore(source: Path, folder: Path | None, *, as_json: bool) -> int:
     """Bring a backup back; returns the exit code."""
     home = home_folder().expanduser().resolve()
     read_manifest(source)  # before a server is made for it
-    with opened_database(home, folder) as database, _told() as say:
+    with _opened(home, folder) as database, _told() as say:
         manifest = bring_back(source.expanduser().resolve(), home, database, say)
         bring_up_to_date(database)
     _print(manifest, home, "restored", as_json=as_json)
     return 0
+
+
+def _opened(home: Path, folder: Path | None) -> AbstractContextManager[Database]:
+    # What a run is told by PARLEY_DATABASE__FOLDER or __URL holds for its backup, too.
+    said = load_settings().database
+    if folder is None and not said.url:
+        folder = said.folder
+    return opened_database(home, folder, said.url)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ reader refuses has a finding that `is_error`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -19,9 +19,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from parley.errors import UserError
 from runtime.marketstore.formats import read_raw
 from runtime.marketstore.series import FUNDING, Series
-from runtime.marketstore.tables import candle_arrays, check_span, settlement_arrays, trade_arrays
+from runtime.marketstore.tables import by_pair, candle_arrays, check_span, settlement_arrays, trade_arrays
 from venues.market_rules import (
     Fault,
     Mask,
@@ -43,8 +44,9 @@ CODES: Final = (
     GAP, DUPLICATE, "conflict", "order", "ohlc", "nan", "price", "volume", "rate", "timeframe", "side",
     "unreadable", "manifest",
 )  # fmt: skip
-# These venues send no candle for a minute without a trade, so their gaps need no explanation.
+# These venues send no candle for a minute without a trade; longer than an hour is a hole there, too.
 SPARSE_VENUES: Final = frozenset({"kraken", "coinbase", "bittrex"})
+LONGEST_PAUSE_MS: Final = 3_600_000
 PLACES: Final = 5
 # Settlements come at most so long after the hour, and a venue may settle every hour or every eight.
 _LATE_MS: Final = 60_000
@@ -73,8 +75,15 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 def check_file(path: Path, series: Series) -> list[Finding]:
     """Return what is wrong with a file; nothing when it is sound."""
     try:
-        return list(check_rows(read_raw(path, series), series, path))
-    except CandleError as error:
+        found = []
+        for one, rows in by_pair(series, read_raw(path, series), path):
+            name = "" if one == series else f"{one.pair}: "
+            found += [
+                msgspec.structs.replace(each, text=f"{name}{each.text}")
+                for each in check_rows(rows, one, path)
+            ]
+        return found
+    except (CandleError, UserError) as error:
         text = str(error).removeprefix(f"{path}: ")
         return [Finding(code="unreadable", count=1, places=(), text=text)]
 
@@ -111,35 +120,48 @@ def _candles(raw: pa.Table, series: Series, path: Path) -> Iterator[Finding]:
         yield Finding(code="timeframe", count=len(dates), places=(), text=text)
         return
     yield from _duplicates(_repeats(dates, values), dates)
-    gaps = gaps_of(distinct(dates), series.step_ms)
-    if gaps:
-        yield Finding(
-            code=GAP,
-            count=sum(count for _, _, count in gaps),
-            places=tuple(
-                f"{time_text(first)} to {time_text(end)} ({count})" for first, end, count in gaps[:PLACES]
-            ),
-            text=f"missing candles in {len(gaps)} gaps",
-            is_normal=series.exchange in SPARSE_VENUES,
-        )
+    yield from gap_findings(series, gaps_of(distinct(dates), series.step_ms))
+
+
+def gap_findings(series: Series, gaps: Sequence[tuple[int, int, int]]) -> Iterator[Finding]:
+    """Tell gaps (first missing, next there is, how many): those nobody expects, and those that are normal."""
+    is_sparse = series.exchange in SPARSE_VENUES
+    short = [gap for gap in gaps if is_sparse and gap[1] - gap[0] <= LONGEST_PAUSE_MS]
+    long = [gap for gap in gaps if not is_sparse or gap[1] - gap[0] > LONGEST_PAUSE_MS]
+    for group, is_normal in (long, False), (short, True):
+        if group:
+            yield Finding(
+                code=GAP,
+                count=sum(count for _, _, count in group),
+                places=tuple(
+                    f"{time_text(first)} to {time_text(end)} ({count})"
+                    for first, end, count in group[:PLACES]
+                ),
+                text=f"missing candles in {len(group)} gaps",
+                is_normal=is_normal,
+            )
 
 
 def _settlements(raw: pa.Table, path: Path) -> Iterator[Finding]:
     dates, (rates,) = settlement_arrays(raw, path)
     yield from _told(funding_faults(dates, rates), dates)
     yield from _duplicates(_repeats(dates, [rates]), dates)
-    gaps = settlement_gaps(distinct(dates))
+    yield from settlement_findings(settlement_gaps(distinct(dates)))
+
+
+def settlement_findings(gaps: Sequence[tuple[int, int, int]]) -> Iterator[Finding]:
+    """Tell holes between settlements (before, after, 1)."""
     if gaps:
         yield Finding(
             code=GAP,
             count=len(gaps),
-            places=tuple(f"{time_text(first)} to {time_text(end)}" for first, end in gaps[:PLACES]),
+            places=tuple(f"{time_text(first)} to {time_text(end)}" for first, end, _ in gaps[:PLACES]),
             text="longer between two settlements than before and after",
         )
 
 
-def settlement_gaps(dates: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Return (settlement before, settlement after) of every hole.
+def settlement_gaps(dates: npt.NDArray[np.int64]) -> list[tuple[int, int, int]]:
+    """Return (settlement before, settlement after, 1) of every hole.
 
     A venue may change from eight hours to one and back, so a distance is a hole when it is longer than the
     ones on both sides; times of settlement jitter, so they are compared in whole hours.
@@ -150,7 +172,7 @@ def settlement_gaps(dates: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
     before = np.concatenate((hours[1:2], hours[:-1]))
     after = np.concatenate((hours[1:], hours[-2:-1]))
     holes = np.flatnonzero((hours > before) & (hours > after))
-    return [(int(dates[at]), int(dates[at + 1])) for at in holes]
+    return [(int(dates[at]), int(dates[at + 1]), 1) for at in holes]
 
 
 def _trades(raw: pa.Table, path: Path) -> Iterator[Finding]:

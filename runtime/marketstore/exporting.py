@@ -86,6 +86,10 @@ def export_files(
             if not len(table):
                 raise UserError(f"no {made.timeframe} candle is complete in {', '.join(map(str, files))}")
             place = Path(target.name) if as_file else Path(_name(made, table, wish))
+            if (staging / place).exists():
+                raise UserError(
+                    f"{str(place)!r} would hold {made} and another series: convert them one by one"
+                )
             (staging / place).parent.mkdir(parents=True, exist_ok=True)
             write(table, staging / place, made)
             told = Exported(file=str(folder / place), series=str(made), rows=len(table), cut=cut, thin=thin)

@@ -8,19 +8,18 @@ Not here: formats, rules, the store. Invariant: after an error the store is as i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from parley.errors import DataError, UserError
 from runtime.marketstore.formats import read_raw
 from runtime.marketstore.manifest import Span
-from runtime.marketstore.series import Given, Series, is_of_many, of_pair, parse_name, suffix_of
+from runtime.marketstore.series import Given, Series, UnclearName, parse_name, suffix_of
 from runtime.marketstore.store import MarketStore
-from runtime.marketstore.tables import canonical, times_ms
+from runtime.marketstore.tables import by_pair, canonical, times_ms
 from venues.recorded import CandleError, gaps_of
 
 Say = Callable[[str], None]
@@ -57,7 +56,7 @@ def find_sources(paths: Sequence[Path], given: Given) -> tuple[list[tuple[Path, 
                     continue
                 try:
                     found.append((file, parse_name(file, given)))
-                except UserError:
+                except UnclearName:
                     skipped.append(file)
         elif path.is_file():
             found.append((path, parse_name(path, given)))
@@ -85,7 +84,7 @@ def import_files(
         for path, series in sources:
             say(str(path))
             try:
-                for one, raw in _series_of(series, read_raw(path, series), path):
+                for one, raw in by_pair(series, read_raw(path, series), path):
                     clean = canonical(one, raw, path)
                     added = change.add(one, clean.table, str(path))
                     done.append(_imported(path, one, clean.table, added, clean.duplicates))
@@ -116,18 +115,6 @@ def missing_candles(series: Series, table: pa.Table) -> int:
     if not series.is_candles or not len(table):
         return 0
     return sum(count for _, _, count in gaps_of(times_ms(series, table), series.step_ms))
-
-
-def _series_of(series: Series, raw: pa.Table, path: Path) -> Iterator[tuple[Series, pa.Table]]:
-    if not is_of_many(series):
-        yield series, raw
-        return
-    if "pair" not in raw.column_names:
-        raise CandleError(f"{path}: expected a column 'pair', it has {', '.join(raw.column_names)}")
-    if raw["pair"].null_count:
-        raise CandleError(f"{path}: expected a pair in every row, {raw['pair'].null_count} are empty")
-    for pair in sorted(pc.unique(raw["pair"]).to_pylist()):
-        yield of_pair(series, str(pair)), raw.filter(pc.equal(raw["pair"], pair))
 
 
 def _imported(path: Path, series: Series, table: pa.Table, added: int, duplicates: int) -> Imported:

@@ -11,7 +11,13 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from runtime.marketstore.check import GAP, PLACES, SPARSE_VENUES, Finding, settlement_gaps, time_text
+from runtime.marketstore.check import (
+    PLACES,
+    Finding,
+    gap_findings,
+    settlement_findings,
+    settlement_gaps,
+)
 from runtime.marketstore.manifest import digest
 from runtime.marketstore.series import FUNDING, TRADE_KINDS, Series
 from runtime.marketstore.store import MarketStore
@@ -60,18 +66,9 @@ def store_findings(store: MarketStore) -> Iterator[tuple[str, tuple[Finding, ...
     """Yield what is wrong with series as a whole, and with the files against the manifest."""
     for series in store.series():
         spans = _gaps(series, _times(store, series))
-        if spans:
-            finding = Finding(
-                code=GAP,
-                count=sum(count for _, _, count in spans),
-                places=tuple(
-                    f"{time_text(first)} to {time_text(end)} ({count})"
-                    for first, end, count in spans[:PLACES]
-                ),
-                text=f"missing in {len(spans)} gaps",
-                is_normal=series.is_candles and series.exchange in SPARSE_VENUES,
-            )
-            yield str(series), (finding,)
+        found = tuple(gap_findings(series, spans) if series.is_candles else settlement_findings(spans))
+        if found:
+            yield str(series), found
     changed = tuple(_changed(store))
     if changed:
         yield "manifest", changed
@@ -103,5 +100,5 @@ def _gaps(series: Series, times: npt.NDArray[np.int64]) -> list[tuple[int, int, 
     if series.is_candles:
         return list(gaps_of(times, series.step_ms))
     if series.kind == FUNDING:
-        return [(first, end, 1) for first, end in settlement_gaps(times)]
+        return settlement_gaps(times)
     return []

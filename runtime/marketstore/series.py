@@ -154,39 +154,49 @@ def suffix_of(path: Path) -> str | None:
     )
 
 
+class UnclearName(UserError):
+    """A file's name does not say which series it holds; in a folder such a file is something else."""
+
+
 def parse_name(path: Path, given: Given | None = None) -> Series:
     """Say which series a file holds; a base of ``ALL`` stands for a file with a column of pairs.
 
     Raises
     ------
-    UserError
+    UnclearName
         When the name and what was given leave a part open.
+    UserError
+        When they contradict each other.
     """
     given = given or Given()
     suffix = suffix_of(path)
     if suffix is None:
-        raise UserError(f"expected a file that ends in one of {', '.join(SUFFIXES)}, got {str(path)!r}")
+        raise UnclearName(f"expected a file that ends in one of {', '.join(SUFFIXES)}, got {str(path)!r}")
     found = _NAME.fullmatch(path.name.removesuffix(suffix))
     part = {name: text or "" for name, text in (found.groupdict() if found else {}).items()}
-    pair = given.pair or _pair(part)
-    kind = given.kind or part.get("kind", "")
-    kind = kind or (FUTURES_FOLDER if ":" in pair else "spot")
-    exchange = given.exchange or part.get("exchange") or _exchange_of_folder(path)
-    timeframe = ""
-    if kind in CANDLE_KINDS:
-        timeframe = (given.timeframe or part.get("timeframe", "")).replace("Mo", "M")
-    open_parts = {"--exchange": exchange, "--pair": pair}
-    if kind in CANDLE_KINDS:
-        open_parts["--timeframe"] = timeframe
-    missing = [option for option, value in open_parts.items() if not value]
+    said = {name: part.get(name, "") for name in ("exchange", "timeframe", "kind")} | {"pair": _pair(part)}
+    said["timeframe"] = said["timeframe"].replace("Mo", "M")
+    for name, text in said.items():
+        wanted = getattr(given, name)
+        if text and wanted and text != wanted:
+            raise UserError(f"the name of {str(path)!r} says {text!r}, --{name} says {wanted!r}")
+        said[name] = wanted or text
+    said["kind"] = said["kind"] or (FUTURES_FOLDER if ":" in said["pair"] else "spot")
+    said["exchange"] = said["exchange"] or _exchange_of_folder(path)
+    needed = ("exchange", "pair", "timeframe") if said["kind"] in CANDLE_KINDS else ("exchange", "pair")
+    missing = [f"--{name}" for name in needed if not said[name]]
     if missing:
-        raise UserError(
+        raise UnclearName(
             f"expected a name such as binance-BTC_USDT-5m{suffix} or binance/BTC_USDT-5m{suffix}, got "
             f"{str(path)!r}: name {' and '.join(missing)}"
         )
-    if timeframe:
-        check_timeframe(timeframe)
-    return Series(exchange, pair, kind, timeframe)
+    if "timeframe" not in needed:
+        return Series(said["exchange"], said["pair"], said["kind"])
+    try:
+        check_timeframe(said["timeframe"])
+    except UserError as error:
+        raise UnclearName(f"{path}: {error}") from None
+    return Series(said["exchange"], said["pair"], said["kind"], said["timeframe"])
 
 
 def of_pair(series: Series, pair: str) -> Series:

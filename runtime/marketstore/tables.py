@@ -10,6 +10,7 @@ Not here: files (`formats`), joining rows of several sources (`merge`). Invarian
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from runtime.marketstore.series import FUNDING, Series
+from runtime.marketstore.series import FUNDING, Series, is_of_many, of_pair
 from venues.market_rules import CANDLE_VALUES, first_of_id, funding_faults, repeated, trade_faults
 from venues.recorded import CandleError, candles_of, refuse
 from venues.recorded_trades import trade_columns
@@ -71,6 +72,25 @@ def canonical(series: Series, raw: pa.Table, source: Path) -> Clean:
     if series.is_candles:
         return _candles(series, raw, source)
     return _trades(raw, source)
+
+
+def by_pair(series: Series, raw: pa.Table, source: Path) -> Iterator[tuple[Series, pa.Table]]:
+    """Yield the series of a file with its rows: one, or one for each text in a column of pairs.
+
+    Raises
+    ------
+    CandleError
+        When there should be such a column and is none, or a row lacks its pair.
+    """
+    if not is_of_many(series):
+        yield series, raw
+        return
+    if "pair" not in raw.column_names:
+        raise CandleError(f"{source}: expected a column 'pair', it has {', '.join(raw.column_names)}")
+    if raw["pair"].null_count:
+        raise CandleError(f"{source}: expected a pair in every row, {raw['pair'].null_count} are empty")
+    for pair in sorted(pc.unique(raw["pair"]).to_pylist()):
+        yield of_pair(series, str(pair)), raw.filter(pc.equal(raw["pair"], pair))
 
 
 def candle_arrays(

@@ -19,15 +19,17 @@ from runtime.postgres.migrate import make_database
 
 
 @contextmanager
-def opened_database(home: Path, folder: Path | None) -> Iterator[Database]:
-    """Yield the database of DATABASE_URL, or of the embedded server in `folder` (default: the home's own).
+def opened_database(home: Path, folder: Path | None, url: str = "") -> Iterator[Database]:
+    """Yield the database of the embedded server in `folder`, of `url` or DATABASE_URL, or the home's own.
 
     Raises
     ------
     UserError, DatabaseDown
         When there is none to be had.
     """
-    external = Database.from_environment() if folder is None else None
+    external = None
+    if folder is None:
+        external = Database.external(url) if url else Database.from_environment()
     if external is not None:
         yield external
         return

@@ -66,7 +66,8 @@ class ReadPool:
         self._database = database
         self._name = name
         self._pool = AsyncConnectionPool[AsyncConnection[DictRow]](
-            database.app, open=False, min_size=1, max_size=size, timeout=_WAIT_S, max_waiting=_LONGEST_QUEUE,
+            database.app, open=False, min_size=min(4, size), max_size=size, timeout=_WAIT_S,
+            max_waiting=_LONGEST_QUEUE,
             reconnect_timeout=_RETRY_S[1], name=name, configure=_prepare,
             check=AsyncConnectionPool.check_connection,
             kwargs={
@@ -160,6 +161,8 @@ async def _prepare(connection: AsyncConnection[Any]) -> None:
     if row is None or row["who"] != APP_ROLE or row["special"]:
         raise psycopg.OperationalError(f"the database's role must be {APP_ROLE!r} without special rights")
     await connection.execute("SET default_transaction_read_only = on")
+    # Few statements, of fixed shape, asked often: planning a round anew costs more than reading it.
+    await connection.execute("SET plan_cache_mode = force_generic_plan")
     await connection.execute(f"SET statement_timeout = '{_STATEMENT_S}s'")  # type: ignore[arg-type]
     await connection.execute("SET idle_in_transaction_session_timeout = '30s'")
     await connection.set_read_only(True)

@@ -45,6 +45,7 @@ PROCESSES: dict[str, tuple[str, set[str]]] = {
     # What a desk will read of the shipper loads no driver; the shipper itself needs the driver and no more.
     "backlog": ("import runtime.backlog", HEAVY | {"aiohttp", "requests", "uvloop"}),
     "shipper": ("import runtime.shipper.ship", HEAVY - {"psycopg"} | {"aiohttp", "requests"}),
+    "api": ("import api.__main__", HEAVY - {"psycopg", "fastapi"} | {"aiohttp", "requests", "ray", "numba"}),
     "cli": ("import runtime.cli", HEAVY | {"ray", "aiohttp", "numba"}),
     "parley --help": (
         ASK_FOR_HELP,

@@ -215,16 +215,16 @@ def test_client_that_was_away_again_and_again_misses_and_repeats_nothing(desk: D
         assert len(set(heard[channel])) == len(heard[channel])
 
 
-def test_list_and_stream_meet_without_gap_or_repetition(desk: Desk) -> None:
-    desk.grow(2)
-    answer = desk.api.get("/api/v1/fills?limit=200")
+def test_list_and_stream_meet_without_gap_or_repetition(shared: Desk) -> None:
+    shared.grow(2)
+    answer = shared.api.get("/api/v1/fills?limit=200")
     channel, epoch, off = (
         part.partition("=")[2] or part for part in answer.headers["x-stream-position"].split(";")
     )
-    desk.grow(2)
+    shared.grow(2)
 
     async def resume() -> list[str]:
-        async with client(desk) as one:
+        async with client(shared) as one:
             told = await one.subscribe(channel, {"epoch": epoch, "off": int(off)})
             assert told["recovered"] is True
             await one.hear_until(lambda: len(one.events) >= 4)
@@ -232,23 +232,22 @@ def test_list_and_stream_meet_without_gap_or_repetition(desk: Desk) -> None:
 
     listed = [each["id"] for each in answer.body["items"]]
     streamed = asyncio.run(resume())
-    assert len(listed) == len(streamed) == 4
-    assert {*listed, *streamed} == {each["id"] for each in desk.api.items("/api/v1/fills")}
+    assert len(listed) >= len(streamed) == 4
+    assert not {*listed} & {*streamed}
+    assert {*listed, *streamed} == {each["id"] for each in shared.api.items("/api/v1/fills")}
 
 
 @pytest.mark.parametrize(
     "since", [{"epoch": "another", "off": 3}, {"epoch": "small", "off": 10**9}, {"epoch": "", "off": 0}]
 )
-def test_place_that_is_not_known_is_not_recovered(desk: Desk, since: dict[str, Any]) -> None:
-    desk.grow(1)
-
+def test_place_that_is_not_known_is_not_recovered(shared: Desk, since: dict[str, Any]) -> None:
     async def ask() -> dict[str, Any]:
-        async with client(desk) as one:
+        async with client(shared) as one:
             return await one.subscribe("orders", since)
 
     told = asyncio.run(ask())
 
-    assert (told["recovered"], told["off"]) == (False, last_seq(desk.path))
+    assert (told["recovered"], told["off"]) == (False, last_seq(shared.path))
 
 
 def test_new_run_is_a_new_epoch(desk: Desk) -> None:
@@ -430,20 +429,18 @@ def test_server_that_ends_says_so(tmp_path: Path) -> None:
         assert asyncio.run(watch()) == 1012
 
 
-def test_stream_goes_on_when_the_database_was_away(tmp_path: Path) -> None:
-    with running_desk(tmp_path) as desk:
+def test_stream_goes_on_when_the_database_was_away(shared: Desk) -> None:
+    async def watch() -> int:
+        async with client(shared) as one:
+            await one.subscribe("fills")
+            with psycopg.connect(shared.database.admin, autocommit=True) as connection:
+                for _ in range(3):
+                    connection.execute(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                        " WHERE application_name LIKE 'parley api%' AND datname = current_database()"
+                    )
+                    await asyncio.to_thread(shared.grow, 1)
+            await one.hear_until(lambda: len(one.events) >= 6)
+            return len({key(event) for event in one.events})
 
-        async def watch() -> int:
-            async with client(desk) as one:
-                await one.subscribe("fills")
-                with psycopg.connect(desk.database.admin, autocommit=True) as connection:
-                    for _ in range(3):
-                        connection.execute(
-                            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                            " WHERE application_name LIKE 'parley api%' AND datname = current_database()"
-                        )
-                        await asyncio.to_thread(desk.grow, 1)
-                await one.hear_until(lambda: len(one.events) >= 6)
-                return len({key(event) for event in one.events})
-
-        assert asyncio.run(watch()) == 6
+    assert asyncio.run(watch()) == 6

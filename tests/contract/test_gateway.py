@@ -490,12 +490,8 @@ def test_keys_others_can_read_are_refused() -> None:
             keys = folder / "open.json"
             keys.write_text(json.dumps({"api_key": "a", "secret": "b"}))
             keys.chmod(0o644)
-            target = {
-                "kind": "ccxt",
-                "symbols": ["BTC/USDT"],
-                "keys_file": str(keys),
-                "rest": "http://127.0.0.1:9",
-            }
+            target: dict[str, object] = {"kind": "ccxt", "symbols": ["BTC/USDT"], "keys_file": str(keys)}
+            target |= {"rest": "http://127.0.0.1:9"}
             with pytest.raises(UnitEndedError) as ended:
                 await start("gateway", gateway_config(folder, None) | {"venue": target}, folder)
             assert (ended.value.code, "0600" in ended.value.errors) == (2, True)

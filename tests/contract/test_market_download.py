@@ -18,6 +18,7 @@ from runtime.cli import app
 from runtime.marketstore.formats import write
 from runtime.marketstore.series import Series
 from runtime.marketstore.store import MarketStore
+from tests.kit.database import fresh_database, rows
 from tests.kit.market import MINUTE, MINUTES, START, candles
 from tests.kit.sandbox import Control, SandboxProcess, sandbox
 
@@ -44,8 +45,8 @@ def with_recorded(
     asyncio.run(run())
 
 
-async def parley(tmp_path: Path, *arguments: object) -> tuple[int, str, str]:
-    environment = {"PARLEY_HOME": str(tmp_path / "home"), "DATABASE_URL": None}
+async def parley(tmp_path: Path, *arguments: object, url: str | None = None) -> tuple[int, str, str]:
+    environment = {"PARLEY_HOME": str(tmp_path / "home"), "DATABASE_URL": url}
 
     def run() -> Result:
         # In a thread of this process, since each new one would load ccxt again.
@@ -124,6 +125,27 @@ def test_longer_candles_and_trades(tmp_path: Path) -> None:
         ids = [int(each) for each in stored(tmp_path, deals)["id"].to_pylist()]
         assert more["added"] == len(ids) - told["added"] > 0
         assert ids == list(range(ids[0], ids[0] + len(ids)))
+
+    with_recorded(tmp_path, scenario)
+
+
+def test_database_gets_what_the_store_gets(tmp_path: Path) -> None:
+    database = fresh_database()
+
+    async def scenario(venue: SandboxProcess, control: Control) -> None:
+        await control.steps(5)
+        for minute in (90, 150):
+            code, out, err = await parley(
+                tmp_path, "download", "--pairs", "BTC/USDT", "--timeframes", "1m", "--since", "2021-05-08",
+                "--until", f"2021-05-08T{minute // 60:02}:{minute % 60:02}", "--address", venue.rest,
+                "--json", url=database.admin,
+            )  # fmt: skip
+            assert code == 0, err
+            assert json.loads(out)["database"] in (90, 60)
+            assert rows(database, "candles", "count(*), max(t) - min(t)")[0][0] == minute
+        assert rows(database, "candles", "close", "t") == [
+            (each,) for each in candles(150)["close"].to_pylist()
+        ]
 
     with_recorded(tmp_path, scenario)
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from runtime.cli import app
 from runtime.journal import JournalReader, JournalWriter, verify
-from runtime.postgres import Database, EmbeddedServer
+from runtime.postgres import REVISION, Database, EmbeddedServer
 from tests.kit.database import discard, new_server, rows
 from tests.kit.journal_load import begin, write_cycle
 from tests.kit.shipping import ShipperProcess, differences
@@ -122,6 +122,22 @@ def test_restored_journal_can_be_continued(
     with JournalWriter.resume(copy, durable=False) as writer:
         assert writer.head == JournalReader(path).head()
     assert (copy.parent / "instruments.json").read_text() == "[]"
+
+
+def test_folder_said_by_the_environment_is_the_one_that_is_backed_up(
+    home: Path, tmp_path: Path, servers: list[EmbeddedServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_home(home)
+    monkeypatch.setenv("PARLEY_DATABASE__FOLDER", str(servers[0].folder))
+
+    done(parley("migrate", "--json"))
+
+    servers[0].start()
+    assert rows(Database.embedded(servers[0]), "alembic_version") == [(REVISION,)]
+    monkeypatch.setenv("PARLEY_DATABASE__URL", "postgresql://u:s3cret@127.0.0.1:1/p")
+    result = parley("backup", tmp_path / "backup")
+    assert (result.exit_code, "s3cret" in result.stderr) == (1, False)
+    assert "cannot be reached" in result.stderr
 
 
 def test_keys_are_not_backed_up(home: Path, tmp_path: Path, servers: list[EmbeddedServer]) -> None:

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import psutil
 import pytest
@@ -35,9 +36,12 @@ PATIENCE_S = 60.0
 class RunWithStore:
     """A `parley run --database` of the made-up market, in a process of its own."""
 
+    started: ClassVar[list[RunWithStore]] = []
+
     def __init__(self, home: Path, folder: Path, *options: object, **environment: str) -> None:
         kept = {k: v for k, v in os.environ.items() if not k.startswith("PARLEY_") and k != "DATABASE_URL"}
         self.home = home
+        self.started.append(self)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "runtime.cli", "run", "--database", "--json", *map(str, options)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
@@ -86,6 +90,11 @@ class RunWithStore:
 def server() -> Iterator[EmbeddedServer]:
     made = new_server()
     yield made
+    for run in RunWithStore.started:  # of a test that failed: it would start its server again
+        if run.process.poll() is None:
+            run.process.kill()
+            run.process.communicate()
+    RunWithStore.started.clear()
     discard(made)
 
 

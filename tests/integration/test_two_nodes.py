@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,37 +23,70 @@ import pytest
 
 from tests.kit.person import PATIENCE_S, Person, is_whole
 
-pytestmark = [pytest.mark.timeout(500), pytest.mark.kill]
+pytestmark = [pytest.mark.timeout(500), pytest.mark.kill, pytest.mark.long]
 FAR = ("signal/book", "strategy/trend")
 
 
+# Ray makes 127.0.0.1 the machine's outer address, so head and node get others of the loopback.
+HEAD, NODE = "127.0.0.2", "127.0.0.3"
+
+
+class SecondNode:
+    """A node joined to a desk's Ray as docs/cluster.md says, kept up as an operating system would."""
+
+    def __init__(self, person: Person, address: str, token: str) -> None:
+        self._command = [
+            str(Path(sys.executable).with_name("ray")), "start", "--address", address,
+            "--node-ip-address", NODE, "--num-cpus", "1", "--resources", '{"far": 1}',
+            "--object-store-memory", "80000000", "--disable-usage-stats", "--block",
+        ]  # fmt: skip
+        self._environment = person.environment | {
+            "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": token
+        }  # fmt: skip
+        self._is_over = threading.Event()
+        self._process = self._start()
+        self._keeper = threading.Thread(target=self._keep, daemon=True)
+        self._keeper.start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            self._command, env=self._environment, start_new_session=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    def _keep(self) -> None:
+        # Under load its raylet sometimes aborts in its first second.
+        while not self._is_over.is_set():
+            if self._process.poll() is not None:
+                self._process = self._start()
+            self._is_over.wait(0.5)
+
+    def pids(self) -> set[int]:
+        return {each.pid for each in psutil.Process(self._process.pid).children(recursive=True)}
+
+    def end(self) -> None:
+        """Kill every process of it."""
+        self._is_over.set()
+        self._keeper.join()
+        tree: list[psutil.Process] = []
+        with contextlib.suppress(psutil.NoSuchProcess):
+            tree = psutil.Process(self._process.pid).children(recursive=True)
+        self._process.kill()
+        self._process.wait()
+        for each in tree:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                each.kill()
+        psutil.wait_procs(tree, timeout=10)
+
+
 @contextlib.contextmanager
-def second_node(person: Person, address: str, token: str) -> Iterator[psutil.Process]:
-    """Join a node to a desk's Ray, as docs/cluster.md says; everything of it ends with the context."""
-    ray = Path(sys.executable).with_name("ray")
-    joined = subprocess.Popen(
-        [
-            ray, "start", "--address", address, "--node-ip-address", "127.0.0.1", "--num-cpus", "1",
-            "--resources", '{"far": 1}', "--object-store-memory", "80000000", "--disable-usage-stats",
-            "--block",
-        ],
-        env=person.environment | {
-            "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": token, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-        },
-        start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    node = psutil.Process(joined.pid)
-    tree: list[psutil.Process] = []
+def second_node(person: Person, address: str, token: str) -> Iterator[SecondNode]:
+    """Let a second node be there; everything of it ends with the context."""
+    node = SecondNode(person, address, token)
     try:
         yield node
     finally:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            tree = node.children(recursive=True)
-        for each in (*tree, node):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                each.kill()
-        joined.wait()
-        psutil.wait_procs(tree, timeout=10)
+        node.end()
 
 
 def free_port() -> int:
@@ -68,7 +102,7 @@ def settings(folder: Path) -> Path:
     file = folder / "desk.toml"
     nodes = ", ".join(f'"{agent}" = "far"' for agent in FAR)
     file.write_text(
-        "[desk]\nplacement = 'spread'\ndashboard = false\n"
+        f"[desk]\nplacement = 'spread'\ndashboard = false\nhost = '{HEAD}'\n"
         f"listen = 'tcp://127.0.0.1:{free_port()}?token={token}'\nnodes = {{ {nodes} }}\n"
     )
     return file
@@ -86,9 +120,9 @@ def where_ray_is(run: subprocess.Popen[str]) -> tuple[str, str]:
     raise AssertionError(f"the command ended before Ray was up: {said}")
 
 
-def is_far(status: dict[str, Any], node: psutil.Process) -> set[str]:
+def is_far(status: dict[str, Any], node: SecondNode) -> set[str]:
     """Name the agents whose processes belong to a node."""
-    below = {each.pid for each in node.children(recursive=True)}
+    below = node.pids()
     return {agent for agent, said in status["agents"].items() if said["pid"] in below}
 
 

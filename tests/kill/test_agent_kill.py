@@ -24,9 +24,9 @@ from tests.kit.spread_desk import SpreadDesk, spread_desk
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.kill]
 PAIRS = ("BTC/USDT", "ETH/USDT", "LTC/USDT")
-# The crash of May 2021, ten minutes a second; and the days up to it, at half that.
+# The crash of May 2021, ten minutes a second; and the day of it, two minutes a second.
 HOURS = {"pairs": PAIRS, "start": "2021-05-19T10:00", "end": "2021-05-20T20:00", "speed": 600.0}
-DAYS = {"pairs": PAIRS, "start": "2021-05-17", "end": "2021-05-20T20:00", "speed": 300.0}
+DAY = {"pairs": PAIRS, "start": "2021-05-19T06:00", "end": "2021-05-20T20:00", "speed": 120.0}
 # One agent of each role.
 VICTIMS = (
     "strategy/breakout", "signal/technical", "capital/main", "risk/main", "execution/main",
@@ -47,9 +47,12 @@ def check(desk: SpreadDesk) -> dict[str, float]:
     assert checked.ok, checked.faults
 
     met = fates(journal)
-    assert {cid: fate for cid, fate in met.items() if len(fate) != 1} == {}, "one fate for every order"
+    # An order that was late may be called off by the desk and refused by the gateway; neither sends it.
+    torn = {cid: fate for cid, fate in met.items() if len(fate) != 1 and fate != {"taken back", "refused"}}
+    assert torn == {}, "one fate for every order"
     placed = on_the_exchange(desk.layout.truth, ACCOUNT)
     assert set(placed.values()) <= {1}
+    assert placed.keys() == {cid for cid, fate in met.items() if fate == {"placed"}}
     assert without_verdict(journal) == []
     assert without_fresh_verdict(journal) == []
     assert rounds_of(journal, [death.seq for death in desk.deaths if death.in_round]) is None
@@ -116,6 +119,7 @@ def tell(desk: SpreadDesk, orders: int) -> dict[str, float]:
 
 def test_every_role_dies_and_ray_dies_and_the_books_agree(tmp_path: Path, market_data: Path) -> None:
     with spread_desk(tmp_path, {**HOURS, "data": market_data / "candles"}) as desk:
+        desk.until_ordered()
         for n, agent in enumerate(VICTIMS):
             if n % 2:
                 desk.kill(agent)
@@ -134,7 +138,7 @@ def test_every_role_dies_often(tmp_path: Path, market_data: Path) -> None:
     dice = random.Random(11)
     plan = [(agent, n < 8) for agent in VICTIMS for n in range(20)]
     dice.shuffle(plan)
-    with spread_desk(tmp_path, {**DAYS, "data": market_data / "candles"}) as desk:
+    with spread_desk(tmp_path, {**DAY, "data": market_data / "candles"}) as desk:
         for agent, in_round in plan:
             if in_round:
                 desk.kill_in_round(agent)

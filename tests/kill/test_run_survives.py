@@ -89,7 +89,14 @@ def test_desk_that_falls_again_and_again_ends_the_run(runs: list[Running], tmp_p
     assert run.left(5) == []
 
 
-@pytest.mark.parametrize("unit", ["runtime.gateway", "runtime.hub", "venues.sandbox"])
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "runtime.gateway",
+        pytest.param("runtime.hub", marks=pytest.mark.long),
+        pytest.param("venues.sandbox", marks=pytest.mark.long),
+    ],
+)
 def test_lost_gateway_hub_or_exchange_ends_the_run_and_no_order_is_made_up(
     runs: list[Running], tmp_path: Path, market_data: Path, unit: str
 ) -> None:
@@ -118,3 +125,23 @@ def test_lost_gateway_hub_or_exchange_ends_the_run_and_no_order_is_made_up(
     assert verify(journal).ok
     differs = Counter(text.partition(" ")[0] for text in check_books(truth, journal)["ledger_check"]["first"])
     assert differs.keys() <= {"trade", "final", "the"}, differs
+
+
+@pytest.mark.long
+def test_agents_of_their_own_find_the_desk_again(runs: list[Running], tmp_path: Path) -> None:
+    """Each in a Ray actor: they dial the same address until the next desk is there, and none is restarted."""
+    config = tmp_path / "desk.toml"
+    config.write_text('[desk]\nplacement = "spread"\ndashboard = false\n')
+    run = begin(runs, tmp_path, "--config", config)
+    pid = run.kill_desk(0)
+    time.sleep(5.0)
+    run.kill_desk(pid)
+    time.sleep(10.0)
+    run.process.send_signal(signal.SIGINT)
+    code, out, err = run.end()
+
+    assert code == 0, err
+    told = json.loads(out)
+    assert (told["desk_lives"], told["placement"], told["ray"]["restarts"]) == (3, "spread", {})
+    assert told["ledger_equals_exchange"] is True
+    assert replay(told["journal"]).ok

@@ -1,7 +1,8 @@
 """A unit with as many lives as its configuration says: ``python -m tests.kit.brief_unit --config FILE``.
 
 The file lists one object per life: ``ready`` (default true), ``serves_s``, ``exit`` (negative: a signal it
-sends itself), ``says`` on standard error. Which life this is stands in ``FILE.life``.
+sends itself), ``says`` on standard error, ``until`` a file it waits for, ``tidies_s`` after that. Which life
+this is stands in ``FILE.life``.
 
 Not here: what a unit does meanwhile; it sleeps.
 """
@@ -24,6 +25,9 @@ def main() -> int:
     if plan.get("ready", True):
         print(json.dumps({"ready": True, "life": life + 1}), flush=True)
     time.sleep(plan.get("serves_s", 0.0))
+    while plan.get("until") and not Path(plan["until"]).exists():
+        time.sleep(0.005)
+    time.sleep(plan.get("tidies_s", 0.0))
     if plan.get("says"):
         sys.stderr.write(plan["says"] + "\n")
         sys.stderr.flush()

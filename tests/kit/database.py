@@ -38,7 +38,7 @@ def make_folder() -> Path:
 def server() -> EmbeddedServer:
     """Return the server all tests of this process share; it is stopped and removed at the end."""
     made = EmbeddedServer(make_folder() / "pg")
-    made.start()
+    made.start(ends_with_us=True)
     owner = os.getpid()
 
     def remove() -> None:

@@ -6,6 +6,7 @@ shipper's code; what it expects of the tables is written out here.
 
 from __future__ import annotations
 
+import atexit
 import os
 import subprocess
 import sys
@@ -55,7 +56,13 @@ class ShipperProcess:
                 [sys.executable, "-m", "runtime.shipper", "--config", str(self.config)],
                 stdout=subprocess.DEVNULL, stderr=log, env=os.environ | environment,
             )  # fmt: skip
+        atexit.register(self._end)
         return self
+
+    def _end(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
 
     @property
     def running(self) -> subprocess.Popen[bytes]:

@@ -14,6 +14,7 @@ import contextlib
 import os
 import re
 import signal
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ from tests.kit.sandbox import ROOT
 
 PATIENCE_S: Final = 120.0
 # Who is asked in every round, for agents whose own requests are rare: reviews, ballots.
-SELDOM_S: Final = 5.0
+SELDOM_S: Final = 2.0
 ASKED_OFTEN: Final = "strategy/trend"
 _BACK: Final = re.compile(r"agent_back agent=(\S+) incarnation=(\d+) pid=(\d+) away_ms=(\d+)")
 T = TypeVar("T")
@@ -70,6 +71,16 @@ class SpreadDesk:
     def log(self) -> str:
         """What the desk's process wrote."""
         return (self.layout.logs / "desk.log").read_text()
+
+    def until_ordered(self) -> None:
+        """Wait for the first order."""
+
+        def ordered() -> bool | None:
+            with contextlib.closing(sqlite3.connect(f"file:{self.layout.journal}?mode=ro", uri=True)) as file:
+                (count,) = file.execute("SELECT count(*) FROM intents").fetchone()
+            return bool(count) or None
+
+        self._until(ordered, "no order")
 
     def kill(self, agent: str) -> Death:
         """End an agent's process at any moment, and wait until it is asked again."""

@@ -29,6 +29,7 @@ from parley.messages import (
     Refuse,
     Review,
     Shutdown,
+    Started,
     StateView,
     Trigger,
     WeightUpdate,
@@ -354,3 +355,17 @@ def test_polite_agents_trade_every_bar() -> None:
         desk.bar()
     assert [d.action for d in desk.said(Decision)] == ["accept"] * 4
     assert [p.urgency for p in desk.said(Proposal)] == ["normal"] * 4
+
+
+def test_desk_that_comes_back_shows_every_agent_the_account_again() -> None:
+    """A process that met the new desk holds no state, and would hear of it only with the next change."""
+    desk = TestDesk()
+    desk.bar()
+    shown = desk.said(StateView)
+    last = shown[-1]
+
+    desk.admit(Started(run_id="t", epoch=2, quote="USDT", capital=D(1), t=T0), "supervisor")
+
+    assert desk.said(StateView) == [*shown, last]
+    desk.admit(Started(run_id="t", epoch=1, quote="USDT", capital=D(1), t=T0), "supervisor")
+    assert desk.said(StateView) == [*shown, last], "at its first start there is nobody to show it to"

@@ -129,6 +129,11 @@ def test_file_with_a_column_of_pairs(home: Path, tmp_path: Path) -> None:
     done("import", tmp_path / "binance-ALL_USDT-1m-2021.parquet")
 
     assert MarketStore(home / "market").read(ETHER).equals(two)
+    assert done("check", tmp_path / "binance-ALL_USDT-1m-2021.parquet")["ok"]
+    pq.write_table(pa.concat_tables([both, both.slice(9)]), tmp_path / "binance-ALL_USDT-1m-twice.parquet")
+    result = parley("check", tmp_path / "binance-ALL_USDT-1m-twice.parquet")
+    assert result.exit_code == 1
+    assert "duplicate: ETH/USDT: the same row again (1)" in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -217,7 +222,7 @@ def test_check_of_a_store_finds_holes_between_files_and_changed_files(home: Path
         for each in json.loads(result.stdout)["found"]
         for one in each["findings"]
     }
-    gap = found["binance BTC/USDT 30m", "gap", "missing in 1 gaps"]
+    gap = found["binance BTC/USDT 30m", "gap", "missing candles in 1 gaps"]
     assert gap["count"] == 30 * 48
     texts = {text for _, code, text in found if code == "manifest"}
     assert texts == {
@@ -237,8 +242,10 @@ def test_check_of_files_gives_places_and_the_exit_code(home: Path, tmp_path: Pat
     assert "wrong: binance BTC/USDT 1m: gap: missing candles in 1 gaps (2)" in result.stdout
     assert "2021-05-08 00:10:00 to 2021-05-08 00:12:00 (2)" in result.stdout
     assert parley("check", path, "--allow", "gap").exit_code == 0
-    assert parley("check", path, "--allow", "gap", "--exchange", "kraken").exit_code == 0
-    assert parley("check", path, "--exchange", "kraken").exit_code == 0  # it omits empty minutes
+    sparse = path.rename(tmp_path / "kraken-BTC_USDT-1m.parquet")
+    result = parley("check", sparse)
+    assert result.exit_code == 0  # this venue omits empty minutes
+    assert "normal: kraken BTC/USDT 1m: gap" in result.stdout
     assert not home.exists()
 
 
@@ -280,6 +287,18 @@ def test_nothing_is_converted_when_one_file_is_bad(home: Path, source: Path, tmp
 
     assert "row 7" in refused("convert", source, tmp_path / "out", "--to", "json")
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_two_series_are_not_written_over_each_other(home: Path, tmp_path: Path) -> None:
+    for kind in ("trades", "aggtrades"):
+        write(trades(30), tmp_path / f"binance-BTC_USDT-{kind}.csv", DEALS)
+
+    assert "and another series" in refused("convert", tmp_path, tmp_path / "out", "--names", "freqtrade")
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_pair_of_the_user_renames_no_file_of_a_folder(home: Path, source: Path) -> None:
+    assert "--pair says 'BTC/USDT'" in refused("import", source, "--pair", "BTC/USDT")
 
 
 def test_several_series_do_not_fit_into_one_file(home: Path, source: Path, tmp_path: Path) -> None:

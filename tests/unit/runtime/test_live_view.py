@@ -75,3 +75,13 @@ def test_screen_says_where_to_read_on(view: LiveView) -> None:
 
     assert "parley explain ROUND" in text
     assert "parley rounds" in text
+
+
+def test_desk_that_was_started_again_is_shown(view: LiveView) -> None:
+    assert "life" not in screen(view)
+
+    view.note(2, is_back=False)
+    assert "the desk ended and is started again on its journal: life 2" in screen(view)
+
+    view.note(2, is_back=True)
+    assert "the desk ended and goes on where it was: life 2" in screen(view)

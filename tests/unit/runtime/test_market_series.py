@@ -53,11 +53,27 @@ def test_freqtrade_names(path: str, series: Series) -> None:
     assert parse_name(Path(path)) == series
 
 
-def test_what_the_user_says_wins_over_the_name() -> None:
+def test_what_the_name_leaves_open_the_user_says() -> None:
     given = Given(exchange="okx", pair="ETH/USDT", timeframe="15m", kind="mark")
 
-    assert parse_name(Path("binance-BTC_USDT-5m.csv"), given) == Series("okx", "ETH/USDT", "mark", "15m")
     assert parse_name(Path("export.csv"), given) == Series("okx", "ETH/USDT", "mark", "15m")
+    assert parse_name(Path("data/binance/ETH_USDT-15m.csv"), given) == Series(
+        "okx", "ETH/USDT", "mark", "15m"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ({"exchange": "okx"}, "says 'binance', --exchange says 'okx'"),
+        ({"pair": "ETH/USDT"}, "says 'BTC/USDT:USDT', --pair says 'ETH/USDT'"),
+        ({"timeframe": "1m"}, "says '5m', --timeframe says '1m'"),
+        ({"kind": "futures"}, "says 'mark', --kind says 'futures'"),
+    ],
+)
+def test_user_and_name_that_contradict_each_other(words: dict[str, str], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        parse_name(Path("binance-BTC_USDT_USDT-5m-mark-2021.csv"), Given(**words))
 
 
 @pytest.mark.parametrize(

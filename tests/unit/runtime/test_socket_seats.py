@@ -1,0 +1,219 @@
+"""What a desk does about agents that are paused, or that die of what they are told."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+
+import pytest
+from msgspec.structs import replace
+
+from parley.agent import AgentEnv, AgentSpec
+from parley.bus import EMPTY_STATE, Answer, Ask, Wave
+from parley.messages import Halt, StateView, decode
+from runtime.agent_line import FIRST_SHUT_S, LONGEST_SHUT_S, MOST_DEATHS, Seat
+from runtime.agent_socket import dial, open_listener
+from runtime.socket_transport import SocketTransport
+from runtime.wave_frames import (
+    Answered,
+    Cutter,
+    FromDesk,
+    Hello,
+    Mark,
+    Mute,
+    Told,
+    View,
+    Welcome,
+    frame,
+    from_desk,
+)
+from tests.kit.units import short_folder
+
+AGENT = "risk/main"
+SPEC = AgentSpec(id=AGENT, role="risk", factory="agents.risk:make", subscriptions=("Halt",))
+ENV = AgentEnv(tenant="t", account="a", quote="USDT", symbols=(), instruments={}, tf_ns=60_000_000_000)
+HALT = Halt(scope="desk", mode="HALT", by="test", why="")
+BUDGET_NS = 5_000_000_000
+S = 1_000_000_000
+
+
+class FakeProcess:
+    """The other end of an agent's line, spoken by hand."""
+
+    def __init__(self, address: str, incarnation: int) -> None:
+        self._line = dial(address)
+        self._line.settimeout(5)
+        self._cutter = Cutter()
+        self._line.sendall(frame(Hello(AGENT, incarnation, 4711)))
+
+    def hear(self) -> list[FromDesk]:
+        """Return the next words; none when the desk hung up."""
+        words: list[bytes] = []
+        while not words:
+            try:
+                data = self._line.recv(1 << 16)
+            except ConnectionError:
+                return []
+            if not data:
+                return []
+            words = self._cutter.feed(data)
+        return [from_desk(word) for word in words]
+
+    def catch_up(self) -> list[FromDesk]:
+        """Listen up to the mark and send it back."""
+        heard: list[FromDesk] = []
+        while not heard or not isinstance(heard[-1], Mark):
+            heard += self.hear()
+        mark = heard[-1]
+        assert isinstance(mark, Mark)
+        self._line.sendall(frame(mark))
+        return heard
+
+    def say(self, word: Answered | Mute) -> None:
+        self._line.sendall(frame(word))
+
+    def die(self) -> None:
+        self._line.close()
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    with short_folder() as folder:
+        yield str(folder / "a.sock")
+
+
+def at_desk(address: str, scenario: Callable[[SocketTransport, list[int]], Awaitable[None]]) -> None:
+    """Run a desk's transport on a clock that the test moves."""
+
+    async def run() -> None:
+        now = [S]
+        listener: socket.socket = open_listener(address)
+        transport = SocketTransport([SPEC], lambda: ENV, 1, listener, clock=lambda: now[0])
+        try:
+            await scenario(transport, now)
+        finally:
+            transport.close()
+
+    asyncio.run(run())
+
+
+async def until(what: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not what():
+            await asyncio.sleep(0.005)
+
+
+def ask(transport: SocketTransport, seq: int) -> Answer:
+    (answer,) = transport.exchange(Wave("tell", [Ask(AGENT, seq, 0, HALT)], BUDGET_NS))
+    return answer
+
+
+def health(transport: SocketTransport) -> object:
+    return transport.status()[AGENT]["health"]
+
+
+def test_paused_agent_costs_no_time_and_is_asked_again(address: str) -> None:
+    async def scenario(transport: SocketTransport, now: list[int]) -> None:
+        process = await asyncio.to_thread(FakeProcess, address, 1)
+        await asyncio.to_thread(process.catch_up)
+        await until(lambda: health(transport) == "ready")
+
+        process.say(Mute(7))  # as it will say to the ask that comes
+        paused = ask(transport, 7)
+        now[0] += S
+        process.say(Answered(8, (), "", 1))
+        resumed = ask(transport, 8)
+
+        assert (paused.missed, paused.late_ns) == (True, 0)
+        assert (resumed.missed, resumed.fault) == (False, "")
+        told = [word for word in await asyncio.to_thread(process.hear) if isinstance(word, Told)]
+        assert [(word.seq, word.wants) for word in told] == [(7, True), (8, True)]
+        process.die()
+
+    at_desk(address, scenario)
+
+
+def test_agent_that_dies_of_what_it_is_told_is_kept_out_for_a_while(address: str) -> None:
+    async def scenario(transport: SocketTransport, now: list[int]) -> None:
+        for incarnation in range(1, MOST_DEATHS + 1):
+            process = await asyncio.to_thread(FakeProcess, address, incarnation)
+            await asyncio.to_thread(process.hear)
+            process.die()  # before it has caught up
+            await until(lambda: transport.status()[AGENT]["health"] in ("away", "quarantined"))
+        assert health(transport) == "quarantined"
+        refused = await asyncio.to_thread(FakeProcess, address, MOST_DEATHS + 1)
+        assert await asyncio.to_thread(refused.hear) == []
+        refused.die()
+        assert ask(transport, 9).missed
+
+        now[0] += int(FIRST_SHUT_S * S)
+        taken = await asyncio.to_thread(FakeProcess, address, MOST_DEATHS + 2)
+        heard = await asyncio.to_thread(taken.catch_up)
+        await until(lambda: health(transport) == "ready")
+        assert isinstance(heard[0], Welcome)
+        assert [word.seq for word in heard if isinstance(word, Told)] == [9]
+        taken.die()
+
+    at_desk(address, scenario)
+
+
+def test_account_told_before_the_snapshot_is_shown_to_who_begins_with_it(address: str) -> None:
+    def state(transport: SocketTransport, seq: int) -> None:
+        transport.exchange(Wave("state", [Ask(AGENT, seq, 0, replace(EMPTY_STATE, state_version=seq))], 1))
+
+    async def scenario(transport: SocketTransport, now: list[int]) -> None:
+        for seq in (1, 2):
+            state(transport, seq)
+        transport.seats[AGENT].take_snapshot(3, b"all of that")
+        first = await asyncio.to_thread(FakeProcess, address, 1)
+        heard = await asyncio.to_thread(first.catch_up)
+        first.die()
+        await until(lambda: health(transport) == "away")
+        state(transport, 4)
+        second = await asyncio.to_thread(FakeProcess, address, 2)
+        later = await asyncio.to_thread(second.catch_up)
+        second.die()
+
+        welcome, view, *rest = heard
+        assert isinstance(welcome, Welcome)
+        assert welcome.snapshot == b"all of that"
+        assert isinstance(view, View)
+        shown = decode(bytes(view.body))
+        assert isinstance(shown, StateView)
+        assert shown.state_version == 2
+        assert [type(word) for word in rest] == [Mark]
+        assert [type(word) for word in later] == [Welcome, Told, Mark]  # the newer one is told again
+
+    at_desk(address, scenario)
+
+
+class Line:
+    """What a seat looks at of its line."""
+
+    def __init__(self, owes: int = 0) -> None:
+        self.owes = dict.fromkeys(range(owes), 0)
+
+
+def seat(*, is_ready: bool, owes: int = 0) -> Seat:
+    made = Seat(SPEC, ENV, 1)
+    made.line, made.is_ready = Line(owes), is_ready  # type: ignore[assignment]
+    return made
+
+
+def test_death_of_an_idle_agent_is_nobodys_fault() -> None:
+    idle = seat(is_ready=True)
+
+    assert [idle.died(0) for _ in range(10)] == [0.0] * 10
+    assert idle.deaths == 0
+
+
+def test_each_further_death_shuts_it_out_for_twice_as_long() -> None:
+    asked = seat(is_ready=True, owes=1)
+
+    shut = [asked.died(0) for _ in range(12)]
+
+    assert shut[: MOST_DEATHS - 1] == [0.0] * (MOST_DEATHS - 1)
+    assert shut[MOST_DEATHS - 1 : MOST_DEATHS + 2] == [FIRST_SHUT_S, 2 * FIRST_SHUT_S, 4 * FIRST_SHUT_S]
+    assert shut[-1] == LONGEST_SHUT_S
+    assert asked.shut_until == int(LONGEST_SHUT_S * S)

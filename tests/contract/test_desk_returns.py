@@ -42,10 +42,11 @@ async def returns(gateway: UnitProcess, *orders: Intent, epoch: int = 2) -> Fake
     return desk
 
 
-def refusals(desk: FakeDesk) -> dict[bytes, list[tuple[str, bool]]]:
-    found: dict[bytes, list[tuple[str, bool]]] = {}
+def refusals(desk: FakeDesk) -> dict[bytes, set[tuple[str, bool]]]:
+    """Return what the desk heard against each order; what is said as it comes is told again on asking."""
+    found: dict[bytes, set[tuple[str, bool]]] = {}
     for no in desk.of(VenueReject):
-        found.setdefault(no.iid, []).append((no.code.removeprefix("last_look:"), no.definitive))
+        found.setdefault(no.iid, set()).add((no.code.removeprefix("last_look:"), no.definitive))
     return found
 
 
@@ -65,7 +66,7 @@ def test_next_desk_hears_of_every_order_of_the_last_one_and_none_is_sent_twice()
                 desk = await returns(gateway, done, orphan, gone)
                 assert [ack.iid for ack in desk.of(Ack)] == [done.iid]
                 assert refusals(desk) == {
-                    orphan.iid: [("unreleased", True)], gone.iid: [("never_came", True)]
+                    orphan.iid: {("unreleased", True)}, gone.iid: {("never_came", True)}
                 }  # fmt: skip
 
                 for order in (done, orphan, gone):

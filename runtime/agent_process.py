@@ -63,6 +63,7 @@ class AgentProcess:
             "frames": served.frames,
             "answers": served.answers,
             "faults": served.faults,
+            "busy_s": served.busy_s,
             "mean_us": round(sum(took) / len(took), 1) if took else None,
             "p95_us": round(took[int(len(took) * 0.95)], 1) if took else None,
             "why": "" if served.is_connected else served.why or self._why,

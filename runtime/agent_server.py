@@ -64,6 +64,13 @@ class Served:
     faults: int = 0
     why: str = ""
     took_us: list[float] = field(default_factory=list)
+    busy_since: int = 0  # perf_counter ns at which the message it handles came; 0: it waits
+
+    @property
+    def busy_s(self) -> float:
+        """How long it has handled one message, s."""
+        since = self.busy_since
+        return round((time.perf_counter_ns() - since) / 1e9, 3) if since else 0.0
 
 
 def serve(
@@ -97,6 +104,7 @@ def serve(
         server.run(stop)
     finally:
         seen.is_connected = False
+        seen.busy_since = 0
         line.close()
 
 
@@ -166,13 +174,16 @@ class _Server:
     def _told(self, told: Told) -> None:
         started = time.perf_counter_ns()
         host, served = self._agent(), self._served
+        served.busy_since = started
         message = decode(bytes(told.body))
         served.frames += 1
         self._see(message)
         if isinstance(message, StateView) and not host.hears_state:
+            served.busy_since = 0
             return
         said, fault = host.deliver(Ask(served.agent, told.seq, told.now, message, told.nth))
         served.faults += bool(fault)
+        served.busy_since = 0
         if not told.wants:
             return
         if self._is_deaf.is_set():

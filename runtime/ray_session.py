@@ -9,9 +9,11 @@ Not here: what follows from the death of a part of Ray (`ray_driver`), what the 
 Invariant: every agent of the configuration has an actor of its name, or is about to get one again.
 """
 
+import contextlib
 import logging
 import os
 import queue
+import signal
 import sys
 import threading
 import time
@@ -35,6 +37,9 @@ POLL_S: Final = 1.0
 FIRST_ANSWER_S: Final = 50.0
 SPARES: Final = 2  # of which each costs the memory of an agent's process
 _CALL_S: Final = 5.0
+# An agent that does not return, or whose process stands still, is silent to the desk at once; so long it may
+# be so before it gets a new process. On an overloaded machine a healthy one may be silent for seconds.
+HUNG_S: Final = 10.0
 _MB: Final = 1 << 20
 
 
@@ -54,6 +59,7 @@ class Agents:
         self._places = {place.agent: place for place in config.agents}
         self._actors: dict[str, Any] = {}  # handles
         self._asked: dict[str, ray.ObjectRef] = {}  # at most one question is open per actor
+        self._heard: dict[str, tuple[float, int]] = {}  # monotonic s and pid of each one's last answer
         self._pids: dict[str, object] = {}
 
     def create(self) -> None:
@@ -79,7 +85,29 @@ class Agents:
         asked = dict(self._asked)
         if here := [ref for agent, ref in asked.items() if elsewhere or not self._places[agent].node]:
             ray.wait(here, num_returns=len(here), timeout=timeout_s)
-        return {agent: self._hear(agent, ref) for agent, ref in asked.items()}
+        found = {agent: self._hear(agent, ref) for agent, ref in asked.items()}
+        for agent, said in found.items():
+            self._end_if_hung(agent, said)
+        return found
+
+    def _end_if_hung(self, agent: str, said: dict[str, object]) -> None:
+        """End the process of an actor that answers nobody, or has handled one message for too long."""
+        now, pid, busy = time.monotonic(), said.get("pid"), said.get("busy_s", 0.0)
+        if isinstance(pid, int):
+            self._heard[agent] = (now, pid)
+        elif said["state"] != "silent":
+            self._heard.pop(agent, None)  # it is being started, which takes as long as it takes
+        last, known = self._heard.get(agent, (now, 0))
+        hangs = now - last > HUNG_S or (isinstance(busy, float) and busy > HUNG_S)
+        if not hangs or not known:
+            return
+        log.warning("agent_hangs agent=%s pid=%d silent_s=%.0f busy_s=%s", agent, known, now - last, busy)
+        self._heard.pop(agent)
+        if self._places[agent].node:
+            ray.kill(self._actors[agent], no_restart=False)
+        else:  # Ray asks a process to end, and this one hears nobody
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(known, signal.SIGKILL)
 
     def _hear(self, agent: str, ref: ray.ObjectRef) -> dict[str, object]:
         try:

@@ -148,6 +148,16 @@ def test_second_driver_in_the_same_folder_is_refused(run: RayRun) -> None:
     assert run.status()["is_up"]
 
 
+def test_actor_that_hangs_gets_a_new_process(run: RayRun) -> None:
+    before = run.alive("signal/book")
+
+    os.kill(before["pid"], signal.SIGSTOP)
+
+    after = run.alive("signal/book", after=before["incarnation"])
+    assert after["pid"] != before["pid"]
+    assert "agent_hangs agent=signal/book" in run.log.read_text()
+
+
 @pytest.mark.parametrize("part", ["raylet", "gcs_server"])
 def test_ray_that_lost_a_part_comes_back_by_itself(run: RayRun, desk: Lines, part: str) -> None:
     before = run.status()

@@ -124,6 +124,8 @@ class Backlog:
         """Say why trading must only reduce; empty when it may go on."""
         limits = self._limits
         self._take(seen)
+        # A clock that was set back must not make what is unshipped look young for as long as it was set back.
+        self._shipped_until = {path: min(until, seen.now_ns) for path, until in self._shipped_until.items()}
         age_s = max((seen.now_ns - until) / _NS for until in self._shipped_until.values())
         if age_s <= min(limits.caught_up_s, limits.age_s):
             self.why = ""

@@ -266,7 +266,10 @@ def _environment() -> dict[str, Any]:
                 f"environment: unknown variable {variable!r}: {nearest(variable, sorted(known))}"
             )
         if inner:
-            found.setdefault(name, {})[inner.lower()] = os.environ[variable]
+            table = found.setdefault(name, {})
+            if not isinstance(table, dict):
+                raise ConfigError(f"environment: {outer!r} and {variable!r} exclude each other: keep one")
+            table[inner.lower()] = os.environ[variable]
         else:
             found[name] = os.environ[variable]
     return found

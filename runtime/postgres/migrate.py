@@ -91,8 +91,10 @@ def _make_roles(connection: psycopg.Connection) -> None:
                 f" 'CREATE ROLE {role} {rights}; GRANT {role} TO {connection.info.user}'"
             ) from None
     if not has_all:
+        # Since 16 whoever makes a role may give it away, but not become it without a grant.
+        may = "SET" if connection.info.server_version >= 160_000 else "MEMBER"
         for role in (OWNER_ROLE, APP_ROLE):
-            if connection.execute("SELECT pg_has_role(%s, 'MEMBER')", (role,)).fetchone() != (True,):
+            if connection.execute("SELECT pg_has_role(%s, %s)", (role, may)).fetchone() != (True,):
                 connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(role)))
 
 

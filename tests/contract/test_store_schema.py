@@ -23,7 +23,7 @@ from runtime.postgres.database import as_tenant, reach
 from runtime.postgres.migrate import configuration, make_database, migrate
 from runtime.shipper.statements import TYPES
 from runtime.tables import METADATA
-from tests.kit.database import database_name, fresh_database, server
+from tests.kit.database import database_name, discard, fresh_database, new_server, server
 
 # Tables that are no tenant's.
 SHARED = {"alembic_version", "candles", "market_trades", "funding_rates"}
@@ -181,6 +181,24 @@ def test_external_login_takes_the_application_role(database: Database) -> None:
         row = connection.execute("SELECT current_user::text, session_user::text").fetchone()
 
     assert row == ("parley_app", "postgres")
+
+
+def test_login_that_may_only_make_roles_is_enough_to_migrate() -> None:
+    own = new_server()
+    own.start(ends_with_us=True)
+    try:
+        with reach(own.conninfo("postgres", "postgres"), "tests") as connection:
+            connection.execute("CREATE ROLE hired LOGIN CREATEROLE")
+            connection.execute("CREATE DATABASE lent OWNER hired")
+        external = Database.external(f"host={own.sockets} user=hired dbname=lent")
+
+        migrate(external)
+
+        with connect(external, "test") as connection:
+            row = connection.execute("SELECT current_user::text, session_user::text").fetchone()
+        assert row == ("parley_app", "hired")
+    finally:
+        discard(own)
 
 
 # ---------------------------------------------------------------- tenants

@@ -123,6 +123,15 @@ def test_older_status_moves_nothing_back() -> None:
     assert mine.look(seen(status(journal(age_s=2000), t=NOW - S))) == ""
 
 
+def test_clock_that_is_set_back_does_not_hide_a_dead_shipper() -> None:
+    watched = backlog(DESK)
+    assert watched.look(seen(status(journal()))) == ""
+
+    back = -7200.0
+    assert watched.look(seen(None, back)) == ""
+    assert "901 s old" in watched.look(seen(None, back + 901))
+
+
 def test_limits_can_be_set() -> None:
     assert backlog(age_s=1.0).look(seen(status(journal(age_s=2)))) != ""
     assert backlog(disk=0.1, caught_up_s=0.5).look(seen(status(journal(age_s=1)), disk=0.2)) != ""

@@ -122,3 +122,11 @@ def test_mistake_in_the_environment_names_the_variable(
 def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"cannot read the configuration .*none\.toml"):
         load_settings(tmp_path / "none.toml")
+
+
+def test_table_given_as_text_and_as_keys_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARLEY_DESK", "1")
+    monkeypatch.setenv("PARLEY_DESK__PLACEMENT", "packed")
+
+    with pytest.raises(ConfigError, match="'PARLEY_DESK' and 'PARLEY_DESK__PLACEMENT' exclude each other"):
+        load_settings()

@@ -7,7 +7,7 @@ PYTHON ?=
 BIN := .venv/bin
 # The packages without input and output, under `mypy --strict`; keep in step with `pure` in .importlinter.
 PURE := parley agents orchestrator strategies arbitrage
-SHELLS := venues runtime api tools $(wildcard benchmarks)
+SHELLS := venues freqtrade_bridge backtest runtime api tools $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check format bench bench-round bench-data bench-shipper bench-api long

@@ -44,6 +44,6 @@ rm -f "$stamp"
 say "installing into .venv (about half a minute the first time)"
 # setuptools warns about every editable installation; what went wrong is still said.
 PYTHONWARNINGS=ignore .venv/bin/python -m pip install --quiet --disable-pip-version-check \
-    -c constraints.txt -e '.[desk,test,check]' || { say "pip could not install, see above"; exit 1; }
+    -c constraints.txt -e '.[desk,backtest,test,check]' || { say "pip could not install, see above"; exit 1; }
 hash > "$stamp"
 say "ready"

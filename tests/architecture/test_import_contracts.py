@@ -35,6 +35,7 @@ PLANTS = {
     "venues/sandbox/match.py": "import parley.ledger\n",
     "venues/sandbox/fees.py": "import parley.kernels.fees\n",
     "venues/sandbox/book.py": "import venues.sim.book\n",
+    "backtest/greedy.py": "import freqtrade.strategy\n",
 }
 # Present in both trees, because contracts name them.
 INNOCENT = {

@@ -1,0 +1,1 @@
+"""freqtrade's strategies, configuration and data, read as they are; the one package that imports freqtrade."""

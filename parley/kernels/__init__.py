@@ -1,0 +1,1 @@
+"""Scalar cores of trade simulation: undecorated functions, the only place of their semantics."""

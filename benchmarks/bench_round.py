@@ -2,6 +2,8 @@
 
 Three placements of the same agents. ``in_process``: the desk's and the agents' computing alone, in this
 process, without files and sockets. ``packed``: agents in the desk's process. ``spread``: each in a Ray actor.
+Gates are judged with the cores kept awake (`runtime.awake`, desk.keep_awake); ``.._asleep`` is the same load
+on cores that may sleep, as a desk runs by default.
 
 Real desk and gateway processes with their journals, all seven roles, real agents; only
 the market (this process, in the hub's place) and the venue (fills at once, no network)
@@ -24,6 +26,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,6 +45,7 @@ from benchmarks.yardsticks import all_yardsticks, machine, percentiles
 from orchestrator.policy import DeskConfig
 from parley.agent import AgentSpec
 from parley.messages import Bar, Book, Envelope, MarketBatch
+from runtime.awake import CoresAwake
 from runtime.defaults import default_agents
 from runtime.frames import CONTROL, Link, listen, wrap
 from runtime.journal import verify
@@ -64,6 +68,7 @@ class Scenario:
     rate: float
     trades: bool
     placement: str = "packed"
+    awake: bool = True
 
 
 class Market:
@@ -271,6 +276,7 @@ def measured(folder: Path, scenario: Scenario, seconds: float) -> dict[str, obje
     commits_s = (found.last_commit - found.first_commit) / 1e9
     figures: dict[str, object] = {
         "placement": scenario.placement,
+        "cores_awake": scenario.awake,
         "batches_per_s_wanted": scenario.rate or "burst",
         "rounds_read_back_after_sigkill": found.rounds,
         "orders": found.orders,
@@ -293,10 +299,12 @@ def scenarios(quick: bool) -> Sequence[Scenario]:
         Scenario("packed_10_per_s", one, 200 // few, 10, True),
         Scenario("packed_100_per_s", one, 2000 // few, 100, True),
         Scenario("packed_300_per_s", one, 6000 // few, 300, True),
+        Scenario("packed_300_per_s_asleep", one, 6000 // few, 300, True, awake=False),
         Scenario("packed_burst_every_round_trades", SYMBOLS, 700 // few, 0, True),
         Scenario("packed_burst_default_desk", SYMBOLS, 2500 // few, 0, False),
         Scenario("spread_100_per_s", one, 2000 // few, 100, True, "spread"),
         Scenario("spread_300_per_s", one, 6000 // few, 300, True, "spread"),
+        Scenario("spread_300_per_s_asleep", one, 6000 // few, 300, True, "spread", awake=False),
         Scenario("spread_burst_default_desk", SYMBOLS, 1000 // few, 0, False, "spread"),
     )
 
@@ -310,7 +318,8 @@ def one_run(todo: Sequence[Scenario], label: str, console: Console) -> dict[str,
         for n, scenario in track(
             list(enumerate(todo)), label, console=console, disable=not console.is_terminal
         ):
-            results[scenario.name] = uvloop.run(run(scenario, folder / f"{n}"))
+            with CoresAwake() if scenario.awake else nullcontext():
+                results[scenario.name] = uvloop.run(run(scenario, folder / f"{n}"))
         yardsticks = all_yardsticks(folder)["yardsticks"]
     load = {"before": before[0], "after": os.getloadavg()[0]}
     return {"scenarios": results, "yardsticks": yardsticks, "loadavg_1_min": load}

@@ -161,6 +161,7 @@ class Firm:
                 yield from self._state()
             case _:
                 raise TypeError(f"a firm admits external messages only, was {type(message).__name__}")
+        yield from self._hear_out(seq)
         yield table.flush()
 
     def _round_of(self, message: Message) -> bytes:
@@ -180,19 +181,33 @@ class Firm:
         self.market.see(batch, t_event)
         self.account.mark(self.market.books, table.now)
         yield from self._state()
-        yield from table.tell(batch, seq=seq)
+        yield from table.tell(batch, seq=seq, now=self._hears_first(batch))
         yield from self._standing(seq)
         self.dispatch.stop_forgotten(seq)
         yield from self._settle(seq)
-        if self.account.flattening:
+        flattened = self.account.flattening
+        if flattened:
             yield from self._flatten("flatten", seq)
         if not self.stopping:
             yield from self._bars(batch, seq)
+            yield from self._hear_out(seq)
+            if self.account.flattening and not flattened:  # who heard the batch only now has tripped
+                yield from self._flatten("flatten", seq)
             yield from self._analyses(seq)
         # what was learned waits for the rounds, as `_remember` for its order: neither must wait for a lesson
         for outcome in self.outcomes.mature(self.market.mids(), table.now):
-            yield from table.tell(outcome, round_=outcome.round)
-        yield from self._standing(seq)
+            table.tell_later(outcome, round_=outcome.round)
+
+    def _hears_first(self, batch: MarketBatch) -> tuple[str, ...] | None:
+        """Say whom a batch has to reach before its rounds: all, unless a candle closed and a round is near.
+
+        Then the opinions it rests on come first, and who steers open orders; everybody else, risk included,
+        hears of the market together with what it is asked, which is before anything is decided.
+        """
+        if self.stopping or not any(b.symbol in self.market.books for b in batch.bars):
+            return None
+        steering = self.table.awake("execution") if self.account.legs.all() else ()
+        return (*self.table.awake("signal"), *steering)
 
     def _bars(self, batch: MarketBatch, seq: int) -> Cascade:
         """Open a round for every traded symbol that closed a candle."""
@@ -242,11 +257,26 @@ class Firm:
                         yield from self._state()
                     case _:
                         wanted.append(said)
-            yield from table.retell(opinions)
+            for said_at, heard in opinions:
+                table.tell_later(heard, seq=said_at)
             if wanted:
                 yield from self.dispatch.requests(wanted)
+        self._hush()
+
+    def _hear_out(self, cause: int) -> Cascade:
+        """Let everybody hear what waited, and take what is said to it, until nobody adds anything."""
+        for _ in range(MAX_DEPTH):
+            yield from self._standing(cause)
+            if not self.table.has_more:
+                return
+            yield from self.table.tell_rest()
+        self._hush()
+
+    def _hush(self) -> None:
+        """Leave unheard what is still said: agents that answer each other for ever must not hold up all."""
+        table = self.table
         inbox, table.inbox = table.inbox, []
-        for said in inbox:  # two agents that answer each other for ever must not hold up the desk
+        for said in inbox:
             table.reject(said.agent, said.seq, "endless_talk", b"", type(said.message).__name__)
 
     def _break(self, said: Said, breaker: Breaker) -> None:
@@ -345,7 +375,7 @@ class Firm:
         version = self.negotiation.weights_version
         if rnd.state is not State.DECIDED or talk.chosen is None or talk.verdict is None:
             action = {State.HOLD: "hold", State.EXPIRED: "expired"}.get(rnd.state, "reject")
-            yield from table.tell(decision(talk, action, version, table.now), round_=rnd.id, cause=talk.seq)
+            table.tell_later(decision(talk, action, version, table.now), round_=rnd.id, cause=talk.seq)
             return
         plan = plan_legs(talk.chosen, talk.qty, talk.advice, table.env.instruments)
         tripped = [s.message for s in table.inbox if isinstance(s.message, Breaker)]
@@ -359,7 +389,7 @@ class Firm:
         if isinstance(result, GateRefusal):
             talk.end(Event.GATE_REFUSED, "gate", result.code, f"{result.value} > {result.cap}")
         if not isinstance(result, tuple):
-            yield from table.tell(decision(talk, "reject", version, table.now), round_=rnd.id, cause=talk.seq)
+            table.tell_later(decision(talk, "reject", version, table.now), round_=rnd.id, cause=talk.seq)
             return
         approved, leg = result
         accepted = decision(talk, "accept", version, table.now, plan=plan)
@@ -371,7 +401,7 @@ class Firm:
         yield table.flush()  # the order leaves now; who else hears of it can wait
         self.attribution.on_decision(accepted, talk.chosen)
         yield from self._state()
-        yield from table.tell(accepted, seq=seq, round_=rnd.id)
+        table.tell_later(accepted, seq=seq, round_=rnd.id)
 
     def _remember(self, talk: Talk) -> None:
         """Keep every proposal and vote to be marked against the market later, executed or not."""

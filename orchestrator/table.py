@@ -2,13 +2,15 @@
 
 Everything that is said gets its journal number here, before anyone hears it, and
 leaves in groups to be committed. Answers are taken in the order of the asks (agents
-sorted by id), so arrival order has no influence. An answer out of role, or a fault,
+sorted by id), so arrival order has no influence. What need not be heard at once waits for the agent's next
+question and goes before it (`tell_later`): each agent hears everything in the order it was said, and is woken
+once instead of twice. An answer out of role, or a fault,
 costs a strike (`attendance`). Who raised, was late or said nothing is a record,
 because a replay must find it again. Of a late answer only a breaker counts: what
 tightens is never too late.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Iterable, Sequence
 from hashlib import blake2b
 
 import msgspec
@@ -59,6 +61,8 @@ class Said(msgspec.Struct, frozen=True, gc=False):
 
 
 Asking = Generator[Wave | GroupOut, Sequence[Answer], list[Said]]
+Answering = Generator[Wave | GroupOut, Sequence[Answer], Sequence[Answer]]
+Waiting = list[tuple[Ask, bytes]]  # with the round it belongs to
 
 
 class Table:
@@ -81,6 +85,7 @@ class Table:
         self._subscribers: dict[str, tuple[str, ...]] = {}
         self._tell_budget = config.budgets.market
         self._tenant, self._desk = config.tenant, config.desk
+        self._later: dict[str, Waiting] = {}  # by agent, what it hears before its next question
         self._behind = False
         self._beats = 0  # heartbeats so far: they come by the wall clock
 
@@ -187,7 +192,7 @@ class Table:
                 asks.append(Ask(agent, seq, self.now, message, seq - self._beats))
         if not asks:
             return []
-        answers = yield Wave(stage, asks, budget)
+        answers = yield from self._put(stage, asks, budget)
         said: list[Said] = []
         for ask, answer in zip(asks, answers, strict=True):
             heard = self._take(ask, answer, stage, round_, said)
@@ -199,27 +204,71 @@ class Table:
                 self.emit(Silence(agent=ask.agent, stage=stage), cause=ask.seq, round_=round_)
         return said
 
-    def tell(self, message: Message, *, cause: int = 0, round_: bytes = b"", seq: int = 0) -> Asking:
-        """Broadcast to the subscribers of a message type; ``seq`` when it is in the journal already."""
+    def tell(
+        self,
+        message: Message,
+        *,
+        cause: int = 0,
+        round_: bytes = b"",
+        seq: int = 0,
+        now: Collection[str] | None = None,
+    ) -> Asking:
+        """Broadcast to the subscribers of a message type; ``seq`` when it is in the journal already.
+
+        ``now``: who hears it at once, the others hear it later; None: everybody does.
+        """
         if not seq:
             seq = self.emit(message, cause=cause, round_=round_)
-        return (yield from self.retell([(seq, message)], round_=round_))
+        self._leave(seq, message, round_)
+        return (yield from self._tell(self._later if now is None else now))
 
-    def retell(self, messages: Sequence[tuple[int, Message]], *, round_: bytes = b"") -> Asking:
-        """Broadcast messages that are in the journal already, (seq, message) each, in one wave."""
-        asks = [
-            Ask(agent, seq, self.now, message, seq - self._beats)
-            for seq, message in messages
-            for agent in self.subscribers(type(message).__name__)
-        ]
-        if not asks:
+    def tell_later(self, message: Message, *, cause: int = 0, round_: bytes = b"", seq: int = 0) -> None:
+        """Broadcast like `tell`, but let every subscriber hear it before its next question only."""
+        self._leave(seq or self.emit(message, cause=cause, round_=round_), message, round_)
+
+    def tell_rest(self) -> Asking:
+        """Tell now what was left for later."""
+        return (yield from self._tell(self._later))
+
+    @property
+    def has_more(self) -> bool:
+        """Whether somebody has not heard everything yet."""
+        return bool(self._later)
+
+    def _leave(self, seq: int, message: Message, round_: bytes) -> None:
+        nth, now = seq - self._beats, self.now
+        for agent in self.subscribers(type(message).__name__):
+            self._later.setdefault(agent, []).append((Ask(agent, seq, now, message, nth), round_))
+
+    def _early(self, agents: Iterable[str]) -> Waiting:
+        """Take what agents have to hear first; of one in quarantine nobody wants to hear anything."""
+        early: Waiting = []
+        for agent in dict.fromkeys(agents):
+            early += self._later.pop(agent, ())
+        return [each for each in early if not self.attendance.is_quarantined(each[0].agent)]
+
+    def _tell(self, agents: Collection[str]) -> Asking:
+        early = self._early(sorted(agents))
+        if not early:
             return []
-        answers = yield Wave("tell", asks, self._tell_budget)
+        answers = yield Wave("tell", [ask for ask, _ in early], self._tell_budget)
+        return self._take_told(early, answers)
+
+    def _take_told(self, early: Waiting, answers: Sequence[Answer]) -> list[Said]:
         said: list[Said] = []
-        for ask, answer in zip(asks, answers, strict=True):
+        for (ask, round_), answer in zip(early, answers, strict=True):
             if answer.messages or answer.fault or answer.missed:
                 self._take(ask, answer, "tell", round_, said)
         return said
+
+    def _put(self, stage: str, asks: Sequence[Ask], budget: int) -> Answering:
+        """Put questions, each behind what its agent has to hear first; give the answers to the questions."""
+        early = self._early(ask.agent for ask in asks) if self._later else []
+        if not early:
+            return (yield Wave(stage, asks, budget))
+        answers = yield Wave(stage, [*(ask for ask, _ in early), *asks], budget)
+        self._take_told(early, answers[: len(early)])
+        return answers[len(early) :]
 
     @property
     def is_behind(self) -> bool:
@@ -231,7 +280,16 @@ class Table:
         self._behind = False
         seq = self.emit(message)
         nth = seq - self._beats
-        asks = [Ask(agent, seq, self.now, message, nth) for agent in self._specs]
+        asks: list[Ask] = []
+        for agent in self._specs:
+            ask = Ask(agent, seq, self.now, message, nth)
+            waiting = self._later.get(agent)
+            if waiting is None:
+                asks.append(ask)
+            else:
+                waiting.append((ask, b""))  # it hears of the state in its place, not before what led to it
+        if not asks:
+            return []
         answers = yield Wave("state", asks, self._tell_budget)
         for answer in answers:
             if answer.fault:
@@ -243,6 +301,8 @@ class Table:
     def _take(self, ask: Ask, answer: Answer, stage: str, round_: bytes, said: list[Said]) -> bool:
         """Keep what is understood of an answer, standing messages in the inbox; whether anything was."""
         agent, cause = answer.agent, ask.seq
+        if self.attendance.is_quarantined(agent):  # by what it said earlier in the same wave
+            return False
         if answer.missed:
             self._miss(agent, cause, stage, round_, answer.late_ns)
             return False

@@ -28,6 +28,7 @@ from parley.view import FirmView
 from runtime.agent_socket import dial
 from runtime.host import make_agent
 from runtime.idle_gc import IdleCollector
+from runtime.logs import set_up
 from runtime.unit import die_with_parent
 from runtime.wave_frames import (
     Answered,
@@ -114,6 +115,7 @@ class _Server:
         self._served = served
         self._is_deaf = is_deaf
         self._host: AgentHost | None = None
+        self._unsent = bytearray()
         self._collector = IdleCollector()
 
     def run(self, stop: threading.Event) -> None:
@@ -128,11 +130,19 @@ class _Server:
                 raise ConnectionError("the desk closed the line")
             for raw in cutter.feed(data):
                 if not self._take(raw):
+                    self._send()
                     return
+            self._send()
             self._collector.idle()
 
     def _say(self, word: FromAgent) -> None:
-        self._line.sendall(frame(word))
+        self._unsent += frame(word)
+
+    def _send(self) -> None:
+        """Send in one piece what was said to what came in one piece: the desk is woken once."""
+        if self._unsent:
+            self._line.sendall(self._unsent)
+            self._unsent.clear()
 
     def _take(self, raw: bytes) -> bool:
         match word := from_desk(raw):
@@ -207,6 +217,7 @@ def main() -> int:
     parser.add_argument("--agent", required=True, help="id, as in the desk's configuration")
     parser.add_argument("--incarnation", type=int, default=1, help="higher than any before")
     arguments = parser.parse_args()
+    set_up(f"agent {arguments.agent}")
     die_with_parent()
     try:
         serve(arguments.address, arguments.agent, arguments.incarnation, threading.Event())

@@ -90,6 +90,7 @@ class DeskSettings(BaseModel):
 
     In a cluster (docs/cluster.md) ``nodes`` names by agent the Ray resource of the machine it shall be on,
     ``listen`` is where agents reach the desk over TCP, ``host`` this machine's address for other nodes.
+    ``keep_awake`` lets no core of this machine sleep while the run lives (docs/latency.md).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -103,6 +104,7 @@ class DeskSettings(BaseModel):
     nodes: dict[str, str] = {}
     listen: str = ""
     host: str = "127.0.0.1"
+    keep_awake: bool = False
 
 
 class DatabaseSettings(BaseModel):

@@ -89,19 +89,27 @@ class SocketTransport:
         waiting: dict[tuple[str, int], int] = {}
         found: dict[int, Answer] = {}
         now = self._clock()
-        body, of = b"", None
+        bodies: dict[int, bytes] = {}  # by seq: one message goes to many
+        asked: dict[str, Seat] = {}
         for at, ask in enumerate(wave.asks):
-            if ask.message is not of:
-                body, of = encode(ask.message), ask.message
+            body = bodies.get(ask.seq)
+            if body is None:
+                body = bodies[ask.seq] = encode(ask.message)
             seat = self.seats[ask.agent]
-            if isinstance(of, StateView) and not seat.hears_state:
+            if type(ask.message) is StateView and not seat.hears_state:
                 self._tell(seat, ask, body, False)
                 found[at] = Answer(ask.agent, ())
             elif self._tell(seat, ask, body, True, now):
                 waiting[ask.agent, ask.seq] = at
+                asked[ask.agent] = seat
             else:
                 seat.missed += 1
                 found[at] = Answer(ask.agent, (), missed=True)
+        for agent, seat in asked.items():  # what one agent hears leaves in one piece: it is woken once
+            if seat.line is None or not self._flush(seat, seat.line):
+                for key in [key for key in waiting if key[0] == agent]:
+                    found[waiting.pop(key)] = Answer(agent, (), missed=True)
+                    seat.missed += 1
         if waiting:
             self._wait(waiting, found, wave, now + (wave.budget_ns or PATIENCE_NS))
         return [found[at] for at in range(len(wave.asks))]
@@ -118,7 +126,7 @@ class SocketTransport:
             self._flush(seat, line)
 
     def _tell(self, seat: Seat, ask: Ask, body: bytes, wants: bool, now: int = 0) -> bool:
-        """Send one message; whether an answer is worth waiting for."""
+        """Queue one message; whether an answer is worth waiting for."""
         quiet = Told(ask.seq, ask.now, ask.nth, False, msgspec.Raw(body))
         seat.told.append(quiet)
         if type(ask.message) is StateView:
@@ -131,7 +139,7 @@ class SocketTransport:
             return False
         line.queue(frame(Told(ask.seq, ask.now, ask.nth, True, quiet.body)))
         line.owes[ask.seq] = now
-        return self._flush(seat, line)
+        return True
 
     def _wait(
         self, waiting: dict[tuple[str, int], int], found: dict[int, Answer], wave: Wave, deadline: int

@@ -30,6 +30,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from parley.errors import ParleyError, UserError
 from runtime import launch, open_trades, placement
 from runtime.api_keeper import ApiKeeper, ApiPlaces
+from runtime.awake import CoresAwake
 from runtime.child import Child, Line
 from runtime.history import open_journal
 from runtime.host import load
@@ -233,6 +234,8 @@ def _follow(
     pace = "max" if settings.pace == "max" else f"x{settings.pace:g}"
     errors = console(stderr=True)
     with ExitStack() as stack:
+        if settings.desk.keep_awake:
+            stack.enter_context(CoresAwake())
         bar = _bar(market) if on_screen or sys.stderr.isatty() else None
         live: Live | None = None
         if on_screen:

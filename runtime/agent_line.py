@@ -23,6 +23,7 @@ MOST_DEATHS: Final = 3
 FIRST_SHUT_S: Final = 1.0
 LONGEST_SHUT_S: Final = 64.0
 _S: Final = 1_000_000_000
+SILENT_NS: Final = _S  # ten beats
 
 
 class AgentLine:
@@ -108,6 +109,7 @@ class Seat:
         self.pid = 0
         self.lives = 0
         self.lost_at = 0  # monotonic ns
+        self.heard_at = 0  # monotonic ns of the last word from its process
         self.missed = 0
         self.why = ""
         self.snapshot = b""
@@ -136,8 +138,14 @@ class Seat:
     def health(self, now: int) -> str:
         """Name its state in a word."""
         if self.line is not None:
-            return "ready" if self.is_ready else "recovering"
+            if not self.is_ready:
+                return "recovering"
+            return "silent" if self.is_silent(now, SILENT_NS) else "ready"
         return "quarantined" if now < self.shut_until else "away"
+
+    def is_silent(self, now: int, patience: int) -> bool:
+        """Whether a process that owes nothing has not even said that it lives: it is stopped, or stuck."""
+        return self.line is not None and not self.line.owes and now - self.heard_at > patience
 
     def can_answer(self, since: int) -> bool:
         """Whether it is worth waiting for: it is there, has caught up, owes nothing from before."""

@@ -32,6 +32,7 @@ from runtime.logs import set_up
 from runtime.unit import die_with_parent
 from runtime.wave_frames import (
     Answered,
+    Beat,
     Cutter,
     FromAgent,
     Hello,
@@ -50,7 +51,7 @@ from runtime.wave_frames import (
 
 _CHUNK: Final = 1 << 16
 _RECENT: Final = 512
-_EVERY_S: Final = 0.2  # how often a quiet line looks whether it shall stop
+_EVERY_S: Final = 0.1  # how often a quiet line says that it lives, and looks whether it shall stop
 
 
 @dataclass(slots=True)
@@ -125,6 +126,8 @@ class _Server:
             try:
                 data = line.recv(_CHUNK)
             except TimeoutError:
+                self._say(Beat())
+                self._send()
                 continue
             if not data:
                 raise ConnectionError("the desk closed the line")

@@ -29,7 +29,7 @@ from parley.agent import AgentEnv, AgentSpec
 from parley.bus import Answer, Ask, Wave
 from parley.errors import Fatal, ProtocolError
 from parley.messages import StateView, decode, encode
-from runtime.agent_line import AgentLine, Seat
+from runtime.agent_line import SILENT_NS, AgentLine, Seat
 from runtime.agent_socket import admit
 from runtime.wave_frames import (
     VERSION,
@@ -89,6 +89,7 @@ class SocketTransport:
         waiting: dict[tuple[str, int], int] = {}
         found: dict[int, Answer] = {}
         now = self._clock()
+        patience = max(SILENT_NS, wave.budget_ns or PATIENCE_NS)  # one that starves is not stuck
         bodies: dict[int, bytes] = {}  # by seq: one message goes to many
         asked: dict[str, Seat] = {}
         for at, ask in enumerate(wave.asks):
@@ -99,7 +100,7 @@ class SocketTransport:
             if type(ask.message) is StateView and not seat.hears_state:
                 self._tell(seat, ask, body, False)
                 found[at] = Answer(ask.agent, ())
-            elif self._tell(seat, ask, body, True, now):
+            elif self._tell(seat, ask, body, not self._is_stuck(seat, now, patience), now):
                 waiting[ask.agent, ask.seq] = at
                 asked[ask.agent] = seat
             else:
@@ -113,6 +114,14 @@ class SocketTransport:
         if waiting:
             self._wait(waiting, found, wave, now + (wave.budget_ns or PATIENCE_NS))
         return [found[at] for at in range(len(wave.asks))]
+
+    def _is_stuck(self, seat: Seat, now: int, patience: int) -> bool:
+        """Whether an agent has said nothing for so long that waiting for it is in vain."""
+        if not seat.is_silent(now, patience):
+            return False
+        if seat.line is not None:  # a desk that was busy itself has not listened
+            self._read(seat, seat.line)
+        return seat.is_silent(now, patience)
 
     def rest(self) -> None:
         """The cascade is over: send what nobody waited for, and ask for snapshots that are due."""
@@ -175,6 +184,8 @@ class SocketTransport:
         except (OSError, ProtocolError) as error:
             self._lose(seat, line, str(error))
             return []
+        if words:
+            seat.heard_at = self._clock()
         for word in words:
             match word:
                 case Answered(seq=seq) | Mute(seq=seq):
@@ -302,6 +313,7 @@ class SocketTransport:
         )  # fmt: skip
         seat.lives += 1
         seat.marks += 1
+        seat.heard_at = self._clock()
         line.queue(frame(Welcome(seat.spec, seat.env, seat.seed, seat.snapshot)))
         if seat.view is not None and seat.view.seq <= seat.through:
             line.queue(frame(View(seat.view.body)))

@@ -95,6 +95,10 @@ class Mute(msgspec.Struct, frozen=True, array_like=True, tag=10, gc=False):
     seq: int
 
 
+class Beat(msgspec.Struct, frozen=True, array_like=True, tag=12):
+    """The process lives and has nothing else to say; said every 0.1 s of a quiet line."""
+
+
 class View(msgspec.Struct, frozen=True, array_like=True, tag=11):
     """The account's state that was told before the snapshot: to be seen, not to be handled again."""
 
@@ -102,7 +106,7 @@ class View(msgspec.Struct, frozen=True, array_like=True, tag=11):
 
 
 FromDesk = Welcome | View | Told | SnapshotPlease | Mark | Leave
-FromAgent = Hello | Answered | Mute | SnapshotIs | Mark | Unable
+FromAgent = Hello | Answered | Mute | SnapshotIs | Mark | Unable | Beat
 
 _encode = msgspec.msgpack.Encoder().encode
 _of_desk = msgspec.msgpack.Decoder(FromDesk)

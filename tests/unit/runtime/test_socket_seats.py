@@ -12,11 +12,12 @@ from msgspec.structs import replace
 from parley.agent import AgentEnv, AgentSpec
 from parley.bus import EMPTY_STATE, Answer, Ask, Wave
 from parley.messages import Halt, StateView, decode
-from runtime.agent_line import FIRST_SHUT_S, LONGEST_SHUT_S, MOST_DEATHS, Seat
+from runtime.agent_line import FIRST_SHUT_S, LONGEST_SHUT_S, MOST_DEATHS, SILENT_NS, Seat
 from runtime.agent_socket import dial, open_listener
 from runtime.socket_transport import SocketTransport
 from runtime.wave_frames import (
     Answered,
+    Beat,
     Cutter,
     FromDesk,
     Hello,
@@ -70,7 +71,7 @@ class FakeProcess:
         self._line.sendall(frame(mark))
         return heard
 
-    def say(self, word: Answered | Mute) -> None:
+    def say(self, word: Answered | Mute | Beat) -> None:
         self._line.sendall(frame(word))
 
     def die(self) -> None:
@@ -132,6 +133,52 @@ def test_paused_agent_costs_no_time_and_is_asked_again(address: str) -> None:
         process.die()
 
     at_desk(address, scenario)
+
+
+def test_one_that_does_not_even_beat_is_not_waited_for_until_it_does(address: str) -> None:
+    async def scenario(transport: SocketTransport, now: list[int]) -> None:
+        process = await asyncio.to_thread(FakeProcess, address, 1)
+        await asyncio.to_thread(process.catch_up)
+        await until(lambda: health(transport) == "ready")
+
+        now[0] += BUDGET_NS + 1  # a stage that waits that long is patient for as long
+        assert health(transport) == "silent"
+        stuck = ask(transport, 7)
+        process.say(Beat())
+        await until(lambda: health(transport) == "ready")
+        process.say(Answered(8, (), "", 1))
+        again = ask(transport, 8)
+
+        assert (stuck.missed, stuck.late_ns) == (True, 0)
+        assert (again.missed, again.fault) == (False, "")
+        told = [word for word in await asyncio.to_thread(process.hear) if isinstance(word, Told)]
+        assert [(word.seq, word.wants) for word in told] == [(7, False), (8, True)]
+        process.die()
+
+    at_desk(address, scenario)
+
+
+def test_a_desk_that_was_busy_itself_listens_before_it_takes_one_for_stuck(address: str) -> None:
+    async def scenario(transport: SocketTransport, now: list[int]) -> None:
+        process = await asyncio.to_thread(FakeProcess, address, 1)
+        await asyncio.to_thread(process.catch_up)
+        await until(lambda: health(transport) == "ready")
+
+        now[0] += BUDGET_NS + SILENT_NS
+        process.say(Beat())  # lies in the socket: the loop had no turn
+        answering = asyncio.get_running_loop().run_in_executor(None, _answer_next, process)
+        answer = ask(transport, 7)
+        await answering
+
+        assert (answer.missed, answer.fault) == (False, "")
+        process.die()
+
+    at_desk(address, scenario)
+
+
+def _answer_next(process: FakeProcess) -> None:
+    told = next(word for word in process.hear() if isinstance(word, Told))
+    process.say(Answered(told.seq, (), "", 1))
 
 
 def test_agent_that_dies_of_what_it_is_told_is_kept_out_for_a_while(address: str) -> None:

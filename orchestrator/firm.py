@@ -161,7 +161,8 @@ class Firm:
                 yield from self._state()
             case _:
                 raise TypeError(f"a firm admits external messages only, was {type(message).__name__}")
-        yield from self._hear_out(seq)
+        if not isinstance(message, (*FACTS, Heartbeat)):  # what they leave unsaid is in no hurry
+            yield from self._hear_out(seq)
         yield table.flush()
 
     def _round_of(self, message: Message) -> bytes:
@@ -455,7 +456,10 @@ class Firm:
         yield from self._settle(seq)
         account.mark(self.market.books, table.now)
         yield from self._state()
-        yield from table.tell(fact, seq=seq, round_=order.intent.round if order else b"")
+        # where nothing is left to steer nobody is in a hurry: it is heard before the next question
+        is_over = isinstance(fact, Ack | Fill | OrderEvent) and not account.legs.all()
+        round_ = order.intent.round if order else b""
+        yield from table.tell(fact, seq=seq, round_=round_, now=() if is_over else None)
         yield from self._standing(seq)
         yield from self._settle(seq)
 

@@ -36,13 +36,14 @@ class AgentLine:
         self.owes: dict[int, int] = {}  # seq of what it has not answered, monotonic ns when it was asked
         self.frames_out = 0
         self.words_in = 0
+        self.is_behind = False  # the socket did not take all it was given
         self._cutter = Cutter()
         self._unsent = bytearray()
 
     @property
-    def is_behind(self) -> bool:
-        """Whether bytes wait for the socket to take them."""
-        return bool(self._unsent)
+    def unsent(self) -> int:
+        """Number of bytes that have not left."""
+        return len(self._unsent)
 
     def queue(self, frame: bytes) -> None:
         """Add a frame to what leaves with the next `flush`."""
@@ -60,12 +61,14 @@ class AgentLine:
             When its process has not read for so long that too much waits.
         """
         if not self._unsent:
+            self.is_behind = False
             return
         try:
             sent = self.connection.send(self._unsent)
         except BlockingIOError:
             sent = 0
         del self._unsent[:sent]
+        self.is_behind = bool(self._unsent)
         if len(self._unsent) > MAX_UNSENT:
             raise ProtocolError(f"more than {MAX_UNSENT} bytes wait for an agent that does not read")
 

@@ -51,6 +51,7 @@ from runtime.wave_frames import (
 log = logging.getLogger(__name__)
 
 PATIENCE_NS: Final = 10_000_000_000  # for a stage without a budget
+UNHURRIED: Final = 1 << 15  # bytes that may wait for an agent's next question
 SNAPSHOT_EVERY: Final = 1024  # frames; a new process has to hear that many before it is asked again
 _MS: Final = 1_000_000
 
@@ -124,7 +125,10 @@ class SocketTransport:
         return seat.is_silent(now, patience)
 
     def rest(self) -> None:
-        """The cascade is over: send what nobody waited for, and ask for snapshots that are due."""
+        """The cascade is over: ask for snapshots that are due, and send what became much.
+
+        What nobody waits for otherwise leaves with the agent's next question, which wakes it once for both.
+        """
         for seat in self.seats.values():
             line = seat.line
             if line is None:
@@ -132,7 +136,9 @@ class SocketTransport:
             if seat.is_ready and not seat.is_snapshot_due and len(seat.told) >= SNAPSHOT_EVERY:
                 seat.is_snapshot_due = True
                 line.queue(frame(SnapshotPlease(seat.told[-1].seq)))
-            self._flush(seat, line)
+                self._flush(seat, line)
+            elif line.unsent >= UNHURRIED:
+                self._flush(seat, line)
 
     def _tell(self, seat: Seat, ask: Ask, body: bytes, wants: bool, now: int = 0) -> bool:
         """Queue one message; whether an answer is worth waiting for."""

@@ -1,6 +1,7 @@
 """Who hears what when: in the order it was said, with the next question, and nothing is left out."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from itertools import pairwise
 
 from parley.agent import Context
@@ -10,6 +11,7 @@ from parley.messages import (
     Breaker,
     Cfp,
     Decision,
+    Fill,
     MarketBatch,
     Message,
     Opinion,
@@ -17,7 +19,8 @@ from parley.messages import (
     StateView,
     Verdict,
 )
-from tests.kit.firm_kit import MINUTE, T0, TestDesk, polite
+from tests.kit.desk_cases import StepDesk
+from tests.kit.firm_kit import MINUTE, T0, D, TestDesk, polite
 
 
 class Listening(InProc):
@@ -66,6 +69,8 @@ def test_each_agent_hears_everything_in_the_order_it_was_said() -> None:
         assert all(before < after for before, after in pairwise(places)), agent
         batches = sum(isinstance(ask.message, MarketBatch) for ask in line.heard(agent))
         assert batches == 6, agent  # all of them subscribe
+    assert desk.firm.table.has_more  # the last fill, which nobody is in a hurry about
+    desk.admit(MarketBatch(step=7, t=T0 + 7 * MINUTE, bars=(), books=()), "hub")
     assert not desk.firm.table.has_more
 
 
@@ -80,7 +85,8 @@ def test_a_candle_reaches_the_signals_first_and_the_others_with_their_question()
         if wave.stage != "state"
     ]
 
-    assert kinds[0] == {("signal", "MarketBatch")}
+    assert {role for role, _ in kinds[0]} == {"signal"}
+    assert ("signal", "MarketBatch") in kinds[0]
     assert {("strategy", "MarketBatch"), ("strategy", "Opinion"), ("strategy", "Cfp")} <= kinds[1]
     risk = next(wave for wave in kinds if ("risk", "Review") in wave)
     assert ("risk", "MarketBatch") in risk
@@ -95,6 +101,24 @@ def test_a_batch_without_a_candle_reaches_everybody_at_once() -> None:
     first = next(wave for wave in line.waves if wave.stage == "tell")
 
     assert {ask.agent for ask in first.asks} == set(desk.firm.table._specs)
+
+
+def test_a_fill_that_ends_an_order_waits_and_one_that_does_not_is_told_at_once() -> None:
+    desk = StepDesk({})
+    line = listened(desk)
+    (order,) = desk.close()
+    rest = order.qty - D("0.01")
+
+    def hears(qty: Decimal) -> bool:
+        before = len(line.waves)
+        desk.tell(desk.filled(order, qty))
+        return any(isinstance(ask.message, Fill) for wave in line.waves[before:] for ask in wave.asks)
+
+    assert hears(D("0.01"))
+    assert not hears(rest)
+    desk.close()
+    fills = [ask.message for ask in line.heard("execution/a") if isinstance(ask.message, Fill)]
+    assert [fill.qty for fill in fills] == [D("0.01"), rest]
 
 
 def test_a_breaker_answered_to_the_market_with_the_verdict_stops_the_opening() -> None:
@@ -143,7 +167,8 @@ def test_the_account_is_seen_in_its_place_among_what_waits() -> None:
     assert isinstance(wave, Wave)
 
     for agent in table._specs:
-        assert [type(ask.message) for ask in wave.asks if ask.agent == agent] == [MarketBatch, StateView]
+        heard = [type(ask.message) for ask in wave.asks if ask.agent == agent]
+        assert heard[-2:] == [MarketBatch, StateView]
 
 
 def test_a_review_is_answered_by_one_who_knows_the_batch() -> None:

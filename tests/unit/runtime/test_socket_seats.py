@@ -14,7 +14,7 @@ from parley.bus import EMPTY_STATE, Answer, Ask, Wave
 from parley.messages import Halt, StateView, decode
 from runtime.agent_line import FIRST_SHUT_S, LONGEST_SHUT_S, MOST_DEATHS, SILENT_NS, Seat
 from runtime.agent_socket import dial, open_listener
-from runtime.socket_transport import SocketTransport
+from runtime.socket_transport import UNHURRIED, SocketTransport
 from runtime.wave_frames import (
     Answered,
     Beat,
@@ -179,6 +179,50 @@ def test_a_desk_that_was_busy_itself_listens_before_it_takes_one_for_stuck(addre
 def _answer_next(process: FakeProcess) -> None:
     told = next(word for word in process.hear() if isinstance(word, Told))
     process.say(Answered(told.seq, (), "", 1))
+
+
+def test_what_nobody_waits_for_leaves_with_the_next_question(address: str) -> None:
+    async def scenario(transport: SocketTransport, now: list[int]) -> None:
+        process = await asyncio.to_thread(FakeProcess, address, 1)
+        await asyncio.to_thread(process.catch_up)
+        await until(lambda: health(transport) == "ready")
+
+        seen = replace(EMPTY_STATE, state_version=7)
+        transport.exchange(Wave("state", [Ask(AGENT, 7, 0, seen)], BUDGET_NS))
+        transport.rest()
+        line = transport.seats[AGENT].line
+        assert line is not None
+        assert line.unsent > 0
+        process.say(Answered(8, (), "", 1))
+        ask(transport, 8)
+        assert line.unsent == 0
+
+        told = [word for word in await asyncio.to_thread(process.hear) if isinstance(word, Told)]
+        assert [(word.seq, word.wants) for word in told] == [(7, False), (8, True)]
+
+        many = 0
+        while line.unsent < UNHURRIED:  # much of it is not kept for long
+            many += 1
+            transport.exchange(Wave("state", [Ask(AGENT, 8 + many, 0, seen)], BUDGET_NS))
+        transport.rest()
+        assert line.unsent == 0
+        process.die()
+
+    at_desk(address, scenario)
+
+
+def test_a_history_longer_than_the_socket_takes_arrives_whole(address: str) -> None:
+    async def scenario(transport: SocketTransport, now: list[int]) -> None:
+        long = replace(HALT, why="x" * 4_000_000)
+        transport.exchange(Wave("tell", [Ask(AGENT, 3, 0, long)], BUDGET_NS))  # nobody is there yet
+        process = await asyncio.to_thread(FakeProcess, address, 1)
+        heard = await asyncio.to_thread(process.catch_up)
+        await until(lambda: health(transport) == "ready")
+
+        assert [word.seq for word in heard if isinstance(word, Told)] == [3]
+        process.die()
+
+    at_desk(address, scenario)
 
 
 def test_agent_that_dies_of_what_it_is_told_is_kept_out_for_a_while(address: str) -> None:

@@ -19,7 +19,6 @@ from parley.ids import round_id
 from parley.ledger import EXTERNAL
 from parley.messages import (
     Ack,
-    AnalysisReady,
     Balance,
     Breaker,
     Cfp,
@@ -30,7 +29,6 @@ from parley.messages import (
     Heartbeat,
     MarketBatch,
     Message,
-    Opinion,
     OrderEvent,
     Proposal,
     Shutdown,
@@ -40,18 +38,17 @@ from parley.messages import (
     Unknown,
     VenueReject,
     Void,
-    WeightUpdate,
     encode,
 )
 from parley.risk.limits import Limits
 from parley.view import FirmView
 
-from . import validate
 from .account import HALT_LEVEL, Account
 from .admission import Admission
 from .attribution import Attribution
 from .dispatch import Dispatch, Opened
 from .gatekeeper import Gatekeeper
+from .hearing import Hearing
 from .leaving import exit_of, to_leave, trigger_of
 from .market import Market
 from .negotiation import Negotiation
@@ -60,13 +57,12 @@ from .outcomes import Outcomes
 from .plan import plan_legs
 from .policy import MS, DeskConfig, GroupOut
 from .round import Event, Round, State
-from .table import DESK, Said, Table
+from .table import DESK, Table
 from .talk import Talk, decision
 
 ZERO = Decimal(0)
 MAX_FOLLOW_UPS = 4  # exits of further holders on the same bar
 LOAD = "load"  # the source of strain that also says which agents rest
-MAX_DEPTH = 16  # how often agents may answer each other before the next message is admitted
 Cascade = Generator[Wave | GroupOut, Sequence[Answer], None]
 FACTS = (Ack, VenueReject, Unknown, OrderEvent, Fill)
 
@@ -86,10 +82,10 @@ class Firm:
         self.dispatch = Dispatch(self.table, self.account, self.market, self.negotiation, self.gatekeeper)
         self.outcomes = Outcomes(tf_ms=config.tf_ns // MS, controls_ms=(60_000,))
         self.attribution = Attribution()
+        self.hearing = Hearing(self.table, self.account, self.negotiation, self.dispatch, self.attribution)
         self.admission = Admission(self.table, self.account, self.market)
         self.rounds: dict[bytes, Round] = {}
         self.stopping = False
-        self._ready: dict[tuple[str, str], AnalysisReady] = {}  # one round per agent and symbol
 
     def is_news(self, message: Message) -> bool:
         """Whether an incoming fact would change anything; what would not is neither journaled nor handled."""
@@ -140,7 +136,7 @@ class Firm:
                     self.dispatch.cancel_all("", seq)
                 yield from self._state()
                 yield from table.tell(message, seq=seq)
-                yield from self._standing(seq)
+                yield from self.hearing.standing()
             case Strain():
                 self.account.strain(message)
                 if message.source == LOAD:
@@ -162,7 +158,7 @@ class Firm:
             case _:
                 raise TypeError(f"a firm admits external messages only, was {type(message).__name__}")
         if not isinstance(message, (*FACTS, Heartbeat)):  # what they leave unsaid is in no hurry
-            yield from self._hear_out(seq)
+            yield from self.hearing.out()
         yield table.flush()
 
     def _round_of(self, message: Message) -> bytes:
@@ -183,7 +179,7 @@ class Firm:
         self.account.mark(self.market.books, table.now)
         yield from self._state()
         yield from table.tell(batch, seq=seq, now=self._hears_first(batch))
-        yield from self._standing(seq)
+        yield from self.hearing.standing()
         self.dispatch.stop_forgotten(seq)
         yield from self._settle(seq)
         flattened = self.account.flattening
@@ -191,7 +187,7 @@ class Firm:
             yield from self._flatten("flatten", seq)
         if not self.stopping:
             yield from self._bars(batch, seq)
-            yield from self._hear_out(seq)
+            yield from self.hearing.out()
             if self.account.flattening and not flattened:  # who heard the batch only now has tripped
                 yield from self._flatten("flatten", seq)
             yield from self._analyses(seq)
@@ -225,69 +221,8 @@ class Firm:
                 )
                 yield from self._rounds(trigger, self.table.awake("strategy"), (symbol,))
 
-    def _standing(self, cause: int) -> Cascade:
-        """Take what agents said on their own account, until nobody adds anything."""
-        table = self.table
-        for _ in range(MAX_DEPTH):
-            inbox, table.inbox = table.inbox, []
-            if not inbox:
-                return
-            wanted: list[Said] = []
-            opinions: list[tuple[int, Message]] = []
-            for said in inbox:
-                match said.message:
-                    case Opinion() as opinion:
-                        code = validate.opinion(opinion, table.env)
-                        if code:
-                            table.reject(said.agent, said.seq, code, b"", "Opinion")
-                            continue
-                        self.negotiation.opinions[said.agent, opinion.symbol] = opinion
-                        self.attribution.on_opinion(opinion)
-                        opinions.append((said.seq, opinion))
-                    case WeightUpdate() as update:
-                        self.negotiation.weights_version = update.version
-                        self.negotiation.weights = dict(update.weights)
-                    case AnalysisReady() as ready:
-                        asked = ready.symbols or (ready.symbol,)
-                        if not {ready.symbol, *asked} <= set(table.env.instruments):
-                            table.reject(said.agent, said.seq, "unknown_symbol", b"", "AnalysisReady")
-                            continue
-                        self._ready[ready.agent, ready.symbol] = ready
-                    case Breaker() as breaker:
-                        self._break(said, breaker)
-                        yield from self._state()
-                    case _:
-                        wanted.append(said)
-            for said_at, heard in opinions:
-                table.tell_later(heard, seq=said_at)
-            if wanted:
-                yield from self.dispatch.requests(wanted)
-        self._hush()
-
-    def _hear_out(self, cause: int) -> Cascade:
-        """Let everybody hear what waited, and take what is said to it, until nobody adds anything."""
-        for _ in range(MAX_DEPTH):
-            yield from self._standing(cause)
-            if not self.table.has_more:
-                return
-            yield from self.table.tell_rest()
-        self._hush()
-
-    def _hush(self) -> None:
-        """Leave unheard what is still said: agents that answer each other for ever must not hold up all."""
-        table = self.table
-        inbox, table.inbox = table.inbox, []
-        for said in inbox:
-            table.reject(said.agent, said.seq, "endless_talk", b"", type(said.message).__name__)
-
-    def _break(self, said: Said, breaker: Breaker) -> None:
-        self.account.breaker(breaker)
-        if breaker.action in ("cancel", "flatten"):
-            self.dispatch.cancel_all(breaker.symbol, said.seq)
-
     def _analyses(self, seq: int) -> Cascade:
-        ready, self._ready = self._ready, {}
-        for _, analysis in sorted(ready.items()):
+        for analysis in self.hearing.analyses():
             if not self.table.is_awake(analysis.agent):
                 continue
             trigger = Trigger(
@@ -366,7 +301,7 @@ class Firm:
         yield from self.negotiation.run(talk, bidders, given)
         yield from self._decide(talk)
         self._remember(talk)
-        yield from self._standing(seq)
+        yield from self.hearing.standing()
         yield table.flush()
         return tuple(sorted({p.agent for p in talk.waiting}))
 
@@ -460,7 +395,7 @@ class Firm:
         is_over = isinstance(fact, Ack | Fill | OrderEvent) and not account.legs.all()
         round_ = order.intent.round if order else b""
         yield from table.tell(fact, seq=seq, round_=round_, now=() if is_over else None)
-        yield from self._standing(seq)
+        yield from self.hearing.standing()
         yield from self._settle(seq)
 
     def _settle(self, seq: int) -> Cascade:
@@ -504,7 +439,7 @@ class Firm:
         yield from self._settle(seq)
         yield from self._state()
         yield from self.table.tell(void, seq=seq, round_=void.round)
-        yield from self._standing(seq)
+        yield from self.hearing.standing()
 
 
 def _hash(message: Message) -> bytes:

@@ -77,6 +77,7 @@ class SocketTransport:
         self._clock = clock
         self._poll = select.poll()
         self._by_fd: dict[int, Seat] = {}
+        self._bodies: dict[int, bytes] = {}  # by seq, of one cascade: one message goes to many
         self._strangers: dict[int, AgentLine] = {}
         self._loop = asyncio.get_running_loop()
         self._assembled = asyncio.Event()
@@ -91,7 +92,7 @@ class SocketTransport:
         found: dict[int, Answer] = {}
         now = self._clock()
         patience = max(SILENT_NS, wave.budget_ns or PATIENCE_NS)  # one that starves is not stuck
-        bodies: dict[int, bytes] = {}  # by seq: one message goes to many
+        bodies = self._bodies
         asked: dict[str, Seat] = {}
         for at, ask in enumerate(wave.asks):
             body = bodies.get(ask.seq)
@@ -129,6 +130,7 @@ class SocketTransport:
 
         What nobody waits for otherwise leaves with the agent's next question, which wakes it once for both.
         """
+        self._bodies.clear()
         for seat in self.seats.values():
             line = seat.line
             if line is None:

@@ -18,7 +18,7 @@ from typing import Final
 import structlog
 
 from api.app import create_app
-from api.config import ApiConfig, bind_address, check, cursor_key, database_of
+from api.config import ApiConfig, bind_address, check, cursor_key
 from api.live import LiveRun
 from api.logs import set_up
 from api.metrics import Metrics
@@ -26,7 +26,7 @@ from api.pages import Cursors
 from api.server import listen, make_server
 from api.services import Services
 from api.stream.broker import LOOK_EVERY_S, Broker
-from runtime.postgres import DatabaseDown, connect, tenant_id
+from runtime.postgres import Database, DatabaseDown, connect, tenant_id
 from runtime.postgres.reading import ReadPool
 from runtime.unit import announce, die_with_parent, first_of, path_of, read_config, run_unit
 
@@ -73,7 +73,7 @@ async def serve(path: Path, stop: asyncio.Event) -> None:
 
 
 async def _services(config: ApiConfig, version: str) -> Services:
-    database = database_of(config)
+    database = Database.named(config.database, config.name)
     try:
         (await asyncio.to_thread(connect, database, "parley api check")).close()
     except DatabaseDown as error:
@@ -88,7 +88,8 @@ async def _services(config: ApiConfig, version: str) -> Services:
         cursors=Cursors(cursor_key(config) or secrets.token_bytes(32)),
         live=LiveRun(path_of(config.home) if config.home else None), metrics=metrics, broker=broker,
         shipper=path_of(config.shipper) if config.shipper else None,
-        journal=path_of(config.journal) if config.journal else None,
+        journals=tuple([str(path_of(each)) for each in config.journals]), backlog_s=config.backlog_s,
+        desk=path_of(config.desk) if config.desk else None,
     )  # fmt: skip
 
 

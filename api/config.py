@@ -9,8 +9,8 @@ import ipaddress
 from typing import Final
 
 from parley.errors import ConfigError, UserError
-from runtime.postgres import Database, EmbeddedServer
-from runtime.unit import UnitConfig, path_of
+from runtime.backlog import BacklogLimits
+from runtime.unit import UnitConfig
 
 TENANT: Final = "local"
 PORT: Final = 8000
@@ -22,8 +22,10 @@ class ApiConfig(UnitConfig, frozen=True, kw_only=True):
 
     ``database`` is the embedded server's folder, empty when DATABASE_URL names another, ``name`` the database
     in it. ``home`` is where runs are kept, to find the one that lives; ``shipper`` the shipper's status file,
-    ``journal`` the one whose shipping decides whether the API is ready. ``cursor_key`` (hex) signs cursors;
-    empty: one of this process, so that cursors end with it. ``connections`` bounds those to the database.
+    ``journals`` those of the run, whose shipping decides whether the API is ready (empty: all that are
+    followed), ``backlog_s`` how old an unshipped record of them may be, ``desk`` the file in which the run's
+    desk says that it lives (empty: nobody waits for one). ``cursor_key`` (hex) signs cursors; empty: one of
+    this process, so that cursors end with it. ``connections`` bounds those to the database.
     """
 
     host: str = "127.0.0.1"
@@ -33,7 +35,9 @@ class ApiConfig(UnitConfig, frozen=True, kw_only=True):
     tenant: str = TENANT
     home: str = ""
     shipper: str = ""
-    journal: str = ""
+    journals: tuple[str, ...] = ()
+    desk: str = ""
+    backlog_s: float = BacklogLimits().age_s
     cursor_key: str = ""
     connections: int = 8
     log_level: str = "info"
@@ -47,6 +51,8 @@ def check(config: ApiConfig) -> None:
         raise ConfigError(f"'port' must lie between 0 and 65535, was {config.port!r}")
     if not 1 <= config.connections <= 50:
         raise ConfigError(f"'connections' must lie between 1 and 50, was {config.connections!r}")
+    if not config.backlog_s > 0:
+        raise ConfigError(f"'backlog_s' must be above 0, was {config.backlog_s!r}")
     if not config.tenant:
         raise ConfigError("'tenant' must name one, was empty")
     if config.log_level not in ("debug", "info", "warning", "error"):
@@ -75,19 +81,3 @@ def cursor_key(config: ApiConfig) -> bytes:
         return bytes.fromhex(config.cursor_key)
     except ValueError:
         raise ConfigError("'cursor_key' must be a hexadecimal text, it is none") from None
-
-
-def database_of(config: ApiConfig) -> Database:
-    """Return the database that is meant.
-
-    Raises
-    ------
-    ConfigError
-        When neither the file nor the environment names one.
-    """
-    if config.database:
-        return Database.embedded(EmbeddedServer(path_of(config.database)), config.name)
-    found = Database.from_environment()
-    if found is None:
-        raise ConfigError("'database' must name the embedded server's folder, or DATABASE_URL another server")
-    return found

@@ -90,7 +90,7 @@ class Edge:
                 except TimeoutError:
                     if not status:
                         await _problem(scope, tell, "too-slow", f"the limit is {TIMEOUT_S:.0f} s")
-                except Exception:
+                except Exception:  # the last resort: a defect of ours is told under its trace id
                     log.exception("request_failed", trace_id=scope["trace_id"], path=scope["path"])
                     if not status:
                         await _problem(scope, tell, "internal", "see the log under this trace id")
@@ -113,9 +113,9 @@ class Edge:
             return
         try:
             await self._app(scope, receive, send)
-        except Exception:
+        except Exception:  # the last resort: a defect of ours ends this stream and no other
             log.exception("stream_failed", trace_id=scope["trace_id"], path=scope["path"])
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(OSError, RuntimeError):  # it may be closed, or gone, already
                 await send({"type": "websocket.close", "code": 1011})
 
 

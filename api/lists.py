@@ -5,10 +5,10 @@ Not here: which list (`routers`), its SQL (`queries`).
 Invariant: rows, count and stream position are of one moment.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 from urllib.parse import quote
 
 from fastapi import Request, Response
@@ -84,3 +84,8 @@ def between(since: datetime | None, until: datetime | None) -> list[Condition]:
     if until is not None:
         found.append(("t < %s", ns(until)))
     return found
+
+
+def given(conditions: Mapping[LiteralString, object]) -> list[Condition]:
+    """Return the conditions of a query whose values were given."""
+    return [(text, value) for text, value in conditions.items() if value is not None]

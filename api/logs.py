@@ -1,32 +1,24 @@
 """Logs of the API: one JSON object a line, secrets taken out, floods cut short.
 
-Not here: what is worth a line. Invariant: whatever is logged, by us, the server or a library, passes through
-`redact` before it is written.
+Secrets are taken out value by value, so that a line stays JSON; what does not come through the log goes
+through the stream of `runtime.logs` like any unit's.
+
+Not here: what is worth a line, what a secret is (`runtime.redaction`). Invariant: whatever is logged, by us,
+the server or a library, passes through `redact` before it is written.
 """
 
 import logging
-import re
 import sys
 import time
 from collections.abc import MutableMapping
-from typing import Any, Final, TextIO
+from typing import Any, Final, TextIO, cast
 
 import structlog
 from structlog.typing import Processor
 
-HIDDEN: Final = "[redacted]"
-_SECRET_NAMES: Final = re.compile(
-    r"(?i)(^|[_-])(authorization|cookie|password|passwd|secret|token|api[_-]?key|private[_-]?key|signature"
-    r"|dsn|database[_-]?url|cursor[_-]?key)s?$"
-)
-_PATTERNS: Final = (
-    (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}"), r"\1 " + HIDDEN),
-    (re.compile(r"(\w+://[^\s:/@]*):[^\s@/]+@"), r"\1:" + HIDDEN + "@"),
-    (
-        re.compile(r"(?i)\b((?:[\w-]*[_-])?(?:password|passwd|secret|token|api_?key|signature))(=|:\s*)[^\s&,;\"']+"),
-        r"\1\2" + HIDDEN,
-    ),
-)  # fmt: skip
+from runtime.logs import RedactedStream
+from runtime.redaction import OWN
+
 _SAME_LINES: Final = 20
 _PER_S: Final = 10.0
 _MOST_TEXTS: Final = 1000
@@ -34,28 +26,7 @@ _MOST_TEXTS: Final = 1000
 
 def redact(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Take out values whose names or looks say that they are secret, at any depth."""
-    for key in list(line):
-        line[key] = HIDDEN if _SECRET_NAMES.search(key) and line[key] else _clean(line[key])
-    return line
-
-
-def _clean(value: Any) -> Any:
-    match value:
-        case str():
-            for pattern, instead in _PATTERNS:
-                value = pattern.sub(instead, value)
-            return value
-        case dict():
-            return {
-                key: HIDDEN if _SECRET_NAMES.search(str(key)) and each else _clean(each)
-                for key, each in value.items()
-            }
-        case list() | tuple():
-            return [_clean(each) for each in value]
-        case None | bool() | int() | float():
-            return value
-        case _:
-            return _clean(str(value))
+    return cast("dict[str, Any]", OWN.value(line))
 
 
 class Flood(logging.Filter):
@@ -102,7 +73,9 @@ def set_up(level: str, version: str, stream: TextIO | None = None) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(), wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )  # fmt: skip
-    handler = logging.StreamHandler(stream or sys.stderr)
+    # A line is redacted already, so it goes past the stream that would do it again.
+    own = sys.stderr.inner if isinstance(sys.stderr, RedactedStream) else sys.stderr
+    handler = logging.StreamHandler(stream or own)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],

@@ -19,48 +19,39 @@ class Metrics:
 
     def __init__(self, version: str) -> None:
         self._registry = CollectorRegistry()
-
-        def named(kind: type, name: str, text: str, *labels: str, **more: object) -> object:
-            return kind(f"parley_{name}", text, labels, registry=self._registry, **more)
-
-        self._requests: Counter = named(  # type: ignore[assignment]
-            Counter, "http_requests_total", "Requests answered", "route", "method", "code"
+        own = self._registry
+        self._requests = Counter(
+            "parley_http_requests_total", "Requests answered", ("route", "method", "code"), registry=own
         )
-        self._seconds: Histogram = named(  # type: ignore[assignment]
-            Histogram, "http_request_duration_seconds", "Time to answer, s", "route", "method",
+        self._seconds = Histogram(
+            "parley_http_request_duration_seconds", "Time to answer, s", ("route", "method"), registry=own,
             buckets=_SECONDS,
         )  # fmt: skip
-        self._in_flight: Gauge = named(  # type: ignore[assignment]
-            Gauge, "http_in_flight", "Requests being answered"
+        self._in_flight = Gauge("parley_http_in_flight", "Requests being answered", registry=own)
+        self.connections = Gauge("parley_ws_connections", "Open streams", registry=own)
+        self.sent = Counter("parley_ws_messages_sent_total", "Events sent", ("class",), registry=own)
+        self.resumes = Counter(
+            "parley_ws_resumes_total", "Subscriptions that named a position", ("result",), registry=own
         )
-        self.connections: Gauge = named(  # type: ignore[assignment]
-            Gauge, "ws_connections", "Open streams"
-        )
-        self.sent: Counter = named(  # type: ignore[assignment]
-            Counter, "ws_messages_sent_total", "Events sent", "class"
-        )
-        self.resumes: Counter = named(  # type: ignore[assignment]
-            Counter, "ws_resumes_total", "Subscriptions that named a position", "result"
-        )
-        self.closed: Counter = named(  # type: ignore[assignment]
-            Counter, "ws_closed_total", "Streams closed", "code"
-        )
-        self.queue_depth: Histogram = named(  # type: ignore[assignment]
-            Histogram, "ws_queue_depth", "Events waiting for a client when one is sent",
+        self.closed = Counter("parley_ws_closed_total", "Streams closed", ("code",), registry=own)
+        self.queue_depth = Histogram(
+            "parley_ws_queue_depth", "Events waiting for a client when one is sent", registry=own,
             buckets=(0, 1, 10, 100, 500, 1000, 2000),
         )  # fmt: skip
-        self.event_lag: Histogram = named(  # type: ignore[assignment]
-            Histogram, "ws_event_lag_seconds", "From the journal's commit to the stream, s",
+        self.event_lag = Histogram(
+            "parley_ws_event_lag_seconds", "From the journal's commit to the stream, s", registry=own,
             buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 30),
         )  # fmt: skip
-        self.database_in_use: Gauge = named(  # type: ignore[assignment]
-            Gauge, "db_pool_in_use", "Connections that read the database"
+        self.database_in_use = Gauge(
+            "parley_db_pool_in_use", "Connections that read the database", registry=own
         )
-        self.journal_lag: Gauge = named(  # type: ignore[assignment]
-            Gauge, "journal_lag", "Records that are not in the read model yet", "projection"
+        self.journal_lag = Gauge(
+            "parley_journal_lag", "Records that are not in the read model yet", ("projection",), registry=own
         )
-        build: Gauge = named(Gauge, "build_info", "Version", "version")  # type: ignore[assignment]
-        build.labels(version).set(1)
+        self.journals_refused = Gauge(
+            "parley_journals_refused", "Journals the shipper refuses, of earlier runs, too", registry=own
+        )
+        Gauge("parley_build_info", "Version", ("version",), registry=own).labels(version).set(1)
 
     @contextmanager
     def in_flight(self) -> Iterator[None]:

@@ -8,9 +8,10 @@ import asyncio
 import contextlib
 import errno
 import json
+import re
 import secrets
 import socket
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from typing import Any, Final
 
 import h11
@@ -27,6 +28,8 @@ _ABORT_AFTER_S: Final = 10.0
 _LARGEST_MESSAGE: Final = 16 << 10
 _BACKLOG: Final = 256
 _SEND_BUFFER: Final = 128 << 10
+_KEY: Final = re.compile(rb"[A-Za-z0-9+/]{21}[AQgw]==")  # 16 bytes in base 64
+_TOKENS: Final = re.compile(rb"[\w!#$%&'*+.^`|~-]+(\s*,\s*[\w!#$%&'*+.^`|~-]+)*")
 
 
 class StreamProtocol(WebSocketsSansIOProtocol):
@@ -45,7 +48,12 @@ class StreamProtocol(WebSocketsSansIOProtocol):
 
 
 class HttpProtocol(H11Protocol):
-    """uvicorn's HTTP, whose one error of its own is a problem too."""
+    """uvicorn's HTTP, whose one error of its own is a problem too, and which opens no stream by halves."""
+
+    def _should_upgrade(self) -> bool:
+        # A handshake that is none would be answered without an id by the library behind, or, with a body,
+        # not at all; as a plain request it is answered like any other.
+        return super()._should_upgrade() and self.scope["method"] == "GET" and is_handshake(self.headers)
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP."""
@@ -62,6 +70,20 @@ class HttpProtocol(H11Protocol):
         ):
             self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
+
+
+def is_handshake(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether the headers of a request, by lower-case names, open a WebSocket, and nothing else is meant."""
+    found: dict[bytes, list[bytes]] = {}
+    for name, value in headers:
+        found.setdefault(name, []).append(value)
+    if b"transfer-encoding" in found or found.get(b"content-length", [b"0"]) != [b"0"]:
+        return False
+    if found.get(b"sec-websocket-version") != [b"13"] or len(found.get(b"upgrade", ())) != 1:
+        return False
+    keys = found.get(b"sec-websocket-key", [])
+    tokens = [*found.get(b"connection", []), *found.get(b"sec-websocket-protocol", [])]
+    return len(keys) == 1 and bool(_KEY.fullmatch(keys[0])) and all(map(_TOKENS.fullmatch, tokens))
 
 
 class _Server(uvicorn.Server):

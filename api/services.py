@@ -1,6 +1,7 @@
 """What every request may use, made once per process and handed to the application.
 
-Not here: making them (`__main__`). Invariant: the tenant comes from here, never from a request.
+Not here: making them (`__main__`). Invariant: the tenant comes from here, never from a request; whether the
+API is ready is a matter of the run it is of, and of no earlier one.
 """
 
 import time
@@ -19,10 +20,10 @@ from api.metrics import Metrics
 from api.pages import Cursors
 from api.problems import Check
 from api.stream.broker import Broker
-from runtime.backlog import BacklogLimits, Status, read_status
+from runtime.backlog import Status, read_status
+from runtime.heartbeat import why_silent
 from runtime.postgres.reading import Reading, ReadPool
 
-LIMITS: Final = BacklogLimits()
 _SILENT_S: Final = 15.0
 
 
@@ -39,7 +40,9 @@ class Services:
     metrics: Metrics
     broker: Broker
     shipper: Path | None = None
-    journal: Path | None = None
+    journals: tuple[str, ...] = ()
+    desk: Path | None = None
+    backlog_s: float = 900.0
     is_stopping: bool = False
     streams: int = 0
 
@@ -53,11 +56,17 @@ class Services:
         """Return what the shipper last said, None when nobody does."""
         return read_status(self.shipper) if self.shipper else None
 
+    def own(self, status: Status) -> Status:
+        """Return what the shipper says of this run's journals; of all without a run."""
+        return status.only(self.journals) if self.journals else status
+
     async def checks(self) -> list[Check]:
         """Say for each thing the API depends on whether it is as it must be."""
         wrong = {"database": await self.pool.why_unfit()}
         if self.shipper is not None:
             wrong["shipper"] = self._why_behind()
+        if self.desk is not None:
+            wrong["desk"] = why_silent(self.desk)
         if self.is_stopping:
             wrong["process"] = "it is ending"
         return [Check(name=name, ok=not why, detail=why) for name, why in wrong.items()]
@@ -69,13 +78,14 @@ class Services:
         silent_s = time.time() - status.t / 1e9
         if silent_s > _SILENT_S:
             return f"the shipper said nothing for {silent_s:.0f} s, the limit is {_SILENT_S:.0f} s"
-        if status.age_s > LIMITS.age_s:
-            return f"unshipped records are {status.age_s:.0f} s old, the limit is {LIMITS.age_s:.0f} s"
-        journal = str(self.journal) if self.journal is not None else ""
-        if journal and journal not in [each.path for each in status.journals]:
-            return f"the shipper does not follow {journal!r}"
-        return next((f"the shipper refuses a journal: {each.error}" for each in status.journals
-            if each.error and each.path == (journal or each.path)), "")  # fmt: skip
+        own = self.own(status)
+        if own.age_s > self.backlog_s:
+            return f"unshipped records are {own.age_s:.0f} s old, the limit is {self.backlog_s:.0f} s"
+        followed = [each.path for each in own.journals]
+        for journal in self.journals:
+            if journal not in followed:
+                return f"the shipper does not follow {journal!r}"
+        return next((f"the shipper refuses a journal: {each.error}" for each in own.refused), "")
 
 
 def _services(connection: HTTPConnection) -> Services:

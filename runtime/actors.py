@@ -21,6 +21,7 @@ from ray.core.generated import (
 )
 
 from runtime.agent_process import AgentProcess, Health
+from runtime.logs import set_up
 
 # Generated modules, in which a type checker finds nothing.
 _node: Any = node_manager_pb2
@@ -45,6 +46,7 @@ class AgentActor:
     """One agent's process under Ray. A call that fails may have had its effect, and may be repeated."""
 
     def __init__(self, address: str, agent: str, folder: str) -> None:
+        set_up(f"agent {agent}")
         self._process = AgentProcess(address, agent, folder)
         self._process.start()
 

@@ -11,37 +11,32 @@ Invariant: after `close` no API of this run is running.
 
 import os
 import secrets
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
 
-from parley.errors import ParleyError, UserError
-from runtime.child import Child
+from runtime.inheritance import inherited, with_database
+from runtime.kept_child import KeptChild, Say, Standing
 
 READY_PATIENCE_S: Final = 60.0
-GRACE_S: Final = 10.0
 _POLL_S: Final = 0.2
-_FIRST_WAIT_S: Final = 0.2
-_LONGEST_WAIT_S: Final = 30.0
-_SERVES_AFTER_S: Final = 30.0  # one that lasted so long did not fall over its start
-_USER_MISTAKE: Final = 2
-Say = Callable[[str], None]
 
 
 class ApiPlaces(NamedTuple):
-    """Where the API finds things: its own file and logs, the run's journal and home, the shipper's status.
+    """Where the API finds things: its own file and logs, the run's journals and home, the shipper's status.
 
-    ``database`` is the embedded server's folder, empty when ``url`` or DATABASE_URL names another server.
+    ``backlog_s`` is the run's limit of what is unshipped, ``desk`` its desk's heartbeat; ``database`` is the
+    embedded server's folder, empty when ``url`` or DATABASE_URL names another server.
     """
 
     config: Path
     logs: Path
-    journal: Path
+    journals: tuple[Path, ...]
+    backlog_s: float
+    desk: Path
     home: Path
     shipper: Path
     database: str
@@ -52,13 +47,14 @@ class ApiKeeper:
     """One run's API; `close` may be called at any time, more than once."""
 
     def __init__(self, port: int, places: ApiPlaces, say: Say) -> None:
-        self.restarts = 0
         self.url = ""
         self._places = places
-        self._say = say
         # The same for every life, so that a client's cursors outlive a restart.
         self._fields = _fields(port, places)
-        self._child: Child | None = None
+        # The password of an external server goes by the environment, not by a file.
+        environment = inherited() if places.database else with_database(places.url)
+        standing = Standing("api", "the API", "api", places.config, places.logs, environment)
+        self._child = KeptChild(standing, say)
         self._stop = threading.Event()
         self._changed = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="api", daemon=True)
@@ -66,7 +62,7 @@ class ApiKeeper:
     def begin(self) -> None:
         """Start it without waiting for it."""
         _write(self._places.config, self._fields)
-        self._child = self._spawn(1)
+        self._child.begin()
 
     def ready(self) -> str:
         """Wait until it answers and return its address; keep it from then on.
@@ -76,15 +72,7 @@ class ApiKeeper:
         UserError, ParleyError
             When it does not begin; the text says why.
         """
-        child = self._child
-        if child is None:
-            raise ParleyError("the API was not begun")
-        line = child.wait_for("ready", READY_PATIENCE_S, lambda: child.code is not None)
-        if line is None:
-            said = child.last_words()
-            if child.code == _USER_MISTAKE and said:
-                raise UserError(said.removeprefix("api: "))
-            raise ParleyError(f"the API {child.how()} while starting: {said or 'it said nothing'}")
+        line = self._child.ready(READY_PATIENCE_S)
         self.url = str(line["url"])
         # Whoever looked at the first life finds the next one at the same place.
         self._fields["port"] = line["port"]
@@ -94,8 +82,13 @@ class ApiKeeper:
 
     def units(self) -> dict[str, int]:
         """Return the process by name, as it is now."""
-        child = self._child
-        return {"api": child.pid} if child is not None and child.code is None else {}
+        pid = self._child.pid
+        return {} if pid is None else {"api": pid}
+
+    @property
+    def restarts(self) -> int:
+        """How often it was started again."""
+        return self._child.restarts
 
     def changed(self) -> bool:
         """Whether the process was replaced since this was last asked."""
@@ -109,52 +102,22 @@ class ApiKeeper:
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
-        self._end()
+        self._child.end()
         return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
 
     def _keep(self) -> None:
-        wait_s = _FIRST_WAIT_S
         while not self._stop.wait(_POLL_S):
-            last = self._child
-            if last is None or last.code is None:
-                continue
-            served_s = last.served_s or 0.0
-            wait_s = _FIRST_WAIT_S if served_s > _SERVES_AFTER_S else min(2 * wait_s, _LONGEST_WAIT_S)
-            said = last.last_words()
-            last.end(0.0)
-            if self._stop.wait(wait_s):
-                break
-            try:
-                self._child = self._spawn(last.life + 1)
-            except OSError as error:
-                self._say(f"the API {last.how()} and could not be started again: {error}")
-                continue
-            self.restarts += 1
-            self._changed.set()
-            self._say(f"the API {last.how()} and was started again{f': {said}' if said else ''}")
-        self._end()  # the thread's last act: with it would end what it started
-
-    def _end(self) -> None:
-        if self._child is not None:
-            self._child.end(GRACE_S)
-
-    def _spawn(self, life: int) -> Child:
-        log = self._places.logs / ("api.log" if life == 1 else f"api-{life}.log")
-        # The password of an external server goes by the environment, not by a file.
-        environment = os.environ | ({"DATABASE_URL": self._places.url} if self._places.url else {})
-        with log.open("wb") as errors:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "api", "--config", str(self._places.config)],
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, process_group=0,
-                env=environment,
-            )  # fmt: skip
-        return Child("api", process, log, life)
+            if self._child.look():
+                self._changed.set()
+        self._child.end()  # the thread's last act: with it would end what it started
 
 
 def _fields(port: int, places: ApiPlaces) -> dict[str, object]:
     return {
         "port": port, "database": places.database, "home": str(places.home), "shipper": str(places.shipper),
-        "journal": str(places.journal), "cursor_key": secrets.token_hex(32), "parent_pid": os.getpid(),
+        "journals": [str(each) for each in places.journals], "backlog_s": places.backlog_s,
+        "desk": str(places.desk),
+        "cursor_key": secrets.token_hex(32), "parent_pid": os.getpid(),
     }  # fmt: skip
 
 

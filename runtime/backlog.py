@@ -16,7 +16,7 @@ shipped; once over a limit, only a backlog that was caught up ends it.
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,6 +56,17 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     shipped: int = 0
     restarts: int = 0
     journals: tuple[JournalBacklog, ...] = ()
+
+    def only(self, journals: Collection[str]) -> "Status":
+        """Return what this says of some journals, by path, and nothing of others."""
+        return msgspec.structs.replace(
+            self, journals=tuple([each for each in self.journals if each.path in journals])
+        )
+
+    @property
+    def refused(self) -> tuple[JournalBacklog, ...]:
+        """Journals that do not continue what was shipped of them."""
+        return tuple([each for each in self.journals if each.error])
 
     @property
     def records(self) -> int:

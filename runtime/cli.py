@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from runtime.calling import call
+from runtime.calling import DEBUG, call, call_with_settings
 from runtime.cli_data import app as data_app
 
 app = typer.Typer(
@@ -28,6 +28,11 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard 
 Journal = Annotated[
     Path | None, typer.Option("--journal", metavar="FILE", help="Journal to read [default: the newest run].")
 ]
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="TOML file of settings [default: PARLEY_CONFIG's].",
+        show_default=False),
+]  # fmt: skip
 
 UseDatabase = Annotated[
     bool | None,
@@ -55,15 +60,17 @@ def options(
     version: Annotated[
         bool, typer.Option("--version", is_eager=True, callback=show_version, help="Show the version.")
     ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of a mistake, not only a line.")
+    ] = False,
 ) -> None:
     """Crypto trading in which independent agents negotiate every order."""
+    DEBUG.set(debug)
 
 
 @app.command()
 def run(
-    config: Annotated[
-        Path | None, typer.Option("--config", metavar="FILE", help="TOML file of settings.")
-    ] = None,
+    config: Config = None,
     data: Annotated[
         Path | None, typer.Option("--data", metavar="FOLDER", help="Recorded candles, parquet.")
     ] = None,
@@ -71,14 +78,14 @@ def run(
         str | None, typer.Option("--trades", metavar="A/B=FILE,..", help="Recorded trades instead, parquet.")
     ] = None,
     exchange: Annotated[
-        str | None, typer.Option(help="Exchange the candles are of [default: binance].")
+        str | None, typer.Option(metavar="NAME", help="Exchange the candles are of [default: binance].")
     ] = None,
     pairs: Annotated[
         str | None,
         typer.Option(metavar="A/B,C/D", help="Pairs to trade [default: all in the account's currency]."),
     ] = None,
     timeframe: Annotated[
-        str | None, typer.Option(help="Length of a candle [default: 1m recorded, 5m made up].")
+        str | None, typer.Option(metavar="TF", help="Length of a candle [default: 1m recorded, 5m made up].")
     ] = None,
     start: Annotated[str | None, typer.Option("--from", metavar="DATE", help="First open time, UTC.")] = None,
     end: Annotated[str | None, typer.Option("--to", metavar="DATE", help="End, UTC, exclusive.")] = None,
@@ -88,9 +95,15 @@ def run(
             metavar="max|N", help="Market seconds per second [default: max on recorded data, else 3000]."
         ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the market and of all chance [default: 1].")] = None,
-    capital: Annotated[str | None, typer.Option(help="Opening balance [default: 100000].")] = None,
-    quote: Annotated[str | None, typer.Option(help="Currency of the account [default: USDT].")] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="Of the market and of all chance [default: 1].")
+    ] = None,
+    capital: Annotated[
+        str | None, typer.Option(metavar="AMOUNT", help="Opening balance [default: 100000].")
+    ] = None,
+    quote: Annotated[
+        str | None, typer.Option(metavar="ASSET", help="Currency of the account [default: USDT].")
+    ] = None,
     crosses: Annotated[
         str | None,
         typer.Option(
@@ -106,7 +119,7 @@ def run(
         Path | None, typer.Option("--journal", metavar="FILE", help="Where to write the journal.")
     ] = None,
     port: Annotated[
-        int | None, typer.Option(help="Port of the sandbox exchange [default: a free one].")
+        int | None, typer.Option(metavar="N", help="Port of the sandbox exchange [default: a free one].")
     ] = None,
     placement: Annotated[
         str | None,
@@ -118,7 +131,10 @@ def run(
     database: UseDatabase = None,
     as_json: Json = False,
 ) -> None:
-    """Run a desk against the local sandbox exchange: a made-up market, or recorded candles with --data."""
+    """Run a desk on the sandbox exchange.
+
+    The market is made up, or recorded with --data or --trades.
+    """
     options = {
         "data": data, "trades": trades, "exchange": exchange, "pairs": pairs, "timeframe": timeframe,
         "start": start, "end": end,
@@ -132,45 +148,46 @@ def run(
 
 @app.command()
 def up(
-    config: Annotated[
-        Path | None, typer.Option("--config", metavar="FILE", help="TOML file of settings.")
-    ] = None,
+    config: Config = None,
     duration: Annotated[float | None, typer.Option(metavar="S", help="Stop after this many seconds.")] = None,
     database: UseDatabase = None,
     as_json: Json = False,
 ) -> None:
-    """Run a desk whose agents are Ray actors, each in a process of its own, until Ctrl-C."""
+    """Run everything until Ctrl-C, as `make run`.
+
+    Each agent is a Ray actor in a process of its own; the database and the API run beside the desk.
+    """
     options = {"duration": duration, "desk": {"placement": "spread"}, "database": _use(database)}
     call("runtime.commands.run:run", config, options, as_json=as_json, with_database=True)
 
 
 @app.command()
-def status(as_json: Json = False) -> None:
-    """Show the processes of the running desk and how each of its agents is."""
-    call("runtime.commands.status:show_status", as_json=as_json)
+def status(config: Config = None, as_json: Json = False) -> None:
+    """Show what runs, and how each agent is."""
+    call_with_settings(config, "runtime.commands.status:show_status", as_json=as_json)
 
 
-agents_app = typer.Typer(no_args_is_help=True, help="Tell one agent of the running desk what to do.")
+agents_app = typer.Typer(no_args_is_help=True, help="Pause, resume or restart one agent.")
 app.add_typer(agents_app, name="agents")
 Agent = Annotated[str, typer.Argument(metavar="NAME", help="Id role/name, or a unique part of it.")]
 
 
 @agents_app.command()
-def pause(name: Agent, as_json: Json = False) -> None:
+def pause(name: Agent, config: Config = None, as_json: Json = False) -> None:
     """Let it say nothing until it is resumed; the desk counts its silence as no answer."""
-    call("runtime.commands.seats:command_agent", "pause", name, as_json=as_json)
+    call_with_settings(config, "runtime.commands.seats:command_agent", "pause", name, as_json=as_json)
 
 
 @agents_app.command()
-def resume(name: Agent, as_json: Json = False) -> None:
+def resume(name: Agent, config: Config = None, as_json: Json = False) -> None:
     """Let it answer again."""
-    call("runtime.commands.seats:command_agent", "resume", name, as_json=as_json)
+    call_with_settings(config, "runtime.commands.seats:command_agent", "resume", name, as_json=as_json)
 
 
 @agents_app.command()
-def restart(name: Agent, as_json: Json = False) -> None:
+def restart(name: Agent, config: Config = None, as_json: Json = False) -> None:
     """End its process; Ray starts the next, which the desk makes what the last one was."""
-    call("runtime.commands.seats:command_agent", "restart", name, as_json=as_json)
+    call_with_settings(config, "runtime.commands.seats:command_agent", "restart", name, as_json=as_json)
 
 
 @app.command()
@@ -179,29 +196,35 @@ def replay(
         Path | None, typer.Argument(metavar="[FILE]", help="Journal [default: the newest run].")
     ] = None,
     journal: Journal = None,
+    config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Verify a journal, execute it again, and compare every decision and order byte by byte."""
-    call("runtime.commands.replay:replay_journal", file or journal, as_json=as_json)
+    """Verify a journal and execute it again.
+
+    Every decision and order is compared byte by byte.
+    """
+    call_with_settings(config, "runtime.commands.replay:replay_journal", file or journal, as_json=as_json)
 
 
 @app.command()
 def rounds(
     outcome: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Only accept, reject, hold, expired or void.")
+        str | None, typer.Option(metavar="NAME", help="Only accept, reject, hold, expired, void or shed.")
     ] = None,
-    symbol: Annotated[str | None, typer.Option(help="Only rounds on this pair.")] = None,
+    symbol: Annotated[str | None, typer.Option(metavar="A/B", help="Only rounds on this pair.")] = None,
     agent: Annotated[
-        str | None, typer.Option(help="Only rounds in which this agent said something that was decided on.")
+        str | None,
+        typer.Option(metavar="NAME", help="Only rounds in which what this agent said was decided on."),
     ] = None,
     bids: Annotated[bool, typer.Option("--bids", help="Only rounds with at least one proposal.")] = False,
-    limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 20,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="How many, newest first.")] = 20,
     journal: Journal = None,
+    config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """List negotiation rounds with what was decided and why."""
-    call(
-        "runtime.commands.rounds:list_rounds", journal, outcome=outcome, symbol=symbol, agent=agent,
+    """List rounds, what was decided and why."""
+    call_with_settings(
+        config, "runtime.commands.rounds:list_rounds", journal, outcome=outcome, symbol=symbol, agent=agent,
         bids=bids,
         limit=limit, as_json=as_json,
     )  # fmt: skip
@@ -213,24 +236,30 @@ def explain(
         str, typer.Argument(metavar="ROUND", help="Id of a round, or enough of its beginning.")
     ],
     journal: Journal = None,
+    config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Tell one round: proposals, votes, who cut what and why, the decision, orders, fills, PnL."""
-    call("runtime.commands.explain:explain_round", journal, round_, as_json=as_json)
+    """Tell one round in full.
+
+    Proposals, votes, who cut what and why, the decision, orders, fills, PnL.
+    """
+    call_with_settings(config, "runtime.commands.explain:explain_round", journal, round_, as_json=as_json)
 
 
 @app.command()
 def orders(
-    symbol: Annotated[str | None, typer.Option(help="Only orders on this pair.")] = None,
+    symbol: Annotated[str | None, typer.Option(metavar="A/B", help="Only orders on this pair.")] = None,
     state: Annotated[
-        str | None, typer.Option(help="Only orders in this state, such as open or filled.")
+        str | None, typer.Option(metavar="NAME", help="Only orders in this state, such as open or filled.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 50,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="How many, newest first.")] = 50,
     journal: Journal = None,
+    config: Config = None,
     as_json: Json = False,
 ) -> None:
     """List orders with their last known state."""
-    call(
+    call_with_settings(
+        config,
         "runtime.commands.account:list_orders",
         journal,
         symbol=symbol,
@@ -241,15 +270,21 @@ def orders(
 
 
 @app.command()
-def positions(journal: Journal = None, as_json: Json = False) -> None:
-    """Show balances, positions and which agent holds what, as of the journal's last state."""
-    call("runtime.commands.account:show_positions", journal, as_json=as_json)
+def positions(journal: Journal = None, config: Config = None, as_json: Json = False) -> None:
+    """Show balances, positions and who holds them.
+
+    As of the journal's last state.
+    """
+    call_with_settings(config, "runtime.commands.account:show_positions", journal, as_json=as_json)
 
 
 @app.command()
-def doctor(journal: Journal = None, as_json: Json = False) -> None:
-    """Check this machine: Python, packages, disk, sockets, SQLite, data folder, the newest journal."""
-    call("runtime.commands.doctor:examine", journal, as_json=as_json)
+def doctor(journal: Journal = None, config: Config = None, as_json: Json = False) -> None:
+    """Check this machine and the newest journal.
+
+    Python, packages, disk, sockets, SQLite, data folder.
+    """
+    call_with_settings(config, "runtime.commands.doctor:examine", journal, as_json=as_json)
 
 
 Folder = Annotated[
@@ -263,29 +298,44 @@ Folder = Annotated[
 
 
 @app.command()
-def migrate(database: Folder = None, as_json: Json = False) -> None:
+def migrate(database: Folder = None, config: Config = None, as_json: Json = False) -> None:
     """Bring the database to the schema of this version."""
-    call("runtime.commands.store:migrate", database, as_json=as_json)
+    call_with_settings(config, "runtime.commands.store:migrate", database, as_json=as_json)
 
 
 @app.command()
 def backup(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="New or empty folder to write to.")],
     database: Folder = None,
+    config: Config = None,
     as_json: Json = False,
 ) -> None:
     """Back up every journal and the database, also while a desk runs; keys are not part of it."""
-    call("runtime.commands.store:backup", folder, database, as_json=as_json)
+    call_with_settings(config, "runtime.commands.store:backup", folder, database, as_json=as_json)
 
 
 @app.command()
 def restore(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a backup.")],
     database: Folder = None,
+    config: Config = None,
     as_json: Json = False,
 ) -> None:
     """Bring a backup into an empty home and an empty database, and verify it."""
-    call("runtime.commands.store:restore", folder, database, as_json=as_json)
+    call_with_settings(config, "runtime.commands.store:restore", folder, database, as_json=as_json)
+
+
+@app.command()
+def rebuild(
+    unasked: Annotated[
+        bool, typer.Option("--all", help="Also runs that were made without a database.")
+    ] = False,
+    database: Folder = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Remove the home's runs from the database and ship them again from their journals; no desk may run."""
+    call_with_settings(config, "runtime.commands.store:rebuild", database, unasked=unasked, as_json=as_json)
 
 
 app.add_typer(data_app, name="data")

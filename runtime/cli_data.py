@@ -8,13 +8,16 @@ from typing import Annotated
 
 import typer
 
-from runtime.calling import call
+from runtime.calling import call, call_with_settings
 
-app = typer.Typer(
-    no_args_is_help=True, help="Market data: bring it in, look at it, check it, convert it, download it."
-)
+app = typer.Typer(no_args_is_help=True, help="Import, check and download market data.")
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="TOML file of settings [default: PARLEY_CONFIG's].",
+        show_default=False),
+]  # fmt: skip
 Store = Annotated[
     Path | None,
     typer.Option("--store", metavar="DIR", help="Folder of the market store [default: market in the home]."),
@@ -24,16 +27,23 @@ Database = Annotated[
     typer.Option(
         "--database",
         metavar="FOLDER",
-        help="Folder of an embedded server [default: DATABASE_URL, else the home's own if there is one].",
+        help="Folder of an embedded server [default: the settings' database, else the home's own].",
     ),
 ]
-Exchange = Annotated[str, typer.Option(help="Exchange, where the file's name does not say it.")]
-Pair = Annotated[str, typer.Option(help="Pair such as BTC/USDT, where the file's name does not say it.")]
-Timeframe = Annotated[str, typer.Option(help="Timeframe such as 5m, where the file's name does not say it.")]
+Exchange = Annotated[
+    str, typer.Option(metavar="NAME", help="Exchange, where the file's name does not say it.")
+]
+Pair = Annotated[
+    str, typer.Option(metavar="A/B", help="Pair such as BTC/USDT, where the file's name does not say it.")
+]
+Timeframe = Annotated[
+    str, typer.Option(metavar="TF", help="Timeframe such as 5m, where the file's name does not say it.")
+]
 Kind = Annotated[
     str,
     typer.Option(
-        help="spot, futures, mark, index, premiumIndex, trades, aggtrades or funding_rate, likewise."
+        metavar="KIND",
+        help="spot, futures, mark, index, premiumIndex, trades, aggtrades or funding_rate, likewise.",
     ),
 ]
 
@@ -47,26 +57,30 @@ def import_(
     kind: Kind = "",
     store: Store = None,
     database: Database = None,
+    config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Bring candles, trades and funding rates into the store and the database, all files or none.
+    """Bring market data into the store.
 
-    Reads Parquet, Feather, freqtrade's JSON (also .gz) and CSV, called as freqtrade or Parley call them.
-    Importing again changes nothing.
+    All files or none, and into the database, where there is one. Reads Parquet, Feather, freqtrade's JSON
+    (also .gz) and CSV, called as freqtrade or Parley call them. Importing again changes nothing.
     """
     given = {"exchange": exchange, "pair": pair, "timeframe": timeframe, "kind": kind}
-    call("runtime.commands.data:import_data", paths, given, store, database, as_json=as_json)
+    call_with_settings(
+        config, "runtime.commands.data:import_data", paths, given, store, database, as_json=as_json
+    )
 
 
 @app.command("list")
 def list_(
-    exchange: Annotated[str, typer.Option(help="Only of this exchange.")] = "",
-    pair: Annotated[str, typer.Option(help="Only of this pair.")] = "",
+    exchange: Annotated[str, typer.Option(metavar="NAME", help="Only of this exchange.")] = "",
+    pair: Annotated[str, typer.Option(metavar="A/B", help="Only of this pair.")] = "",
     store: Store = None,
+    config: Config = None,
     as_json: Json = False,
 ) -> None:
     """List what is in the store: span, rows and gaps of every series."""
-    call("runtime.commands.data:list_data", exchange, pair, store, as_json=as_json)
+    call_with_settings(config, "runtime.commands.data:list_data", exchange, pair, store, as_json=as_json)
 
 
 @app.command()
@@ -83,11 +97,17 @@ def check(
     timeframe: Timeframe = "",
     kind: Kind = "",
     store: Store = None,
+    config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Find gaps, duplicates, impossible rows and other faults, with places; exit code 1 if there are some."""
+    """Find gaps, duplicates and other faults.
+
+    With their places; the exit code is 1 if there are some.
+    """
     given = {"exchange": exchange, "pair": pair, "timeframe": timeframe, "kind": kind}
-    call("runtime.commands.data:check_data", paths or [], given, allow, store, as_json=as_json)
+    call_with_settings(
+        config, "runtime.commands.data:check_data", paths or [], given, allow, store, as_json=as_json
+    )
 
 
 @app.command()
@@ -109,7 +129,10 @@ def convert(
     kind: Kind = "",
     as_json: Json = False,
 ) -> None:
-    """Write market data in another format, under other names or in a longer timeframe."""
+    """Write market data in another form.
+
+    In another format, under other names or in a longer timeframe.
+    """
     given = {"exchange": exchange, "pair": pair, "timeframe": timeframe, "kind": kind}
     call(
         "runtime.commands.data:convert_data", source, target, given, to=to, to_timeframe=to_timeframe,
@@ -122,20 +145,29 @@ def download(
     pairs: Annotated[str, typer.Option(metavar="A/B,..", help="Pairs such as BTC/USDT,ETH/USDT.")],
     since: Annotated[str, typer.Option(metavar="DATE", help="Begin, UTC.")],
     until: Annotated[str, typer.Option(metavar="DATE", help="End, UTC, exclusive [default: now].")] = "",
-    exchange: Annotated[str, typer.Option(help="Id of the exchange as ccxt has it.")] = "binance",
+    exchange: Annotated[
+        str, typer.Option(metavar="NAME", help="Id of the exchange as ccxt has it.")
+    ] = "binance",
     timeframes: Annotated[str, typer.Option(metavar="TF,..", help="Timeframes of candles.")] = "5m",
     kind: Annotated[
-        str, typer.Option(help="What to download: spot, futures, mark, index, trades or funding_rate.")
+        str,
+        typer.Option(
+            metavar="KIND", help="What to download: spot, futures, mark, index, trades or funding_rate."
+        ),
     ] = "",
     address: Annotated[
         str, typer.Option(metavar="URL", help="Another address for binance, such as the sandbox's.")
     ] = "",
     store: Store = None,
     database: Database = None,
+    config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Download what the store lacks; stopped at any moment, it goes on from there the next time."""
-    call(
-        "runtime.commands.download:download_data", exchange, pairs, timeframes, since=since, until=until,
-        kind=kind, address=address, folder=store, database=database, as_json=as_json,
+    """Download what the store lacks.
+
+    Stopped at any moment, it goes on from there the next time.
+    """
+    call_with_settings(
+        config, "runtime.commands.download:download_data", exchange, pairs, timeframes, since=since,
+        until=until, kind=kind, address=address, folder=store, database=database, as_json=as_json,
     )  # fmt: skip

@@ -50,6 +50,7 @@ from .agent_socket import open_listener, parse_address, read_token
 from .backlog_watch import REDUCE, BacklogWatch
 from .bootstrap import Assembly, assemble, env_of, make_firm, specs_of
 from .frames import CONTROL, Link, connect, control, pack, wrap
+from .heartbeat import Heartbeat
 from .idle_gc import IdleCollector
 from .journal import JournalError, JournalWriter
 from .load import LADDER_MS, LoadMeter, who_rests
@@ -85,6 +86,7 @@ class Desk:
         self._feed_end: dict[str, object] | None = None
         self._stopping = False
         self._watchdog = Watchdog()
+        self._heart = Heartbeat(config.heartbeat)
         self._journal: JournalWriter
         self._outbox: Outbox
         self._collector: IdleCollector
@@ -101,6 +103,7 @@ class Desk:
         started = time.monotonic()
         meter = self._meter()
         backlog = self._watch_backlog()
+        self._heart.start()
         try:
             await self._serve()
             why = "stopped" if self._stopping else "feed_ended"
@@ -108,6 +111,7 @@ class Desk:
             await self._quiesce()
         finally:
             watcher.cancel()
+            self._heart.stop()
             if meter is not None:
                 meter.stop()
             if backlog is not None:
@@ -302,7 +306,9 @@ class Desk:
         self._inbox.put_nowait((control("failed", sender="desk", to="desk"), None))
 
     async def _next(self) -> Arrived:
+        self._heart.rest()
         arrived = await self._inbox.get()
+        self._heart.work()
         if self._failed is not None:
             raise self._failed
         return arrived

@@ -28,7 +28,7 @@ from parley.agent import ROLES, AgentSpec
 from parley.errors import ConfigError, UserError, nearest
 from parley.instruments import Instrument
 from parley.risk.limits import limits_of
-from runtime import leftovers
+from runtime import heartbeat, leftovers
 from runtime.backlog import BacklogConfig
 from runtime.defaults import MADE_UP, default_agents, with_params
 from runtime.history import JOURNAL_NAME
@@ -84,6 +84,10 @@ class Layout:
     @property
     def truth(self) -> Path:
         return self.folder / "truth.jsonl"
+
+    @property
+    def heartbeat(self) -> Path:
+        return self.folder / heartbeat.NAME
 
     @property
     def logs(self) -> Path:
@@ -328,7 +332,7 @@ def write_desk(
     process = DeskProcess(
         run=run, journal=str(layout.journal), gateway=layout.socket("gateway"), hub=layout.socket("hub"),
         instruments=str(layout.folder / _INSTRUMENTS), parent_pid=os.getpid(),
-        agents=agents, backlog=backlog,
+        agents=agents, backlog=backlog, heartbeat=str(layout.heartbeat),
     )  # fmt: skip
     return _put(layout.config("desk"), to_json(process))
 

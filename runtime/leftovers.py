@@ -14,6 +14,7 @@ import fcntl
 import os
 import re
 import shutil
+import time
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,8 @@ from runtime.history import JOURNAL_NAME
 # In a run's folder; locked while its command line lives. The kernel lets go of the lock with the process,
 # whatever ends it, and unlike a number of a process the lock is never somebody else's.
 CLAIM: Final = "running"
+_CLAIM_TRIES: Final = 50
+_CLAIM_WAIT_S: Final = 0.01
 _SOCKET: Final = re.compile(r"(?:[0-9a-f]{6}-(\d+)-(?:control|gateway|hub|agents|ray)|doctor-(\d+))\.sock")
 
 
@@ -36,7 +39,15 @@ class _Desk(msgspec.Struct):
 def claim(folder: Path) -> int:
     """Say that a run lives in a folder, until the returned descriptor is closed or the process ends."""
     descriptor = os.open(folder / CLAIM, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    for tries_left in reversed(range(_CLAIM_TRIES)):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:  # somebody just looks, see `is_claimed`
+            if not tries_left:
+                os.close(descriptor)
+                raise
+            time.sleep(_CLAIM_WAIT_S)
     os.write(descriptor, f"{os.getpid()}\n".encode())
     return descriptor
 
@@ -45,6 +56,41 @@ def release(folder: Path, descriptor: int) -> None:
     """Take the claim back at the end of a run."""
     (folder / CLAIM).unlink(missing_ok=True)
     os.close(descriptor)
+
+
+def is_claimed(held: Path) -> bool | None:
+    """Whether a living process holds a claim; None when that cannot be told."""
+    try:
+        descriptor = os.open(held, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def desk_journal(folder: Path) -> Path:
+    """Return where the run of a folder writes its desk's journal, which may be anywhere.
+
+    Raises
+    ------
+    OSError, msgspec.MsgspecError
+        When the folder cannot be read.
+    """
+    usual = folder / JOURNAL_NAME
+    if usual.exists():
+        return usual
+    try:
+        raw = (folder / "config" / "desk.json").read_bytes()
+    except FileNotFoundError:
+        return usual
+    return Path(msgspec.json.decode(raw, type=_Desk).journal)
 
 
 def remove_sockets(folder: Path) -> list[Path]:
@@ -65,7 +111,8 @@ def remove_runs(runs: Path) -> list[Path]:
     removed = []
     for held in sorted(runs.glob(f"*/{CLAIM}")):
         folder = held.parent
-        if _is_claimed(held) or _recorded(folder):
+        # An empty claim may be one that is just being made.
+        if is_claimed(held) is not False or _is_empty(held) or _recorded(folder):
             continue
         shutil.rmtree(folder, ignore_errors=True)
         removed.append(folder)
@@ -77,28 +124,15 @@ def _lives(pid: int) -> bool:
     return pid != os.getpid() and Path(f"/proc/{pid}").exists()
 
 
-def _is_claimed(held: Path) -> bool:
+def _is_empty(held: Path) -> bool:
     try:
-        descriptor = os.open(held, os.O_RDONLY | os.O_CLOEXEC)
+        return held.stat().st_size == 0
     except OSError:
         return True
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(descriptor)
-    # An empty claim may be one that is just being made.
-    return held.stat().st_size == 0
 
 
 def _recorded(folder: Path) -> bool:
-    if (folder / JOURNAL_NAME).exists():
-        return True
     try:
-        desk = msgspec.json.decode((folder / "config" / "desk.json").read_bytes(), type=_Desk)
-    except FileNotFoundError:
-        return False
+        return desk_journal(folder).exists()
     except (OSError, msgspec.MsgspecError):
         return True
-    return Path(desk.journal).exists()

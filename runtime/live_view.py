@@ -37,7 +37,7 @@ from parley.messages import (
 from runtime.books import ORDER_KINDS, OrderBook
 from runtime.history import kinds
 from runtime.journal import JournalError, JournalReader
-from runtime.output import money, number, sparkline, when
+from runtime.output import money, number, price, sparkline, when
 
 _STATE: Final = KINDS[StateView]
 _SHOWN: Final = (*ORDER_KINDS, _STATE, *kinds("WeightUpdate"))
@@ -142,10 +142,12 @@ class LiveView:
 
     def line(self) -> str:
         """Say in one line where the run is."""
+        if not self.rounds:
+            return "waiting for the first round"
         state = self.state
         equity = f"  equity {money(state.equity)} {state.quote}" if state else ""
         outcomes = " ".join(f"{name} {count}" for name, count in sorted(self.outcomes.items()))
-        return f"{when(self.t)}  rounds {self.rounds} ({outcomes or '-'})  fills {self.fills}{equity}"
+        return f"{when(self.t)}  rounds {self.rounds} ({outcomes})  fills {self.fills}{equity}"
 
     def render(self, speed: str, width: int = 100) -> RenderableType:
         """Draw the whole screen."""
@@ -213,7 +215,10 @@ class LiveView:
         held = [p for p in self.state.positions if p.qty] if self.state else []
         shown = [p for p in held if not self._is_dust(p)]
         for p in shown:
-            table.add_row(p.symbol, number(p.qty), money(p.avg_px), money(p.mark), money(p.unrealised))
+            grid = self._instruments.get(p.symbol)
+            table.add_row(
+                p.symbol, number(p.qty), price(p.avg_px, grid), price(p.mark, grid), money(p.unrealised)
+            )
         if dust := len(held) - len(shown):
             table.caption = f"and {dust} below the least order"
             table.caption_justify = "left"

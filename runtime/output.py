@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from parley.instruments import Instrument
+
 _WIDTH_OF_FILES: Final = 200
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
 
@@ -72,13 +74,18 @@ def span(ms: int) -> str:
 
 
 def money(amount: Decimal | None, digits: int = 2) -> str:
-    """Show an amount rounded for reading; nothing for None."""
-    return "" if amount is None else f"{amount:,.{digits}f}"
+    """Show an amount rounded for reading, never as minus nothing; nothing for None."""
+    return "" if amount is None else f"{round(amount, digits) + 0:,.{digits}f}"
 
 
 def number(amount: Decimal | None) -> str:
     """Show a quantity or price with all its digits and no padding."""
     return "" if amount is None else f"{amount.normalize():f}"
+
+
+def price(px: Decimal | None, instrument: Instrument | None) -> str:
+    """Show a price on the grid of its pair, which averages and mids do not lie on; as it is if unknown."""
+    return number(px if px is None or instrument is None else instrument.price(px, "near"))
 
 
 def sparkline(values: list[float], width: int) -> str:

@@ -5,7 +5,6 @@ Not here: starting anything (`supervisor`), keeping Ray (`ray_driver`).
 Invariant: a run that is found lives: its command line holds the lock on its folder.
 """
 
-import fcntl
 import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ import msgspec
 from parley.errors import ConfigError, UserError, nearest
 from runtime.agent_socket import parse_address, read_token
 from runtime.launch import ACCOUNT, Layout
-from runtime.leftovers import CLAIM
+from runtime.leftovers import CLAIM, is_claimed
 from runtime.ray_config import AgentPlace, RayConfig
 from runtime.ray_folder import PREFIX
 from runtime.run_config import RunConfig
@@ -105,27 +104,13 @@ def running_processes(home: Path) -> Processes:
         When none does.
     """
     for held in sorted((home / "runs").glob(f"*/{CLAIM}"), reverse=True):
-        if not _is_held(held):
+        if not is_claimed(held):
             continue
         try:
             return msgspec.json.decode((held.parent / PROCESSES).read_bytes(), type=Processes)
         except (OSError, msgspec.MsgspecError):
             continue  # it is just starting
     raise UserError(f"nothing runs in {str(home / 'runs')!r}: start it with 'parley up' or 'make run'")
-
-
-def _is_held(held: Path) -> bool:
-    try:
-        descriptor = os.open(held, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def _put(path: Path, raw: bytes) -> Path:

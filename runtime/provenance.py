@@ -8,7 +8,6 @@ Not here: whether a replay is right (`replay`); a difference in code is a warnin
 Invariant: nothing here is read by what decides, and what cannot be found out is "unknown", never guessed.
 """
 
-import os
 import platform
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from runtime.inheritance import inherited
 from runtime.journal import schema
 from runtime.run_config import UNKNOWN, Origin, RunConfig
 
@@ -104,8 +104,8 @@ def _commit(checkout: Path) -> tuple[str, bool]:
 
 
 def _git(folder: Path, *words: str) -> list[str] | None:
-    # a caller's own GIT_DIR, in a hook say, would speak of another repository
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    # a caller's own GIT_DIR, in a hook say, would speak of another repository; none is handed on
+    environment = inherited()
     try:
         done = subprocess.run(
             ["git", "--no-optional-locks", "-C", str(folder), *words],

@@ -14,6 +14,7 @@ import msgspec
 
 from parley.errors import UserError
 from runtime.frames import MAX_SOCKET_PATH
+from runtime.inheritance import inherited
 from runtime.unit import UnitConfig
 
 LOOPBACK: Final = "127.0.0.1"
@@ -75,7 +76,7 @@ SYSTEM_CONFIG: Final = {
 
 def environment(config: RayConfig) -> dict[str, str]:
     """Return the environment for every process of Ray; variables that name another Ray are left out."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    kept = {name: value for name, value in inherited().items() if not name.startswith("RAY_")}
     ours = {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(config.token_file),

@@ -28,6 +28,7 @@ from ray.exceptions import ActorDiedError, ActorUnavailableError, GetTimeoutErro
 
 from parley.errors import UserError
 from runtime.actors import create_agent, warm_spares
+from runtime.logs import set_up
 from runtime.ray_config import LOOPBACK, SYSTEM_CONFIG, AgentPlace, RayConfig
 from runtime.unit import announce, die_with_parent, read_config
 
@@ -222,7 +223,7 @@ def main() -> int:
     """Run as a process of the driver."""
     parser = ArgumentParser(prog="python -m runtime.ray_session", description="One life of Ray.")
     parser.add_argument("--config", type=Path, required=True)
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="ray %(levelname)s %(message)s")
+    set_up("ray")
     die_with_parent()
     try:
         run(read_config(parser.parse_args().config, RayConfig))

@@ -48,7 +48,7 @@ class DeskProcess(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     ``journal`` is a file to create, ``instruments`` the file the gateway wrote at its start, ``agents`` the
     address where the desk waits for its agents' processes (empty: they are in the desk's), ``backlog`` what
-    it watches of the shipper (None: there is none).
+    it watches of the shipper (None: there is none), ``heartbeat`` the file in which it says that it lives.
     """
 
     run: RunConfig
@@ -59,6 +59,7 @@ class DeskProcess(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     parent_pid: int = 0
     agents: str = ""
     backlog: BacklogConfig | None = None
+    heartbeat: str = ""
 
 
 def to_json(config: RunConfig | DeskProcess) -> bytes:

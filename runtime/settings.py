@@ -15,9 +15,17 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeGuard
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    ValidationError,
+)
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -28,10 +36,13 @@ from pydantic_settings import (
 
 from parley.errors import ConfigError, nearest
 from runtime.history import home_folder
+from runtime.redaction import redacted
 
 PREFIX: Final = "PARLEY_"
-# Variables of the same prefix that are not settings of a run: test data, hypothesis.
-_OTHER_VARIABLES: Final = frozenset({"PARLEY_DATA", "PARLEY_HYPOTHESIS_PROFILE"})
+# Names the file of settings for every command, in place of its option.
+CONFIG_VARIABLE: Final = "PARLEY_CONFIG"
+# Variables of the same prefix that are no settings: that file, test data, hypothesis.
+_OTHER_VARIABLES: Final = frozenset({CONFIG_VARIABLE, "PARLEY_DATA", "PARLEY_HYPOTHESIS_PROFILE"})
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 # Names that Python or the environment forbids, as users write them.
 _AS_WRITTEN: Final = {"start": "from", "end": "to"}
@@ -147,11 +158,11 @@ class Synthetic(BaseModel):
 
 
 class Settings(BaseSettings):
-    """Everything a run can be told; see `parley run --help` and docs/concepts.md."""
+    """Everything a command can be told; see `parley run --help` and docs/concepts.md."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, populate_by_name=True)
 
-    home: Path = Field(default_factory=home_folder)
+    home: Annotated[Path, AfterValidator(Path.expanduser)] = Field(default_factory=home_folder)
     data: Path | None = None
     trades: Annotated[dict[str, Path], NoDecode, BeforeValidator(_files)] = {}
     exchange: str = "binance"
@@ -205,7 +216,7 @@ def load_settings(config: Path | None = None, options: Mapping[str, object] | No
 
     Parameters
     ----------
-    config : TOML file
+    config : TOML file; None takes the one that PARLEY_CONFIG names, if it names one
     options : what the command line says, by field name; None means not said
 
     Raises
@@ -213,6 +224,8 @@ def load_settings(config: Path | None = None, options: Mapping[str, object] | No
     ConfigError
         When the file cannot be read, or a key is unknown or its value impossible.
     """
+    if config is None and (named := os.environ.get(CONFIG_VARIABLE)):
+        config = Path(named).expanduser()
     table = _read(config) if config is not None else {}
     given = {name: value for name, value in (options or {}).items() if value is not None}
     environment = _environment()
@@ -264,9 +277,12 @@ def _environment() -> dict[str, Any]:
         outer, _, inner = variable.partition("__")
         name = known.get(outer)
         if name is None:
+            others = [*known, *_OTHER_VARIABLES]
             raise ConfigError(
-                f"environment: unknown variable {variable!r}: {nearest(variable, sorted(known))}"
+                f"environment: unknown variable {variable!r}: {nearest(variable, sorted(others))}"
             )
+        if not os.environ[variable]:
+            continue  # an empty variable says nothing, as everywhere
         if inner:
             table = found.setdefault(name, {})
             if not isinstance(table, dict):
@@ -280,7 +296,13 @@ def _environment() -> dict[str, Any]:
 def _explain(
     error: ValidationError, config: Path | None, table: Mapping[str, Any], environment: Mapping[str, Any]
 ) -> str:
-    """Put the first mistake into one line that names where it stands and which key it is."""
+    """Put the first mistake into one line that names where it stands and which key it is, and no secret."""
+    return redacted(_first(error, config, table, environment))
+
+
+def _first(
+    error: ValidationError, config: Path | None, table: Mapping[str, Any], environment: Mapping[str, Any]
+) -> str:
     first = error.errors()[0]
     keys = [str(part) for part in first["loc"] if not str(part).startswith(("function-", "tuple["))]
     if keys and keys[0] in environment:
@@ -296,13 +318,37 @@ def _explain(
     text = first["msg"].removeprefix("Value error, ")
     if first["type"] == "value_error":
         return f"{place}: {shown} must be {text}"
-    return f"{place}: {shown}: {text[0].lower()}{text[1:]}, was {first['input']!r}"
+    return f"{place}: {shown}: {text[0].lower()}{text[1:]}, was {_was(keys, first['input'])}"
+
+
+_KINDS: Final = {
+    str: "a text", bool: "a truth value", int: "a number", float: "a number", list: "a list", dict: "a table"
+}  # fmt: skip
+
+
+def _was(keys: list[str], value: object) -> str:
+    """Show what was given, but not what may hold a password: a table given as a text, a field kept secret."""
+    model: type[BaseModel] | None = Settings
+    is_open = False
+    for key in keys:
+        field = model.model_fields.get(key) if model is not None else None
+        if field is None:
+            break
+        model = field.annotation if _is_table(field.annotation) else None
+        is_open = field.repr and model is None
+    if is_open and isinstance(value, str | int | float | None):
+        return repr(value)
+    return f"{_KINDS.get(type(value), 'something else')}, which is not shown"
+
+
+def _is_table(annotation: object) -> TypeGuard[type[BaseModel]]:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def _known(above: list[str]) -> list[str]:
     model: type[BaseModel] = Settings
     for key in above:
         inner = model.model_fields[key].annotation if key in model.model_fields else None
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
+        if _is_table(inner):
             model = inner
     return [_AS_WRITTEN.get(name, name) for name in model.model_fields]

@@ -11,8 +11,6 @@ both with it.
 """
 
 import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -21,25 +19,22 @@ from typing import Final, NamedTuple, cast
 
 import msgspec
 
-from parley.errors import ConfigError, ParleyError, UserError
+from parley.errors import ConfigError, ParleyError
 from runtime.backlog import BacklogConfig, BacklogLimits, Status, read_status
-from runtime.child import Child
 from runtime.host import load
+from runtime.inheritance import inherited, with_database
+from runtime.kept_child import KeptChild, Say, Standing
 from runtime.launch import Layout
-from runtime.postgres import Database, EmbeddedServer, default_folder
+from runtime.postgres import Database, EmbeddedServer, default_folder, tenant_id
 from runtime.postgres.claims import Claim
+from runtime.postgres.erase import erase_run
+from runtime.restarts import Pauses
 from runtime.settings import DatabaseSettings
 from runtime.shipper.config import ShipperConfig
 
 READY_PATIENCE_S: Final = 30.0
-GRACE_S: Final = 10.0
 DRAIN_PATIENCE_S: Final = 15.0
 _POLL_S: Final = 0.1
-_FIRST_WAIT_S: Final = 0.1
-_LONGEST_WAIT_S: Final = 10.0
-_SERVES_AFTER_S: Final = 30.0  # one that lasted so long did not fall over its start
-_USER_MISTAKE: Final = 2
-Say = Callable[[str], None]
 
 
 class StorePlaces(NamedTuple):
@@ -64,13 +59,21 @@ class StoreKeeper:
     """One run's database and shipper; see the module. `close` may be called at any time, more than once."""
 
     def __init__(self, settings: DatabaseSettings, home: Path, places: StorePlaces, say: Say) -> None:
-        self.restarts = {"postgres": 0, "shipper": 0}
         self._settings = settings
         self._places = places
         self._say = say
         self._server = _server_of(settings, home)
+        self._server_pauses = Pauses()
+        self._server_restarts = 0
+        self._served_since = time.monotonic()
         self._claim: Claim | None = None
-        self._shipper: Child | None = None
+        # The password of an external server goes by the environment, not by a file.
+        environment = inherited() if self._server is not None else with_database(settings.url)
+        standing = Standing(
+            "shipper", "the shipper", "runtime.shipper", places.config, places.logs, environment
+        )
+        self._shipper = KeptChild(standing, say)
+        self._abandoned: tuple[str, str] | None = None
         self._stop = threading.Event()
         self._changed = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="store", daemon=True)
@@ -104,15 +107,19 @@ class StoreKeeper:
         prepare = cast("Callable[[Database | None, EmbeddedServer | None], None]", load(_PREPARE))
         prepare(_external(self._settings), self._server)
         _write(self._places.config, self._shipper_config())
-        self._shipper = self._spawn(1)
-        if self._shipper.wait_for("ready", READY_PATIENCE_S, lambda: self._gone(self._shipper)) is None:
-            raise _refused(self._shipper)
+        self._shipper.begin()
+        self._shipper.ready(READY_PATIENCE_S)
         self._thread.start()
+
+    @property
+    def restarts(self) -> dict[str, int]:
+        """How often what was started again."""
+        return {"postgres": self._server_restarts, "shipper": self._shipper.restarts}
 
     def units(self) -> dict[str, int]:
         """Return the processes by name, as they are now."""
         found = {"postgres": self._server.pid if self._server is not None else None}
-        found["shipper"] = None if self._gone(self._shipper) or self._shipper is None else self._shipper.pid
+        found["shipper"] = self._shipper.pid
         return {name: pid for name, pid in found.items() if pid is not None}
 
     def changed(self) -> bool:
@@ -130,6 +137,10 @@ class StoreKeeper:
             if not why or time.monotonic() > deadline:
                 return why
             time.sleep(_POLL_S)
+
+    def abandon(self, tenant: str, run_id: str) -> None:
+        """Say that the run was given up: `close` takes out of the database what was shipped of it."""
+        self._abandoned = (tenant, run_id)
 
     def close(self) -> list[int]:
         """End the shipper, and the server unless somebody else uses it; return pids that still run."""
@@ -150,87 +161,61 @@ class StoreKeeper:
         return {
             "server": "embedded" if self._server is not None else "external", "folder": self.folder or None,
             "records_shipped": sum(j.seq for j in status.journals if j.path in own) if status else None,
+            "refused": {each.path: each.error for each in status.refused} if status else {},
             "unshipped": unshipped or None, "restarts": dict(self.restarts),
         }  # fmt: skip
 
     # the thread
 
     def _keep(self) -> None:
-        wait_s = {"postgres": _FIRST_WAIT_S, "shipper": _FIRST_WAIT_S}
-        due = dict.fromkeys(wait_s, 0.0)
-        lives = {"postgres": self._keep_server, "shipper": self._keep_shipper}
         while not self._stop.wait(_POLL_S):
-            for unit, keep in lives.items():
-                now = time.monotonic()
-                if now < due[unit] or not keep():
-                    continue
-                # Quick at first, and never so often that starting is all the machine does.
-                served_s = now - due[unit]
-                wait_s[unit] = _FIRST_WAIT_S if served_s > _SERVES_AFTER_S else wait_s[unit] * 2
-                wait_s[unit] = min(wait_s[unit], _LONGEST_WAIT_S)
-                due[unit] = time.monotonic() + wait_s[unit]
+            replaced = [self._keep_server(), self._shipper.look()]
+            if any(replaced):
+                self._changed.set()
         self._end()
 
     def _keep_server(self) -> bool:
-        """Start the server if it is gone; tell whether it was."""
-        if self._server is None or self._server.pid is not None:
+        """Start the server if it is gone and it is time; tell whether it was started."""
+        if self._server is None or self._server.pid is not None or not self._server_pauses.are_over():
             return False
+        self._server_pauses.begin(time.monotonic() - self._served_since)
         try:
             self._server.start(ends_with_us=True)
         except (ParleyError, OSError) as error:
             self._say(f"PostgreSQL is gone and could not be started again: {error}")
-            return True
-        self._replaced("postgres", "PostgreSQL was gone and was started again")
-        return True
-
-    def _keep_shipper(self) -> bool:
-        """Start the shipper if it ended; tell whether it did."""
-        last = self._shipper
-        if last is None or last.code is None:
             return False
-        said = last.last_words()
-        last.end(0.0)
-        try:
-            self._shipper = self._spawn(last.life + 1)
-        except OSError as error:
-            self._say(f"the shipper {last.how()} and could not be started again: {error}")
-            return True
-        self._replaced(
-            "shipper", f"the shipper {last.how()} and was started again{f': {said}' if said else ''}"
-        )
+        finally:
+            self._served_since = time.monotonic()
+        self._server_restarts += 1
+        self._say("PostgreSQL was gone and was started again")
         return True
-
-    def _replaced(self, unit: str, text: str) -> None:
-        self.restarts[unit] += 1
-        self._changed.set()
-        self._say(text)
 
     def _end(self) -> None:
         # The thread's last act: with it would end what it started.
-        if self._shipper is not None:
-            self._shipper.end(GRACE_S)
+        self._shipper.end()
+        if self._abandoned is not None:
+            self._forget(*self._abandoned)
         if self._claim is not None:
             self._claim.release()
+
+    def _forget(self, tenant: str, run_id: str) -> None:
+        database = _external(self._settings)
+        if self._server is not None:
+            database = Database.embedded(self._server) if self._server.pid is not None else None
+        if database is None:
+            return
+        try:
+            erase_run(database, tenant_id(tenant), run_id)
+        except ParleyError as error:
+            self._say(f"the run was given up, and stays in the database without its journals: {error}")
 
     # helpers
 
     def _shipper_config(self) -> ShipperConfig:
         return ShipperConfig(
             status=str(self._places.status), journals=tuple([str(each) for each in self._places.journals]),
-            begun=str(self._places.runs), database=self.folder, parent_pid=os.getpid(),
+            past=str(self._places.runs), database=self.folder, parent_pid=os.getpid(),
         )  # fmt: skip
-
-    def _spawn(self, life: int) -> Child:
-        log = self._places.logs / ("shipper.log" if life == 1 else f"shipper-{life}.log")
-        # The password of an external server goes by the environment, not by a file.
-        environment = os.environ | ({"DATABASE_URL": self._settings.url} if self._settings.url else {})
-        with log.open("wb") as errors:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "runtime.shipper", "--config", str(self._places.config)],
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, process_group=0,
-                env=environment,
-            )  # fmt: skip
-        return Child("shipper", process, log, life)
 
     def _missing(self, status: Status | None, begun_ns: int) -> str:
         if status is None or status.t < begun_ns:
@@ -246,9 +231,6 @@ class StoreKeeper:
             if each.records:
                 return f"{each.records} records of {journal.name} are not shipped {status.error}".rstrip()
         return ""
-
-    def _gone(self, child: Child | None) -> bool:
-        return child is None or child.code is not None
 
 
 _PREPARE: Final = "runtime.postgres.migrate:prepare"
@@ -270,13 +252,6 @@ def _external(settings: DatabaseSettings) -> Database | None:
     if settings.url:
         return Database.external(settings.url)
     return Database.from_environment() if settings.folder is None else None
-
-
-def _refused(shipper: Child) -> ParleyError:
-    said = shipper.last_words()
-    if shipper.code == _USER_MISTAKE and said:
-        return UserError(said.removeprefix("shipper: "))
-    return ParleyError(f"the shipper {shipper.how()} while starting: {said or 'it said nothing'}")
 
 
 def _write(path: Path, config: ShipperConfig) -> None:

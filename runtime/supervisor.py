@@ -24,6 +24,7 @@ from typing import Final
 from parley.errors import ParleyError, UserError
 from runtime.child import POLL_S, SETTLE_S, Child, Line
 from runtime.endings import Endings
+from runtime.inheritance import inherited
 from runtime.restarts import Restarts
 
 READY_PATIENCE_S: Final = 60.0
@@ -33,6 +34,8 @@ GRACE_RETURNING_S: Final = 60.0
 _USER_MISTAKE: Final = 2
 # A disk with less room than this may have swallowed a process's last words.
 _ROOM: Final = 1 << 16
+# Behind this a module runs that may not import our logs: what it says is redacted like any other unit's.
+_LOGS: Final = "runtime.logs"
 
 
 class Stopped(Exception):
@@ -64,7 +67,8 @@ class Supervisor:
 
     def begin(self, name: str, module: str, config: Path) -> Child:
         """Start a child without waiting for it."""
-        self._commands[name] = [sys.executable, "-m", module, "--config", str(config)]
+        modules = [module] if module.startswith("runtime.") else [_LOGS, module]
+        self._commands[name] = [sys.executable, "-m", *modules, "--config", str(config)]
         child = self._spawn(name, 1)
         self.children.append(child)
         return child
@@ -75,6 +79,7 @@ class Supervisor:
             process = subprocess.Popen(
                 self._commands[name],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, process_group=0,
+                env=inherited(),
             )  # fmt: skip
         child = Child(name, process, log, life)
         self._endings.watch(child.pid)

@@ -26,6 +26,8 @@ import msgspec
 import uvloop
 
 from parley.errors import ConfigError, ParleyError, UserError, nearest
+from runtime.logs import set_up
+from runtime.redaction import OWN, secrets_in
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +91,7 @@ def private_folder(base: Path | None = None) -> Path:
 
 
 def read_private(path: Path) -> bytes:
-    """Read a file of secrets.
+    """Read a file of secrets, which no log of this process shows from then on.
 
     Raises
     ------
@@ -103,6 +105,7 @@ def read_private(path: Path) -> bytes:
         raise ConfigError(f"cannot read the keys in {str(path)!r}: {error.strerror}") from error
     if mode & 0o077:
         raise ConfigError(f"{str(path)!r} holds keys and must have mode 0600, has {stat.S_IMODE(mode):04o}")
+    OWN.learn(*secrets_in(raw))
     return raw
 
 
@@ -176,9 +179,7 @@ async def _wait(stop: asyncio.Event) -> None:
 
 def run_unit(name: str, main: Callable[[asyncio.Event], Awaitable[None]]) -> int:
     """Run a unit to its end and return the exit code; `main` gets an event that SIGTERM or SIGINT sets."""
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.WARNING, format=f"{name} %(levelname)s %(name)s %(message)s"
-    )
+    set_up(name)
 
     async def guarded() -> None:
         stop = asyncio.Event()

@@ -29,11 +29,12 @@ ROOT = Path(__file__).resolve().parent.parent
 BUDGETS = {
     "architecture": 30,
     "unit": 120,
-    "property": 90,
-    "contract": 330,
-    "parity": 150,
-    "integration": 330,
-    "kill": 270,
+    "property": 80,
+    "differential": 180,
+    "contract": 420,
+    "parity": 130,
+    "integration": 320,
+    "kill": 220,
 }
 NOT_SUITES = {"kit"}
 # Over budget is a warning, since machines differ; only a suite that hangs is stopped.

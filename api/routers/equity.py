@@ -5,9 +5,8 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query, Request, Response
 
 from api.document import BASE, access, problems
-from api.lists import Resource, answer_list, between
+from api.lists import Resource, answer_list, between, given
 from api.pages import Page
-from api.queries.listing import Condition
 from api.queries.tables import EQUITY
 from api.schemas.accounts import Equity, EquityQuery, equity_of
 from api.services import Parts
@@ -25,8 +24,6 @@ async def list_equity(
     parts: Parts, request: Request, response: Response, query: Annotated[EquityQuery, Query()]
 ) -> Page[Equity]:
     """List the states of a run's accounts."""
-    conditions: list[Condition] = between(query.created_at_gte, query.created_at_lt)
-    if query.account is not None:
-        conditions.append(("account = %s", query.account))
+    conditions = between(query.created_at_gte, query.created_at_lt) + given({"account = %s": query.account})
     found = await answer_list(parts, request, response, RESOURCE, query, conditions)
     return Page[Equity].model_validate(found)

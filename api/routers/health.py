@@ -34,7 +34,7 @@ async def live() -> Health:
     responses=problems("not-ready", "database-unavailable"),
 )  # fmt: skip
 async def ready(parts: Parts) -> Health:
-    """Answer `ready` when database, schema and shipper are as they must be, else 503 with what is not."""
+    """Answer `ready` when database, schema, shipper and desk are as they must be, else 503 with why."""
     checks = await parts.checks()
     wrong = [check for check in checks if not check.ok]
     if wrong:
@@ -53,7 +53,8 @@ async def metrics(parts: Parts) -> Response:
     parts.metrics.database_in_use.set(parts.pool.in_use)
     status = parts.backlog()
     if status is not None:
-        for each in status.journals:
+        parts.metrics.journals_refused.set(len(status.refused))
+        for each in parts.own(status).journals:
             if each.stream:
                 parts.metrics.journal_lag.labels(each.stream).set(each.records)
     return Response(parts.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")

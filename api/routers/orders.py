@@ -5,7 +5,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query, Request, Response
 
 from api.document import BASE, access, problems
-from api.lists import Resource, answer_list, between
+from api.lists import Resource, answer_list, between, given
 from api.pages import Page
 from api.queries.listing import Condition
 from api.queries.tables import FILLS, ORDERS
@@ -27,15 +27,9 @@ async def list_orders(
     parts: Parts, request: Request, response: Response, query: Annotated[OrderQuery, Query()]
 ) -> Page[Order]:
     """List the orders of a run."""
-    conditions: list[Condition] = between(query.created_at_gte, query.created_at_lt)
-    conditions += _of_pair(query)
-    if query.state is not None:
-        conditions.append(("state = %s", query.state))
-    if query.agent is not None:
-        conditions.append(("agent = %s", query.agent))
-    if query.round is not None:
-        conditions.append(("round = %s", parse_id("rnd_", query.round) or b""))
-    found = await answer_list(parts, request, response, OF_ORDERS, query, conditions)
+    round_ = None if query.round is None else parse_id("rnd_", query.round) or b""
+    wanted = given({"state = %s": query.state, "agent = %s": query.agent, "round = %s": round_})
+    found = await answer_list(parts, request, response, OF_ORDERS, query, _common(query) + wanted)
     return Page[Order].model_validate(found)
 
 
@@ -47,20 +41,13 @@ async def list_fills(
     parts: Parts, request: Request, response: Response, query: Annotated[FillQuery, Query()]
 ) -> Page[Fill]:
     """List the fills of a run."""
-    conditions: list[Condition] = between(query.created_at_gte, query.created_at_lt)
-    conditions += _of_pair(query)
-    if query.order is not None:
-        conditions.append(("iid = %s", parse_id("ord_", query.order) or b""))
-    found = await answer_list(parts, request, response, OF_FILLS, query, conditions)
+    order = None if query.order is None else parse_id("ord_", query.order) or b""
+    wanted = given({"iid = %s": order})
+    found = await answer_list(parts, request, response, OF_FILLS, query, _common(query) + wanted)
     return Page[Fill].model_validate(found)
 
 
-def _of_pair(query: OrderQuery | FillQuery) -> list[Condition]:
-    conditions: list[Condition] = []
-    if query.symbol is not None:
-        conditions.append(("symbol = %s", query.symbol))
-    if query.side is not None:
-        conditions.append(("side = %s", query.side))
-    if query.account is not None:
-        conditions.append(("account = %s", query.account))
-    return conditions
+def _common(query: OrderQuery | FillQuery) -> list[Condition]:
+    return between(query.created_at_gte, query.created_at_lt) + given(
+        {"symbol = %s": query.symbol, "side = %s": query.side, "account = %s": query.account}
+    )

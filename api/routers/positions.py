@@ -5,9 +5,8 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query, Request, Response
 
 from api.document import BASE, access, problems
-from api.lists import Resource, answer_list
+from api.lists import Resource, answer_list, given
 from api.pages import Page
-from api.queries.listing import Condition
 from api.queries.tables import POSITIONS
 from api.schemas.accounts import Position, PositionQuery, position_of
 from api.services import Parts
@@ -25,10 +24,6 @@ async def list_positions(
     parts: Parts, request: Request, response: Response, query: Annotated[PositionQuery, Query()]
 ) -> Page[Position]:
     """List the positions of a run as of its newest state."""
-    conditions: list[Condition] = []
-    if query.account is not None:
-        conditions.append(("account = %s", query.account))
-    if query.symbol is not None:
-        conditions.append(("symbol = %s", query.symbol))
+    conditions = given({"account = %s": query.account, "symbol = %s": query.symbol})
     found = await answer_list(parts, request, response, RESOURCE, query, conditions)
     return Page[Position].model_validate(found)

@@ -5,10 +5,9 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from api.document import BASE, access, problems
-from api.lists import Resource, answer_list, between
+from api.lists import Resource, answer_list, between, given
 from api.pages import Page
 from api.problems import ApiError
-from api.queries.listing import Condition
 from api.queries.rounds import read_round
 from api.queries.tables import ROUNDS
 from api.schemas.rounds import Round, RoundDetail, RoundQuery, round_of
@@ -29,15 +28,15 @@ async def list_rounds(
     parts: Parts, request: Request, response: Response, query: Annotated[RoundQuery, Query()]
 ) -> Page[Round]:
     """List the rounds of a run."""
-    conditions: list[Condition] = between(query.created_at_gte, query.created_at_lt)
-    if query.symbol is not None:
-        conditions.append(("symbol = %s", query.symbol))
-    if query.outcome is not None:
-        conditions.append(("outcome = %s", "" if query.outcome == "open" else query.outcome))
-    if query.agent is not None:
-        conditions.append(("agent = %s", query.agent))
-    if query.has_proposals is not None:
-        conditions.append(("(proposals > 0) = %s", query.has_proposals))
+    wanted = given(
+        {
+            "symbol = %s": query.symbol,
+            "outcome = %s": "" if query.outcome == "open" else query.outcome,
+            "agent = %s": query.agent,
+            "(proposals > 0) = %s": query.has_proposals,
+        }
+    )
+    conditions = between(query.created_at_gte, query.created_at_lt) + wanted
     found = await answer_list(parts, request, response, RESOURCE, query, conditions)
     return Page[Round].model_validate(found)
 

@@ -5,9 +5,8 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Request, Response
 
 from api.document import BASE, access, problems
-from api.lists import Resource, answer_list
+from api.lists import Resource, answer_list, given
 from api.pages import Page
-from api.queries.listing import Condition
 from api.queries.tables import AGENTS
 from api.schemas.seats import Agent, AgentQuery, agent_of
 from api.services import Parts
@@ -29,10 +28,6 @@ async def list_agents(
     def show(row: dict[str, Any], run: str) -> dict[str, Any]:
         return agent_of(row, run, seen.agents.get(row["agent"]) if seen.run == run else None)
 
-    conditions: list[Condition] = []
-    if query.role is not None:
-        conditions.append(("role = %s", query.role))
-    if query.is_quarantined is not None:
-        conditions.append(("quarantined = %s", query.is_quarantined))
+    conditions = given({"role = %s": query.role, "quarantined = %s": query.is_quarantined})
     found = await answer_list(parts, request, response, Resource("agents", AGENTS, show), query, conditions)
     return Page[Agent].model_validate(found)

@@ -103,7 +103,7 @@ class Connection:
             self._queue.clear()
             self._metrics.closed.labels(str(code) if code in _CODES else "other").inc()
             if reason:
-                with contextlib.suppress(Exception):
+                with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # it is gone, or closed, already
                     await self._socket.close(code, reason)
 
     def offer(self, event: Event) -> None:

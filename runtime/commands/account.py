@@ -14,8 +14,9 @@ from parley.errors import UserError, nearest
 from parley.ids import show_round
 from parley.messages import StateView, decode, decode_envelope
 from runtime.books import ORDER_KINDS, OrderBook
-from runtime.history import config_of, entries, home_folder, kinds, newest_journal, open_journal
-from runtime.output import console, money, number, print_json, short, table, when
+from runtime.history import config_of, entries, kinds, newest_journal, open_journal
+from runtime.output import console, money, number, price, print_json, short, table, when
+from runtime.settings import Settings
 
 
 class OrderLine(msgspec.Struct, kw_only=True):
@@ -41,7 +42,7 @@ class OrderLine(msgspec.Struct, kw_only=True):
 
 
 def list_orders(
-    path: Path | None, *, symbol: str | None, state: str | None, limit: int, as_json: bool
+    settings: Settings, path: Path | None, *, symbol: str | None, state: str | None, limit: int, as_json: bool
 ) -> int:
     """Print the newest orders that fit; returns the exit code.
 
@@ -50,8 +51,9 @@ def list_orders(
     UserError
         When there is no such journal, pair or state.
     """
-    reader = open_journal(path or newest_journal(home_folder()))
-    pairs = sorted({*config_of(reader).desk.symbols, *config_of(reader).instruments})
+    reader = open_journal(path or newest_journal(settings.home))
+    run = config_of(reader)
+    pairs = sorted({*run.desk.symbols, *run.instruments})
     states = [each.name.lower() for each in OrderState]
     if symbol is not None and symbol not in pairs:
         raise UserError(f"there is no pair {symbol!r}: {nearest(symbol, pairs)}")
@@ -67,6 +69,9 @@ def list_orders(
     ]
     if as_json:
         print_json({"journal": str(reader.path), "found": len(lines), "orders": lines[:limit]})
+        return 0
+    if not lines:
+        console().print(_none(len(book.all()), symbol, state))
         return 0
     shown = table(
         "time (UTC)",
@@ -84,12 +89,19 @@ def list_orders(
     for line in lines[:limit]:
         shown.add_row(
             when(line.t), line.symbol, line.side, line.style, number(line.qty), number(line.px) or "market",
-            number(line.filled), money(line.avg_px, 8).rstrip("0").rstrip(".") if line.avg_px else "",
+            number(line.filled), price(line.avg_px, run.instruments.get(line.symbol)),
             line.state + (f" ({line.cause})" if line.cause else ""), line.agent, short(line.round),
         )  # fmt: skip
     console().print(shown)
     console().print(f"{min(limit, len(lines))} of {len(lines)} orders", style="dim")
     return 0
+
+
+def _none(all_: int, symbol: str | None, state: str | None) -> str:
+    if not all_:
+        return "no orders yet"
+    like = " ".join(word for word in (state, "on " + symbol if symbol else "") if word)
+    return f"none of {all_} orders is {like}"
 
 
 def _line(order: Order) -> OrderLine:
@@ -103,7 +115,7 @@ def _line(order: Order) -> OrderLine:
     )  # fmt: skip
 
 
-def show_positions(path: Path | None, *, as_json: bool) -> int:
+def show_positions(settings: Settings, path: Path | None, *, as_json: bool) -> int:
     """Print the account as of the journal's last state; returns the exit code.
 
     Raises
@@ -111,7 +123,7 @@ def show_positions(path: Path | None, *, as_json: bool) -> int:
     UserError
         When there is no such journal, or it holds no state yet.
     """
-    reader = open_journal(path or newest_journal(home_folder()))
+    reader = open_journal(path or newest_journal(settings.home))
     newest: bytes | None = None
     for record in reader.records(kinds=kinds("StateView")):
         newest = record.body
@@ -126,20 +138,25 @@ def show_positions(path: Path | None, *, as_json: bool) -> int:
         f"{when(state.t)} UTC   {state.trading}   equity {money(state.equity)} {state.quote}"
         f"   realised {money(state.realised)}   fees {money(state.fees)}"
     )
+    grids = config_of(reader).instruments
     positions = table("position", "quantity", "entry", "mark", "unrealised", "realised")
     for p in state.positions:
+        grid = grids.get(p.symbol)
         positions.add_row(
-            p.symbol, number(p.qty), number(p.avg_px), number(p.mark), money(p.unrealised), money(p.realised)
-        )
-    out.print(positions)
+            p.symbol, number(p.qty), price(p.avg_px, grid), price(p.mark, grid), money(p.unrealised),
+            money(p.realised),
+        )  # fmt: skip
+    out.print(positions if state.positions else "no positions")
     held = table("held by", "symbol", "quantity", "entry", "stop", "take", "since", "round")
     for h in state.holdings:
+        grid = grids.get(h.symbol)
         held.add_row(
-            h.agent, h.symbol, number(h.qty), number(h.avg_px), number(h.stop), number(h.take),
-            when(h.opened),
+            h.agent, h.symbol, number(h.qty), price(h.avg_px, grid), price(h.stop, grid),
+            price(h.take, grid), when(h.opened),
             short(show_round(h.round)) if h.round else "",
         )  # fmt: skip
-    out.print(held)
+    if state.holdings:
+        out.print(held)
     cash = table("balance", "total", "reserved")
     for c in state.cash:
         cash.add_row(c.asset, number(c.total), number(c.reserved))

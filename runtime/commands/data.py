@@ -15,7 +15,6 @@ import msgspec
 from rich.progress import Progress
 
 from parley.errors import UserError, nearest
-from runtime.history import home_folder
 from runtime.marketstore.check import CODES, GAP, Finding, check_file
 from runtime.marketstore.database import copy_file, writing
 from runtime.marketstore.exporting import Exported, Wish, export_files
@@ -30,6 +29,7 @@ from runtime.postgres.database import Database, DatabaseDown
 from runtime.postgres.embedded import EmbeddedServer, default_folder
 from runtime.postgres.migrate import migrate
 from runtime.postgres.opening import opened_database
+from runtime.settings import Settings
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,15 +40,16 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...]
 
 
-def market_store(folder: Path | None) -> MarketStore:
+def market_store(settings: Settings, folder: Path | None) -> MarketStore:
     """Open the store of a command: the one named, else that of the home."""
-    root = (folder or home_folder() / "market").expanduser()
+    root = (folder or settings.home / "market").expanduser()
     if root.exists() and not root.is_dir():
         raise UserError(f"a market store is a folder, {str(root)!r} is not")
     return MarketStore(root)
 
 
 def import_data(
+    settings: Settings,
     paths: Sequence[Path],
     words: Mapping[str, str],
     folder: Path | None,
@@ -58,8 +59,8 @@ def import_data(
 ) -> int:
     """Import files; returns the exit code."""
     sources, skipped = find_sources(paths, Given(**words))
-    store = market_store(folder)
-    with configured_database(database) as found, progress_bar("files") as bar:
+    store = market_store(settings, folder)
+    with configured_database(settings, database) as found, progress_bar("files") as bar:
         task = bar.add_task("import", total=len(sources))
         done, files = import_files(store, sources, lambda _: bar.advance(task))
         copied = copy_to_database(files, found)
@@ -100,29 +101,33 @@ def copy_to_database(files: Sequence[Path], database: Database | None) -> int | 
 
 
 @contextmanager
-def configured_database(folder: Path | None) -> Iterator[Database | None]:
+def configured_database(settings: Settings, folder: Path | None) -> Iterator[Database | None]:
     """Yield the database that shall have market data, at the newest schema; None when none is configured.
 
-    That is the one of `folder` or DATABASE_URL, else the home's own if it was ever started.
+    That is the one of `folder`, else that of the settings (``database.url``, ``database.folder``) or of
+    DATABASE_URL, else the home's own if it was ever started. ``database.enabled`` is about runs.
 
     Raises
     ------
     UserError, DatabaseDown
         When it cannot be reached; before anything was imported.
     """
-    home = home_folder()
-    own = EmbeddedServer(default_folder(home))
-    if folder is None and Database.from_environment() is None and not own.data.exists():
+    said = settings.database
+    if folder is None and not said.url:
+        folder = said.folder
+    url = said.url if folder is None else ""
+    own = EmbeddedServer(default_folder(settings.home))
+    if folder is None and not url and Database.from_environment() is None and not own.data.exists():
         yield None
         return
-    with opened_database(home, folder) as database:
+    with opened_database(settings.home, folder, url) as database:
         migrate(database)
         yield database
 
 
-def list_data(exchange: str, pair: str, folder: Path | None, *, as_json: bool) -> int:
+def list_data(settings: Settings, exchange: str, pair: str, folder: Path | None, *, as_json: bool) -> int:
     """List the series of a store; returns the exit code."""
-    store = market_store(folder)
+    store = market_store(settings, folder)
     parts = [each for each in store.series() if exchange in ("", each.exchange) and pair in ("", each.pair)]
     found = []
     with progress_bar("series") as bar:
@@ -142,8 +147,9 @@ def list_data(exchange: str, pair: str, folder: Path | None, *, as_json: bool) -
 
 
 def check_data(
-    paths: Sequence[Path], words: Mapping[str, str], allow: str, folder: Path | None, *, as_json: bool
-) -> int:
+    settings: Settings, paths: Sequence[Path], words: Mapping[str, str], allow: str, folder: Path | None, *,
+    as_json: bool,
+) -> int:  # fmt: skip
     """Check files or the store; returns 1 when something is wrong that is neither normal nor allowed."""
     allowed = {code for code in allow.split(",") if code}
     for code in sorted(allowed - set(CODES)):
@@ -151,7 +157,7 @@ def check_data(
     given, checked = Given(**words), []
     roots = [path for path in paths if (path / MANIFEST).is_file()]
     files = [path for path in paths if path not in roots]
-    stores = [market_store(path) for path in roots] if paths else [market_store(folder)]
+    stores = [market_store(settings, path) for path in (roots if paths else [folder])]
     skipped: list[Path] = []
     with progress_bar("files") as bar:
         if files:

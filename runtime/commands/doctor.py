@@ -21,10 +21,11 @@ import msgspec
 from rich.text import Text
 
 from parley.errors import ParleyError
-from runtime.history import config_of, home_folder, newest_journal, open_journal
+from runtime.history import config_of, newest_journal, open_journal
 from runtime.journal import JournalError, schema, verify
 from runtime.output import console, print_json, progress_bar
 from runtime.provenance import origin, told
+from runtime.settings import Settings
 from runtime.unit import private_folder
 
 OK, WARN, FAIL = "ok", "warn", "fail"
@@ -48,11 +49,12 @@ class Check(msgspec.Struct, kw_only=True):
     found: str
 
 
-def examine(journal: Path | None, *, as_json: bool) -> int:
+def examine(settings: Settings, journal: Path | None, *, as_json: bool) -> int:
     """Run every check; the exit code is 1 when one fails."""
     looks: list[Callable[[], Check]] = [
-        python, packages, memory, disk, fsync, sqlite, sockets, ports, data, code,
-        lambda: last_origin(journal), lambda: last_journal(journal),
+        python, packages, memory, lambda: disk(settings.home), lambda: fsync(settings.home), sqlite, sockets,
+        ports, data, code, lambda: last_origin(settings.home, journal),
+        lambda: last_journal(settings.home, journal),
     ]  # fmt: skip
     checks = []
     with progress_bar("looking") as bar:
@@ -109,20 +111,20 @@ def memory() -> Check:
     )
 
 
-def disk() -> Check:
+def disk(home: Path) -> Check:
     """Is there room where runs are kept?"""
-    home = _existing(home_folder())
-    free_gb = shutil.disk_usage(home).free / 1e9
+    place = _existing(home)
+    free_gb = shutil.disk_usage(place).free / 1e9
     state = FAIL if free_gb < _FREE_GB_FAIL else WARN if free_gb < _FREE_GB_WARN else OK
-    if not os.access(home, os.W_OK):
-        return Check(name="disk", state=FAIL, found=f"{str(home)!r} cannot be written")
-    return Check(name="disk", state=state, found=f"{free_gb:.1f} GB free below {str(home_folder())!r}")
+    if not os.access(place, os.W_OK):
+        return Check(name="disk", state=FAIL, found=f"{str(place)!r} cannot be written")
+    return Check(name="disk", state=state, found=f"{free_gb:.1f} GB free below {str(home)!r}")
 
 
-def fsync() -> Check:
+def fsync(home: Path) -> Check:
     """How long does a durable write take where journals are kept?"""
     times = []
-    with tempfile.TemporaryFile(dir=_existing(home_folder())) as file:
+    with tempfile.TemporaryFile(dir=_existing(home)) as file:
         for _ in range(_FSYNCS):
             file.write(b"x" * 1024)
             file.flush()
@@ -186,19 +188,19 @@ def code() -> Check:
     return Check(name="code", state=OK, found=told(origin()))
 
 
-def last_origin(path: Path | None) -> Check:
+def last_origin(home: Path, path: Path | None) -> Check:
     """Which code wrote the newest journal? That it is not this one is no fault."""
     try:
-        then = config_of(open_journal(path or newest_journal(home_folder()))).origin
+        then = config_of(open_journal(path or newest_journal(home))).origin
     except (ParleyError, OSError):
         return Check(name="written by", state=OK, found="no readable run")
     return Check(name="written by", state=OK, found=told(then))
 
 
-def last_journal(path: Path | None) -> Check:
+def last_journal(home: Path, path: Path | None) -> Check:
     """Does the newest journal verify?"""
     try:
-        file = path or newest_journal(home_folder())
+        file = path or newest_journal(home)
         started = time.perf_counter()
         report = verify(file)
     except ParleyError:

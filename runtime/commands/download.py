@@ -18,13 +18,14 @@ from runtime.marketstore.manifest import Span
 from runtime.marketstore.series import CANDLE_KINDS, FUNDING, KINDS, Given, Series, check_timeframe
 from runtime.marketstore.store import MarketStore
 from runtime.output import console, print_json, progress_bar
+from runtime.settings import Settings
 from venues.ccxt_history import History
 from venues.recorded import CandleError, moment_ms
 
 
 def download_data(
-    exchange: str, pairs: str, timeframes: str, *, since: str, until: str, kind: str, address: str,
-    folder: Path | None, database: Path | None, as_json: bool,
+    settings: Settings, exchange: str, pairs: str, timeframes: str, *, since: str, until: str, kind: str,
+    address: str, folder: Path | None, database: Path | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Download; returns the exit code."""
     span = _span(since, until)
@@ -34,11 +35,11 @@ def download_data(
         raise UserError(f"expected pairs and timeframes, got {pairs!r} and {timeframes!r}")
     if kind and kind not in KINDS:
         raise UserError(f"there is no kind {kind!r} of data; {nearest(kind, list(KINDS))}")
-    store = market_store(folder)
+    store = market_store(settings, folder)
     venue = History(exchange, address)
     wanted = [one for name in names for one in _series(venue, name, kind, wanted_timeframes)]
     done = [Downloaded(series=str(one)) for one in wanted]
-    with configured_database(database) as found:
+    with configured_database(settings, database) as found:
         venue.open(names, [one.timeframe for one in wanted if one.is_candles])
         try:
             for series, told in zip(wanted, done, strict=True):

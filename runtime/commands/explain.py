@@ -12,14 +12,15 @@ from rich.console import Console
 from rich.text import Text
 
 from runtime.explain import explain
-from runtime.history import find_round, home_folder, newest_journal, open_journal
+from runtime.history import find_round, newest_journal, open_journal
 from runtime.output import console, money, number, print_json, span, when
+from runtime.settings import Settings
 from runtime.story import Advice, Bid, OrderStory, Story
 
 _OUTCOME_STYLE = {"accept": "bold green", "reject": "bold yellow", "hold": "bold", "expired": "bold magenta"}
 
 
-def explain_round(path: Path | None, text: str, *, as_json: bool) -> int:
+def explain_round(settings: Settings, path: Path | None, text: str, *, as_json: bool) -> int:
     """Tell a round; returns the exit code.
 
     Raises
@@ -27,7 +28,7 @@ def explain_round(path: Path | None, text: str, *, as_json: bool) -> int:
     UserError
         When there is no such journal or round, or more than one round begins like that.
     """
-    reader = open_journal(path or newest_journal(home_folder()))
+    reader = open_journal(path or newest_journal(settings.home))
     story = explain(reader, find_round(reader, text))
     if as_json:
         print_json(story)

@@ -10,15 +10,16 @@ from dataclasses import asdict
 from pathlib import Path
 
 from parley.errors import DataError
-from runtime.history import config_of, home_folder, newest_journal, open_journal
+from runtime.history import config_of, newest_journal, open_journal
 from runtime.journal import JournalCorrupt, verify
 from runtime.output import console, print_json, progress_bar
 from runtime.provenance import differences, origin, told
 from runtime.replay import replay
 from runtime.run_config import Origin
+from runtime.settings import Settings
 
 
-def replay_journal(path: Path | None, *, as_json: bool) -> int:
+def replay_journal(settings: Settings, path: Path | None, *, as_json: bool) -> int:
     """Verify and replay a journal; returns the exit code.
 
     Raises
@@ -26,7 +27,7 @@ def replay_journal(path: Path | None, *, as_json: bool) -> int:
     UserError
         When there is no such journal, or it is of another version.
     """
-    file = path or newest_journal(home_folder())
+    file = path or newest_journal(settings.home)
     try:
         then = config_of(open_journal(file)).origin
     except DataError as error:

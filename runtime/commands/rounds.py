@@ -14,8 +14,9 @@ from rich.text import Text
 from parley.errors import UserError, nearest
 from parley.ids import show_round
 from parley.messages import Decision, Shed, Void
-from runtime.history import config_of, entries, home_folder, kinds, newest_journal, open_journal
+from runtime.history import config_of, entries, kinds, newest_journal, open_journal
 from runtime.output import console, number, print_json, short, table, when
+from runtime.settings import Settings
 from runtime.summary import OUTCOMES
 
 SHED: Final = "shed"
@@ -41,8 +42,8 @@ class Line(msgspec.Struct, kw_only=True):
 
 
 def list_rounds(
-    path: Path | None, *, outcome: str | None, symbol: str | None, agent: str | None, bids: bool, limit: int,
-    as_json: bool,
+    settings: Settings, path: Path | None, *, outcome: str | None, symbol: str | None, agent: str | None,
+    bids: bool, limit: int, as_json: bool,
 ) -> int:  # fmt: skip
     """Print the newest rounds that fit; returns the exit code.
 
@@ -51,7 +52,7 @@ def list_rounds(
     UserError
         When there is no such journal, outcome, pair or agent.
     """
-    reader = open_journal(path or newest_journal(home_folder()))
+    reader = open_journal(path or newest_journal(settings.home))
     run = config_of(reader)
     _known("outcome", outcome, [*OUTCOMES, SHED])
     _known("pair", symbol, [*run.desk.symbols, *run.instruments])
@@ -81,6 +82,9 @@ def list_rounds(
     if as_json:
         print_json({"journal": str(reader.path), "found": found, "rounds": list(newest)})
         return 0
+    if not found:
+        console().print(_none(outcome, symbol, agent, bids=bids))
+        return 0
     shown = table("time (UTC)", "round", "symbol", "outcome", "agent", "bids", "quantity", "why")
     for line in newest:
         qty = f"{number(line.qty)} of {number(line.qty_wanted)}" if line.qty else ""
@@ -93,6 +97,17 @@ def list_rounds(
     console().print(shown)
     console().print(f"{len(newest)} of {found} rounds", style="dim")
     return 0
+
+
+def _none(outcome: str | None, symbol: str | None, agent: str | None, *, bids: bool) -> str:
+    if outcome == SHED and symbol is None:
+        return "nothing was shed: every trigger got its round"
+    asked = [
+        f"with outcome {outcome}" if outcome else "", f"on {symbol}" if symbol else "",
+        f"in which {agent} said something that counted" if agent else "",
+        "in which somebody bid" if bids else "",
+    ]  # fmt: skip
+    return " ".join(["no rounds", *(word for word in asked if word)]) if any(asked) else "no rounds yet"
 
 
 def _shed(shed: Shed) -> Line:

@@ -34,10 +34,12 @@ from runtime.awake import CoresAwake
 from runtime.child import Child, Line
 from runtime.history import open_journal
 from runtime.host import load
+from runtime.inheritance import inherited
 from runtime.launch import Layout, Market
 from runtime.live_view import LiveView
 from runtime.output import console, plain, print_json, progress_bar
 from runtime.provenance import with_origin
+from runtime.redaction import redacted
 from runtime.restarts import Restarts
 from runtime.run_config import RunConfig
 from runtime.settings import Settings, load_settings
@@ -94,7 +96,10 @@ def run(
         supervisor.stop()
         left = running([child.pid for child in supervisor.children])
         if store is not None:
-            unshipped = store.drain() if started else ""
+            if started:
+                unshipped = store.drain()
+            else:
+                store.abandon(run_config.desk.tenant, layout.run_id)
             left += (api.close() if api is not None else []) + store.close()
         if started:
             launch.sweep(layout)
@@ -141,9 +146,9 @@ def _sayer(layout: Layout, *, on_screen: bool) -> Callable[[str], None]:
     def say(text: str) -> None:
         with contextlib.suppress(OSError):  # a full disk or a closed terminal is no reason to stop keeping
             with (layout.logs / "store.log").open("a", encoding="utf-8") as log:
-                log.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {text}\n")
+                log.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {redacted(text)}\n")
             if not on_screen:
-                console(stderr=True).print(f"note: {text}", style="dim", soft_wrap=True)
+                console(stderr=True).print(f"note: {redacted(text)}", style="dim", soft_wrap=True)
 
     return say
 
@@ -160,8 +165,9 @@ def _api(
             "the API reads the database, but the run has none: add --database, or set api.on = false"
         )
     places = ApiPlaces(
-        config=layout.config("api"), logs=layout.logs, journal=layout.journal,
-        home=settings.home.expanduser().resolve(), shipper=layout.folder / "shipper.status",
+        config=layout.config("api"), logs=layout.logs, journals=StorePlaces.of(layout).journals,
+        backlog_s=settings.database.backlog_s, home=settings.home.expanduser().resolve(),
+        shipper=layout.folder / "shipper.status", desk=layout.heartbeat,
         database=store.folder, url=settings.database.url,
     )  # fmt: skip
     api = ApiKeeper(settings.api.port, places, _sayer(layout, on_screen=on_screen))
@@ -343,7 +349,7 @@ def check_books(truth: Path, journal: Path) -> dict[str, Any]:
         return {"ledger_equals_exchange": None, "ledger_check": {"error": f"no script {str(CHECK)!r}"}}
     done = subprocess.run(
         [sys.executable, "-I", str(CHECK), "--truth", str(truth), "--journal", str(journal), "--json"],
-        capture_output=True, text=True, check=False,
+        capture_output=True, text=True, check=False, env=inherited(),
     )  # fmt: skip
     if done.returncode not in (0, 1):
         return {"ledger_equals_exchange": False, "ledger_check": {"error": done.stderr.strip()}}

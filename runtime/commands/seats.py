@@ -8,10 +8,10 @@ Invariant: nothing is said to have happened before the driver says so.
 from pathlib import Path
 
 from parley.errors import UserError
-from runtime.history import home_folder
 from runtime.output import console, print_json
 from runtime.placement import running_processes
 from runtime.ray_control import Answer, Question, ask
+from runtime.settings import Settings
 
 _DONE = {
     "pause": "is silent until it is resumed: the desk counts it as no answer",
@@ -20,7 +20,7 @@ _DONE = {
 }
 
 
-def command_agent(do: str, agent: str, *, as_json: bool) -> None:
+def command_agent(settings: Settings, do: str, agent: str, *, as_json: bool) -> None:
     """Tell an agent of the newest running desk to pause, resume or restart.
 
     Raises
@@ -28,7 +28,7 @@ def command_agent(do: str, agent: str, *, as_json: bool) -> None:
     UserError
         When nothing runs, its agents have no processes of their own, or there is no such agent.
     """
-    processes = running_processes(home_folder())
+    processes = running_processes(settings.home)
     if not processes.control:
         raise UserError(
             f"the agents of run {processes.run} are in the desk's process (placement 'packed'): "

@@ -10,14 +10,16 @@ from typing import Any
 from rich.table import Table
 
 from parley.errors import UserError
-from runtime.history import home_folder
+from runtime import heartbeat
+from runtime.heartbeat import why_silent
 from runtime.output import console, print_json
 from runtime.placement import Processes, running_processes
 from runtime.process_tree import look, memory_mb
 from runtime.ray_control import Question, ask
+from runtime.settings import Settings
 
 
-def show_status(*, as_json: bool) -> int:
+def show_status(settings: Settings, *, as_json: bool) -> int:
     """Show what runs; the exit code is 1 when a process or an agent that should be there is not.
 
     Raises
@@ -25,8 +27,8 @@ def show_status(*, as_json: bool) -> int:
     UserError
         When nothing runs.
     """
-    processes = running_processes(home_folder())
-    status = _status(processes)
+    processes = running_processes(settings.home)
+    status = _status(settings.home, processes)
     if as_json:
         print_json(status)
     else:
@@ -34,8 +36,10 @@ def show_status(*, as_json: bool) -> int:
     return 0 if status["is_whole"] else 1
 
 
-def _status(processes: Processes) -> dict[str, Any]:
+def _status(home: Path, processes: Processes) -> dict[str, Any]:
     units = {name: _unit(pid) for name, pid in processes.units.items()}
+    if "desk" in units:
+        units["desk"]["why"] = why_silent(home / "runs" / processes.run / heartbeat.NAME)
     ray: dict[str, Any] = {}
     if processes.control:
         try:
@@ -48,7 +52,7 @@ def _status(processes: Processes) -> dict[str, Any]:
         agents = {agent: {"state": "in the desk", "pid": desk} for agent in processes.agents}
     agents = {agent: {"placement": processes.placement, **said} for agent, said in agents.items()}
     is_whole = (
-        all(unit["is_running"] for unit in units.values())
+        all(unit["is_running"] and not unit.get("why") for unit in units.values())
         and all(agent["state"] in ("alive", "in the desk") for agent in agents.values())
         and bool(ray.get("is_up", True))
     )
@@ -70,7 +74,7 @@ def _print(status: dict[str, Any]) -> None:
     units = _table("process", "pid", "state", "memory MB")
     for name, unit in status["units"].items():
         state = "running" if unit["is_running"] else "gone"
-        units.add_row(name, str(unit["pid"]), state, _text(unit["memory_mb"]))
+        units.add_row(name, str(unit["pid"]), unit.get("why") or state, _text(unit["memory_mb"]))
     out.print(units)
     agents = _table(
         "agent", "pid", "incarnation", "health", "answers", "faults", "mean us", "p95 us", "restarts", "MB"

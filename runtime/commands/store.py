@@ -1,6 +1,7 @@
-"""`parley migrate`, `parley backup`, `parley restore`: database and journals of a home, as a whole.
+"""`parley migrate`, `backup`, `restore`, `rebuild`: database and journals of a home, as a whole.
 
-Not here: what a backup is (`runtime.backup`), how a schema changes (`runtime.postgres.migrate`).
+Not here: what a backup is (`runtime.backup`), how a schema changes (`runtime.postgres.migrate`), what comes
+from the journals (`runtime.shipper.rebuild`).
 
 Invariant: a server that these started is stopped again; one that ran keeps running.
 """
@@ -8,20 +9,29 @@ Invariant: a server that these started is stopped again; one that ran keeps runn
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Final
+
+from rich.progress import TextColumn
 
 from runtime.backup import Manifest, Say, back_up, read_manifest
 from runtime.backup import restore as bring_back
-from runtime.history import home_folder
-from runtime.output import console, print_json
+from runtime.output import console, print_json, progress_bar
 from runtime.postgres import REVISION, Database
 from runtime.postgres.migrate import migrate as bring_up_to_date
 from runtime.postgres.opening import opened_database
-from runtime.settings import load_settings
+from runtime.settings import Settings
+from runtime.shipper.rebuild import rebuild as make_anew
+
+AFTERWARDS: Final = (
+    "note: what was ordered and filled after {made_at} is not in it. No desk goes on with a restored run;"
+    " before a desk trades on an account of these runs, compare its open orders and balances with the venue's"
+    " (docs/database.md, 'After a restore')."
+)
 
 
-def migrate(folder: Path | None, *, as_json: bool) -> int:
+def migrate(settings: Settings, folder: Path | None, *, as_json: bool) -> int:
     """Bring the database to this version's schema; returns the exit code."""
-    with _opened(home_folder(), folder) as database:
+    with _opened(settings, folder) as database:
         bring_up_to_date(database)
     if as_json:
         print_json({"revision": REVISION})
@@ -30,33 +40,54 @@ def migrate(folder: Path | None, *, as_json: bool) -> int:
     return 0
 
 
-def backup(target: Path, folder: Path | None, *, as_json: bool) -> int:
+def backup(settings: Settings, target: Path, folder: Path | None, *, as_json: bool) -> int:
     """Write a backup; returns the exit code."""
-    home = home_folder().expanduser().resolve()
-    with _opened(home, folder) as database, _told() as say:
+    home = settings.home.resolve()
+    with _opened(settings, folder) as database, _told() as say:
         bring_up_to_date(database)
         manifest = back_up(home, database, target.expanduser().resolve(), say)
     _print(manifest, target, "backed up", as_json=as_json)
     return 0
 
 
-def restore(source: Path, folder: Path | None, *, as_json: bool) -> int:
+def restore(settings: Settings, source: Path, folder: Path | None, *, as_json: bool) -> int:
     """Bring a backup back; returns the exit code."""
-    home = home_folder().expanduser().resolve()
+    home = settings.home.resolve()
     read_manifest(source)  # before a server is made for it
-    with _opened(home, folder) as database, _told() as say:
+    with _opened(settings, folder) as database, _told() as say:
         manifest = bring_back(source.expanduser().resolve(), home, database, say)
-        bring_up_to_date(database)
     _print(manifest, home, "restored", as_json=as_json)
+    console(stderr=True).print(AFTERWARDS.format(made_at=manifest.made_at), soft_wrap=True)
     return 0
 
 
-def _opened(home: Path, folder: Path | None) -> AbstractContextManager[Database]:
-    # What a run is told by PARLEY_DATABASE__FOLDER or __URL holds for its backup, too.
-    said = load_settings().database
+def rebuild(settings: Settings, folder: Path | None, *, unasked: bool, as_json: bool) -> int:
+    """Make the read model anew from the home's journals; returns the exit code."""
+    home = settings.home.resolve()
+    with _opened(settings, folder) as database, progress_bar("") as bar:
+        bring_up_to_date(database)
+        task = bar.add_task("rebuild", total=None)
+
+        def tell(what: str, done: int, total: int) -> None:
+            bar.columns = (TextColumn(what), *bar.columns[1:])
+            bar.update(task, completed=done, total=total)
+
+        found = make_anew(home, database, tell, unasked=unasked)
+    if as_json:
+        print_json({"home": str(home), **found._asdict()})
+    else:
+        console().print(
+            f"rebuilt: {found.runs} runs from {found.journals} journals with {found.records:,} records"
+        )
+    return 0
+
+
+def _opened(settings: Settings, folder: Path | None) -> AbstractContextManager[Database]:
+    # What a run is told of its database holds for its backup, too.
+    said = settings.database
     if folder is None and not said.url:
         folder = said.folder
-    return opened_database(home, folder, said.url)
+    return opened_database(settings.home.resolve(), folder, said.url)
 
 
 @contextmanager

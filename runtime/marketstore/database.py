@@ -27,7 +27,7 @@ from psycopg import sql
 from parley.errors import DataError
 from runtime.marketstore.series import FUNDING, Series, parse_name
 from runtime.marketstore.tables import times_ms
-from runtime.postgres.database import OWNER_ROLE, Database, DatabaseDown, reach
+from runtime.postgres.database import OWNER_ROLE, Database, in_one_line, reach
 
 _KEYS: Final = {
     "candles": ("exchange", "pair", "kind", "timeframe", "t"),
@@ -49,15 +49,17 @@ def writing(database: Database) -> Iterator[psycopg.Connection]:
     ------
     DatabaseDown
         When the server does not answer, or goes away meanwhile.
+    UserError
+        When it refuses: a login without the right, a server that is read-only, tables that are missing.
     """
-    with reach(database.admin, "parley data") as connection:
-        try:
-            connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(OWNER_ROLE)))
-            connection.execute("SET timezone = 'UTC'")
-            connection.execute("SET lock_timeout = '10s'")
-            yield connection
-        except psycopg.OperationalError as error:
-            raise DatabaseDown(f"the database went away: {str(error).splitlines()[0]}") from error
+    with (
+        in_one_line("the database does not take market data"),
+        reach(database.admin, "parley data") as connection,
+    ):
+        connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(OWNER_ROLE)))
+        connection.execute("SET timezone = 'UTC'")
+        connection.execute("SET lock_timeout = '10s'")
+        yield connection
 
 
 def copy_file(connection: psycopg.Connection, path: Path) -> int:

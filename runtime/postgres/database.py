@@ -11,13 +11,16 @@ Invariant: `connect` returns a connection whose role is bound by row-level secur
 
 import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, LiteralString
 
 import psycopg
 from psycopg import conninfo
 
-from parley.errors import ParleyError, UserError
+from parley.errors import ConfigError, ParleyError, UserError
 from runtime.postgres.embedded import EmbeddedServer
 
 APP_ROLE: Final = "parley_app"
@@ -26,13 +29,16 @@ DATABASE: Final = "parley"
 SCHEMA: Final = "parley"
 SUPERUSER: Final = "postgres"
 # The head of runtime/migrations; a test compares them. Stated here, so that only who migrates needs alembic.
-REVISION: Final = "0002"
+REVISION: Final = "0003"
 CONNECT_TIMEOUT_S: Final = 5
 _TENANTS: Final = uuid.UUID("6f6c9d54-3c5e-5b0e-9d59-0f3f0f6b9a01")
 
 
 # What asking again does not change. All else, such as a server that still recovers, is worth another try.
-_REFUSALS: Final = ("does not exist", "authentication failed", "no pg_hba.conf entry", "permission denied")
+_REFUSALS: Final = (
+    "does not exist", "authentication failed", "no pg_hba.conf entry", "permission denied",
+    "is not permitted to log in",
+)  # fmt: skip
 
 
 class DatabaseDown(ParleyError):
@@ -41,16 +47,21 @@ class DatabaseDown(ParleyError):
 
 @dataclass(frozen=True)
 class Database:
-    """Two ways into one database: `admin` for migrations, `app` for everything else."""
+    """Two ways into one database: `admin` for migrations, `app` for everything else.
+
+    ``folder`` is that of the embedded server it is on, empty on somebody else's.
+    """
 
     admin: str
     app: str
     is_embedded: bool
+    folder: str = ""
 
     @staticmethod
     def embedded(server: EmbeddedServer, name: str = DATABASE) -> "Database":
         """Describe a database of the embedded server."""
-        return Database(server.conninfo(SUPERUSER, name), server.conninfo(APP_ROLE, name), True)
+        where = str(server.folder)
+        return Database(server.conninfo(SUPERUSER, name), server.conninfo(APP_ROLE, name), True, where)
 
     @staticmethod
     def external(url: str) -> "Database":
@@ -69,6 +80,24 @@ class Database:
             raise UserError("DATABASE_URL must look like postgresql://user:password@host:5432/name")
         options = f"{given.get('options') or ''} -c role={APP_ROLE}".strip()
         return Database(conninfo.make_conninfo(url), conninfo.make_conninfo(url, options=options), False)
+
+    @staticmethod
+    def named(folder: str, name: str = DATABASE) -> "Database":
+        """Describe the database a unit's configuration names: that of a server's folder, or DATABASE_URL.
+
+        Raises
+        ------
+        ConfigError
+            When neither the folder nor the environment names one.
+        """
+        if folder:
+            return Database.embedded(EmbeddedServer(Path(folder).expanduser()), name)
+        found = Database.from_environment()
+        if found is None:
+            raise ConfigError(
+                "'database' must name the embedded server's folder, or DATABASE_URL another server"
+            )
+        return found
 
     @staticmethod
     def from_environment() -> "Database | None":
@@ -97,10 +126,31 @@ def reach(where: str, name: str) -> psycopg.Connection:
             where, autocommit=True, application_name=name, connect_timeout=CONNECT_TIMEOUT_S
         )
     except psycopg.OperationalError as error:
-        said = _one_line(error)
+        said = one_line(error)
         if any(words in said for words in _REFUSALS):
             raise UserError(f"the database refused the connection: {said}") from error
         raise DatabaseDown(f"the database cannot be reached: {said}") from error
+
+
+@contextmanager
+def in_one_line(what: str) -> Iterator[None]:
+    """Turn what the database says against something into one line that begins with `what`.
+
+    Raises
+    ------
+    DatabaseDown
+        When it went away, is full or busy: asking again may help.
+    UserError
+        When it refuses: a missing right, a server that is read-only, tables that are somebody else's.
+    """
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        raise DatabaseDown(f"{what}: {one_line(error)}") from error
+    except psycopg.errors.ReadOnlySqlTransaction as error:
+        raise UserError(f"{what}: the database server must take writes, it is read-only") from error
+    except psycopg.Error as error:
+        raise UserError(f"{what}: {one_line(error)}") from error
 
 
 def connect(database: Database, name: str) -> psycopg.Connection:
@@ -120,7 +170,7 @@ def connect(database: Database, name: str) -> psycopg.Connection:
         _check_revision(connection)
     except psycopg.OperationalError as error:
         connection.close()
-        raise DatabaseDown(f"the database went away: {_one_line(error)}") from error
+        raise DatabaseDown(f"the database went away: {one_line(error)}") from error
     except BaseException:
         connection.close()
         raise
@@ -153,6 +203,7 @@ def as_tenant(connection: psycopg.Connection, tenant: uuid.UUID) -> None:
     connection.execute(query, (str(tenant),))
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: BaseException) -> str:
+    """Return what an error of the database says, as one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if len(lines) < 2 else next((line for line in lines if "FATAL" in line), lines[0])

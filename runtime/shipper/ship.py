@@ -6,24 +6,29 @@ thrown away and the cursor is read again: it alone says what is shipped.
 
 Not here: SQL (`write`), the folds (`project`, `orders`).
 
-Invariant: nothing is kept across a lost connection; a refused journal stops no other.
+Invariant: nothing is kept across a lost connection; a refused journal stops no other; a journal that is
+shipped to its end and that nobody writes any more is not opened again over the same connection.
 """
 
 import logging
 import threading
+import time
 from pathlib import Path
 from typing import Final
 
 import msgspec
 import psycopg
 
-from parley.errors import ParleyError
+from parley.errors import ParleyError, UserError
 from runtime.journal import JournalCorrupt, JournalError, JournalVersionError
 from runtime.journal.tail import JournalTail
-from runtime.postgres import DatabaseDown, connect
+from runtime.leftovers import is_claimed
+from runtime.postgres import Database, DatabaseDown, connect
+from runtime.postgres.database import one_line
 from runtime.run_config import run_config
-from runtime.shipper.config import ShipperConfig, begun_journals, database_of, journals_of
+from runtime.shipper.config import ShipperConfig, earlier_journals, journals_of
 from runtime.shipper.follow import Refused, Stream, is_older_file, resume, stream_of
+from runtime.shipper.past import PastJournal
 from runtime.shipper.project import Batch
 from runtime.shipper.status import DOWN, UP, Progress, StatusBoard
 from runtime.shipper.write import CursorMoved, knows_run, place_of, prepare, register, turn_over, write
@@ -34,7 +39,9 @@ _FIRST_WAIT_S: Final = 0.05
 _LONGEST_WAIT_S: Final = 5.0
 _ASK_AGAIN_S: Final = 5.0  # a refused journal may be put right
 _LOOK_FOR_NEW_S: Final = 1.0
-_LOOK_AT_OLD_S: Final = 5.0  # a run of the past hardly grows
+_LOOK_AT_PAST_S: Final = 5.0  # a run of the past hardly grows
+_ASK_PAST_AGAIN_S: Final = 60.0
+_WAIT_FOR_DESK_S: Final = 0.25
 
 
 class Shipper:
@@ -42,12 +49,12 @@ class Shipper:
 
     def __init__(self, config: ShipperConfig, board: StatusBoard, stop: threading.Event) -> None:
         self._config = config
-        self._database = database_of(config)
+        self._database = Database.named(config.database, config.name)
         self._board = board
         self._stop = stop
         self._wait_s = _FIRST_WAIT_S
-        self._done: set[Path] = set()  # older files of a rotated run, and runs that were never begun
-        self._old: set[Path] = set()  # of the past, followed only if begun
+        self._older: set[Path] = set()  # files of a rotated run that have nothing new
+        self._past: dict[Path, PastJournal] = {}  # what may be left of earlier runs
         self._fresh: set[Path] = set()  # whose cursor was read over this connection
         self._resting: dict[Path, float] = {}  # not to be looked at for so long, s
 
@@ -65,8 +72,10 @@ class Shipper:
                     prepare(connection)
                     self._board.database, self._board.error = UP, ""
                     self._follow(connection)
-            except (DatabaseDown, psycopg.OperationalError) as error:
-                self._lost(error)
+            except (DatabaseDown, psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction) as error:
+                self._lost(error)  # a server that is read-only now may be promoted
+            except psycopg.Error as error:
+                raise UserError(f"the database refused the shipper: {one_line(error)}") from error
 
     def _lost(self, error: Exception) -> None:
         text = " ".join(str(error).split())
@@ -82,46 +91,49 @@ class Shipper:
     def _follow(self, connection: psycopg.Connection) -> None:
         self._fresh.clear()
         self._resting.clear()
-        known: list[Path] = []
-        rest_s = 0.0
-        looked_s = _LOOK_FOR_NEW_S
+        self._past = earlier_journals(self._config)
+        own: list[Path] = []
+        looked_at = -_LOOK_FOR_NEW_S
         while not self._stop.is_set():
-            if looked_s >= _LOOK_FOR_NEW_S:
-                known, looked_s = self._look_for_journals(), 0.0
+            if time.monotonic() - looked_at >= _LOOK_FOR_NEW_S:
+                own, looked_at = journals_of(self._config), time.monotonic()
             moved = 0
-            for path in known:
-                if path not in self._done and not self._rests(path, rest_s):
+            # One of the past at a time, so that those of the run never wait for all of them.
+            for path in (*own, *self._next_of_past()):
+                if path not in self._older and not self._rests(path):
                     moved += self._attend(connection, path)
                 if self._stop.is_set():
                     return
             self._wait_s = _FIRST_WAIT_S
-            rest_s = 0.0 if moved else self._config.poll_ms / 1000
-            looked_s = looked_s + rest_s if not moved else _LOOK_FOR_NEW_S
-            if rest_s:
-                self._stop.wait(rest_s)
+            if not moved and not self._next_of_past():
+                self._stop.wait(self._config.poll_ms / 1000)
                 self._alive(connection)
 
-    def _look_for_journals(self) -> list[Path]:
-        self._old = set(begun_journals(self._config))
-        return [*journals_of(self._config), *sorted(self._old)]
+    def _next_of_past(self) -> list[Path]:
+        return next(([path] for path in self._past if not self._rests(path)), [])
 
-    def _rests(self, path: Path, rested_s: float) -> bool:
-        left = self._resting.get(path, 0.0)
-        self._resting[path] = left - rested_s
-        return left > 0.0
+    def _rests(self, path: Path) -> bool:
+        return self._resting.get(path, 0.0) > time.monotonic()
+
+    def _rest(self, path: Path, seconds: float) -> None:
+        self._resting[path] = time.monotonic() + seconds
 
     def _attend(self, connection: psycopg.Connection, path: Path) -> int:
         """Ship the next batch of one journal and return how many groups that were."""
+        past = self._past.get(path)
+        is_over = past is not None and is_claimed(past.claim) is False
+        if past is not None and not is_over:
+            self._rest(path, _LOOK_AT_PAST_S)  # another run that lives ships it itself
+            return 0
         progress = self._board.progress.setdefault(path, Progress(path))
         moved = 0
         try:
             if path not in self._fresh:
                 self._open(connection, progress)
-                self._fresh.add(path)
             moved = self._ship(connection, progress)
             progress.refusal = ""
-            if path in self._old and not moved:
-                self._resting[path] = _LOOK_AT_OLD_S
+            if is_over and not moved:
+                self._leave(path)
         except CursorMoved:
             self._fresh.discard(path)
         except (
@@ -133,16 +145,20 @@ class Shipper:
         ) as error:
             self._refuse(progress, error)
             self._fresh.discard(path)
-            self._resting[path] = _ASK_AGAIN_S
-            if path in self._old and progress.stream is None:
+            self._rest(path, _ASK_AGAIN_S if past is None else _ASK_PAST_AGAIN_S)
+            if past is not None and not past.is_wanted and progress.stream is None:
                 self._leave(path)  # nobody asked for it
         except (JournalError, FileNotFoundError) as error:
             log.info("journal_not_readable path=%s cause=%s", path, error)
             self._fresh.discard(path)
+            if past is not None and isinstance(error, FileNotFoundError):
+                self._leave(path)
+            elif past is not None:
+                self._rest(path, _LOOK_AT_PAST_S)
         return moved
 
     def _leave(self, path: Path) -> None:
-        self._done.add(path)
+        self._past.pop(path, None)
         self._board.progress.pop(path, None)
 
     def _alive(self, connection: psycopg.Connection) -> None:
@@ -159,20 +175,31 @@ class Shipper:
         tail = JournalTail(progress.path)
         progress.stream = stream = stream_of(tail)
         shipped = place_of(connection, stream)
-        if progress.path in self._old and shipped is None and not knows_run(connection, stream):
-            self._leave(progress.path)
+        if shipped is None and not self._may_begin(connection, progress.path, stream):
             progress.tail = progress.place = None
             return
         if is_older_file(tail, shipped):
-            self._done.add(progress.path)
+            self._older.add(progress.path)
             progress.tail = progress.place = None
             return
         place = resume(tail, shipped)
         path = str(progress.path)
-        register(connection, stream, path, place, _agents(stream))
+        if shipped is None:
+            register(connection, stream, path, place, agents_of(stream))
         if shipped is not None and shipped.file_first_seq != place.file_first_seq:
             turn_over(connection, stream, shipped, place, path)
         progress.tail, progress.place = tail, place
+        self._fresh.add(progress.path)
+
+    def _may_begin(self, connection: psycopg.Connection, path: Path, stream: Stream) -> bool:
+        # A run is known by its desk: a gateway alone may be a start that is given up.
+        past = self._past.get(path)
+        is_asked_for = past is None or past.is_wanted
+        if (is_asked_for and stream.name == "desk") or knows_run(connection, stream):
+            return True
+        if past is None:
+            self._rest(path, _WAIT_FOR_DESK_S)
+        return False
 
     def _ship(self, connection: psycopg.Connection, progress: Progress) -> int:
         tail, stream, place = progress.tail, progress.stream, progress.place
@@ -187,7 +214,8 @@ class Shipper:
         return len(groups)
 
 
-def _agents(stream: Stream) -> list[tuple[str, str]]:
+def agents_of(stream: Stream) -> list[tuple[str, str]]:
+    """Return the agents of a run, name and factory, as its configuration has them."""
     if not stream.config:
         return []
     try:

@@ -57,4 +57,7 @@ def test_nothing_inside_a_root_is_named_like_a_root() -> None:
     names = set(root_packages())
     inside = {module_name(path) for root in root_packages() for path in sources(root)}
 
-    assert sorted(name for name in inside if names & set(name.split(".")[1:])) == []
+    found = {name for name in inside if names & set(name.split(".")[1:])}
+
+    # The folder is called as freqtrade's users call theirs; its files are loaded by path, never started.
+    assert sorted(name for name in found if not name.startswith("freqtrade_bridge.strategies")) == []

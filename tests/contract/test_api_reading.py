@@ -344,7 +344,7 @@ def test_newest_run_is_shown_and_older_ones_are_found_by_name(tmp_path: Path) ->
 def test_readiness_follows_the_shipper(tmp_path: Path) -> None:
     database = fresh_database()
     status, journal = tmp_path / "shipper.status", tmp_path / "desk.journal"
-    process = ApiProcess(tmp_path, database, shipper=str(status), journal=str(journal))
+    process = ApiProcess(tmp_path, database, shipper=str(status), journals=[str(journal)])
 
     def say(**over: object) -> None:
         entry = JournalBacklog(
@@ -374,6 +374,35 @@ def test_readiness_follows_the_shipper(tmp_path: Path) -> None:
         say(journals=())
         assert "does not follow" in why()
         assert process.get("/livez").status == 200
+    finally:
+        process.kill()
+
+
+def test_readiness_is_that_of_the_run_by_its_own_limit(tmp_path: Path) -> None:
+    status, own, past = (tmp_path / name for name in ("shipper.status", "own.journal", "past.journal"))
+    process = ApiProcess(tmp_path, fresh_database(), shipper=str(status), journals=[str(own)], backlog_s=30.0)
+
+    def say(own_age_s: float, past_age_s: float, error: str = "") -> None:
+        now = time.time_ns()
+        entries = [
+            JournalBacklog(
+                path=str(path), run_id=path.stem, stream="desk", seq=1, head="", records=records, bytes=3,
+                oldest_ns=now - int(age_s * 1e9), error=text,
+            )
+            for path, age_s, records, text in ((own, own_age_s, 2, ""), (past, past_age_s, 7, error))
+        ]  # fmt: skip
+        write_status(status, Status(t=now, pid=1, database="up", journals=tuple(entries)))
+
+    try:
+        process.start()
+        say(1.0, 86_400.0, "hash differs")
+        assert process.get("/readyz").status == 200
+        metrics = process.get("/metrics").body
+        assert "parley_journals_refused 1.0" in metrics
+        assert 'parley_journal_lag{projection="desk"} 2.0' in metrics  # not the past's
+        say(31.0, 0.0)
+        answer = process.get("/readyz")
+        assert (answer.status, "31 s old, the limit is 30 s" in answer.body["detail"]) == (503, True)
     finally:
         process.kill()
 

@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 from runtime.cli import app
 from runtime.journal import JournalReader, JournalWriter, verify
 from runtime.postgres import REVISION, Database, EmbeddedServer
+from runtime.postgres.migrate import make_database, migrate
 from tests.kit.database import discard, new_server, rows
 from tests.kit.journal_load import begin, write_cycle
 from tests.kit.shipping import ShipperProcess, differences
@@ -146,22 +147,29 @@ def test_keys_are_not_backed_up(home: Path, tmp_path: Path, servers: list[Embedd
     done(parley("backup", tmp_path / "backup", "--database", servers[0].folder, "--json"))
 
     files = [each for each in (tmp_path / "backup").rglob("*") if each.is_file()]
-    assert len(files) == 7  # two journals with sums, instruments, dump, manifest
+    tables = [each for each in files if each.parent.name == "database"]
+    assert len(files) - len(tables) == 6  # two journals with sums, instruments, manifest
+    assert len(tables) == 16
     assert not [each for each in files if b"canary-key" in each.read_bytes()]
 
 
 def test_damaged_incomplete_or_misplaced_backup_is_one_line(
     home: Path, tmp_path: Path, servers: list[EmbeddedServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small_home(home)
+    path = small_home(home)
+    servers[0].start()
+    migrate(make_database(servers[0]))
+    shipper = ShipperProcess(tmp_path, Database.embedded(servers[0]), path, of=servers[0]).start()
+    shipper.wait_shipped(path)
+    assert shipper.stop() == 0
     saved = tmp_path / "backup"
     done(parley("backup", saved, "--database", servers[0].folder, "--json"))
     again = ("--database", servers[0].folder)
     assert "needs an empty folder" in said(parley("backup", saved, *again))
-    assert "restore into another PARLEY_HOME" in said(parley("restore", saved, *again))
-    monkeypatch.setenv("PARLEY_HOME", str(tmp_path / "other"))
-    assert "holds tables of Parley already" in said(parley("restore", saved, *again))
     other = ("--database", servers[1].folder)
+    assert "restore into another PARLEY_HOME" in said(parley("restore", saved, *other))
+    monkeypatch.setenv("PARLEY_HOME", str(tmp_path / "other"))
+    assert "holds rows of Parley already" in said(parley("restore", saved, *again))
     manifest = saved / "manifest.json"
     text = manifest.read_bytes()
     (tmp_path / "empty").mkdir()
@@ -169,6 +177,9 @@ def test_damaged_incomplete_or_misplaced_backup_is_one_line(
     newer = msgspec.json.decode(text) | {"revision": "9999"}
     manifest.write_bytes(msgspec.json.encode(newer))
     assert "newer than" in said(parley("restore", saved, *other))
+    older = msgspec.json.decode(text) | {"version": 1}
+    manifest.write_bytes(msgspec.json.encode(older))
+    assert "is of version 1, this Parley reads 2" in said(parley("restore", saved, *other))
     manifest.write_bytes(text.replace(b"runs/one/instruments.json", b"../outside"))
     assert "lacks '../outside'" in said(parley("restore", saved, *other))
     manifest.write_bytes(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import time
 from contextlib import closing
 from decimal import Decimal as D
 from pathlib import Path
@@ -18,7 +19,14 @@ from runtime.journal import Group, JournalReader, JournalWriter, Record
 from runtime.journal.chain import encode_group, hash_bytes
 from runtime.postgres.migrate import make_database, migrate
 from tests.kit import small_journal as small
-from tests.kit.database import discard, everything, fresh_database, make_folder, new_server, rows
+from tests.kit.database import (
+    discard,
+    everything,
+    fresh_database,
+    make_folder,
+    new_server,
+    rows,
+)
 from tests.kit.journal_load import begin, write_cycle
 from tests.kit.shipping import ShipperProcess, differences
 
@@ -154,9 +162,9 @@ def test_runs_of_a_folder_are_found_as_they_come(tmp_path: Path) -> None:
     database = fresh_database()
     shipper = ShipperProcess(tmp_path, database, runs=str(tmp_path / "runs")).start()
     paths = [tmp_path / "runs" / name / "desk.journal" for name in ("one", "two")]
-    for n, path in enumerate(paths):
+    for path in paths:
         path.parent.mkdir(parents=True)
-        write_words(path, 5, RUN | {"run_id": f"run-{n}"})
+        write_words(path, 5, RUN | {"run_id": path.parent.name})
         shipper.wait_shipped(path)
     gateway = paths[0].with_name("gateway.journal")
     with JournalWriter.create(gateway, {"unit": "gateway", "tenant": "local"}, durable=False) as writer:
@@ -165,34 +173,25 @@ def test_runs_of_a_folder_are_found_as_they_come(tmp_path: Path) -> None:
 
     assert shipper.stop() == 0
     assert differences(database, *paths, gateway) == []
-    assert [row[0] for row in rows(database, "runs", "run_id", "run_id")] == ["one", "run-0", "run-1"]
+    assert [row[0] for row in rows(database, "runs", "run_id", "run_id")] == ["one", "two"]
 
 
-def test_run_of_the_past_is_finished_only_if_it_was_begun(tmp_path: Path) -> None:
-    database = fresh_database()
-    runs = tmp_path / "runs"
-    killed, private, odd = (runs / name / "desk.journal" for name in ("killed", "private", "odd"))
-    for path in (killed, private, odd):
-        path.parent.mkdir(parents=True)
-        write_words(path, 3, RUN | {"run_id": path.parent.name})
-    ship(tmp_path, database, killed)
-    with JournalWriter.resume(killed, durable=False) as writer:
-        writer.append(Group(1, [record(4, Refuse(agent="strategy/a", code="none"))])).result()
-    gateway = killed.with_name("gateway.journal")  # what a shipper that was killed had not seen yet
+def test_gateway_alone_makes_no_run(tmp_path: Path) -> None:
+    desk, gateway = (tmp_path / "one" / f"{unit}.journal" for unit in ("desk", "gateway"))
+    gateway.parent.mkdir()
     write_words(gateway, 2, {"unit": "gateway", "tenant": "local"})
-    odd.write_bytes(b"no journal at all")
-    path = runs / "now" / "desk.journal"
-    path.parent.mkdir()
-    write_words(path, 2)
+    database = fresh_database()
+    shipper = ShipperProcess(tmp_path, database, desk, gateway).start()
 
-    shipper = ShipperProcess(tmp_path, database, path, begun=str(runs)).start()
-    shipper.wait_shipped(path, killed, gateway)
+    told = shipper.wait_until(lambda said: said.database == "up" and len(said.journals) == 1)
+    assert not told.journals[0].is_known  # so it counts as unshipped
+    time.sleep(1.0)
+    assert rows(database, "runs") == []
 
-    status = shipper.wait_until(lambda said: len(said.journals) == 3)
-    assert {each.path for each in status.journals} == {str(each) for each in (path, killed, gateway)}
+    write_words(desk, 3, RUN | {"run_id": "one"})
+    shipper.wait_shipped(desk, gateway)
     assert shipper.stop() == 0
-    assert differences(database, path, killed, gateway) == []
-    assert [row[0] for row in rows(database, "runs", "run_id", "run_id")] == ["killed", "r1"]
+    assert differences(database, desk, gateway) == []
 
 
 def test_tenants_with_the_same_run_do_not_meet(tmp_path: Path) -> None:

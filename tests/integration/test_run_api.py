@@ -142,6 +142,42 @@ def test_api_follows_the_run_and_its_death_does_not_stop_it(tmp_path: Path, serv
             run.process.wait()
 
 
+def test_desk_that_hangs_is_not_ready_and_is_again_when_it_goes_on(
+    tmp_path: Path, server: EmbeddedServer
+) -> None:
+    run = RunWithApi(tmp_path, server)
+
+    def detail() -> str:
+        answer = run.get("/readyz")
+        return "" if answer is None else str(answer.body.get("detail", ""))
+
+    def status() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "runtime.cli", "status"], capture_output=True, text=True, check=False,
+            env=os.environ | {"PARLEY_HOME": str(tmp_path)},
+        )  # fmt: skip
+
+    try:
+        run.eventually(lambda: run.body("/readyz"))
+        assert status().returncode == 0
+        desk = run.unit("desk")
+        assert desk is not None
+
+        os.kill(desk, signal.SIGSTOP)
+
+        run.eventually(lambda: "desk: the desk took up nothing for" in detail())
+        told = status()
+        assert (told.returncode, "took up nothing" in told.stdout) == (1, True)
+        os.kill(desk, signal.SIGCONT)
+        run.eventually(lambda: run.body("/readyz"))
+        assert run.unit("desk") == desk
+        run.end()
+    finally:
+        if run.process.poll() is None:
+            os.killpg(run.process.pid, signal.SIGKILL)
+            run.process.wait()
+
+
 def test_taken_port_ends_the_run_before_anything_trades(tmp_path: Path, server: EmbeddedServer) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]

@@ -23,11 +23,13 @@ from runtime.journal import verify
 from runtime.postgres import Database
 from runtime.postgres.migrate import make_database, migrate
 from tests.kit.database import discard, fresh_database, new_server, rows
+from tests.kit.figures import keep_figures, runs_so_far
 from tests.kit.shipping import ShipperProcess, differences, last_seq
 
 pytestmark = pytest.mark.kill
 
 LOAD_S = 3600.0  # the test ends it
+FIGURES = "kill_shipper.json"
 
 
 @contextmanager
@@ -62,8 +64,9 @@ def wait_for_commit(database: Database, before: int, shipper: ShipperProcess) ->
         time.sleep(0.01)
 
 
-def kill_shipper(folder: Path, kills: int, seed: int) -> None:
+def kill_shipper(folder: Path, kills: int, seed: int) -> dict[str, object]:
     chance = random.Random(seed)
+    begun = time.monotonic()
     database = fresh_database()
     with growing_journal(folder) as (path, writer):
         shipper = ShipperProcess(folder, database, path, batch=100)
@@ -81,15 +84,20 @@ def kill_shipper(folder: Path, kills: int, seed: int) -> None:
         assert writer.wait(30) == 0
         shipper.start().wait_shipped(path)
         assert shipper.stop() == 0
-    print(f"{kills} kills, {at_work} behind a commit, {last_seq(path)} records")
-
     assert at_work > kills // 2  # or the kills proved nothing
     assert verify(path).ok
-    assert differences(database, path) == []
+    found = differences(database, path)
+    assert found == []
+    seconds = round(time.monotonic() - begun, 1)
+    return {
+        "kills": kills, "behind_a_commit": at_work, "records": last_seq(path), "differences": len(found),
+        "seconds": seconds, "seed": seed,
+    }  # fmt: skip
 
 
-def kill_database(folder: Path, kills: int, seed: int) -> None:
+def kill_database(folder: Path, kills: int, seed: int) -> dict[str, object]:
     chance = random.Random(seed)
+    begun = time.monotonic()
     server = new_server()
     server.start()
     try:
@@ -110,9 +118,13 @@ def kill_database(folder: Path, kills: int, seed: int) -> None:
             assert writer.wait(30) == 0
             last = shipper.wait_shipped(path)
             assert shipper.stop() == 0
-        print(f"{kills} kills of PostgreSQL, {last.restarts} lost connections, {last_seq(path)} records")
-
-        assert differences(database, path) == []
+        found = differences(database, path)
+        assert found == []
+        seconds = round(time.monotonic() - begun, 1)
+        return {
+            "kills": kills, "lost_connections": last.restarts, "records": last_seq(path),
+            "differences": len(found), "seconds": seconds, "seed": seed,
+        }  # fmt: skip
     finally:
         discard(server)
 
@@ -127,9 +139,11 @@ def test_killed_database_loses_no_record(tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_shipper_killed_200_times(tmp_path: Path) -> None:
-    kill_shipper(tmp_path, kills=200, seed=3)
+    found = kill_shipper(tmp_path, kills=200, seed=3 + 2 * runs_so_far(FIGURES, "shipper"))
+    keep_figures(FIGURES, "shipper", total="kills", **found)
 
 
 @pytest.mark.long
 def test_database_killed_20_times(tmp_path: Path) -> None:
-    kill_database(tmp_path, kills=20, seed=4)
+    found = kill_database(tmp_path, kills=20, seed=4 + 2 * runs_so_far(FIGURES, "postgres"))
+    keep_figures(FIGURES, "postgres", total="kills", **found)

@@ -37,11 +37,11 @@ class Load(small.Notes):
         super().put(*named, sender=sender, round_=round_)
 
 
-def begin(path: Path) -> Load:
+def begin(path: Path, run_id: str = "small") -> Load:
     """Make the journal and write what a run starts with."""
-    notes = Load(path, small.run_config())
+    notes = Load(path, msgspec.structs.replace(small.run_config(), run_id=run_id))
     notes.put(
-        Started(run_id="small", epoch=1, quote="USDT", capital=small.D(10_000), t=small.T0),
+        Started(run_id=run_id, epoch=1, quote="USDT", capital=small.D(10_000), t=small.T0),
         sender="supervisor",
     )
     notes.put(

@@ -36,6 +36,7 @@ class ShipperProcess:
         self,
         folder: Path,
         database: Database,
+        /,
         *journals: Path,
         of: EmbeddedServer | None = None,
         **over: object,
@@ -75,12 +76,14 @@ class ShipperProcess:
         return found if found is not None and found.pid == self.running.pid else None
 
     def wait_until(self, good: Callable[[Status], bool]) -> Status:
-        """Wait for a status; fail with the last one and the log."""
-        deadline = time.monotonic() + PATIENCE_S
+        """Wait for a status as long as something is shipped; fail with the last one and the log."""
+        deadline, shipped = time.monotonic() + PATIENCE_S, 0
         while time.monotonic() < deadline and self.running.poll() is None:
             found = self.status()
             if found is not None and good(found):
                 return found
+            if found is not None and found.shipped > shipped:
+                deadline, shipped = time.monotonic() + PATIENCE_S, found.shipped
             time.sleep(0.02)
         raise AssertionError(f"{self.status()} code {self.running.poll()}\n{self.log.read_text()}")
 

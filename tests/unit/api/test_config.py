@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from api.config import ApiConfig, bind_address, check, database_of
+from api.config import ApiConfig, bind_address, check
 from parley.errors import ConfigError, UserError
+from runtime.postgres import Database
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.10", "example.org", "", "127.0.0.1.evil", "*"])
@@ -47,7 +48,7 @@ def test_value_that_cannot_be_meant_is_named(config: ApiConfig, words: str) -> N
 def test_database_must_be_named_somewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DATABASE_URL", raising=False)
     with pytest.raises(ConfigError, match="DATABASE_URL"):
-        database_of(ApiConfig())
+        Database.named(ApiConfig().database)
 
     monkeypatch.setenv("DATABASE_URL", "postgresql://me:secret@localhost/parley")
-    assert not database_of(ApiConfig()).is_embedded
+    assert not Database.named(ApiConfig().database).is_embedded

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import structlog
 
-from api.logs import HIDDEN, set_up
+from api.logs import set_up
+from runtime.redaction import HIDDEN
 
 SECRET = "hunter2hunter2"
 
@@ -50,6 +51,12 @@ def lines(stream: io.StringIO) -> list[dict[str, Any]]:
         {"dsn": SECRET},
         {"error": ValueError(f"password={SECRET}")},
         {"env": f"PARLEY_API_KEY={SECRET}"},
+        {"body": json.dumps({"client_secret": SECRET, "n": 1})},
+        {"why": repr({"password": SECRET})},
+        {"said": json.dumps({"error": repr([("X-MBX-APIKEY", SECRET)])})},
+        {f"postgresql://me:{SECRET}@host/name": 1},
+        {"raw": b"token=hunter2hunter2"},
+        {"keys": {"api_key": SECRET}.items()},
     ],
 )
 def test_secret_is_taken_out(written: io.StringIO, line: dict[str, Any]) -> None:

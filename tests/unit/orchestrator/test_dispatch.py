@@ -46,7 +46,7 @@ def cycle_desk(*legs: Leg, **over: object) -> StepDesk:
     assert isinstance(instruments, dict)
     instruments[CROSS] = replace(instruments[CROSS], tick=D("0.00001"), min_notional=D("0.0001"))
     # a round is about what it was asked for: the strategy answers as an analysis agent does
-    desk.firm._ready["strategy/a", BTC] = _analysis()
+    desk.firm.hearing._ready["strategy/a", BTC] = _analysis()
     return desk
 
 

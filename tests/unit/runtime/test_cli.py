@@ -3,16 +3,18 @@
 import json
 import sqlite3
 from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from parley.ids import show_round
-from parley.messages import Shed, Strain
+from parley.messages import Position, Shed, Strain
 from runtime.cli import app
 from runtime.history import open_journal
 from runtime.summary import summarise
+from tests.kit.builders import make_state
 from tests.kit.small_journal import ROUNDS, SYMBOL, T0, Notes, run_config, write_journal
 
 COMMANDS = ["run", "replay", "rounds", "explain", "orders", "positions", "doctor"]
@@ -234,3 +236,58 @@ def test_doctor_finds_this_machine_fit() -> None:
     )
     assert states["python"] == states["packages"] == states["sqlite"] == "ok"
     assert result.exit_code == 0
+
+
+def test_help_names_every_command_in_a_whole_sentence() -> None:
+    lines = parley("--help").stdout.partition("Commands:\n")[2].splitlines()
+
+    own = {
+        "run",
+        "up",
+        "status",
+        "replay",
+        "rounds",
+        "explain",
+        "orders",
+        "positions",
+        "doctor",
+        "agents",
+        "data",
+    }
+    told = {line.split()[0]: line for line in lines if line.strip()}
+    assert own <= told.keys()
+    assert [name for name in own if not told[name].endswith(".") or told[name].endswith("...")] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("rounds", "--outcome", "shed"), "nothing was shed: every trigger got its round"),
+        (("rounds", "--outcome", "void"), "no rounds with outcome void"),
+        (
+            ("rounds", "--outcome", "expired", "--bids"),
+            "no rounds with outcome expired in which somebody bid",
+        ),
+        (("orders", "--state", "open"), "none of 2 orders is open"),
+    ],
+)
+def test_list_without_lines_says_so(journal: Path, arguments: tuple[str, ...], says: str) -> None:
+    assert parley(*arguments, "--journal", journal).stdout == says + "\n"
+
+
+def test_prices_of_positions_are_on_the_grid_and_nothing_is_minus_nothing(tmp_path: Path) -> None:
+    notes = Notes(tmp_path / "desk.journal", run_config())
+    held = Position(
+        symbol=SYMBOL, qty=Decimal("0.3"), avg_px=Decimal("84.69876147777961"), realised=Decimal("-0.001"),
+        mark=Decimal("3059.3450000000003"), unrealised=Decimal("-0.004"),
+    )  # fmt: skip
+    notes.put(make_state(positions=(held,)), sender="desk")
+    notes.writer.close()
+
+    text = parley("positions", "--journal", notes.writer.path).stdout
+    exact = parley("positions", "--journal", notes.writer.path, "--json").stdout
+
+    assert " 84.7 " in text
+    assert " 3059.35 " in text
+    assert "-0.00" not in text
+    assert "84.69876147777961" in exact

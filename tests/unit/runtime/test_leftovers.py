@@ -1,17 +1,19 @@
 """What a killed command line leaves goes with the next start; nothing that lives or was recorded does."""
 
+import fcntl
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from runtime import launch
-from runtime.leftovers import CLAIM, claim, release, remove_runs, remove_sockets
+from runtime.leftovers import CLAIM, claim, is_claimed, release, remove_runs, remove_sockets
 from runtime.settings import Settings
 
 # Claims a folder and waits to be killed.
@@ -144,6 +146,21 @@ def test_claim_is_taken_back_at_the_end(tmp_path: Path) -> None:
 
     assert list(tmp_path.iterdir()) == []
     release(tmp_path, claim(tmp_path))  # the lock is free again
+
+
+def test_look_at_a_claim_does_not_keep_anybody_from_making_it(tmp_path: Path) -> None:
+    (tmp_path / CLAIM).touch()
+    looking = os.open(tmp_path / CLAIM, os.O_RDONLY)
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    closing = threading.Timer(0.1, os.close, (looking,))
+    closing.start()
+
+    held = claim(tmp_path)
+
+    closing.join()
+    assert is_claimed(tmp_path / CLAIM)
+    release(tmp_path, held)
+    assert is_claimed(tmp_path / CLAIM) is False
 
 
 def test_next_start_removes_what_killed_runs_left(

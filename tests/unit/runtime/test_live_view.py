@@ -4,6 +4,7 @@ import io
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -85,3 +86,25 @@ def test_desk_that_was_started_again_is_shown(view: LiveView) -> None:
 
     view.note(2, is_back=True)
     assert "the desk ended and goes on where it was: life 2" in screen(view)
+
+
+def test_line_before_the_first_round_says_what_it_waits_for(view: LiveView, tmp_path: Path) -> None:
+    assert view.line() == "waiting for the first round"
+    write_journal(tmp_path / "desk.journal")
+    later = LiveView(tmp_path / "desk.journal", "run", AGENTS, counts_only=True)
+    later.poll()
+
+    assert "rounds 4 (accept 2 hold 1 reject 1)" in later.line()
+
+
+def test_average_prices_are_shown_on_the_grid_of_their_pair(view: LiveView) -> None:
+    held = msgspec.structs.replace(
+        position(BTC, "0.5"), avg_px=Decimal("59999.69876147777961"), mark=Decimal("60000.3450000000003")
+    )
+    view.state = make_state(positions=(held,))
+
+    text = screen(view)
+
+    assert "59999.7 " in text
+    assert "60000.34" in text or "60000.35" in text
+    assert "59999.698" not in text

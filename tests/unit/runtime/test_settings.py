@@ -11,7 +11,7 @@ from runtime.settings import load_settings
 
 @pytest.fixture(autouse=True)
 def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("PARLEY_HOME", "PARLEY_SEED", "PARLEY_PAIRS"):
+    for name in ("PARLEY_HOME", "PARLEY_SEED", "PARLEY_PAIRS", "PARLEY_CONFIG"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -130,3 +130,83 @@ def test_table_given_as_text_and_as_keys_is_one_clear_error(monkeypatch: pytest.
 
     with pytest.raises(ConfigError, match="'PARLEY_DESK' and 'PARLEY_DESK__PLACEMENT' exclude each other"):
         load_settings()
+
+
+def test_file_named_by_the_environment_is_read_by_every_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PARLEY_CONFIG", str(write(tmp_path, "seed = 5")))
+    other = tmp_path / "other.toml"
+    other.write_text("seed = 6")
+
+    assert load_settings().seed == 5
+    assert load_settings(other).seed == 6
+    monkeypatch.setenv("PARLEY_CONFIG", str(tmp_path / "none.toml"))
+    with pytest.raises(ConfigError, match=r"cannot read the configuration .*none\.toml"):
+        load_settings()
+
+
+def test_home_is_the_same_for_all_who_read_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    assert load_settings(write(tmp_path, 'home = "~/desks"')).home == tmp_path / "desks"
+    monkeypatch.setenv("PARLEY_HOME", "~/runs")
+    assert load_settings().home == tmp_path / "runs"
+
+
+def test_empty_variable_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PARLEY_HOME", "PARLEY_SEED", "PARLEY_DESK__DASHBOARD", "PARLEY_PAIRS"):
+        monkeypatch.setenv(name, "")
+
+    assert load_settings().model_dump() == load_settings(None, {"seed": 1}).model_dump()
+    monkeypatch.setenv("PARLEY_SEDE", "")
+    with pytest.raises(ConfigError, match="unknown variable 'PARLEY_SEDE'"):
+        load_settings()
+
+
+SECRET = "zq11qz"
+URL = f"postgresql://me:{SECRET}@host/parley"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'[database]\nurl = ["{URL}"]',
+        f'[database]\nurl = {{password = "{SECRET}"}}',
+        f'database = "{URL}"',
+        f'database = "me:{SECRET}@host"',
+        f'database = ["{SECRET}"]',
+        f'[database]\n"{URL}" = 1',
+        f'[database]\nenabled = "{URL}"',
+        f'speed = "{URL}"',
+        f'from = "password={SECRET}"',
+        f'home = ["{URL}"]',
+        f'api = "{SECRET}"',
+    ],
+)
+def test_no_mistake_shows_a_password(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_settings(write(tmp_path, text))
+
+    assert SECRET not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PARLEY_DATABASE", URL),
+        ("PARLEY_DATABASE__ENABLED", URL),
+        ("PARLEY_DATABASE__EMBEDDED", f"password={SECRET}"),
+        ("PARLEY_SPEED", URL),
+    ],
+)
+def test_no_mistake_in_the_environment_shows_a_password(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(ConfigError) as caught:
+        load_settings()
+
+    assert SECRET not in str(caught.value)

@@ -17,7 +17,7 @@ def test_rendered_revision_is_its_own_sql_only() -> None:
 
     assert "CREATE TABLE parley.journal (" in sql
     assert "CREATE TABLE parley.alembic_version" not in sql
-    assert "COMMIT" not in sql
+    assert (sql.count("BEGIN;"), sql.count("COMMIT;")) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,16 @@ def test_dangerous_statement_is_found(statement: str, rule: str) -> None:
     found = check_migrations.lint(f"SET LOCAL lock_timeout = '2s';\n{statement}\n", "planted")
 
     assert rule in "\n".join(found)
+
+
+def test_concurrent_index_is_good_outside_a_transaction_only() -> None:
+    index = (
+        "SET statement_timeout = '1min';\nCREATE INDEX CONCURRENTLY IF NOT EXISTS i ON parley.fills (iid);\n"
+    )
+
+    assert check_migrations.lint(f"SET lock_timeout = '2s';\n{index}", "planted") == []
+    found = check_migrations.lint(f"BEGIN;\nSET lock_timeout = '2s';\n{index}COMMIT;\n", "planted")
+    assert "ban-concurrent-index-creation-in-transaction" in "\n".join(found)
 
 
 def test_missing_lock_timeout_is_found() -> None:

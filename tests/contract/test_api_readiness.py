@@ -1,0 +1,65 @@
+"""Readiness follows the desk, as the desk itself says that it lives; no other process can say it for it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.kit.api_process import ApiProcess
+from tests.kit.database import fresh_database
+from tests.kit.sandbox import ROOT
+
+PATIENCE_S = 40.0
+BEATING = """\
+import asyncio, sys
+from runtime.heartbeat import Heartbeat
+async def live():
+    heart = Heartbeat(sys.argv[1])
+    heart.start()
+    await asyncio.sleep(1000)
+asyncio.run(live())
+"""
+
+
+def eventually(what: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_api_is_ready_while_the_desk_says_that_it_lives(tmp_path: Path) -> None:
+    beat = tmp_path / "desk.alive"
+    api = ApiProcess(tmp_path, fresh_database(), desk=str(beat)).start()
+    try:
+        before = api.get("/readyz")
+        assert before.status == 503
+        assert {"name": "desk", "ok": False, "detail": "the desk does not run"} in before.body["checks"]
+
+        desk = subprocess.Popen([sys.executable, "-c", BEATING, str(beat)], cwd=ROOT)
+        try:
+            eventually(lambda: api.get("/readyz").status == 200)
+            desk.send_signal(signal.SIGSTOP)
+            eventually(lambda: api.get("/readyz").status == 503)
+            assert "desk: the desk took up nothing for 1" in api.get("/readyz").body["detail"]
+            assert api.get("/livez").status == 200
+            desk.send_signal(signal.SIGCONT)
+            eventually(lambda: api.get("/readyz").status == 200)
+        finally:
+            desk.kill()
+            desk.wait()
+        assert f"the desk's process {desk.pid} is gone" in api.get("/readyz").body["detail"]
+    finally:
+        api.kill()
+
+
+def test_api_that_is_of_no_run_waits_for_no_desk(tmp_path: Path) -> None:
+    api = ApiProcess(tmp_path, fresh_database()).start()
+    try:
+        assert [check["name"] for check in api.get("/readyz").body["checks"]] == ["database"]
+    finally:
+        api.kill()

@@ -1,1 +1,2 @@
-"""Simulates strategies on recorded candles: drives the kernels of `parley.kernels`, trade for trade as freqtrade."""
+"""Simulates strategies on recorded candles: drives the kernels of `parley.kernels`, trade for trade as
+freqtrade."""

@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 
 from runtime.calling import DEBUG, call, call_with_settings
+from runtime.cli_backtest import backtest
 from runtime.cli_data import app as data_app
 
 app = typer.Typer(
@@ -338,6 +339,7 @@ def rebuild(
     call_with_settings(config, "runtime.commands.store:rebuild", database, unasked=unasked, as_json=as_json)
 
 
+app.command()(backtest)
 app.add_typer(data_app, name="data")
 
 

@@ -55,8 +55,8 @@ def test_the_papers_example_of_a_probabilistic_sharpe_ratio() -> None:
 
 
 def test_the_papers_example_of_a_deflated_sharpe_ratio() -> None:
-    # Bailey and Lopez de Prado 2014: 100 trials with a variance of 1/2 by year, 250 days a year, 1,250 days: their
-    # best is expected at 0.1132 a day; a Sharpe ratio of 2.5 a year with skewness -3 and kurtosis 10 then
+    # Bailey and Lopez de Prado 2014: 100 trials with a variance of 1/2 by year, 250 days a year, 1,250 days:
+    # the best is expected at 0.1132 a day; a Sharpe ratio of 2.5 a year with skewness -3 and kurtosis 10 then
     # has a probability of 0.9004
     scale = math.sqrt(0.5 / 250) / (1 / math.sqrt(1249))
     above = luckiest_sharpe(100, 1250) * scale

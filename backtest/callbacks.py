@@ -1,0 +1,263 @@
+"""The strategy's callbacks at the kernel's questions: freqtrade's arguments in, numbers back.
+
+Errors of a callback are its wrapper's business (`freqtrade_bridge.hooks`): here an exception stops the run.
+
+Invariant: every argument is what freqtrade passes at the same point, to the last bit.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from backtest.tables import Tables
+from backtest.trade_view import OrderView, TradeView, moment
+from parley.kernels import codes, exact
+from parley.kernels.records import TRADE
+
+_NAN = float("nan")
+_LONGEST_REASON = 255
+_PAIR = (TRADE.names or ()).index("pair")
+_WIDTH = len(TRADE.names or ())
+Hook = Callable[..., Any]
+Box = Any
+
+
+class Callbacks:
+    """Answers for the hooks a strategy has; the others are never asked."""
+
+    def __init__(self, tables: Tables, hooks: Mapping[str, Hook]) -> None:
+        self.tables = tables
+        self.hooks = hooks
+        self.words = tables.words
+        settings = tables.settings
+        self._names = [spec.pair for spec in tables.specs]
+        self._no_least = [spec.cost_min is None and spec.amount_min is None for spec in tables.specs]
+        self._amends = settings.amend_last_stake_amount
+        self._entry_type = settings.entry_order_type
+        self._exit_type = settings.exit_order_type
+        self._entry_force = settings.entry_time_in_force
+        self._exit_force = settings.exit_time_in_force
+        self._custom_stoploss = hooks.get("custom_stoploss")
+        self._custom_exit = hooks.get("custom_exit")
+
+    def answers(self) -> dict[int, Callable[[Box], None]]:
+        """What to call for which question."""
+        return {
+            codes.ASK_BOT_LOOP_START: self.bot_loop_start,
+            codes.ASK_CUSTOM_ENTRY_PRICE: self.entry_price,
+            codes.ASK_CUSTOM_EXIT_PRICE: self.exit_price,
+            codes.ASK_CUSTOM_STAKE: self.stake,
+            codes.ASK_LEVERAGE: self.leverage,
+            codes.ASK_CONFIRM_ENTRY: self.confirm_entry,
+            codes.ASK_CONFIRM_EXIT: self.confirm_exit,
+            codes.ASK_CUSTOM_STOPLOSS: self.stoploss,
+            codes.ASK_CUSTOM_EXIT: self.custom_exit,
+            codes.ASK_CUSTOM_ROI: self.roi,
+            codes.ASK_ADJUST_POSITION: self.adjust_position,
+            codes.ASK_ADJUST_ORDER_PRICE: self.order_price,
+            codes.ASK_ENTRY_TIMEOUT: self.entry_timeout,
+            codes.ASK_EXIT_TIMEOUT: self.exit_timeout,
+            codes.ASK_ORDER_FILLED: self.order_filled,
+        }
+
+    def _trade(self, box: Box) -> TradeView:
+        return TradeView(self.tables, int(box[0]))
+
+    def _pair_at(self, box: Box) -> int:
+        return int(self.tables.trade_ints[int(box[0]) * _WIDTH + _PAIR])
+
+    def bot_loop_start(self, box: Box) -> None:
+        self.hooks["bot_loop_start"](current_time=moment(box[0]))
+
+    def entry_price(self, box: Box) -> None:
+        at, slot = int(box[0]), int(box[5])
+        rate = self.hooks["custom_entry_price"](
+            pair=self._names[at],
+            trade=TradeView(self.tables, slot) if slot >= 0 else None,
+            current_time=moment(box[2]),
+            proposed_rate=box[3],
+            entry_tag=self.words.entry_tag(at, int(box[6])),
+            side="short" if box[4] else "long",
+        )
+        box[0] = _NAN if rate is None else rate
+
+    def exit_price(self, box: Box) -> None:
+        at = self._pair_at(box)
+        rate = self.hooks["custom_exit_price"](
+            pair=self._names[at],
+            trade=self._trade(box),
+            current_time=moment(box[1]),
+            proposed_rate=box[2],
+            current_profit=box[3],
+            exit_tag=self.words.reason(at, int(box[4]), int(box[5])),
+        )
+        box[0] = _NAN if rate is None else rate
+
+    def leverage(self, box: Box) -> None:
+        at = int(box[0])
+        box[0] = self.hooks["leverage"](
+            pair=self._names[at],
+            current_time=moment(box[2]),
+            current_rate=box[3],
+            proposed_leverage=1.0,
+            max_leverage=box[5],
+            side="short" if box[4] else "long",
+            entry_tag=self.words.entry_tag(at, int(box[6])),
+        )
+
+    def stake(self, box: Box) -> None:
+        at = int(box[0])
+        stake = self.hooks["custom_stake_amount"](
+            pair=self._names[at],
+            current_time=moment(box[2]),
+            current_rate=box[3],
+            # Where the last stake is amended to nothing, freqtrade proposes the whole number 0.
+            proposed_stake=box[5] or (0 if self._amends else box[5]),
+            min_stake=0 if self._no_least[at] else box[7],
+            max_stake=box[8],
+            leverage=box[9],
+            entry_tag=self.words.entry_tag(at, int(box[6])),
+            side="short" if box[4] else "long",
+        )
+        box[0] = 0.0 if not stake or isinstance(stake, str) else stake
+
+    def confirm_entry(self, box: Box) -> None:
+        at = int(box[0])
+        agreed = self.hooks["confirm_trade_entry"](
+            pair=self._names[at],
+            order_type=self._entry_type,
+            amount=box[5],
+            rate=box[3],
+            time_in_force=self._entry_force,
+            current_time=moment(box[2]),
+            entry_tag=self.words.entry_tag(at, int(box[6])),
+            side="short" if box[4] else "long",
+        )
+        box[0] = 1.0 if agreed else 0.0
+
+    def confirm_exit(self, box: Box) -> None:
+        at = self._pair_at(box)
+        reason = self.words.reason(at, int(box[4]), int(box[5]))
+        agreed = self.hooks["confirm_trade_exit"](
+            pair=self._names[at],
+            trade=self._trade(box),
+            order_type=self._exit_type,
+            amount=box[3],
+            rate=box[2],
+            time_in_force=self._exit_force,
+            sell_reason=reason,
+            exit_reason=reason,
+            current_time=moment(box[1]),
+        )
+        box[0] = 1.0 if agreed else 0.0
+
+    def stoploss(self, box: Box) -> None:
+        if self._custom_stoploss is None:
+            box[0] = self.tables.settings.stoploss
+            return
+        slot = int(box[0])
+        stop = self._custom_stoploss(
+            pair=self._names[self._pair_at(box)],
+            trade=TradeView(self.tables, slot),
+            current_time=moment(box[4]),
+            current_rate=box[1],
+            current_profit=box[2],
+            after_fill=box[3] != 0.0,
+        )
+        box[0] = _NAN if stop is None else stop
+
+    def custom_exit(self, box: Box) -> None:
+        reason = self._custom_exit(  # type: ignore[misc]  # asked only when the strategy has it
+            pair=self._names[self._pair_at(box)],
+            trade=self._trade(box),
+            current_time=moment(box[1]),
+            current_rate=box[2],
+            current_profit=box[3],
+        )
+        if not reason:
+            box[0] = codes.NONE
+        elif isinstance(reason, str):
+            box[0] = self.words.code_of_reason(reason[:_LONGEST_REASON])
+        else:
+            box[0] = codes.CUSTOM_EXIT
+
+    def roi(self, box: Box) -> None:
+        hook = self.hooks.get("custom_roi")
+        if hook is None:
+            box[0] = _NAN
+            return
+        trade = self._trade(box)
+        ratio = hook(
+            pair=trade.pair,
+            trade=trade,
+            current_time=moment(box[1]),
+            trade_duration=int(box[2]),
+            entry_tag=trade.enter_tag,
+            side=trade.trade_direction,
+        )
+        box[0] = _NAN if ratio is None else ratio
+
+    def adjust_position(self, box: Box) -> None:
+        hook = self.hooks.get("adjust_trade_position")
+        if hook is None:
+            box[0] = 0.0
+            return
+        at, slot = self._pair_at(box), int(box[0])
+        least, rate, profit = box[4], box[2], box[3]
+        answer = hook(
+            trade=TradeView(self.tables, slot),
+            current_time=moment(box[1]),
+            current_rate=rate,
+            current_profit=profit,
+            min_stake=None if self._no_least[at] else least,
+            max_stake=box[5],
+            current_entry_rate=rate,
+            current_exit_rate=rate,
+            current_entry_profit=profit,
+            current_exit_profit=profit,
+        )
+        stake, tag = answer, ""
+        if isinstance(answer, tuple):
+            stake = answer[0] if answer else None
+            tag = answer[1] or "" if len(answer) > 1 else ""
+        box[0] = stake = 0.0 if stake is None else stake
+        box[1] = self.words.code_of_tag(tag) if tag else -1
+        if stake < 0.0:
+            trade = TradeView(self.tables, slot)
+            part = exact.multiply(exact.number(stake), exact.number(trade.amount))
+            box[2] = abs(exact.to_float(exact.divide(part, exact.number(trade.stake_amount))))
+            box[3] = self.words.code_of_reason(tag) if tag else codes.PARTIAL_EXIT
+
+    def order_price(self, box: Box) -> None:
+        trade = self._trade(box)
+        order = OrderView(trade, int(box[1]))
+        rate = self.hooks["adjust_order_price"](
+            trade=trade,
+            order=order,
+            pair=trade.pair,
+            current_time=moment(box[2]),
+            proposed_rate=box[3],
+            current_order_rate=order.price,
+            entry_tag=trade.enter_tag,
+            side=trade.trade_direction,
+            is_entry=order._is_entry,
+        )
+        box[0] = _NAN if rate is None else rate
+
+    def _timeout(self, name: str, box: Box) -> None:
+        trade = self._trade(box)
+        late = self.hooks[name](
+            pair=trade.pair, trade=trade, order=OrderView(trade, int(box[1])), current_time=moment(box[2])
+        )
+        box[0] = 1.0 if late else 0.0
+
+    def entry_timeout(self, box: Box) -> None:
+        self._timeout("check_entry_timeout", box)
+
+    def exit_timeout(self, box: Box) -> None:
+        self._timeout("check_exit_timeout", box)
+
+    def order_filled(self, box: Box) -> None:
+        trade = self._trade(box)
+        self.hooks["order_filled"](
+            pair=trade.pair, trade=trade, order=OrderView(trade, int(box[1])), current_time=moment(box[2])
+        )

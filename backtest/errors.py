@@ -1,0 +1,11 @@
+"""Why a simulation does not start or stops."""
+
+from parley.errors import UserError
+
+
+class NotSupported(UserError):
+    """A setting or a callback this engine does not simulate yet: refused, never ignored."""
+
+
+class SimulationError(UserError):
+    """freqtrade would stop here too: a stake above every margin tier, a price of zero, a broken callback."""

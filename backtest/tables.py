@@ -1,0 +1,438 @@
+"""The kernel's tables, filled from settings, pair rules and candles.
+
+Invariant: `Tables` owns every array whose address the desk holds, for as long as the simulation runs.
+"""
+
+import ctypes
+import decimal
+import math
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backtest.candles import PairCandles
+from backtest.compile import entry_point
+from backtest.errors import NotSupported, SimulationError
+from backtest.words import Words
+from parley.kernels import codes, exact, liquidation, reading
+from parley.kernels.quiet import trailing_is_monotone
+from parley.kernels.records import BLOCK, BOX, DESK, FILED, ORDER, PAIR, ROI_STEPS, TICK, TIER, TRADE
+from parley.kernels.settings import DECIMAL_PLACES, TICK_SIZE, PairSpec, SimulationSettings
+
+_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)
+_NONE = math.nan
+_FLAGS = {
+    "bot_loop_start": "hook_bot_loop_start",
+    "custom_entry_price": "hook_entry_price",
+    "custom_exit_price": "hook_exit_price",
+    "custom_stake_amount": "hook_stake",
+    "leverage": "hook_leverage",
+    "confirm_trade_entry": "hook_confirm_entry",
+    "confirm_trade_exit": "hook_confirm_exit",
+    "custom_exit": "hook_exit",
+    "order_filled": "hook_order_filled",
+    "check_entry_timeout": "hook_entry_timeout",
+    "check_exit_timeout": "hook_exit_timeout",
+}
+"""Callbacks that are asked whenever the strategy has them; the others need a setting as well."""
+_ORDER_PRICE = ("adjust_order_price", "adjust_entry_price", "adjust_exit_price")
+_FORMULAS = {"binance": liquidation.BINANCE, "bybit": liquidation.BYBIT, "bitget": liquidation.BITGET}
+_TIERS_ALONE = ("okx", "myokx")
+"""Venues whose largest stake freqtrade takes from the last margin tier alone, for spot from nowhere."""
+_KINDS = {
+    np.dtype(np.float64): reading.FLOATS,
+    np.dtype(np.int64): reading.WHOLE,
+    np.dtype(np.uint8): reading.BYTES,
+}
+_PLACES = {name: offset // 8 for name, (_, offset, *_) in (DESK.fields or {}).items()}
+_ENTRIES = codes.ENTER_LONG | codes.ENTER_SHORT
+_MOST_ORDERS = 1 << 20
+"""Where tables start at most; they grow when a run needs more."""
+_EACH_CANDLE = ("hook_stoploss", "hook_exit", "hook_roi", "hook_adjust_position")
+"""With one of these every candle of an open trade counts."""
+
+
+def address(array: NDArray[Any]) -> int:
+    return int(array.ctypes.data)
+
+
+class Tables:
+    """Arrays of one simulation and the desk that points to them."""
+
+    def __init__(
+        self,
+        settings: SimulationSettings,
+        specs: Sequence[PairSpec],
+        candles: Sequence[PairCandles],
+        funding: Mapping[str, tuple[NDArray[np.int64], NDArray[np.float64]]],
+    ) -> None:
+        self.settings = settings
+        self.specs = specs
+        self.candles = candles
+        self.words = Words(candles)
+        self.custom_data: dict[int, dict[str, Any]] = {}
+        """What the strategy keeps with its trades, by trade id."""
+        self.desk = np.zeros(1, DESK)
+        box = _PLACES["box"]
+        self.box = memoryview(self.desk.view(np.float64))[box : box + BOX]  # type: ignore[arg-type]
+        self.pairs = np.zeros(len(specs), PAIR)
+        self.ticks = np.zeros(sum(1 + len(spec.price_ticks) for spec in specs), TICK)
+        self.tiers = np.zeros(max(1, sum(len(spec.leverage_tiers) for spec in specs)), TIER)
+        self.next_step = np.zeros(len(specs), np.int64)
+        self.exit_order = np.zeros(len(specs), np.int64)
+        self._kept: list[Any] = []
+        self._set_time(settings, candles)
+        self._set_rules(settings)
+        self._set_pairs(settings, specs, candles, funding)
+        slots = 2 * len(specs) + 2 * len(specs)
+        self.trades = np.zeros(slots, TRADE)
+        self.open_slots = np.zeros(slots, np.int64)
+        self.line = np.zeros(slots, np.int64)
+        self.free_slots = np.arange(slots - 1, -1, -1, dtype=np.int64)
+        self.orders = np.zeros(0, ORDER)
+        self.closed = np.zeros((0, FILED, BLOCK), np.int64)
+        desk = self.desk[0]
+        desk["free_count"] = slots
+        desk["slot_count"] = slots
+        desk["free_order"] = -1
+        # The first snapshot of the wallet, before any trade.
+        desk["wallet_free"] = desk["wallet_total"] = settings.dry_run_wallet
+        if settings.timeframe_detail_ms is not None:
+            desk["detail_ms"] = settings.timeframe_detail_ms
+            desk["expire_ms"] = settings.ignore_buying_expired_candle_after_s * 1000
+            desk["skips"] = 0
+        entries = int(np.count_nonzero(self.signals & _ENTRIES))
+        # Virtual memory: pages nobody writes cost nothing.
+        steps = settings.timeframe_ms // (settings.timeframe_detail_ms or settings.timeframe_ms)
+        self._size_books(min(3 * entries, _MOST_ORDERS) + 64 * len(specs) * (steps + 1) + 4096)
+
+    def add_detail(self, detail: Mapping[str, PairCandles]) -> None:
+        """The candles of the detail timeframe, for the pairs that have some."""
+        for pair, spec in zip(self.pairs, self.specs, strict=True):
+            found = detail.get(spec.pair)
+            if found is None:
+                continue
+            self._kept.append(found)
+            pair["detail_rows"] = len(found.dates)
+            pair["detail_dates"] = address(found.dates)
+            pair["detail_opens"] = address(found.opens)
+            pair["detail_highs"] = address(found.highs)
+            pair["detail_lows"] = address(found.lows)
+            pair["detail_closes"] = address(found.closes)
+
+    def connect(self, answer: Callable[[int], int]) -> None:
+        """Let the kernel ask this function."""
+        self._port = _CALLBACK(answer)
+        self.desk[0]["port"] = ctypes.cast(self._port, ctypes.c_void_p).value
+
+    def starting_balance(self) -> float:
+        """freqtrade's `starting_balance`: what the wallet may trade with."""
+        settings = self.settings
+        if settings.available_capital is not None:
+            return settings.available_capital
+        return (settings.dry_run_wallet - 0 + 0) * settings.tradable_balance_ratio
+
+    def closed_trades(self) -> dict[str, NDArray[Any]]:
+        """The closed trades so far: field to column, in the order of closing."""
+        count = int(self.desk[0]["closed_count"])
+        blocks = self.closed[: -(-count // BLOCK)]
+        columns = {}
+        for k, name in enumerate((TRADE.names or ())[:FILED]):
+            column = blocks[:, k].reshape(-1)[:count]
+            columns[name] = column if TRADE[name] == np.int64 else column.view(np.float64)
+        return columns
+
+    def grow(self) -> None:
+        """Make whatever may be short larger; the kernel goes on between two steps."""
+        desk = self.desk[0]
+        if desk["free_count"] < 2 * len(self.specs):
+            self._add_slots(len(self.trades))
+        self._size_books(2 * len(self.orders))
+
+    def _size_books(self, orders: int) -> None:
+        # Pages never written cost nothing, so the tables may be generous.
+        desk = self.desk[0]
+        used = self.orders[: desk["order_count"]]
+        self.orders = np.empty(orders, ORDER)
+        self.orders[: len(used)] = used
+        blocks = -(-int(desk["closed_count"]) // BLOCK)
+        done = self.closed[:blocks]
+        most = orders // 2 + 2 * len(self.specs) + len(self.trades)
+        self.closed = np.empty((-(-most // BLOCK), FILED, BLOCK), np.int64)
+        self.closed[:blocks] = done
+        desk["order_capacity"] = len(self.orders)
+        desk["closed_capacity"] = len(self.closed) * BLOCK
+        self._point()
+
+    def _add_slots(self, more: int) -> None:
+        desk = self.desk[0]
+        size = len(self.trades)
+        self.trades = np.concatenate([self.trades, np.zeros(more, TRADE)])
+        self.open_slots = np.concatenate([self.open_slots, np.zeros(more, np.int64)])
+        self.line = np.zeros(size + more, np.int64)
+        free = self.free_slots[: desk["free_count"]]
+        fresh = np.arange(size + more - 1, size - 1, -1, dtype=np.int64)
+        self.free_slots = np.concatenate([fresh, free, np.zeros(size - len(free), np.int64)])
+        desk["free_count"] += more
+        desk["slot_count"] = size + more
+
+    def _point(self) -> None:
+        desk = self.desk[0]
+        for name, array in (
+            ("pairs", self.pairs),
+            ("trades", self.trades),
+            ("orders", self.orders),
+            ("closed", self.closed),
+            ("ticks", self.ticks),
+            ("tiers", self.tiers),
+            ("open_slots", self.open_slots),
+            ("free_slots", self.free_slots),
+            ("next_step", self.next_step),
+            ("line", self.line),
+            ("last_order", self.exit_order),
+        ):
+            desk[name] = address(array)
+        # The same numbers as Python's own, for whoever looks at single ones.
+        self.trade_floats, self.trade_ints = _numbers(self.trades)
+        self.order_floats, self.order_ints = _numbers(self.orders)
+
+    def _set_time(self, settings: SimulationSettings, candles: Sequence[PairCandles]) -> None:
+        filled = [c for c in candles if len(c.dates)]
+        if not filled:
+            raise SimulationError("no candles left after trimming to start and startup candles")
+        desk = self.desk[0]
+        self.start_ms = int(min(c.dates[0] for c in filled))
+        self.end_ms = int(max(c.dates[-1] for c in filled))
+        desk["timeframe_ms"] = settings.timeframe_ms
+        desk["timeframe_min"] = settings.timeframe_ms // 60_000
+        desk["start_ms"] = self.start_ms
+        desk["end_ms"] = self.end_ms
+        desk["last_step"] = (self.end_ms - self.start_ms) // settings.timeframe_ms
+
+    def _set_rules(self, settings: SimulationSettings) -> None:
+        desk = self.desk[0]
+        desk["fee"] = settings.fee
+        desk["fee_hi"], desk["fee_lo"] = pair_of(settings.fee)
+        unlimited = settings.stake_amount == "unlimited"
+        desk["stake_amount"] = _NONE if unlimited else settings.stake_amount
+        desk["start_cap"] = settings.dry_run_wallet
+        capital = settings.available_capital
+        desk["available_capital"] = _NONE if capital is None else capital
+        desk["tradable_ratio"] = settings.tradable_balance_ratio
+        desk["amend_last"] = settings.amend_last_stake_amount
+        desk["last_min_ratio"] = settings.last_stake_amount_min_ratio
+        desk["margin_reserve"] = 1.0 + settings.amount_reserve_percent
+        desk["max_open_trades"] = settings.max_open_trades
+        desk["stacking"] = settings.position_stacking
+        futures = settings.trading_mode == "futures"
+        desk["futures"] = futures
+        desk["cross"] = settings.margin_mode == "cross"
+        desk["can_short"] = futures and settings.can_short
+        desk["liquidation_formula"] = _FORMULAS.get(settings.liquidation_formula, liquidation.DEFAULT)
+        desk["liquidation_buffer"] = settings.liquidation_buffer
+        desk["funding_ms"] = settings.funding_fee_timeframe_ms
+        # From 3.12 on Python's sum keeps what additions lose, and freqtrade sums with it.
+        desk["compensated"] = sys.version_info >= (3, 12)
+        if len(settings.minimal_roi) > ROI_STEPS:
+            raise NotSupported(f"minimal_roi: {len(settings.minimal_roi)} steps, at most {ROI_STEPS}")
+        desk["roi_steps"] = len(settings.minimal_roi)
+        for k, (minutes, ratio) in enumerate(settings.minimal_roi):
+            desk["roi_minutes"][k] = minutes
+            desk["roi_ratios"][k] = ratio
+        desk["stoploss"] = settings.stoploss
+        desk["trailing_stop"] = settings.trailing_stop
+        positive = settings.trailing_stop_positive
+        desk["trailing_positive"] = _NONE if positive is None else positive
+        desk["trailing_offset"] = settings.trailing_stop_positive_offset
+        desk["trailing_only_offset"] = settings.trailing_only_offset_is_reached
+        desk["use_exit_signal"] = settings.use_exit_signal
+        desk["exit_profit_only"] = settings.exit_profit_only
+        desk["exit_profit_offset"] = settings.exit_profit_offset
+        desk["ignore_roi"] = settings.ignore_roi_if_entry_signal
+        desk["entry_limit"] = settings.entry_order_type == "limit"
+        desk["exit_limit"] = settings.exit_order_type == "limit"
+        for name, timeout in (
+            ("entry_timeout_ms", settings.unfilledtimeout_entry_s),
+            ("exit_timeout_ms", settings.unfilledtimeout_exit_s),
+        ):
+            desk[name] = _NONE if timeout is None else timeout * 1000
+        desk["protections"] = settings.enable_protections and bool(settings.protections)
+        for hook, flag in _FLAGS.items():
+            desk[flag] = hook in settings.hooks
+        desk["hook_stoploss"] = settings.use_custom_stoploss
+        desk["hook_roi"] = settings.use_custom_roi
+        desk["hook_adjust_position"] = settings.position_adjustment_enable
+        desk["hook_adjust_order"] = any(name in settings.hooks for name in _ORDER_PRICE)
+        desk["stop_after_fill"] = settings.stop_uses_after_fill
+        desk["max_entry_adjustment"] = settings.max_entry_position_adjustment
+        desk["skips"] = not (
+            any(desk[name] for name in _EACH_CANDLE)
+            or settings.position_stacking
+            or desk["cross"]
+            or (
+                settings.trailing_stop
+                and not trailing_is_monotone(desk["trailing_positive"], settings.stoploss)
+            )
+        )
+
+    def _set_pairs(
+        self,
+        settings: SimulationSettings,
+        specs: Sequence[PairSpec],
+        candles: Sequence[PairCandles],
+        funding: Mapping[str, tuple[NDArray[np.int64], NDArray[np.float64]]],
+    ) -> None:
+        desk = self.desk[0]
+        desk["pair_count"] = len(specs)
+        self._read_columns(candles)
+        tick = tier = 0
+        first_rows = []
+        for at, (spec, candle) in enumerate(zip(specs, candles, strict=True)):
+            pair = self.pairs[at]
+            pair["rank"] = at
+            pair["opens"] = address(candle.opens)
+            pair["highs"] = address(candle.highs)
+            pair["lows"] = address(candle.lows)
+            pair["closes"] = address(candle.closes)
+            first_rows.append(self._set_steps(at, pair, candle.dates, settings.timeframe_ms))
+            pair["first_tick"] = tick
+            tick = self._set_ticks(spec, settings, tick)
+            pair["tick_count"] = tick - pair["first_tick"]
+            pair["first_tier"] = tier
+            tier = self._set_tiers(spec, tier)
+            pair["tier_count"] = tier - pair["first_tier"]
+            self._set_limits(pair, spec, settings)
+            if spec.pair in funding:
+                times, fees = funding[spec.pair]
+                times = np.ascontiguousarray(times, dtype=np.int64)
+                fees = np.ascontiguousarray(fees, dtype=np.float64)
+                self._kept += [times, fees]
+                pair["funding_rows"] = len(times)
+                pair["funding_dates"] = address(times)
+                pair["funding_fees"] = address(fees)
+        # Pairs come to life at their first row; ties in the order of the list.
+        self.exit_order[:] = sorted(range(len(specs)), key=lambda at: first_rows[at])
+
+    def _read_columns(self, candles: Sequence[PairCandles]) -> None:
+        """Turn signal columns into bits and look for gaps, in compiled code."""
+        places = np.cumsum([0, *(len(candle.dates) for candle in candles)])
+        self.signals = np.zeros(int(places[-1]), np.uint8)
+        for pair, candle, place in zip(self.pairs, candles, places, strict=False):
+            pair["rows"] = len(candle.dates)
+            pair["dates"] = address(candle.dates)
+            pair["signals"] = address(self.signals) + int(place)
+            for name, values in candle.columns.items():
+                pair[name] = address(values)
+                pair[f"{name}_kind"] = _KINDS[values.dtype]
+        self.desk[0]["pairs"] = address(self.pairs)
+        entry_point(reading.read_columns)(address(self.desk))
+
+    def _set_steps(self, at: int, pair: Any, dates: NDArray[np.int64], timeframe: int) -> int:
+        """At which step each row is consumed; returns that of row 1."""
+        if len(dates) < 2:
+            return 1 << 62
+        offset = int(dates[0]) - self.start_ms
+        regular = offset % timeframe == 0 and self.pairs[at]["gaps"] == 0
+        if regular:
+            pair["first_step"] = offset // timeframe
+            return int(pair["first_step"]) + 1
+        steps = np.empty(len(dates), np.int64)
+        step = 0
+        exact_dates = True
+        for row in range(1, len(dates)):
+            due = -(-(int(dates[row]) - self.start_ms) // timeframe)
+            step = max(due, step + 1)
+            steps[row] = step
+            exact_dates &= self.start_ms + step * timeframe == int(dates[row])
+        if not exact_dates:
+            # Row and step disagree about the time; look at every candle.
+            self.desk[0]["skips"] = 0
+        self._kept.append(steps)
+        pair["steps"] = address(steps)
+        return int(steps[1])
+
+    def _set_ticks(self, spec: PairSpec, settings: SimulationSettings, place: int) -> int:
+        rows = [(-(1 << 62), spec.price_precision, settings.precision_mode_price)]
+        rows += [(since, tick, TICK_SIZE) for since, tick in spec.price_ticks]
+        for since, precision, mode in rows:
+            tick = self.ticks[place]
+            tick["from_ms"] = since
+            tick["way"], tick["step"], tick["scale"] = way_of(precision, mode)
+            tick["by_tick"] = mode == TICK_SIZE
+            tick["precision"] = 0.0 if precision is None else precision
+            tick["mode"] = mode
+            place += 1
+        return place
+
+    def _set_tiers(self, spec: PairSpec, place: int) -> int:
+        for row in spec.leverage_tiers:
+            tier = self.tiers[place]
+            tier["min_notional"] = row.min_notional
+            tier["max_notional"] = _NONE if row.max_notional is None else row.max_notional
+            tier["maintenance_rate"] = row.maintenance_margin_rate
+            tier["max_leverage"] = row.max_leverage
+            tier["maintenance_amount"] = _NONE if row.maintenance_amount is None else row.maintenance_amount
+            place += 1
+        return place
+
+    def _set_limits(self, pair: Any, spec: PairSpec, settings: SimulationSettings) -> None:
+        pair["amount_way"], pair["amount_step"], pair["amount_scale"] = way_of(
+            spec.amount_precision, settings.precision_mode
+        )
+        size = spec.contract_size
+        pair["contract_size"] = size if size else 1.0
+        pair["taker_fee"] = _NONE if spec.taker_fee is None else spec.taker_fee
+        pair["inverse"] = spec.inverse
+        least = _amount(spec.cost_min, size)
+        for name, stoploss in (
+            ("min_cost_entry", -0.05),
+            ("min_cost_adjust", 0.0),
+            ("min_cost_position", -0.1),
+        ):
+            reserve = (1.0 + settings.amount_reserve_percent) / (1 - abs(stoploss))
+            pair[name] = least * max(min(reserve, 1.5), 1)
+        pair["min_amount"] = _amount(spec.amount_min, size)
+        pair["max_cost"] = _amount(spec.cost_max, size)
+        pair["max_amount"] = _amount(spec.amount_max, size)
+        if settings.exchange in _TIERS_ALONE:
+            self.desk[0]["last_tier_only"] = 1
+            pair["max_cost"] = pair["max_amount"] = _NONE
+
+
+def _numbers(table: NDArray[Any]) -> tuple[memoryview, memoryview]:
+    """A table of eight-byte fields as floats and as integers."""
+    return memoryview(table.view(np.float64)), memoryview(table.view(np.int64))  # type: ignore[arg-type]
+
+
+def _amount(contracts: float | None, size: float | None) -> float:
+    """A limit in contracts as an amount."""
+    if contracts is None:
+        return _NONE
+    if size and size != 1:
+        return exact.value_with_fee(contracts, size, 0.0)
+    return contracts
+
+
+def pair_of(x: float) -> tuple[float, float]:
+    """The decimal a float prints as, as a pair of floats."""
+    lost = decimal.Decimal(repr(float(x))) - decimal.Decimal(x)
+    return float(x), float(lost)
+
+
+def way_of(precision: float | None, mode: int) -> tuple[int, float, float]:
+    """How a precision is applied: way, step and scale of its grid."""
+    if precision is None:
+        return codes.UNROUNDED, 0.0, 0.0
+    if mode == DECIMAL_PLACES:
+        places = int(precision)
+        return (codes.GRID, 1.0, 10.0**places) if 0 <= places <= 14 else (codes.ODD, 0.0, 0.0)
+    if mode == TICK_SIZE:
+        digits, places = exact.number(precision)
+        if places < 0:
+            digits, places = digits * 10**-places, 0
+        if 0 < digits < 10**6 and places <= 14:
+            return codes.GRID, float(digits), 10.0**places
+    return codes.ODD, 0.0, 0.0

@@ -1,0 +1,473 @@
+"""A trade and its orders as a strategy's callback sees them: freqtrade's names, read from the kernel's
+tables.
+
+freqtrade hands callbacks a deep copy, so whatever they write is gone afterwards. A view is made for one call:
+reading goes to the table, writing stays in the view. Custom data lives with the simulation, by trade id.
+
+Not here: which callback is called (`callbacks`).
+
+Invariant: values are Python's own floats, ints, strings and datetimes, None where freqtrade has None.
+"""
+
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from backtest.tables import Tables
+from parley.kernels import exact
+from parley.kernels.records import ORDER, TRADE
+
+_TRADE_FIELDS = {name: place for place, name in enumerate(TRADE.names or ())}
+_ORDER_FIELDS = {name: place for place, name in enumerate(ORDER.names or ())}
+
+
+def moment(ms: int) -> datetime:
+    """A time as freqtrade passes it."""
+    return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+class _Field:
+    """Reads one number of a record. No setter: what a strategy writes lands in the view and wins."""
+
+    def __init__(self, places: dict[str, int], name: str, kind: str) -> None:
+        self._place = places[name]
+        self._kind = kind
+
+    def __get__(self, view: Any, owner: Any) -> Any:
+        if self._kind == "float":
+            return view._floats[view._at + self._place]
+        if self._kind == "float?":
+            value = view._floats[view._at + self._place]
+            return None if value != value else value
+        if self._kind == "float0":
+            # freqtrade starts these as the whole number 0.
+            return view._floats[view._at + self._place] or 0
+        if self._kind == "bool":
+            return view._ints[view._at + self._place] != 0
+        if self._kind == "date":
+            return moment(view._ints[view._at + self._place])
+        if self._kind == "date?":
+            ms = view._ints[view._at + self._place]
+            return None if ms < 0 else moment(ms)
+        return view._ints[view._at + self._place]
+
+
+def _trade(name: str, kind: str = "float") -> Any:
+    return _Field(_TRADE_FIELDS, name, kind)
+
+
+def _order(name: str, kind: str = "float") -> Any:
+    return _Field(_ORDER_FIELDS, name, kind)
+
+
+class Profit(NamedTuple):
+    """freqtrade's `ProfitStruct`."""
+
+    profit_abs: float
+    profit_ratio: float
+    total_profit: float
+    total_profit_ratio: float
+
+
+class OrderView:
+    """One order."""
+
+    id = _order("id", "int")
+    ft_trade_id = _order("trade_id", "int")
+    ft_is_open = _order("is_open", "bool")
+    order_date = _order("order_date", "date")
+    order_date_utc = _order("order_date", "date")
+    order_filled_date = _order("filled_date", "date?")
+    order_filled_utc = _order("filled_date", "date?")
+    price = _order("price")
+    ft_price = _order("price")
+    average = _order("price")
+    safe_price = _order("price")
+    safe_placement_price = _order("price")
+    amount = _order("amount")
+    safe_amount = _order("amount")
+    filled = _order("filled", "float0")
+    safe_filled = _order("filled", "float0")
+    safe_amount_after_fee = _order("filled", "float0")
+    remaining = _order("remaining", "float0")
+    safe_remaining = _order("remaining", "float0")
+    cost = _order("cost")
+    safe_cost = _order("cost")
+    funding_fee = _order("funding_fee", "float?")
+    stop_price = None
+    ft_fee_base = None
+    safe_fee_base = 0.0
+    ft_amount = None
+    ft_cancel_reason = None
+
+    def __init__(self, trade: Any, place: int) -> None:
+        self.trade = trade
+        self._tables = trade._tables
+        self._floats = trade._tables.order_floats
+        self._ints = trade._tables.order_ints
+        self._at = place * len(_ORDER_FIELDS)
+
+    @property
+    def _is_entry(self) -> bool:
+        return bool(self._ints[self._at + _ORDER_FIELDS["is_entry"]])
+
+    @property
+    def side(self) -> str:
+        return self.trade.entry_side if self._is_entry else self.trade.exit_side
+
+    ft_order_side = side
+
+    @property
+    def status(self) -> str:
+        return "open" if self.ft_is_open else "closed"
+
+    @property
+    def order_type(self) -> str:
+        settings = self._tables.settings
+        return settings.entry_order_type if self._is_entry else settings.exit_order_type
+
+    @property
+    def order_id(self) -> str:
+        return str(self.id)
+
+    @property
+    def ft_pair(self) -> str:
+        return self.trade.pair
+
+    symbol = ft_pair
+
+    @property
+    def ft_order_tag(self) -> str | None:
+        tag = self._ints[self._at + _ORDER_FIELDS["tag"]]
+        row = self._ints[self._at + _ORDER_FIELDS["tag_row"]]
+        words = self._tables.words
+        at = self.trade._pair_at
+        return words.entry_tag(at, tag) if self._is_entry else words.reason(at, tag, row)
+
+    @property
+    def stake_amount(self) -> float:
+        return exact.stake_of(self.amount, self.price, self.trade.leverage)
+
+    @property
+    def stake_amount_filled(self) -> float:
+        return exact.stake_of(self.filled, self.price, self.trade.leverage)
+
+
+class _Numbers:
+    """The numbers of an open trade's record."""
+
+    id = _trade("id", "int")
+    is_open = _trade("is_open", "bool")
+    is_short = _trade("is_short", "bool")
+    open_rate = _trade("open_rate")
+    open_rate_requested = _trade("open_rate_requested")
+    close_rate = _trade("close_rate", "float?")
+    amount = _trade("amount", "float0")
+    amount_requested = _trade("amount_requested")
+    stake_amount = _trade("stake_amount")
+    max_stake_amount = _trade("max_stake_amount")
+    leverage = _trade("leverage")
+    open_trade_value = _trade("open_trade_value")
+    close_profit = _trade("close_profit", "float?")
+    close_profit_abs = _trade("close_profit_abs", "float?")
+    realized_profit = _trade("realized_profit", "float0")
+    stop_loss = _trade("stop_loss")
+    stop_loss_pct = _trade("stop_loss_pct")
+    initial_stop_loss = _trade("initial_stop_loss")
+    initial_stop_loss_pct = _trade("initial_stop_loss_pct", "float?")
+    is_stop_loss_trailing = _trade("trailing", "bool")
+    liquidation_price = _trade("liquidation", "float?")
+    funding_fees = _trade("funding_fees")
+    funding_fee_running = _trade("funding_running", "float?")
+    open_date = _trade("open_date", "date")
+    open_date_utc = _trade("open_date", "date")
+    close_date = _trade("close_date", "date?")
+    close_date_utc = _trade("close_date", "date?")
+    nr_of_successful_entries = _trade("filled_entries", "int")
+    nr_of_successful_exits = _trade("filled_exits", "int")
+    interest_rate = 0.0
+    exit_order_status = ""
+    strategy = ""
+    use_db = False
+    record_version = 2
+    has_open_sl_orders = False
+    stoploss_last_update_utc = None
+
+    def __init__(self, tables: Tables, slot: int) -> None:
+        self._tables = tables
+        self._floats = tables.trade_floats
+        self._ints = tables.trade_ints
+        self._at = slot * len(_TRADE_FIELDS)
+
+    def _int(self, name: str) -> int:
+        return int(self._ints[self._at + _TRADE_FIELDS[name]])
+
+
+class _Market(_Numbers):
+    """What it trades, and under which rules."""
+
+    @property
+    def _pair_at(self) -> int:
+        return self._int("pair")
+
+    @property
+    def pair(self) -> str:
+        return self._tables.specs[self._int("pair")].pair
+
+    @property
+    def base_currency(self) -> str:
+        return self._tables.specs[self._int("pair")].base_currency
+
+    safe_base_currency = base_currency
+
+    @property
+    def stake_currency(self) -> str:
+        return self._tables.settings.stake_currency
+
+    safe_quote_currency = stake_currency
+
+    @property
+    def exchange(self) -> str:
+        return self._tables.settings.exchange
+
+    @property
+    def trading_mode(self) -> str:
+        return self._tables.settings.trading_mode
+
+    @property
+    def timeframe(self) -> int:
+        return self._tables.settings.timeframe_ms // 60_000
+
+    @property
+    def fee_open(self) -> float:
+        return self._tables.settings.fee
+
+    fee_close = fee_open
+
+    @property
+    def amount_precision(self) -> float | None:
+        return self._tables.specs[self._int("pair")].amount_precision
+
+    @property
+    def contract_size(self) -> float | None:
+        return self._tables.specs[self._int("pair")].contract_size
+
+    @property
+    def precision_mode(self) -> int:
+        return self._tables.settings.precision_mode
+
+
+class _Words(_Market):
+    """Its sides, tags and state."""
+
+    @property
+    def entry_side(self) -> str:
+        return "sell" if self.is_short else "buy"
+
+    @property
+    def exit_side(self) -> str:
+        return "buy" if self.is_short else "sell"
+
+    @property
+    def trade_direction(self) -> str:
+        return "short" if self.is_short else "long"
+
+    @property
+    def enter_tag(self) -> str | None:
+        return self._tables.words.entry_tag(self._int("pair"), self._int("enter_tag"))
+
+    buy_tag = enter_tag
+
+    @property
+    def exit_reason(self) -> str:
+        return self._tables.words.reason(self._int("pair"), self._int("exit_reason"), self._int("exit_row"))
+
+    sell_reason = exit_reason
+
+    @property
+    def max_rate(self) -> float | None:
+        return self._floats[self._at + _TRADE_FIELDS["max_rate"]] or None
+
+    @property
+    def min_rate(self) -> float | None:
+        return self._floats[self._at + _TRADE_FIELDS["min_rate"]] or None
+
+    @property
+    def has_no_leverage(self) -> bool:
+        return self.leverage == 1.0 and not self.is_short
+
+    @property
+    def borrowed(self) -> float:
+        if self.has_no_leverage:
+            return 0.0
+        if not self.is_short:
+            return float((self.amount * self.open_rate) * ((self.leverage - 1) / self.leverage))
+        return float(self.amount)
+
+    @property
+    def stoploss_or_liquidation(self) -> float:
+        if self.liquidation_price:
+            pick = min if self.is_short else max
+            return float(pick(self.stop_loss, self.liquidation_price))
+        return float(self.stop_loss)
+
+    @property
+    def has_open_position(self) -> bool:
+        return bool(self.amount > 0)
+
+    @property
+    def has_open_orders(self) -> bool:
+        return self._int("open_orders") > 0
+
+
+class _Orders(_Words):
+    """Its orders."""
+
+    @property
+    def orders(self) -> list[OrderView]:
+        found = []
+        ints, width, following = self._tables.order_ints, len(_ORDER_FIELDS), _ORDER_FIELDS["next"]
+        place = self._int("first_order")
+        while place >= 0:
+            found.append(OrderView(self, place))
+            place = ints[place * width + following]
+        return found
+
+    @property
+    def open_orders(self) -> list[OrderView]:
+        return [order for order in self.orders if order.ft_is_open]
+
+    @property
+    def open_sl_orders(self) -> list[OrderView]:
+        return []
+
+    sl_orders = open_sl_orders
+
+    @property
+    def open_orders_ids(self) -> list[str]:
+        return [order.order_id for order in self.open_orders]
+
+    def select_filled_orders(self, order_side: str | None = None) -> list[OrderView]:
+        return [
+            order
+            for order in self.orders
+            if (order_side is None or order.ft_order_side == order_side)
+            and not order.ft_is_open
+            and order.filled
+        ]
+
+    def select_filled_or_open_orders(self) -> list[OrderView]:
+        return [order for order in self.orders if order.ft_is_open or order.filled]
+
+    def select_order(
+        self, order_side: str | None = None, is_open: bool | None = None, only_filled: bool = False
+    ) -> OrderView | None:
+        for order in reversed(self.orders):
+            if order_side and order.ft_order_side != order_side:
+                continue
+            if is_open is not None and order.ft_is_open != is_open:
+                continue
+            if is_open is False and only_filled and not order.filled:
+                continue
+            return order
+        return None
+
+    def select_order_by_order_id(self, order_id: str) -> OrderView | None:
+        return next((order for order in self.orders if order.order_id == order_id), None)
+
+    @property
+    def nr_of_successful_buys(self) -> int:
+        return len(self.select_filled_orders("buy"))
+
+    @property
+    def nr_of_successful_sells(self) -> int:
+        return len(self.select_filled_orders("sell"))
+
+    @property
+    def date_last_filled_utc(self) -> datetime:
+        return moment(max(self._int("open_date"), self._int("last_filled")))
+
+    @property
+    def date_entry_fill_utc(self) -> datetime | None:
+        dates = [order.order_filled_utc for order in self.select_filled_orders(self.entry_side)]
+        return min((date for date in dates if date), default=None)
+
+
+class _Profit(_Orders):
+    """What it earns at a rate."""
+
+    def calc_close_trade_value(self, rate: float, amount: float | None = None) -> float:
+        fee = self.fee_close if self.is_short else -self.fee_close
+        value = exact.value_with_fee(amount or self.amount, rate, fee)
+        if self.trading_mode != "futures":
+            return value
+        return float(value - self.funding_fees if self.is_short else value + self.funding_fees)
+
+    def _open_value(self, amount: float, rate: float) -> float:
+        return exact.value_with_fee(amount, rate, -self.fee_open if self.is_short else self.fee_open)
+
+    def calc_profit_ratio(
+        self, rate: float, amount: float | None = None, open_rate: float | None = None
+    ) -> float:
+        closed = self.calc_close_trade_value(rate, amount)
+        if amount is None and open_rate is None:
+            opened = self.open_trade_value
+        else:
+            opened = self._open_value(amount or self.amount, open_rate or self.open_rate)
+        return self._ratio(opened, closed)
+
+    def _ratio(self, opened: float, closed: float) -> float:
+        if opened == 0.0:
+            return 0.0
+        share = 1 - (closed / opened) if self.is_short else (closed / opened) - 1
+        return round(share * self.leverage, 8)
+
+    def calculate_profit(
+        self, rate: float, amount: float | None = None, open_rate: float | None = None
+    ) -> Profit:
+        closed = self.calc_close_trade_value(rate, amount)
+        if amount is None or open_rate is None:
+            opened = self.open_trade_value
+        else:
+            opened = self._open_value(amount, open_rate)
+        profit = opened - closed if self.is_short else closed - opened
+        total = profit + self.realized_profit
+        share = 0.0
+        if self.max_stake_amount:
+            most = self.max_stake_amount * (1 - self.fee_open if self.is_short else 1 + self.fee_open)
+            share = round(total / most, 8)
+        return Profit(round(profit, 8), self._ratio(opened, closed), round(total, 8), share)
+
+    def calc_profit(self, rate: float, amount: float | None = None, open_rate: float | None = None) -> float:
+        return self.calculate_profit(rate, amount, open_rate).profit_abs
+
+    def calc_close_rate_for_roi(self, target_roi: float) -> float:
+        opened = self._open_value(self.amount, self.open_rate)
+        at_zero = self.calc_close_trade_value(0.0)
+        slope = self.calc_close_trade_value(1.0) - at_zero
+        side = -1.0 if self.is_short else 1.0
+        adjusted = 1.0 + ((float(target_roi) / self.leverage) / side)
+        return float((adjusted * opened - at_zero) / slope)
+
+    @property
+    def safe_close_rate(self) -> float:
+        return self.close_rate or 0.0
+
+
+class TradeView(_Profit):
+    """One open trade, for one call of a callback."""
+
+    def __repr__(self) -> str:
+        return f"Trade(id={self.id}, pair={self.pair}, amount={self.amount}, open_rate={self.open_rate})"
+
+    def set_custom_data(self, key: str, value: Any) -> None:
+        self._tables.custom_data.setdefault(self.id, {})[key] = value
+
+    def get_custom_data(self, key: str, default: Any = None) -> Any:
+        return self._tables.custom_data.get(self.id, {}).get(key, default)
+
+    def delete_custom_data(self, key: str | None = None) -> None:
+        data = self._tables.custom_data.get(self.id, {})
+        if key is None:
+            data.clear()
+        else:
+            data.pop(key, None)

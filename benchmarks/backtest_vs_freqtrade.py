@@ -1,0 +1,274 @@
+"""How fast a backtest is beside freqtrade's: same strategies, same candles, same run.
+
+Seeded 5m candles of a year, or recorded ones of 264 pairs. For every case both results are compared, field by
+field and bit by bit, before a time is printed; a difference ends the run. freqtrade runs in a child process,
+so that this one holds nothing of its backtesting. Times are of the loop: analysed frames in, result frame
+out.
+The cold time is that of a process whose compile cache is empty.
+
+``make bench-backtest``, or ``python -m benchmarks.backtest_vs_freqtrade --only loop --quick --json``.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+from rich.console import Console
+from rich.table import Table
+
+from backtest.errors import NotSupported
+from benchmarks import backtest_whole as whole
+from benchmarks import simulated_markets as made
+from benchmarks.yardsticks import machine
+from tests.differential import ours
+from tests.differential.case import Case
+from tests.differential.compare import differences, is_equal
+from tests.differential.outcome import Outcome
+from tests.differential.report import describe
+from tests.differential.worker import ONE_THREAD, Worker
+
+RESULTS: Final = Path(__file__).resolve().parent / "results" / "backtest_vs_freqtrade.json"
+RUNNER: Final = "benchmarks.freqtrade_timed"
+REFERENCE_LIMIT_S: Final = 1800.0
+REPEAT: Final = 5
+# A twentieth of a year: what says whether it works, not how fast it is.
+QUICK: Final = made.Shape(pairs=4, candles=made.YEAR // 20)
+QUICK_PORTFOLIO: Final = 40
+PORTFOLIO_PAIRS: Final = 264
+MOST_COLD_S: Final = 60.0
+# Whole backtests: how many pairs, and what is asked of time (times freqtrade's speed) and memory (MB).
+WHOLE: Final = {"end_to_end": 10, "memory": 20}
+WHOLE_TIMES: Final = {"gate": 20, "goal": 40}
+MEMORY_MB: Final = {"gate": 250, "goal": 120}
+# Fields of the result that tell when the run was, and those known to differ in the last digits.
+CLOCKS: Final = {"backtest_run_start_ts", "backtest_run_end_ts"}
+NOT_YET_EQUAL: Final = {"wallet_stats"}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A case to time; ``gate`` and ``goal`` say how many times freqtrade's speed is asked for."""
+
+    name: str
+    what: str
+    gate: float
+    goal: float
+    build: Callable[[bool, Path], Case]
+    least_trades: int = 0
+    least_open: float = 0.0
+
+
+def _shape(quick: bool) -> made.Shape:
+    return QUICK if quick else made.Shape()
+
+
+SUBJECTS: Final = (
+    Subject(
+        "loop", "signals only, 10 pairs x 105,120", 1000, 4000,
+        lambda quick, _: made.signals_only(_shape(quick)), least_trades=20_000,
+    ),
+    Subject(
+        "callbacks", "custom_stoploss + custom_exit + confirm_trade_entry", 30, 100,
+        lambda quick, _: made.with_callbacks(_shape(quick)), least_open=0.3,
+    ),
+    Subject(
+        "futures", "position adjustment + leverage + funding, futures", 50, 300,
+        lambda quick, _: made.futures(_shape(quick)),
+    ),
+    Subject(
+        "portfolio", "264 recorded pairs", 500, 2000,
+        lambda quick, data: made.portfolio(data, QUICK_PORTFOLIO if quick else PORTFOLIO_PAIRS),
+    ),
+)  # fmt: skip
+
+
+def time_ours(case: Case, repeat: int) -> tuple[Outcome, float]:
+    """Return the outcome and the median seconds of `repeat` warm runs."""
+    simulation = ours.prepare(case)
+    result = simulation()
+    seconds = []
+    for _ in range(repeat):
+        began = time.perf_counter()
+        simulation()
+        seconds.append(time.perf_counter() - began)
+    return ours.outcome_of(result, median(seconds)), median(seconds)
+
+
+def open_share(case: Case, outcome: Outcome) -> float:
+    """Return the share of pair-candles that lie in an open trade."""
+    minutes = sum(outcome.columns["trade_duration"])
+    candles = sum(len(frame) for frame in case.frames.values())
+    return float(minutes * 60_000 / made.STEP_MS / candles)
+
+
+def measure(subject: Subject, data: Path, reference: Worker, *, quick: bool) -> dict[str, Any]:
+    """Run both sides of a case and return its figures; end the program if they differ."""
+    case = subject.build(quick, data)
+    candles = sum(len(frame) for frame in case.frames.values())
+    figures: dict[str, Any] = {"what": subject.what, "pairs": len(case.pairs), "candles": candles}
+    try:
+        found, seconds = time_ours(case, 1 if quick else REPEAT)
+    except NotSupported as error:
+        return {**figures, "refused": str(error)}
+    expected = reference.run(case)
+    unequal = differences(expected, found)
+    if unequal:
+        raise SystemExit(f"{subject.name}: the results differ\n{describe(case, unequal, expected)}")
+    share = open_share(case, expected)
+    if not quick and (expected.trade_count < subject.least_trades or share < subject.least_open):
+        raise SystemExit(
+            f"{subject.name}: expected {subject.least_trades} trades and {subject.least_open:.0%} of candles"
+            f" in one, had {expected.trade_count} and {share:.0%}"
+        )
+    times = expected.seconds / seconds
+    return figures | _taken() | {
+        "trades": expected.trade_count, "open_share": round(share, 3),
+        "freqtrade_s": round(expected.seconds, 3), "parley_s": round(seconds, 5),
+        "freqtrade_candles_per_s": round(candles / expected.seconds),
+        "parley_candles_per_s": round(candles / seconds),
+        "times": round(times, 1), "gate": subject.gate, "goal": subject.goal,
+        "passes": bool(times >= subject.gate),
+    }  # fmt: skip
+
+
+def measure_whole(name: str, pairs: int, *, quick: bool) -> dict[str, Any]:
+    """Run both sides from configuration to result file, each in a process of its own; compare the files."""
+    shape = made.Shape(pairs=3, candles=QUICK.candles) if quick else made.Shape(pairs=pairs)
+    with tempfile.TemporaryDirectory(prefix="parley-bench-") as path:
+        folder = Path(path)
+        whole.prepare(folder, shape)
+        sides = {side: whole.run_child(side, folder) for side in ("parley", "freqtrade")}
+        expected, found = (whole.result_of(side, folder) for side in ("freqtrade", "parley"))
+    unequal = [key for key in expected if not is_equal(expected[key], found.get(key)) and key not in CLOCKS]
+    if set(unequal) - NOT_YET_EQUAL:
+        raise SystemExit(f"{name}: these fields of the result differ: {unequal!r}")
+    times = sides["freqtrade"]["seconds"] / sides["parley"]["seconds"]
+    return _taken() | {
+        "pairs": shape.pairs, "candles": shape.pairs * shape.candles, "trades": len(expected["trades"]),
+        "not_equal": unequal, "times": round(times, 1),
+        **{side: {key: round(value, 2) for key, value in figures.items()} for side, figures in sides.items()},
+    }  # fmt: skip
+
+
+def _taken() -> dict[str, Any]:
+    return {
+        "taken": datetime.now(UTC).isoformat(timespec="seconds"), "load": round(os.getloadavg()[0], 2),
+    }  # fmt: skip
+
+
+def cold_start() -> float:
+    """Return the seconds of the first backtest of a process with an empty compile cache, imports included."""
+    script = (
+        "from benchmarks import simulated_markets as made; from tests.differential import ours;"
+        "ours.run(made.signals_only(made.Shape(pairs=1, candles=300)))"
+    )
+    with tempfile.TemporaryDirectory(prefix="parley-bench-") as folder:
+        empty = {"NUMBA_CACHE_DIR": folder, "XDG_CACHE_HOME": folder, "HOME": folder}
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-c", script], env={**os.environ, **ONE_THREAD, **empty}, check=True)
+        return time.perf_counter() - began
+
+
+def run(names: list[str], data: Path, *, quick: bool) -> dict[str, Any]:
+    """Measure the named cases and return all figures."""
+    load = os.getloadavg()
+    figures: dict[str, Any] = {}
+    reference = Worker(runner=RUNNER, case_limit_s=REFERENCE_LIMIT_S)
+    try:
+        for subject in SUBJECTS:
+            if subject.name in names:
+                figures[subject.name] = measure(subject, data, reference, quick=quick)
+                Console(stderr=True).print(f"{subject.name}: {figures[subject.name]}", highlight=False)
+    finally:
+        reference.close()
+    ours.check_modules()
+    wholes = {name: measure_whole(name, pairs, quick=quick) for name, pairs in WHOLE.items() if name in names}
+    cold = cold_start() if "cold" in names else None
+    return {
+        "benchmark": "backtest_vs_freqtrade", "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "quick": quick, "machine": machine(), "load_before": [round(each, 2) for each in load],
+        "load_after": [round(each, 2) for each in os.getloadavg()],
+        "versions": {name: version(name) for name in ("freqtrade", "numpy", "pandas", "numba")},
+        "cold_s": None if cold is None else round(cold, 1), "cold_limit_s": MOST_COLD_S,
+        "loops": figures, "wholes": wholes, "whole_times": WHOLE_TIMES, "memory_mb": MEMORY_MB,
+    }  # fmt: skip
+
+
+def show(result: dict[str, Any], console: Console) -> None:
+    """Print the figures as a table."""
+    table = Table("case", "trades", "freqtrade candles/s", "Parley candles/s", "times", "gate", "goal")
+    for name, row in result["loops"].items():
+        if "refused" in row:
+            table.add_row(name, "", "", row["refused"], "", "", "")
+            continue
+        table.add_row(
+            name, f"{row['trades']:,}", f"{row['freqtrade_candles_per_s']:,}",
+            f"{row['parley_candles_per_s']:,}", f"{row['times']:,.0f}", f"{row['gate']:,.0f}",
+            f"{row['goal']:,.0f}",
+        )  # fmt: skip
+    console.print(table)
+    for name, row in result["wholes"].items():
+        console.print(
+            f"{name}: {row['pairs']} pairs, {row['trades']:,} trades, {row['times']} times freqtrade's speed"
+            f" (gate {WHOLE_TIMES['gate']}), memory above imports {row['parley']['above_mb']:.0f} MB"
+            f" (gate {MEMORY_MB['gate']}), freqtrade {row['freqtrade']['above_mb']:.0f} MB;"
+            f" fields that differ: {row['not_equal'] or 'none'}"
+        )
+    if result["cold_s"] is not None:
+        console.print(f"cold first run, imports and compilation included: {result['cold_s']} s")
+
+
+def _joined(kept: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
+    joined = {group: kept.get(group, {}) | part[group] for group in ("loops", "wholes")}
+    return part | joined | {"cold_s": part["cold_s"] or kept.get("cold_s")}
+
+
+def _misses(name: str, row: dict[str, Any]) -> bool:
+    if name == "memory":
+        return bool(row["parley"]["above_mb"] > MEMORY_MB["gate"])
+    return bool(row["times"] < WHOLE_TIMES["gate"])
+
+
+def main() -> int:
+    """Run from the command line; the exit code is 1 if a case misses its gate."""
+    parser = argparse.ArgumentParser(prog="backtest_vs_freqtrade", description=__doc__.splitlines()[0])
+    known = [*(subject.name for subject in SUBJECTS), *WHOLE, "cold"]
+    parser.add_argument(
+        "--only", action="append", choices=known, help="this case; may be given several times"
+    )
+    parser.add_argument("--quick", action="store_true", help="a twentieth of the candles, one run, no gates")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    parser.add_argument("--save", action="store_true", help=f"write the figures to {RESULTS.name}")
+    default = Path(os.environ.get("PARLEY_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
+    parser.add_argument("--data", type=Path, default=default, help="folder of recorded market data")
+    options = parser.parse_args()
+    result: dict[str, Any] = {}
+    for name in options.only or known:
+        part = run([name], options.data, quick=options.quick)
+        result = _joined(result, part)
+        if options.save:
+            # After every case: a year of candles takes freqtrade minutes, and a run may be cut off.
+            kept = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
+            RESULTS.write_text(json.dumps(_joined(kept, part), indent=2) + "\n", encoding="utf-8")
+    if options.json:
+        sys.stdout.write(json.dumps(result, indent=1) + "\n")
+    else:
+        show(result, Console())
+    missed = [name for name, row in result["loops"].items() if not row.get("passes")]
+    missed += [name for name, row in result["wholes"].items() if _misses(name, row)]
+    return 1 if missed and not options.quick else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,236 @@
+"""Everything a backtest needs before a strategy sees a candle: exchange, pairs, strategies, candles.
+
+Problem: freqtrade decides in a fixed order which pairs there are, how many candles of warm-up the strategies
+together ask for, where the time range begins after that, and which fee is assumed; a different order gives
+different trades. This is that order, over files instead of an exchange.
+
+Not here: single steps (`exchange`, `resolving`, `candles`), what strategies compute (`analysis`). Invariant:
+`Prepared` holds what freqtrade's own backtest would hold at this point, and every strategy of it is loaded.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from freqtrade.configuration import TimeRange
+from freqtrade.constants import Config
+from freqtrade.data import history
+from freqtrade.enums import CandleType, TradingMode
+from freqtrade.exchange import Exchange, timeframe_to_seconds
+from freqtrade.persistence import disable_database_use
+from freqtrade.plugins.pairlistmanager import PairListManager
+from freqtrade.strategy.interface import IStrategy
+from pandas import DataFrame
+
+from freqtrade_bridge.candles import CheckedCandles
+from freqtrade_bridge.configuration import load_configuration
+from freqtrade_bridge.exchange import offline_exchange
+from freqtrade_bridge.faults import told
+from freqtrade_bridge.markets import PAIR
+from freqtrade_bridge.options import Options
+from freqtrade_bridge.provider import OfflineDataProvider
+from freqtrade_bridge.resolving import Refused, load_listed, load_strategy, named_strategies
+from freqtrade_bridge.sources import CandleSource, open_folder
+from freqtrade_bridge.tick_sizes import PriceDecimals, count_decimals
+from parley.errors import DataError, UserError, nearest
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One run of one or several strategies over the same candles.
+
+    ``candles`` are in the order of the pair list, ``funding`` and ``detail`` by pair. ``skipped`` are pairs
+    of the list without candles in the time range.
+    """
+
+    config: Config
+    exchange: Exchange
+    provider: OfflineDataProvider
+    pairlists: PairListManager
+    strategies: tuple[IStrategy, ...]
+    refused: tuple[Refused, ...]
+    candles: dict[str, DataFrame]
+    detail: dict[str, DataFrame]
+    funding: dict[str, DataFrame]
+    price_decimals: dict[str, PriceDecimals]
+    timerange: TimeRange
+    startup: int
+    fee: float
+    skipped: tuple[str, ...]
+
+    @property
+    def funding_unknown(self) -> tuple[str, ...]:
+        """Pairs of a futures run without any settlement whose rate and mark price are known."""
+        return tuple(pair for pair, fees in self.funding.items() if fees.empty)
+
+
+def prepare(options: Options, source: CandleSource | None = None) -> Prepared:
+    """Load configuration, strategies and candles; without a source they come from the data folder.
+
+    Raises
+    ------
+    UserError
+        When one thing is wrong; the first that is found.
+    """
+    config = load_configuration(options)
+    if source is None:
+        source = open_folder(
+            config["datadir"], _format(options, config), config["exchange"]["name"], config["trading_mode"]
+        )
+    available = source.available()
+    exchange = offline_exchange(config, options, dict.fromkeys(key[0] for key in available))
+    candles = CheckedCandles(source)
+    # As freqtrade: the provider is made of the run's configuration before strategies write theirs into it.
+    provider = OfflineDataProvider(config, exchange, candles)
+    strategies, refused = _strategies(config, options)
+    timeframe = str(config["timeframe"])
+    disable_database_use(timeframe)
+    pairlists, pairs = _pairs(config, exchange, provider, len(strategies))
+    fee = _fee(config, exchange, pairs)
+    with told("timerange"):
+        timerange = TimeRange.parse_timerange(config.get("timerange"))
+    startup = max((strategy.startup_candle_count for strategy in strategies), default=0)
+    with told("startup_candle_count"):
+        exchange.validate_required_startup_candles(startup, timeframe)
+    config["startup_candle_count"] = startup
+    loaded = _load(candles, pairs, timeframe, config["candle_type_def"], timerange, startup)
+    _require_some(loaded, options, config, source, pairs)
+    first, _ = history.get_timerange(loaded)
+    timerange.adjust_start_if_necessary(timeframe_to_seconds(timeframe), startup, first)
+    return Prepared(
+        config=config, exchange=exchange, provider=provider, pairlists=pairlists, strategies=strategies,
+        refused=refused, candles=loaded, detail=_detail(config, candles, pairs, timerange),
+        funding=_funding(config, exchange, candles, [pair for pair in pairs if pair in loaded], timerange),
+        price_decimals={pair: count_decimals(rows) for pair, rows in loaded.items()}, timerange=timerange,
+        startup=startup, fee=fee, skipped=tuple(pair for pair in pairs if pair not in loaded),
+    )  # fmt: skip
+
+
+def _format(options: Options, config: Config) -> str | None:
+    return options.dataformat_ohlcv or config["original_config"].get("dataformat_ohlcv")
+
+
+def _strategies(config: Config, options: Options) -> tuple[tuple[IStrategy, ...], tuple[Refused, ...]]:
+    asked = options.strategy_list or tuple(config.get("strategy_list") or ())
+    if not asked and not config.get("strategy"):
+        raise UserError("there is no strategy to run: name one with --strategy or --strategy-list")
+    names = named_strategies(config, asked or (str(config["strategy"]),))
+    if not asked and len(names) == 1:
+        config["strategy"] = names[0]
+        return (load_strategy(config),), ()
+    config["strategy_list"] = list(names)
+    found = load_listed(config, names)
+    strategies = tuple(each for each in found if isinstance(each, IStrategy))
+    refused = tuple(each for each in found if isinstance(each, Refused))
+    if strategies and "timeframe" not in config:
+        _agree(config, strategies)
+    if not strategies:
+        raise UserError("; ".join(each.reason for each in refused))
+    return strategies, refused
+
+
+def _agree(config: Config, strategies: tuple[IStrategy, ...]) -> None:
+    timeframes = {strategy.timeframe: strategy.get_strategy_name() for strategy in strategies}
+    if len(timeframes) > 1:
+        several = ", ".join(f"{name} has {timeframe}" for timeframe, name in timeframes.items())
+        raise UserError(f"strategies of one list must have one timeframe ({several}): set --timeframe")
+    config["timeframe"] = next(iter(timeframes))
+
+
+def _pairs(
+    config: Config, exchange: Exchange, provider: OfflineDataProvider, strategies: int
+) -> tuple[PairListManager, list[str]]:
+    with told("pairlists"):
+        pairlists = PairListManager(exchange, config, provider)
+    if "VolumePairList" in pairlists.name_list:
+        raise UserError("pairlists: VolumePairList asks the exchange for today's volumes, use StaticPairList")
+    if strategies > 1 and "PrecisionFilter" in pairlists.name_list:
+        raise UserError("pairlists: PrecisionFilter cannot be used with several strategies")
+    provider.add_pairlisthandler(pairlists)
+    with told("pairlists"):
+        pairlists.refresh_pairlist(only_first=bool(config.get("enable_dynamic_pairlist", False)))
+    if not pairlists.whitelist:
+        raise UserError(
+            "pairlists: there is no pair left to trade, exchange.pair_whitelist was"
+            f" {config['exchange']['pair_whitelist']!r} and exchange.pair_blacklist"
+            f" {config['exchange'].get('pair_blacklist', [])!r}"
+        )
+    return pairlists, pairlists.whitelist
+
+
+def _fee(config: Config, exchange: Exchange, pairs: list[str]) -> float:
+    given = config.get("fee")
+    if given is not None:
+        return float(given)
+    return max(exchange.get_fee(symbol=pairs[0], taker_or_maker=kind) for kind in ("taker", "maker"))
+
+
+def _load(
+    candles: CheckedCandles, pairs: list[str], timeframe: str, kind: CandleType, timerange: TimeRange,
+    startup: int = 0, *, fill: bool = True,
+) -> dict[str, DataFrame]:  # fmt: skip
+    found: dict[str, DataFrame] = {}
+    for pair in pairs:
+        rows = candles.ohlcv_load(
+            pair, timeframe, kind, timerange=timerange, fill_missing=fill, startup_candles=startup
+        )
+        if not rows.empty or kind not in (CandleType.SPOT, CandleType.FUTURES):
+            found[pair] = rows
+    return found
+
+
+def _require_some(
+    loaded: Mapping[str, DataFrame], options: Options, config: Config, source: CandleSource, pairs: list[str]
+) -> None:
+    timeframe, kind = str(config["timeframe"]), config["candle_type_def"]
+    span = f" in {config['timerange']}" if config.get("timerange") else ""
+    for pair in options.pairs:
+        if PAIR.fullmatch(pair) and pair in pairs and pair not in loaded:
+            raise DataError(f"{source.place((pair, timeframe, kind))}: there are no candles of {pair}{span}")
+    if not loaded:
+        known = sorted({key[0] for key in source.available() if key[1:] == (timeframe, kind)})
+        hint = nearest(pairs[0], known) if known else f"there are no {timeframe} candles at all"
+        raise DataError(
+            f"{config['datadir']}: there are no {timeframe} candles of {', '.join(pairs[:5])}{span}, {hint}"
+        )
+
+
+def _detail(
+    config: Config, candles: CheckedCandles, pairs: list[str], timerange: TimeRange
+) -> dict[str, DataFrame]:
+    detail = str(config.get("timeframe_detail") or "")
+    if not detail:
+        return {}
+    timeframe = str(config["timeframe"])
+    if timeframe_to_seconds(detail) >= timeframe_to_seconds(timeframe):
+        raise UserError(f"timeframe_detail must be shorter than the timeframe {timeframe!r}, was {detail!r}")
+    found = _load(candles, pairs, detail, config["candle_type_def"], timerange)
+    if not found:
+        raise DataError(f"{config['datadir']}: there are no {detail} candles for timeframe_detail")
+    return found
+
+
+def _funding(
+    config: Config, exchange: Exchange, candles: CheckedCandles, pairs: list[str], timerange: TimeRange
+) -> dict[str, DataFrame]:
+    if config["trading_mode"] != TradingMode.FUTURES:
+        return {}
+    mark = CandleType.from_string(exchange.get_option("mark_ohlcv_price"))
+    rates = _load(
+        candles,
+        pairs,
+        exchange.get_option("funding_fee_timeframe"),
+        CandleType.FUNDING_RATE,
+        timerange,
+        fill=False,
+    )
+    marks = _load(candles, pairs, exchange.get_option("mark_ohlcv_timeframe"), mark, timerange)
+    needs_tiers = exchange.get_option("uses_leverage_tiers", True)
+    without = [pair for pair in pairs if needs_tiers and pair not in exchange._leverage_tiers]
+    if without:
+        raise UserError(f"there are no leverage tiers of {', '.join(without)}: give --leverage-tiers")
+    assumed: Any = config.get("futures_funding_rate")
+    return {
+        pair: exchange.combine_funding_and_mark(rates[pair], marks[pair], futures_funding_rate=assumed)
+        for pair in pairs
+    }

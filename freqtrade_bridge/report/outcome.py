@@ -1,0 +1,49 @@
+"""What a report needs of a simulation; `backtest.result.Result` is one.
+
+Invariant: names and meaning are those of the dictionary freqtrade's `backtest()` returns.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from pandas import DataFrame
+
+
+class Lock(Protocol):
+    """A pair lock; times in ms UTC."""
+
+    @property
+    def pair(self) -> str: ...
+    @property
+    def side(self) -> str: ...
+    @property
+    def lock_time_ms(self) -> int: ...
+    @property
+    def lock_end_time_ms(self) -> int: ...
+    @property
+    def reason(self) -> str | None: ...
+    @property
+    def active(self) -> bool: ...
+
+
+class Outcome(Protocol):
+    """Trades in freqtrade's columns, in the order of closing, and what was counted beside them."""
+
+    @property
+    def trades(self) -> DataFrame: ...
+    @property
+    def final_balance(self) -> float: ...
+    @property
+    def rejected_signals(self) -> int: ...
+    @property
+    def timedout_entry_orders(self) -> int: ...
+    @property
+    def timedout_exit_orders(self) -> int: ...
+    @property
+    def canceled_trade_entries(self) -> int: ...
+    @property
+    def canceled_entry_orders(self) -> int: ...
+    @property
+    def replaced_entry_orders(self) -> int: ...
+    @property
+    def locks(self) -> Sequence[Lock]: ...

@@ -1,0 +1,70 @@
+"""How a kernel reaches the outside: a call back to its driver, and memory by address.
+
+In plain Python these functions run as they stand. The compiler of `backtest` replaces each by machine code of
+the same meaning: `call` jumps to a C function pointer, the others load and store without a copy.
+
+Not here: what lies at the addresses (`records`), who keeps it alive (the driver).
+
+Invariant: nothing else in this package knows addresses; every index is in range because the driver made the
+tables large enough before it called.
+"""
+
+import ctypes
+
+import numpy as np
+
+from parley.kernels.records import ORDER, PAIR, TICK, TIER, TRADE
+
+_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)
+
+
+def call(port: int, code: int) -> int:
+    """Ask the driver at this address; numbers and answer lie in the desk's box. Not 0: the run must stop."""
+    return int(_CALLBACK(int(port))(int(code)))
+
+
+def load_float(address: int, index: int) -> float:
+    return ctypes.c_double.from_address(int(address) + 8 * int(index)).value
+
+
+def load_int(address: int, index: int) -> int:
+    return ctypes.c_int64.from_address(int(address) + 8 * int(index)).value
+
+
+def store_int(address: int, index: int, value: int) -> None:
+    ctypes.c_int64.from_address(int(address) + 8 * int(index)).value = int(value)
+
+
+def load_byte(address: int, index: int) -> int:
+    return ctypes.c_uint8.from_address(int(address) + int(index)).value
+
+
+def store_byte(address: int, index: int, value: int) -> None:
+    ctypes.c_uint8.from_address(int(address) + int(index)).value = int(value)
+
+
+def _record(address: int, index: int, dtype: np.dtype[np.void]) -> np.void:
+    place = int(address) + dtype.itemsize * int(index)
+    memory = np.ctypeslib.as_array((ctypes.c_uint8 * dtype.itemsize).from_address(place))
+    record: np.void = memory.view(dtype)[0]
+    return record
+
+
+def pair_at(address: int, index: int) -> np.void:
+    return _record(address, index, PAIR)
+
+
+def trade_at(address: int, index: int) -> np.void:
+    return _record(address, index, TRADE)
+
+
+def order_at(address: int, index: int) -> np.void:
+    return _record(address, index, ORDER)
+
+
+def tick_at(address: int, index: int) -> np.void:
+    return _record(address, index, TICK)
+
+
+def tier_at(address: int, index: int) -> np.void:
+    return _record(address, index, TIER)

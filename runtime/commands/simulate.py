@@ -1,0 +1,154 @@
+"""`parley backtest`: simulate freqtrade strategies and show what freqtrade would show.
+
+Not here: loading, simulating, figures (`runtime.backtesting`), tables (`runtime.backtest_tables`). Invariant:
+with ``--json`` standard output holds one object; a strategy that could not be run is one line on standard
+error and exit code 1, nothing that could be run is exit code 2.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from freqtrade_bridge.options import Options
+from freqtrade_bridge.report import plain
+from parley.errors import UserError, nearest
+from runtime.backtest_tables import show_comparison, show_strategy
+from runtime.backtesting import Backtested, Wanted, Watch, run_backtest
+from runtime.history import home_folder
+from runtime.output import console, print_json
+
+_SHOWN: Final = 8
+_EXPORTS: Final = ("none", "trades", "signals")
+_PERIODS: Final = ("day", "week", "month", "year", "weekday")
+_FORMATS: Final = ("feather", "parquet", "json", "jsongz")
+
+
+def backtest(given: Mapping[str, Any], *, as_json: bool) -> int:
+    """Run the backtest these options ask for; returns the exit code.
+
+    Raises
+    ------
+    UserError
+        When nothing could be run.
+    """
+    beside = Wanted(foresight=not given["no_lookahead_check"], pages=given["page"])
+    options = _options({k: v for k, v in given.items() if k not in ("no_lookahead_check", "page")})
+    with _progress() as watch:
+        done = run_backtest(options, watch, wanted=beside)
+    if as_json:
+        print_json(_told(done))
+    else:
+        _show(done, options.breakdown)
+    for refused in done.refused:
+        typer.echo(f"parley: {refused.reason}", err=True)
+    return 1 if done.refused or not all(each.is_clean for each in done.foresight.values()) else 0
+
+
+def _options(given: Mapping[str, Any]) -> Options:
+    for name, known in (("export", _EXPORTS), ("dataformat_ohlcv", _FORMATS)):
+        value = given.get(name)
+        if value is not None and value not in known:
+            raise UserError(f"{name} must be one of {', '.join(known)}, was {value!r}")
+    for period in given["breakdown"]:
+        if period not in _PERIODS:
+            raise UserError(f"there is no breakdown by {period!r}: {nearest(period, list(_PERIODS))}")
+    chosen = dict(given)
+    userdir: Path | None = chosen["user_data_dir"]
+    if userdir is not None and not userdir.is_dir():
+        raise UserError(f"there is no folder of user data {str(userdir)!r}")
+    chosen["user_data_dir"] = userdir or _user_data()
+    chosen["config"] = chosen["config"] or _configuration(chosen["user_data_dir"])
+    return Options(**chosen)
+
+
+def _user_data() -> Path:
+    # freqtrade's own place, where somebody uses freqtrade here; else one of ours, so that no folder appears.
+    beside = Path.cwd() / "user_data"
+    return beside if beside.is_dir() else home_folder() / "freqtrade"
+
+
+def _configuration(userdir: Path) -> tuple[Path, ...]:
+    found = [path for path in (userdir / "config.json", Path("config.json")) if path.is_file()]
+    return tuple(found[:1])
+
+
+@contextmanager
+def _progress() -> Iterator[Watch]:
+    bars = Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        console=console(stderr=True), transient=True, disable=not sys.stderr.isatty(),
+    )  # fmt: skip
+    tasks: list[Any] = []
+
+    def begin(what: str, steps: int) -> None:
+        tasks.append(bars.add_task(what, total=steps))
+
+    with bars:
+        yield Watch(begin=begin, step=lambda: bars.advance(tasks[-1]))
+
+
+def _show(done: Backtested, periods: tuple[str, ...]) -> None:
+    out = console()
+    for name, figures in done.results.items():
+        show_strategy(out, name, figures, periods)
+    show_comparison(out, done.results, done.comparison)
+    candles = sum(len(rows) for rows in done.prepared.candles.values())
+    spent = ", ".join(f"{what} {seconds:.2f} s" for what, seconds in done.seconds.items())
+    out.print(f"{candles:,} candles of {len(done.prepared.candles)} pairs; {spent}", style="dim")
+    if done.prepared.skipped:
+        out.print(f"without candles in this time: {', '.join(done.prepared.skipped)}", style="yellow")
+    for line in done.warnings:
+        out.print(line, style="yellow")
+    _show_foresight(out, done)
+    if done.file is not None:
+        out.print(f"result: {done.file}", style="dim")
+    for page in done.pages:
+        out.print(f"page: {page}", style="dim", soft_wrap=True)
+
+
+def _show_foresight(out: Console, done: Backtested) -> None:
+    for name, found in done.foresight.items():
+        if found.biases:
+            out.print(
+                f"{name} knows the future; at an exchange it would trade differently:", style="bold red"
+            )
+        for bias in found.biases[:_SHOWN]:
+            out.print(f"  {bias}", style="red", soft_wrap=True, markup=False)
+        if len(found.biases) > _SHOWN:
+            out.print(f"  and {len(found.biases) - _SHOWN} more columns; --json has all", style="red")
+        for why in found.unsure:
+            out.print(
+                f"{name}: not checked for look-ahead: {why}", style="yellow", soft_wrap=True, markup=False
+            )
+        if found.is_clean and not found.unsure:
+            out.print(f"{name}: no look-ahead at {found.moments} moments", style="dim")
+
+
+def _told(done: Backtested) -> dict[str, Any]:
+    told: dict[str, Any] = plain({
+        "strategies": done.results,
+        "comparison": done.comparison,
+        "refused": {each.name: each.reason for each in done.refused},
+        "warnings": list(done.warnings),
+        "skipped_pairs": list(done.prepared.skipped),
+        "seconds": done.seconds,
+        "performance": {name: each._asdict() for name, each in done.performance.items()},
+        "lookahead": {
+            name: {
+                "moments": each.moments,
+                "biases": [{**asdict(bias), "text": str(bias)} for bias in each.biases],
+                "unsure": list(each.unsure),
+            }
+            for name, each in done.foresight.items()
+        },
+        "pages": [str(page) for page in done.pages],
+        "file": None if done.file is None else str(done.file),
+    })  # fmt: skip
+    return told

@@ -1,0 +1,133 @@
+"""The results file of long runs: what has been proven so far, for which engine, and where to go on.
+
+Problem: twenty thousand cases take longer than one sitting. So a run goes on where the last one ended, as
+long as the engine and the generator are the same; otherwise what was proven is proven of other code, and it
+starts again.
+
+Not here: running cases (`campaign`).
+
+Invariant: the file is replaced as a whole, so a run that is cut off leaves the last complete one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tests.differential.campaign import Kind, Verdict
+from tests.differential.coverage import Coverage
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+RESULTS = ROOT / "benchmarks" / "results" / "fuzz_freqtrade.json"
+ENGINE = ("parley/kernels", "backtest")
+KEPT_FAILURES = 50
+
+
+def fingerprint() -> str:
+    """Return a hash of the engine's and the harness's source: what a result is a result of."""
+    digest = hashlib.sha256(version("freqtrade").encode())
+    for folder in (*ENGINE, "tests/differential"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            if not path.name.startswith("test_"):
+                digest.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@dataclass
+class Record:
+    """How many cases of one (seed, level) ended how, and what they met."""
+
+    seed: int
+    level: int
+    next_case: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
+    failures: list[str] = field(default_factory=list)
+    refusals: Counter[str] = field(default_factory=Counter)
+    coverage: Coverage = field(default_factory=Coverage)
+    seconds: float = 0.0
+
+    def add(self, verdict: Verdict) -> None:
+        """Count a verdict."""
+        self.kinds[verdict.kind.value] += 1
+        self.next_case = verdict.case.number + 1
+        if verdict.kind == Kind.EQUAL:
+            assert verdict.expected is not None
+            self.coverage.add(verdict.case, verdict.expected)
+        elif verdict.kind == Kind.REFUSED:
+            # One count per reason, so that the reasons can be told apart from their combinations.
+            self.refusals.update(verdict.text.removeprefix("not simulated yet: ").split("; "))
+        elif len(self.failures) < KEPT_FAILURES:
+            first = verdict.differences[0].where if verdict.differences else verdict.text
+            self.failures.append(f"{verdict.case.label}: {verdict.kind}: {first}")
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing differed and nothing was lost."""
+        return not self.kinds[Kind.DIFFERENT] and not self.kinds[Kind.LOST]
+
+    def summary(self) -> dict[str, Any]:
+        """Return the figures of this record."""
+        kinds = {kind.value: self.kinds[kind.value] for kind in Kind}
+        return {
+            "seed": self.seed, "level": self.level, "cases": self.next_case, **kinds,
+            "seconds": round(self.seconds, 1), "failures": self.failures, "refusals": dict(self.refusals),
+            **self.coverage.summary(),
+        }  # fmt: skip
+
+
+def load(path: Path, seed: int, level: int) -> Record:
+    """Return what `path` knows of this seed, level and code, or an empty record."""
+    if not path.is_file():
+        return Record(seed, level)
+    kept = json.loads(path.read_text())
+    state = kept.get("state", {}).get(f"{seed}/{level}")
+    if kept.get("code") != fingerprint() or state is None:
+        return Record(seed, level)
+    coverage = Coverage(**{name: _counted(value) for name, value in state["coverage"].items()})
+    return Record(
+        seed, level, state["next_case"], Counter(state["kinds"]), state["failures"],
+        Counter(state["refusals"]), coverage, state["seconds"],
+    )  # fmt: skip
+
+
+def save(path: Path, records: list[Record]) -> None:
+    """Write `records` to `path`, beside what it knows of other seeds and levels of this code."""
+    kept = json.loads(path.read_text()) if path.is_file() else {}
+    same = kept.get("code") == fingerprint()
+    state = kept.get("state", {}) if same else {}
+    summaries = kept.get("runs", {}) if same else {}
+    for record in records:
+        name = f"{record.seed}/{record.level}"
+        state[name] = {
+            "next_case": record.next_case, "kinds": record.kinds, "failures": record.failures,
+            "refusals": record.refusals, "coverage": vars(record.coverage), "seconds": record.seconds,
+        }  # fmt: skip
+        summaries[name] = record.summary()
+    content = {
+        "code": fingerprint(), "date": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine(),
+        "runs": summaries, "state": state,
+    }  # fmt: skip
+    beside = path.with_suffix(".new")
+    beside.write_text(json.dumps(content, indent=1) + "\n")
+    os.replace(beside, path)
+
+
+def machine() -> dict[str, Any]:
+    """Return what the figures depend on."""
+    names = ("freqtrade", "numpy", "pandas", "numba")
+    return {
+        "cores": len(os.sched_getaffinity(0)), "load": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(), **{name: version(name) for name in names},
+    }  # fmt: skip
+
+
+def _counted(value: Any) -> Any:
+    return Counter(value) if isinstance(value, dict) else value

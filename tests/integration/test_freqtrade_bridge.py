@@ -1,0 +1,103 @@
+"""Parley's backtest of the proof strategies against the real freqtrade's, in a process of its own."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from pandas.testing import assert_frame_equal
+
+from freqtrade_bridge.analysis import analyse
+from freqtrade_bridge.options import Options
+from freqtrade_bridge.preparing import prepare
+from runtime.backtesting import Backtested, Watch, run_backtest
+from tests.kit.freqtrade_folder import STRATEGIES, futures_candles, spot_candles, write_config
+from tests.kit.freqtrade_reference import reference_run
+
+# The first run after a change of a kernel compiles it, on a busy machine for minutes.
+pytestmark = pytest.mark.timeout(400)
+SIGNALS = ("TrendCross", "BandReversion", "ChannelBreakout", "GuardedDips", "TunedCross")
+CALLBACKS = ("LadderStop", "TimedExit", "PatientPrices", "ChasedOrders", "Averaging", "OldNames")
+FUTURES = ("BothSides", "LeveragedSwing")
+# Their orders wait for a price, and what freqtrade's wallet shows meanwhile is not in the result.
+WAITING = {"PatientPrices", "ChasedOrders"}
+# Wall time, and what needs the course of the wallet.
+APART = {"backtest_run_start_ts", "backtest_run_end_ts", "wallet_stats"}
+SILENT = Watch(begin=lambda what, steps: None, step=lambda: None)
+
+
+def options_of(folder: Path, names: tuple[str, ...], mode: str, **changes: Any) -> Options:
+    if mode == "spot":
+        spot_candles(folder / "data", 3000)
+        for timeframe in ("5m", "1h"):
+            leader = folder / "data" / f"AAA_USDT-{timeframe}.feather"
+            leader.with_name(f"BTC_USDT-{timeframe}.feather").write_bytes(leader.read_bytes())
+        config = write_config(folder / "config.json", **changes)
+    else:
+        futures_candles(folder / "data", 3000)
+        config = write_config(
+            folder / "config.json", trading_mode="futures", margin_mode=mode,
+            exchange={"pair_whitelist": ["AAA/USDT:USDT", "BBB/USDT:USDT"]}, **changes,
+        )  # fmt: skip
+    return Options(
+        user_data_dir=folder / "user", config=(config,), datadir=folder / "data", strategy_list=names,
+        strategy_path=STRATEGIES, timeframe="5m", enable_protections=True,
+        timerange="20240302T0330-20240310", export="signals",
+        dataformat_ohlcv="feather",
+    )  # fmt: skip
+
+
+def plain(value: object) -> Any:
+    return orjson.loads(orjson.dumps(value, default=str, option=orjson.OPT_SERIALIZE_NUMPY))
+
+
+def differences(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    mine, real = plain(ours), plain(theirs)
+    return {
+        key: (mine.get(key), real.get(key))
+        for key in sorted({*mine, *real} - APART)
+        if mine.get(key) != real.get(key)
+    }
+
+
+def close_enough(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
+    """The course of the wallet is summed in another order, so its last digits may differ."""
+    assert set(ours) == set(theirs)
+    for key, value in plain(theirs).items():
+        wanted = pytest.approx(value, rel=1e-9, abs=1e-7) if isinstance(value, float) else value
+        assert plain(ours)[key] == wanted, key
+
+
+@pytest.mark.parametrize(
+    ("names", "mode"),
+    [(SIGNALS, "spot"), (CALLBACKS, "spot"), (FUTURES, "isolated"), (FUTURES, "cross")],
+    ids=["signals", "callbacks", "isolated", "cross"],
+)
+def test_frames_trades_and_figures_are_freqtrades(tmp_path: Path, names: tuple[str, ...], mode: str) -> None:
+    timeouts = {"unfilledtimeout": {"entry": 15, "exit": 25, "unit": "minutes"}}
+    options = options_of(tmp_path, names, mode, **timeouts)
+    theirs = reference_run(options, tmp_path)
+
+    prepared = prepare(options)
+    for strategy in prepared.strategies:
+        analysed = analyse(prepared, strategy)
+        for pair, frame in theirs["frames"][strategy.get_strategy_name()].items():
+            if frame.columns.is_unique:
+                assert_frame_equal(analysed.frames[pair], frame)
+        assert (analysed.start, analysed.end) == tuple(theirs["span"])
+    # Without a file of signals, frames of strategies without callbacks keep only what is read of them.
+    ours: Backtested = run_backtest(replace(options, export="none"), SILENT)
+
+    assert set(ours.results) == set(names)
+    for name in names:
+        assert len(ours.results[name]["trades"]) >= 10
+        assert differences(ours.results[name], theirs["stats"]["strategy"][name]) == {}
+        if name in WAITING:
+            continue
+        close_enough(ours.results[name]["wallet_stats"], theirs["stats"]["strategy"][name]["wallet_stats"])
+    assert plain(ours.comparison) == plain(theirs["stats"]["strategy_comparison"])
+    assert not [name for name in sys.modules if name.startswith("freqtrade.optimize")]

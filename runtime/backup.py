@@ -35,6 +35,7 @@ from runtime.journal import JournalError, verify
 from runtime.journal.copying import copy_journal
 from runtime.journal.sums import sync_directory
 from runtime.journal.tail import JournalTail
+from runtime.leftovers import RESTORING
 from runtime.postgres import REVISION, Database, archive, restoring
 from runtime.postgres.archive import SavedTable
 from runtime.postgres.migrate import migrate
@@ -42,7 +43,6 @@ from runtime.shipper.past import GATEWAY_NAME, run_journals
 
 MANIFEST: Final = "manifest.json"
 TABLES: Final = "database"
-STAGE: Final = ".restoring"
 _RUNS: Final = "runs"
 _VERSION: Final = 2
 _BESIDE: Final = ("instruments.json",)
@@ -213,7 +213,7 @@ def _staging(home: Path) -> Iterator[Path]:
     with _one_line_of_disk(home):
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         held = os.open(home, os.O_RDONLY | os.O_CLOEXEC)
-    stage = home / STAGE
+    stage = home / RESTORING
     try:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)

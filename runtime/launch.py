@@ -165,6 +165,12 @@ def make_layout(settings: Settings) -> Layout:
     UserError
         When the journal's path is taken, or folders cannot be made or written to.
     """
+    stage = settings.home.expanduser().resolve() / leftovers.RESTORING
+    if stage.exists():
+        raise UserError(
+            f"a restore into {str(stage.parent)!r} is at work or was cut off: run 'parley restore' again to"
+            f" finish it, or remove {str(stage)!r} to give it up"
+        )
     run_id = time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + secrets.token_hex(3)
     folder = settings.home.expanduser().resolve() / "runs" / run_id
     journal = settings.journal.expanduser().resolve() if settings.journal else folder / JOURNAL_NAME

@@ -25,6 +25,7 @@ from runtime.history import JOURNAL_NAME
 # In a run's folder; locked while its command line lives. The kernel lets go of the lock with the process,
 # whatever ends it, and unlike a number of a process the lock is never somebody else's.
 CLAIM: Final = "running"
+RESTORING: Final = ".restoring"  # folder of a home, as long as a restore into it is not through
 _CLAIM_TRIES: Final = 50
 _CLAIM_WAIT_S: Final = 0.01
 _SOCKET: Final = re.compile(r"(?:[0-9a-f]{6}-(\d+)-(?:control|gateway|hub|agents|ray)|doctor-(\d+))\.sock")

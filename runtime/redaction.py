@@ -173,7 +173,12 @@ def learn_environment(environment: Mapping[str, str] | None = None) -> None:
     """Know the secrets among this process's variables, and the passwords in their URLs."""
     found = os.environ if environment is None else environment
     for name, value in found.items():
-        OWN.learn(*_passwords(value), *([value] if is_secret(name) else []))
+        OWN.learn(*_passwords(value), *([value] if is_secret(name) and not _is_place(value) else []))
+
+
+def _is_place(value: str) -> bool:
+    # PWD is named like a password; a path that is taken out of every line helps nobody.
+    return os.path.isabs(value) and os.path.exists(value)
 
 
 def _passwords(value: str) -> list[str]:

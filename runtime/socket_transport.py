@@ -27,7 +27,7 @@ import msgspec
 
 from parley.agent import AgentEnv, AgentSpec
 from parley.bus import Answer, Ask, Wave
-from parley.errors import Fatal, ProtocolError
+from parley.errors import ConfigError, Fatal, ProtocolError, UserError
 from parley.messages import StateView, decode, encode
 from runtime.agent_line import SILENT_NS, AgentLine, Seat
 from runtime.agent_socket import admit
@@ -54,6 +54,7 @@ PATIENCE_NS: Final = 10_000_000_000  # for a stage without a budget
 UNHURRIED: Final = 1 << 15  # bytes that may wait for an agent's next question
 SNAPSHOT_EVERY: Final = 1024  # frames; a new process has to hear that many before it is asked again
 _MS: Final = 1_000_000
+_MISTAKE: Final = f"{ConfigError.__name__}: "  # how an agent's process says that its settings are wrong
 
 
 class SocketTransport:
@@ -253,7 +254,8 @@ class SocketTransport:
     def _let_go(self, seat: Seat, line: AgentLine, why: str) -> None:
         self._unwatch(line)
         if seat.line is line:
-            seat.line, seat.is_ready, seat.is_snapshot_due, seat.why = None, False, False, why
+            seat.line, seat.is_ready, seat.is_snapshot_due = None, False, False
+            seat.why = seat.why or why  # that it cannot be made says more than that it hung up then
             seat.lost_at = self._clock()
             log.warning("agent_lost agent=%s incarnation=%d why=%s", seat.spec.id, seat.incarnation, why)
 
@@ -356,7 +358,9 @@ class SocketTransport:
             raise Fatal(f"within {timeout_s:.0f} s these agents did not come: {', '.join(absent)}") from None
         unable = [f"{agent}: {seat.why}" for agent, seat in self.seats.items() if not seat.is_ready]
         if unable:
-            raise Fatal(f"an agent cannot be made: {'; '.join(unable)}")
+            mistaken = all(seat.why.startswith(_MISTAKE) for seat in self.seats.values() if not seat.is_ready)
+            kind = UserError if mistaken else Fatal
+            raise kind(f"an agent cannot be made: {'; '.join(unable)}")
 
     def status(self) -> Mapping[str, Mapping[str, object]]:
         """Say of each agent whether it is there, since which incarnation, and how much it said and missed."""

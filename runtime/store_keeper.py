@@ -31,6 +31,7 @@ from runtime.postgres.erase import erase_run
 from runtime.restarts import Pauses
 from runtime.settings import DatabaseSettings
 from runtime.shipper.config import ShipperConfig
+from runtime.supervisor import running
 
 READY_PATIENCE_S: Final = 30.0
 DRAIN_PATIENCE_S: Final = 15.0
@@ -152,7 +153,7 @@ class StoreKeeper:
             self._end()
         if self._server is not None and self._server.pid is not None:
             units.pop("postgres", None)  # somebody else's by now
-        return [pid for pid in units.values() if Path(f"/proc/{pid}").exists()]
+        return running(list(units.values()))
 
     def told(self, unshipped: str) -> dict[str, object]:
         """Return what a run's summary says of its store."""

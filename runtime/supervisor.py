@@ -220,8 +220,16 @@ class Supervisor:
 
 
 def running(pids: Sequence[int]) -> list[int]:
-    """Name those of some pids that still run."""
-    return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+    """Name those of some pids that still run; one that ended and is not yet collected does not."""
+    return [pid for pid in pids if _state_of(pid) not in ("", "Z", "X")]
+
+
+def _state_of(pid: int) -> str:
+    try:
+        told = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return ""
+    return told.rpartition(")")[2].split()[0]
 
 
 def _cause(ended: Sequence[Child]) -> Child:

@@ -105,8 +105,6 @@ def run(
             launch.sweep(layout)
         else:
             launch.discard(layout)
-    if left:
-        raise ParleyError(f"processes {left} could not be ended")
     result = account_for(supervisor, layout, settings, market)
     result["database"] = store.told(unshipped) if store is not None else None
     result["api"] = {"url": api.url, "restarts": api.restarts} if api is not None else None
@@ -114,6 +112,8 @@ def run(
         print_json(result)
     else:
         show_result(result)
+    if left:
+        raise ParleyError(f"processes {left} could not be ended")
     return complain(result)
 
 

@@ -22,18 +22,17 @@ class Claim:
 
     def __init__(self, server: EmbeddedServer, *, ends_with_us: bool = False) -> None:
         self.server = server
-        self.ran = server.pid is not None
         server.start(ends_with_us=ends_with_us)
         self._handle = os.open(server.folder / "users", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._handle, fcntl.LOCK_SH)
         server.start(ends_with_us=ends_with_us)  # its last user may have stopped it meanwhile
 
-    def release(self, *, leave: bool = False) -> None:
-        """Let go, and stop the server unless somebody else uses it or it is to be left running."""
+    def release(self) -> None:
+        """Let go, and stop the server unless somebody else uses it."""
         if self._handle < 0:
             return
         try:
-            if not leave and self._is_last():
+            if self._is_last():
                 self.server.stop()
         finally:
             os.close(self._handle)

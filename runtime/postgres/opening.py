@@ -5,7 +5,8 @@ it must not stop it, in the second it must not leave it behind.
 
 Not here: a run's own server (`runtime.store_keeper`).
 
-Invariant: after the block the server runs if and only if it ran before, or somebody uses it.
+Invariant: after the block the server runs if and only if somebody uses it; one that a killed command left
+behind ends with this one.
 """
 
 from collections.abc import Iterator
@@ -37,4 +38,4 @@ def opened_database(home: Path, folder: Path | None, url: str = "") -> Iterator[
     try:
         yield make_database(claim.server)
     finally:
-        claim.release(leave=claim.ran)
+        claim.release()  # one that somebody else has claimed keeps running

@@ -104,14 +104,17 @@ def test_server_is_stopped_by_the_last_who_uses_it(server: EmbeddedServer) -> No
     assert server.pid is None
 
 
-def test_server_that_ran_before_a_command_runs_after_it(server: EmbeddedServer) -> None:
-    server.start()
+def test_server_in_use_runs_after_a_command_and_an_orphan_does_not(
+    server: EmbeddedServer,
+) -> None:
+    used = Claim(server)
 
     with opened_database(Path("/nowhere"), server.folder) as database:
         assert database.is_embedded
 
     assert answer(server) == (1,)
-    server.stop()
+    used.release()
+    server.start()  # as a command that was killed leaves it
     with opened_database(Path("/nowhere"), server.folder):
         assert answer(server) == (1,)
     assert server.pid is None

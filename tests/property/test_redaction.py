@@ -12,13 +12,14 @@ import re
 import traceback
 from collections.abc import Callable
 from dataclasses import make_dataclass
+from pathlib import Path
 from urllib.parse import quote, urlencode
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.redaction import HIDDEN, Redaction, is_secret
+from runtime.redaction import HIDDEN, Redaction, is_secret, learn_environment, redacted
 
 NAMES = [
     "password", "passwd", "passphrase", "secret", "token", "api_key", "apiKey", "API-KEY", "X-MBX-APIKEY",
@@ -207,3 +208,10 @@ def test_what_is_a_secret_by_its_looks_is_taken_out(secret: str) -> None:
         told = Redaction().text(text)
         assert not MARK.search(told), told
         assert HIDDEN in told
+
+
+def test_a_place_is_no_password_although_pwd_is_named_like_one(tmp_path: Path) -> None:
+    learn_environment({"PWD": str(tmp_path), "DB_PWD": "zq10qzzq10qz"})
+
+    assert redacted(f"see {tmp_path}/log") == f"see {tmp_path}/log"
+    assert "zq10qzzq10qz" not in redacted("it was zq10qzzq10qz")

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from parley.errors import UserError
 from runtime import launch
-from runtime.leftovers import CLAIM, claim, is_claimed, release, remove_runs, remove_sockets
+from runtime.leftovers import CLAIM, RESTORING, claim, is_claimed, release, remove_runs, remove_sockets
 from runtime.settings import Settings
 
 # Claims a folder and waits to be killed.
@@ -177,3 +178,12 @@ def test_next_start_removes_what_killed_runs_left(
     assert (layout.folder / CLAIM).exists()
     launch.sweep(layout)
     assert sorted(path.name for path in layout.folder.iterdir()) == ["config", "logs"]
+
+
+def test_no_run_begins_in_a_home_whose_restore_was_cut_off(tmp_path: Path) -> None:
+    (tmp_path / RESTORING).mkdir()
+
+    with pytest.raises(UserError, match="run 'parley restore' again"):
+        launch.make_layout(Settings(home=tmp_path))
+
+    assert not (tmp_path / "runs").exists()

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from parley.agent import AgentEnv, AgentSpec
 from parley.bus import EMPTY_STATE, Answer, Ask, Wave
+from parley.errors import UserError
 from parley.messages import Halt, StateView, decode
 from runtime.agent_line import FIRST_SHUT_S, LONGEST_SHUT_S, MOST_DEATHS, SILENT_NS, Seat
 from runtime.agent_socket import dial, open_listener
@@ -24,6 +25,7 @@ from runtime.wave_frames import (
     Mark,
     Mute,
     Told,
+    Unable,
     View,
     Welcome,
     frame,
@@ -71,7 +73,7 @@ class FakeProcess:
         self._line.sendall(frame(mark))
         return heard
 
-    def say(self, word: Answered | Mute | Beat) -> None:
+    def say(self, word: Answered | Mute | Beat | Unable) -> None:
         self._line.sendall(frame(word))
 
     def die(self) -> None:
@@ -131,6 +133,20 @@ def test_paused_agent_costs_no_time_and_is_asked_again(address: str) -> None:
         told = [word for word in await asyncio.to_thread(process.hear) if isinstance(word, Told)]
         assert [(word.seq, word.wants) for word in told] == [(7, True), (8, True)]
         process.die()
+
+    at_desk(address, scenario)
+
+
+def test_an_agent_that_cannot_be_made_is_named_with_its_reason_although_it_hung_up(address: str) -> None:
+    async def scenario(transport: SocketTransport, now: list[int]) -> None:
+        process = await asyncio.to_thread(FakeProcess, address, 1)
+        await asyncio.to_thread(process.hear)
+        process.say(Unable("ConfigError: agent 'risk/main' has no parameter 'fst'"))
+        process.die()
+        await until(lambda: health(transport) == "away")
+
+        with pytest.raises(UserError, match="no parameter 'fst'"):
+            await transport.assembled(5)
 
     at_desk(address, scenario)
 

@@ -1,6 +1,9 @@
 """A run's processes: the main one comes back when it falls alone, and who fell first is blamed."""
 
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -180,3 +183,13 @@ def test_user_who_stops_while_the_desk_is_away_ends_the_run_in_order(run: Run) -
     run.watch(stops)
 
     assert run.supervisor.child("desk").code is None
+
+
+def test_a_process_that_ended_does_not_run_although_nobody_has_collected_it() -> None:
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    while Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+        time.sleep(0.01)
+
+    assert running([child.pid, os.getpid()]) == [os.getpid()]
+    child.wait()
+    assert running([child.pid]) == []

@@ -7,7 +7,7 @@ rules (see `instrument`). Invariant: text -> integer -> text never changes a val
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 
 DECIMALS = 8
 ONE = 10**DECIMALS
@@ -30,7 +30,7 @@ def units_from_float(value: float) -> int:
     """Count of 1e-8 in the shortest decimal text of a float (recorded data), rounded half even."""
     if abs(value) < _EXACT_FLOAT:
         return round(value * ONE)
-    return int(Decimal(repr(value)).scaleb(DECIMALS).to_integral_value())
+    return int(Decimal(repr(value)).scaleb(DECIMALS).to_integral_value(ROUND_HALF_EVEN))
 
 
 def text8(units: int) -> str:

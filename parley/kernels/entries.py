@@ -226,6 +226,20 @@ def _new_trade(
     return int(trade["slot"])
 
 
+def _describe(
+    desk: np.void, at: int, row: int, now: int, price: float, is_short: int, detail: float, tag: int
+) -> None:
+    """Put into the box what every question about an entry says; ``detail`` is what this one is about."""
+    box = desk["box"]
+    box[0] = at
+    box[1] = row
+    box[2] = now
+    box[3] = price
+    box[4] = is_short
+    box[5] = detail
+    box[6] = tag
+
+
 def _custom_price(
     desk: np.void,
     at: int,
@@ -237,14 +251,8 @@ def _custom_price(
     tag: int,
     tick_place: int,
 ) -> float:
+    _describe(desk, at, row, now, price, is_short, slot, tag)
     box = desk["box"]
-    box[0] = at
-    box[1] = row
-    box[2] = now
-    box[3] = price
-    box[4] = is_short
-    box[5] = slot
-    box[6] = tag
     call(desk["port"], ASK_CUSTOM_ENTRY_PRICE)
     asked = float(box[0])
     if asked != price and not math.isnan(asked):
@@ -255,14 +263,8 @@ def _custom_price(
 def _custom_leverage(
     desk: np.void, at: int, row: int, now: int, price: float, most: float, is_short: int, tag: int
 ) -> float:
+    _describe(desk, at, row, now, price, is_short, most, tag)
     box = desk["box"]
-    box[0] = at
-    box[1] = row
-    box[2] = now
-    box[3] = price
-    box[4] = is_short
-    box[5] = most
-    box[6] = tag
     call(desk["port"], ASK_LEVERAGE)
     return float(box[0])
 
@@ -271,14 +273,8 @@ def _custom_stake(
     desk: np.void, at: int, row: int, now: int, price: float, stake: float, least: float, most: float,
     leverage: float, is_short: int, tag: int,
 ) -> float:  # fmt: skip
+    _describe(desk, at, row, now, price, is_short, stake, tag)
     box = desk["box"]
-    box[0] = at
-    box[1] = row
-    box[2] = now
-    box[3] = price
-    box[4] = is_short
-    box[5] = stake
-    box[6] = tag
     box[7] = least
     box[8] = min(available_stake(desk), most)
     box[9] = leverage
@@ -289,13 +285,7 @@ def _custom_stake(
 def _confirmed(
     desk: np.void, at: int, row: int, now: int, price: float, amount: float, is_short: int, tag: int
 ) -> bool:
+    _describe(desk, at, row, now, price, is_short, amount, tag)
     box = desk["box"]
-    box[0] = at
-    box[1] = row
-    box[2] = now
-    box[3] = price
-    box[4] = is_short
-    box[5] = amount
-    box[6] = tag
     call(desk["port"], ASK_CONFIRM_ENTRY)
     return bool(box[0] != 0.0)

@@ -3,37 +3,11 @@
 `PEEKS_AT` names the column that gives each of them away first.
 """
 
-from typing import ClassVar
-
 import numpy as np
-from freqtrade.strategy import IStrategy
 from pandas import DataFrame, Series
 from scipy.signal import argrelextrema, savgol_filter
 
-
-class Corpus(IStrategy):
-    """What all of them share: 5 minutes, a stop, entries where `wanted` is 1."""
-
-    INTERFACE_VERSION = 3
-    timeframe = "5m"
-    stoploss = -0.1
-    minimal_roi: ClassVar = {"0": 0.02}
-    startup_candle_count = 30
-
-    def populate_indicators(self, dataframe: DataFrame, metadata: dict) -> DataFrame:
-        dataframe["value"] = self.value(dataframe)
-        return dataframe
-
-    def value(self, f: DataFrame) -> Series:
-        return f["close"].rolling(10).mean()
-
-    def populate_entry_trend(self, dataframe: DataFrame, metadata: dict) -> DataFrame:
-        dataframe.loc[dataframe["close"] > dataframe["value"], "enter_long"] = 1
-        return dataframe
-
-    def populate_exit_trend(self, dataframe: DataFrame, metadata: dict) -> DataFrame:
-        dataframe.loc[dataframe["close"] < dataframe["value"] * 0.99, "exit_long"] = 1
-        return dataframe
+from tests.kit.foresight.corpus import Corpus
 
 
 class NextClose(Corpus):

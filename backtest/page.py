@@ -11,25 +11,19 @@ Invariant: the same simulation gives the same bytes; names and tags of strategie
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
-from importlib.resources import files
 from typing import Final, NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
 from pandas import DataFrame
-from plotly.offline import get_plotlyjs
-from plotly.subplots import make_subplots
 
+from backtest.document import GAIN, LINE, LOSS, balance_chart, chart, day, document, said, table, thin, tiles
 from backtest.performance import Performance, daily_balance
 
 MAX_PAIRS: Final = 20
 MAX_CANDLES: Final = 1500
 """A pair's chart shows that many candles at most: several are put together where there are more."""
-MAX_POINTS: Final = 5000
-_GAIN, _LOSS, _LINE, _FAINT = "#1a7f5a", "#b3372f", "#2b5d9b", "#d7dde5"
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_CONFIG: Final = {"displaylogo": False, "responsive": True}
-_STYLE: Final = files("backtest").joinpath("page.css").read_text(encoding="utf-8")
 
 
 class Page(NamedTuple):
@@ -65,18 +59,12 @@ def render(page: Page) -> str:
         parts.append("<p>No trade was made.</p>")
     parts += ["<h2>Standard figures</h2>", _standard(page.performance)]
     if page.figures:
-        parts += ["<h2>freqtrade's figures</h2>", _table(("", ""), page.figures)]
-    body = "\n".join(parts)
-    title = escape(f"{page.strategy} - backtest")
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f'<meta name="viewport" content="width=device-width,initial-scale=1"><style>{_STYLE}</style>'
-        f"<script>{get_plotlyjs()}</script></head>\n<body>\n{body}\n</body></html>\n"
-    )
+        parts += ["<h2>freqtrade's figures</h2>", table(("", ""), page.figures)]
+    return document(f"{page.strategy} - backtest", parts)
 
 
 def _head(page: Page) -> str:
-    span = f"{_day(page.start_ms)} to {_day(page.end_ms)}"
+    span = f"{day(page.start_ms)} to {day(page.end_ms)}"
     pairs = f"{len(page.candles)} pair{'' if len(page.candles) == 1 else 's'}"
     return (
         f"<h1>{escape(page.strategy)}</h1>"
@@ -87,41 +75,23 @@ def _head(page: Page) -> str:
 def _tiles(page: Page) -> str:
     told, trades = page.performance, page.trades
     wins = int((trades["profit_abs"] > 0).sum()) if len(trades) else 0
-    tiles = (
-        (f"{page.final_balance:,.2f}", f"final balance, {escape(page.currency)}"),
+    return tiles((
+        (f"{page.final_balance:,.2f}", f"final balance, {page.currency}"),
         (f"{told.total_return:+.2%}", "total return"),
-        (_said(told.cagr, "+.2%"), "a year (CAGR)"),
+        (said(told.cagr, "+.2%"), "a year (CAGR)"),
         (f"{told.max_drawdown:.2%}", "largest drawdown, realised"),
         (f"{len(trades):,}", "trades"),
         (f"{wins / len(trades):.1%}" if len(trades) else "-", "won"),
-        (_said(told.sharpe_daily, ".2f"), "Sharpe, daily returns"),
-        (_said(told.sharpe_probabilistic, ".1%"), "probability that Sharpe is above 0"),
-    )
-    return (
-        '<div class="tiles">'
-        + "".join(f'<div class="tile"><b>{value}</b><span>{name}</span></div>' for value, name in tiles)
-        + "</div>"
-    )
+        (said(told.sharpe_daily, ".2f"), "Sharpe, daily returns"),
+        (said(told.sharpe_probabilistic, ".1%"), "probability that Sharpe is above 0"),
+    ))  # fmt: skip
 
 
 def _balance(page: Page) -> str:
     frame = page.trades.sort_values("close_timestamp", kind="stable")
     times = np.concatenate(([page.start_ms], frame["close_timestamp"].to_numpy(dtype=np.int64)))
     balance = page.starting_balance + np.concatenate(([0.0], np.cumsum(frame["profit_abs"].to_numpy(float))))
-    keep = _thin(len(balance))
-    peaks = np.maximum.accumulate(balance)
-    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.7, 0.3], vertical_spacing=0.04)
-    x = times[keep].astype("datetime64[ms]")
-    figure.add_scatter(
-        x=x, y=balance[keep], name="balance", line={"color": _LINE, "shape": "hv"}, row=1, col=1
-    )
-    figure.add_scatter(
-        x=x, y=(balance[keep] / peaks[keep] - 1) * 100, name="drawdown", fill="tozeroy",
-        line={"color": _LOSS, "width": 1, "shape": "hv"}, row=2, col=1,
-    )  # fmt: skip
-    figure.update_yaxes(title_text=page.currency, row=1, col=1)
-    figure.update_yaxes(title_text="%", row=2, col=1)
-    return _chart(figure, "balance", 460)
+    return balance_chart(times, balance, page.currency)
 
 
 def _months(page: Page) -> str:
@@ -158,7 +128,7 @@ def _heat(percent: float) -> str:
 
 def _scatter(trades: DataFrame) -> str:
     figure = go.Figure()
-    shown = trades.iloc[_thin(len(trades))]
+    shown = trades.iloc[thin(len(trades))]
     for reason, group in shown.groupby("exit_reason", sort=True):
         figure.add_scattergl(
             x=group["trade_duration"].to_numpy(), y=group["profit_ratio"].to_numpy() * 100, mode="markers",
@@ -170,7 +140,7 @@ def _scatter(trades: DataFrame) -> str:
     figure.update_yaxes(title_text="profit, %", zeroline=True)
     left_out = len(trades) - len(shown)
     note = f'<p class="sub">{left_out:,} of {len(trades):,} trades are not drawn.</p>' if left_out else ""
-    return _chart(figure, "trades", 420) + note
+    return chart(figure, "trades", 420) + note
 
 
 def _is_wide(trades: DataFrame) -> bool:
@@ -186,7 +156,7 @@ def _reasons(page: Page) -> str:
         mean = float(group["profit_ratio"].mean()) * 100
         rows.append((str(reason), f"{len(group):,}", f"{mean:+.2f} %", f"{profit:+,.2f}", f"{won:.1%}"))
     rows.sort(key=lambda row: -int(row[1].replace(",", "")))
-    return _table(("reason", "trades", "mean profit", f"profit, {page.currency}", "won"), rows)
+    return table(("reason", "trades", "mean profit", f"profit, {page.currency}", "won"), rows)
 
 
 def _pairs(page: Page) -> list[str]:
@@ -206,9 +176,9 @@ def _pair(candles: DataFrame, trades: DataFrame, name: str) -> str:
     figure = go.Figure()
     figure.add_candlestick(
         x=bars["date"], open=bars["open"], high=bars["high"], low=bars["low"], close=bars["close"],
-        name="price", increasing_line_color=_GAIN, decreasing_line_color=_LOSS, line_width=1,
+        name="price", increasing_line_color=GAIN, decreasing_line_color=LOSS, line_width=1,
     )  # fmt: skip
-    shown = trades.iloc[_thin(len(trades))]
+    shown = trades.iloc[thin(len(trades))]
     for is_short, entry, leave in ((False, "triangle-up", "x"), (True, "triangle-down", "x")):
         side = shown[shown["is_short"] == is_short]
         if not len(side):
@@ -216,10 +186,10 @@ def _pair(candles: DataFrame, trades: DataFrame, name: str) -> str:
         word = "short" if is_short else "long"
         figure.add_scatter(
             x=side["open_date"], y=side["open_rate"], mode="markers", name=f"{word} entry",
-            marker={"symbol": entry, "size": 9, "color": _LINE},
+            marker={"symbol": entry, "size": 9, "color": LINE},
             text=[escape(str(tag)) for tag in side["enter_tag"]],
         )  # fmt: skip
-        for won, colour, outcome in ((True, _GAIN, "won"), (False, _LOSS, "lost")):
+        for won, colour, outcome in ((True, GAIN, "won"), (False, LOSS, "lost")):
             part = side[(side["profit_abs"] > 0) == won]
             figure.add_scatter(
                 x=part["close_date"], y=part["close_rate"], mode="markers", name=f"{word} exit, {outcome}",
@@ -227,7 +197,7 @@ def _pair(candles: DataFrame, trades: DataFrame, name: str) -> str:
                 text=[escape(str(r)) for r in part["exit_reason"]],
             )  # fmt: skip
     figure.update_layout(xaxis_rangeslider_visible=False)
-    return _chart(figure, name, 380)
+    return chart(figure, name, 380)
 
 
 def coarse(candles: DataFrame, most: int = MAX_CANDLES) -> DataFrame:
@@ -243,49 +213,20 @@ def coarse(candles: DataFrame, most: int = MAX_CANDLES) -> DataFrame:
 
 def _standard(told: Performance) -> str:
     rows = (
-        ("return a year (CAGR)", _said(told.cagr, "+.2%")),
-        ("volatility a year", _said(told.volatility, ".2%")),
-        ("Sharpe (daily returns)", _said(told.sharpe_daily, ".3f")),
-        ("Sortino (daily returns)", _said(told.sortino_daily, ".3f")),
-        ("Calmar (CAGR / drawdown)", _said(told.calmar_cagr, ".3f")),
-        ("probabilistic Sharpe ratio", _said(told.sharpe_probabilistic, ".2%")),
-        (f"deflated Sharpe ratio, {told.trials} tried", _said(told.sharpe_deflated, ".2%")),
-        ("system quality number", _said(told.sqn, ".2f")),
+        ("return a year (CAGR)", said(told.cagr, "+.2%")),
+        ("volatility a year", said(told.volatility, ".2%")),
+        ("Sharpe (daily returns)", said(told.sharpe_daily, ".3f")),
+        ("Sortino (daily returns)", said(told.sortino_daily, ".3f")),
+        ("Calmar (CAGR / drawdown)", said(told.calmar_cagr, ".3f")),
+        ("probabilistic Sharpe ratio", said(told.sharpe_probabilistic, ".2%")),
+        (f"deflated Sharpe ratio, {told.trials} tried", said(told.sharpe_deflated, ".2%")),
+        ("system quality number", said(told.sqn, ".2f")),
         ("largest drawdown", f"{told.max_drawdown:.2%}"),
         ("longest time below a peak", f"{told.max_drawdown_days} days"),
         (
             "skewness, kurtosis of daily returns",
-            f"{_said(told.skewness, '.2f')}, {_said(told.kurtosis, '.2f')}",
+            f"{said(told.skewness, '.2f')}, {said(told.kurtosis, '.2f')}",
         ),
     )
     note = '<p class="sub">Of the realised balance by day; open trades are not marked.</p>'
-    return _table(("", ""), rows) + note
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    top = "".join(f"<th>{escape(name)}</th>" for name in head)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f'<div class="wide"><table><tr>{top}</tr>{body}</table></div>'
-
-
-def _chart(figure: go.Figure, name: str, height: int) -> str:
-    figure.update_layout(
-        template="plotly_white", height=height, margin={"l": 60, "r": 20, "t": 20, "b": 40},
-        hovermode="closest", legend={"orientation": "h", "y": 1.08},
-    )  # fmt: skip
-    return str(figure.to_html(full_html=False, include_plotlyjs=False, div_id=name, config=_CONFIG))
-
-
-def _thin(length: int) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
-    """Places to draw: all, or evenly spread ones, the last always among them."""
-    if length <= MAX_POINTS:
-        return np.arange(length, dtype=np.int64)
-    return np.unique(np.linspace(0, length - 1, MAX_POINTS).astype(np.int64))
-
-
-def _day(ms: int) -> str:
-    return str(np.datetime64(ms, "ms").astype("datetime64[D]"))
-
-
-def _said(value: float | None, form: str) -> str:
-    return "-" if value is None else format(value, form)
+    return table(("", ""), rows) + note

@@ -85,6 +85,14 @@ Page = Annotated[Folder, typer.Option(metavar="DIR", help="Write a page with cha
 NoCheck = Annotated[
     bool, typer.Option("--no-lookahead-check", help="Do not check whether strategies know the future.")
 ]
+Desk = Annotated[
+    Folder,
+    typer.Option("--desk", metavar="FILE", help="Test a whole desk: TOML as for 'parley run --config'."),
+]
+Spread = Annotated[float, typer.Option(metavar="BPS", help="With --desk: best bid to best ask.")]
+Journal = Annotated[
+    Folder, typer.Option(metavar="FILE", help="With --desk: the journal to write [default: below home].")
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 
 
@@ -119,6 +127,9 @@ def backtest(
     allow_unknown: Unknown = False,
     page: Page = None,
     no_lookahead_check: NoCheck = False,
+    desk: Desk = None,
+    spread: Spread = 0.0,
+    journal: Journal = None,
     as_json: Json = False,
 ) -> None:
     """Simulate freqtrade strategies on recorded candles, trade for trade as freqtrade does."""
@@ -136,7 +147,12 @@ def backtest(
         "notes": notes, "markets": markets, "leverage_tiers": leverage_tiers,
         "allow_unknown_keys": allow_unknown, "page": page, "no_lookahead_check": no_lookahead_check,
     }  # fmt: skip
-    call("runtime.commands.simulate:backtest", options, as_json=as_json)
+    if desk is not None:
+        call("runtime.commands.desk_backtest:backtest_desk", desk, options, spread, journal, as_json=as_json)
+    elif spread or journal is not None:
+        raise typer.BadParameter("--spread and --journal belong to a desk: add --desk FILE")
+    else:
+        call("runtime.commands.simulate:backtest", options, as_json=as_json)
 
 
 def _split(given: list[str] | None) -> list[str]:

@@ -3,7 +3,7 @@
 One folder per run: ``HOME/runs/<run_id>/{desk.journal, gateway.journal, truth.jsonl, config/, logs/}``.
 Sockets lie in a short folder of the user's own, because their paths may not exceed 107 bytes.
 
-Not here: starting anything (`supervisor`), checking recorded data (`commands.candles`).
+Not here: starting anything (`supervisor`), checking recorded data (`recorded_market`).
 
 Invariant: keys are in files of mode 0600; a run that could not be started leaves nothing behind.
 """

@@ -49,18 +49,20 @@ def show_result(result: Mapping[str, Any]) -> None:
     for name, text in rows:
         facts.add_row(name, str(text))
     out.print(facts)
-    out.print(_pnl_table(result))
-    out.print(_influence_table(result))
+    out.print(pnl_table(result))
+    out.print(influence_table(result))
 
 
-def _pnl_table(result: Mapping[str, Any]) -> Table:
+def pnl_table(result: Mapping[str, Any]) -> Table:
+    """What each agent earned; ``result`` is a summary as JSON has it."""
     made = table("agent", "accepted", "fills", f"PnL {result['quote']}", title="PnL by agent")
     for agent, line in result["pnl_by_agent"].items():
         made.add_row(agent, str(line["accepted"]), str(line["fills"]), _money(line["pnl"]))
     return made
 
 
-def _influence_table(result: Mapping[str, Any]) -> Table:
+def influence_table(result: Mapping[str, Any]) -> Table:
+    """Which role changed how many rounds."""
     made = table("role", "rounds", title="who changed what")
     for role, counts in result["influence"].items():
         made.add_row(role, ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in counts.items()))

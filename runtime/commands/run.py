@@ -121,7 +121,7 @@ def _market(settings: Settings) -> Market:
     if not settings.is_recorded:
         return launch.synthetic_market(settings)
     # pyarrow is loaded only for a run that reads files
-    recorded: Callable[[Settings], Market] = load("runtime.commands.candles:recorded_market")  # type: ignore[assignment]
+    recorded: Callable[[Settings], Market] = load("runtime.recorded_market:recorded_market")  # type: ignore[assignment]
     return recorded(settings)
 
 

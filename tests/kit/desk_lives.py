@@ -21,10 +21,10 @@ from typing import Any
 from parley.messages import KIND_OF, Decision, Intent, decode, decode_envelope
 from runtime import launch
 from runtime.agent_process import AgentProcess
-from runtime.commands.candles import recorded_market
 from runtime.commands.run import check_books
 from runtime.journal import JournalReader
 from runtime.launch import Layout
+from runtime.recorded_market import recorded_market
 from runtime.settings import load_settings
 from runtime.supervisor import Supervisor
 from tests.kit.sandbox import ROOT

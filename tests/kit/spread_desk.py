@@ -24,10 +24,10 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from runtime import launch, placement
-from runtime.commands.candles import recorded_market
 from runtime.commands.run import check_books
 from runtime.launch import Layout
 from runtime.process_tree import descendants, is_running, look
+from runtime.recorded_market import recorded_market
 from runtime.settings import load_settings
 from runtime.supervisor import Supervisor
 from tests.kit.mortal import mortal

@@ -11,10 +11,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from runtime.cli import app
-from runtime.commands.candles import recorded_market
 from runtime.marketstore.formats import write
 from runtime.marketstore.series import Series
 from runtime.marketstore.store import MarketStore
+from runtime.recorded_market import recorded_market
 from runtime.settings import load_settings
 from tests.kit.market import DEALS, HOUR, MINUTE, MINUTES, RATES, START, candles, content, settlements, trades
 

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from runtime.cli import app
-from runtime.commands.candles import closing, recorded_market
+from runtime.recorded_market import closing, recorded_market
 from runtime.settings import load_settings
 
 MINUTE_MS = 60_000

@@ -1,0 +1,153 @@
+"""The whole desk in a backtest: the firm and its agents on virtual time, against a simulated venue.
+
+Problem: what trades later must be what was tested. So nothing of the desk is rebuilt here: the firm of
+`orchestrator` decides, its agents answer, its groups are journaled; only the carrier differs. Market time is
+that of the candles, wall time stands still (everything happens in one instant of it), and the venue answers
+within the cascade's end.
+
+A moment has this order: resting orders meet the candles that ran until now; the firm hears of the candles
+that closed and of the opening prices; what it orders meets these openings; then the candles that began run.
+
+Not here: which agents (`runtime.bootstrap`), what is done with groups (the caller commits them).
+
+Invariant: nothing the firm is told at a moment lies behind it; two runs over the same candles with the same
+agents give the same records, byte for byte.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Final
+
+from backtest.history import Moment
+from orchestrator.firm import Firm
+from orchestrator.policy import GroupOut
+from parley.bus import Answer, Transport, Wave
+from parley.instruments import Instrument
+from parley.messages import (
+    Balance,
+    Bar,
+    Book,
+    CancelIntent,
+    Heartbeat,
+    Intent,
+    MarketBatch,
+    Message,
+    Shutdown,
+    Started,
+)
+from venues.sim.exchange import Candle, SimExchange
+
+WALL: Final = 1
+"""The one instant of wall time, ns: data has no age in a backtest, and no venue's clock is off."""
+Commit = Callable[[GroupOut], None]
+
+
+class DeskBacktest:
+    """Drives one firm over recorded candles; see the module.
+
+    ``spread_bps`` is that of the venue's book, whose best levels show the last candle's volume each.
+    """
+
+    def __init__(
+        self,
+        firm: Firm,
+        transport: Transport,
+        exchange: SimExchange,
+        commit: Commit,
+        spread_bps: float = 0.0,
+    ) -> None:
+        self.firm = firm
+        self._transport = transport
+        self._exchange = exchange
+        self._commit = commit
+        self._half = spread_bps / 2e4
+        self._instruments: Mapping[str, Instrument] = firm.table.env.instruments
+        self._step = 0
+        self._mono = 0
+        self._volumes: dict[str, float] = {}
+
+    def begin(self, run_id: str, capital: Decimal, t: int) -> None:
+        """Open the run with `capital` of the desk's quote currency at market time `t` (ns)."""
+        desk = self.firm.config
+        start = Started(run_id=run_id, epoch=1, quote=desk.quote, capital=capital, t=t)
+        self._admit(start, "supervisor")
+        assets = tuple(sorted(self._exchange.assets.items()))
+        self._admit(Balance(account=desk.account, venue=desk.venue, assets=assets, t=t), "gateway")
+        beat = Heartbeat(unit="gateway", incarnation=1, epoch=1, head=b"", t=t, offset_ms=0.0)
+        self._admit(beat, "gateway")
+
+    def step(self, moment: Moment) -> None:
+        """Live through one moment; see the module for its order."""
+        self._admit_all(self._exchange.course())
+        self._exchange.open(moment.t, moment.begun)
+        self._step += 1
+        length = self.firm.config.tf_ns
+        for symbol, candle in moment.closed.items():
+            self._volumes[symbol] = candle.volume
+        bars = [_bar(symbol, candle, length) for symbol, candle in sorted(moment.closed.items())]
+        gone = [symbol for symbol in moment.closed if symbol not in moment.begun]
+        books = [self._book(symbol, moment) for symbol in sorted([*moment.begun, *gone])]
+        self._admit(MarketBatch(step=self._step, t=moment.t, bars=tuple(bars), books=tuple(books)), "hub")
+
+    def end(self, *, flatten: bool = False) -> None:
+        """End the run: resting orders are canceled, positions stay unless they are to be left."""
+        self._admit(Shutdown(why="history_ended", flatten=flatten, t=0), "user")
+
+    def _book(self, symbol: str, moment: Moment) -> Book:
+        """The best levels around the opening price; none where no candle begins, or none has closed yet."""
+        candle, size = moment.begun.get(symbol), self._volumes.get(symbol, 0.0)
+        if candle is None or not size > 0.0:
+            return Book(symbol=symbol, t=moment.t, seq=self._step, bids=(), asks=())
+        # At least a tick apart, for a book that is not crossed: half of one on each side keeps the mid.
+        away = max(candle.open * self._half, float(self._instruments[symbol].tick) / 2)
+        return Book(
+            symbol=symbol, t=moment.t, seq=self._step, bids=((candle.open - away, size),),
+            asks=((candle.open + away, size),),
+        )  # fmt: skip
+
+    def _admit_all(self, facts: Iterable[Message]) -> None:
+        """Admit facts, and what the venue answers to the orders they cause."""
+        waiting: deque[Message] = deque(facts)
+        while waiting:
+            message = waiting.popleft()
+            if self.firm.is_news(message):
+                for order in self._cascade(message, "gateway"):
+                    waiting.extend(self._answer(order))
+
+    def _admit(self, message: Message, sender: str) -> None:
+        facts: list[Message] = []
+        for order in self._cascade(message, sender):
+            facts += self._answer(order)
+        self._admit_all(facts)
+
+    def _answer(self, order: Intent | CancelIntent) -> list[Message]:
+        return (
+            self._exchange.cancel(order) if isinstance(order, CancelIntent) else self._exchange.place(order)
+        )
+
+    def _cascade(self, message: Message, sender: str) -> list[Intent | CancelIntent]:
+        """Admit one message and carry out its cascade; returns what it orders."""
+        self._mono += 1
+        cascade = self.firm.admit(message, sender, t_event=WALL, t_mono=self._mono, t_recv=WALL)
+        orders: list[Intent | CancelIntent] = []
+        answers: Sequence[Answer] | None = None
+        while True:
+            try:
+                out = next(cascade) if answers is None else cascade.send(answers)
+            except StopIteration:
+                self._transport.rest()
+                return orders
+            answers = None
+            if isinstance(out, Wave):
+                answers = self._transport.exchange(out)
+            elif out.records:
+                self._commit(out)
+                orders += out.orders
+
+
+def _bar(symbol: str, candle: Candle, length: int) -> Bar:
+    return Bar(
+        symbol=symbol, tf_ns=length, t_open=candle.t_open, open=candle.open, high=candle.high,
+        low=candle.low, close=candle.close, volume=candle.volume,
+    )  # fmt: skip

@@ -1,0 +1,79 @@
+"""Recorded candles of several symbols as moments of one clock.
+
+Problem: symbols begin at different times and have gaps; a backtest needs, for every moment, which candles
+have closed by then and which begin. A closed candle is public; of one that begins only the opening price is.
+
+Not here: reading files (`venues.recorded`), what the moments are for (`backtest.event`).
+
+Invariant: every candle begins once and closes once, at its open time plus its length; moments rise.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from venues.sim.exchange import Candle
+
+_MS = 1_000_000
+
+
+class Course(NamedTuple):
+    """Candles of one symbol, all arrays of one length: open times in ms UTC rising, prices and volumes."""
+
+    dates_ms: NDArray[np.int64]
+    opens: NDArray[np.float64]
+    highs: NDArray[np.float64]
+    lows: NDArray[np.float64]
+    closes: NDArray[np.float64]
+    volumes: NDArray[np.float64]
+
+
+class Moment(NamedTuple):
+    """``t`` market ns; symbols sorted: the candles that close then and those that begin."""
+
+    t: int
+    closed: Mapping[str, Candle]
+    begun: Mapping[str, Candle]
+
+
+def moments(courses: Mapping[str, Course], length_ms: int) -> Iterator[Moment]:
+    """Yield the moments at which candles begin or close, the last one's close included.
+
+    length_ms: of a candle; open times of a symbol are at least that far apart.
+    """
+    times = np.unique(np.concatenate([_times(each.dates_ms, length_ms) for each in courses.values()]))
+    rows = {symbol: _candles(courses[symbol]) for symbol in sorted(courses)}
+    next_row = dict.fromkeys(rows, 0)
+    running: dict[str, Candle] = {}
+    length_ns = length_ms * _MS
+    for time_ms in times.tolist():
+        t = time_ms * _MS
+        closed = {symbol: candle for symbol, candle in running.items() if candle.t_open + length_ns == t}
+        begun = {}
+        for symbol, candles in rows.items():
+            at = next_row[symbol]
+            if at < len(candles) and candles[at].t_open == t:
+                begun[symbol] = candles[at]
+                next_row[symbol] = at + 1
+        running = begun if len(closed) == len(running) else _still(running, closed) | begun
+        yield Moment(t, closed, begun)
+
+
+def moment_count(courses: Mapping[str, Course], length_ms: int) -> int:
+    """How many moments there are."""
+    return len(np.unique(np.concatenate([_times(each.dates_ms, length_ms) for each in courses.values()])))
+
+
+def _still(running: Mapping[str, Candle], closed: Mapping[str, Candle]) -> dict[str, Candle]:
+    return {symbol: candle for symbol, candle in running.items() if symbol not in closed}
+
+
+def _times(dates_ms: NDArray[np.int64], length_ms: int) -> NDArray[np.int64]:
+    return np.union1d(dates_ms, dates_ms + length_ms)
+
+
+def _candles(course: Course) -> Sequence[Candle]:
+    columns = (course.dates_ms * _MS, *course[1:])
+    return list(map(Candle._make, zip(*(column.tolist() for column in columns), strict=True)))

@@ -17,8 +17,9 @@ agents give the same records, byte for byte.
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Final
+from typing import Final, Protocol
 
+from agents.outside import Offer
 from backtest.history import Moment
 from orchestrator.firm import Firm
 from orchestrator.policy import GroupOut
@@ -29,6 +30,7 @@ from parley.messages import (
     Bar,
     Book,
     CancelIntent,
+    Fill,
     Heartbeat,
     Intent,
     MarketBatch,
@@ -38,15 +40,28 @@ from parley.messages import (
 )
 from venues.sim.exchange import Candle, SimExchange
 
+ZERO: Final = Decimal(0)
+BOTTOMLESS: Final = 1e13  # base; the gate takes a larger number for a mistake
 WALL: Final = 1
 """The one instant of wall time, ns: data has no age in a backtest, and no venue's clock is off."""
 Commit = Callable[[GroupOut], None]
 
 
+class Seat(Protocol):
+    """Where a strategy that is run elsewhere sits at the table (`agents.outside`)."""
+
+    pid: bytes
+
+    def offer(self, offer: Offer) -> None: ...
+
+    def withdraw(self) -> None: ...
+
+
 class DeskBacktest:
     """Drives one firm over recorded candles; see the module.
 
-    ``spread_bps`` is that of the venue's book, whose best levels show the last candle's volume each.
+    ``spread_bps`` is that of the venue's book. Its best levels show the last candle's volume each, or if it
+    ``is_deep`` more than anybody asks for, as freqtrade has it.
     """
 
     def __init__(
@@ -56,6 +71,8 @@ class DeskBacktest:
         exchange: SimExchange,
         commit: Commit,
         spread_bps: float = 0.0,
+        *,
+        is_deep: bool = False,
     ) -> None:
         self.firm = firm
         self._transport = transport
@@ -66,6 +83,9 @@ class DeskBacktest:
         self._step = 0
         self._mono = 0
         self._volumes: dict[str, float] = {}
+        self._is_deep = is_deep
+        self._now = 0
+        self._filled: dict[bytes, Decimal] = {}  # by proposal, since the last negotiation began
 
     def begin(self, run_id: str, capital: Decimal, t: int) -> None:
         """Open the run with `capital` of the desk's quote currency at market time `t` (ns)."""
@@ -81,6 +101,7 @@ class DeskBacktest:
         """Live through one moment; see the module for its order."""
         self._admit_all(self._exchange.course())
         self._exchange.open(moment.t, moment.begun)
+        self._now = moment.t
         self._step += 1
         length = self.firm.config.tf_ns
         for symbol, candle in moment.closed.items():
@@ -90,21 +111,43 @@ class DeskBacktest:
         books = [self._book(symbol, moment) for symbol in sorted([*moment.begun, *gone])]
         self._admit(MarketBatch(step=self._step, t=moment.t, bars=tuple(bars), books=tuple(books)), "hub")
 
+    def negotiate(self, seat: Seat, offer: Offer, t: int) -> Decimal:
+        """Let a strategy's offer be negotiated with the market at its price; returns what was filled.
+
+        What of it did not fill at once is canceled: the strategy trades now or not at all.
+        """
+        self._exchange.move(offer.symbol, float(offer.px))
+        # A nanosecond apart, so that two rounds of a symbol at one candle are two rounds.
+        self._now = max(self._now + 1, t)
+        self._step += 1
+        book = self._around(offer.symbol, float(offer.px), self._now)
+        seat.offer(offer)
+        self._filled = {}
+        self._admit(MarketBatch(step=self._step, t=self._now, books=(book,)), "hub")
+        seat.withdraw()
+        self._admit_all(self._exchange.expire(seat.pid))
+        return self._filled.get(seat.pid, ZERO)
+
     def end(self, *, flatten: bool = False) -> None:
         """End the run: resting orders are canceled, positions stay unless they are to be left."""
         self._admit(Shutdown(why="history_ended", flatten=flatten, t=0), "user")
 
     def _book(self, symbol: str, moment: Moment) -> Book:
         """The best levels around the opening price; none where no candle begins, or none has closed yet."""
-        candle, size = moment.begun.get(symbol), self._volumes.get(symbol, 0.0)
-        if candle is None or not size > 0.0:
+        candle = moment.begun.get(symbol)
+        if candle is None:
             return Book(symbol=symbol, t=moment.t, seq=self._step, bids=(), asks=())
-        # At least a tick apart, for a book that is not crossed: half of one on each side keeps the mid.
-        away = max(candle.open * self._half, float(self._instruments[symbol].tick) / 2)
+        return self._around(symbol, candle.open, moment.t)
+
+    def _around(self, symbol: str, price: float, t: int) -> Book:
+        size = BOTTOMLESS if self._is_deep else self._volumes.get(symbol, 0.0)
+        if not size > 0.0:
+            return Book(symbol=symbol, t=t, seq=self._step, bids=(), asks=())
+        # Apart, for a book that is not crossed: half a tick on each side keeps the mid.
+        away = max(price * self._half, float(self._instruments[symbol].tick) / 2, price * 1e-9)
         return Book(
-            symbol=symbol, t=moment.t, seq=self._step, bids=((candle.open - away, size),),
-            asks=((candle.open + away, size),),
-        )  # fmt: skip
+            symbol=symbol, t=t, seq=self._step, bids=((price - away, size),), asks=((price + away, size),)
+        )
 
     def _admit_all(self, facts: Iterable[Message]) -> None:
         """Admit facts, and what the venue answers to the orders they cause."""
@@ -121,10 +164,17 @@ class DeskBacktest:
             facts += self._answer(order)
         self._admit_all(facts)
 
+    def _note(self, order: Intent, facts: Iterable[Message]) -> None:
+        for fact in facts:
+            if isinstance(fact, Fill):
+                self._filled[order.pid] = self._filled.get(order.pid, ZERO) + fact.qty
+
     def _answer(self, order: Intent | CancelIntent) -> list[Message]:
-        return (
-            self._exchange.cancel(order) if isinstance(order, CancelIntent) else self._exchange.place(order)
-        )
+        if isinstance(order, CancelIntent):
+            return self._exchange.cancel(order)
+        facts = self._exchange.place(order)
+        self._note(order, facts)
+        return facts
 
     def _cascade(self, message: Message, sender: str) -> list[Intent | CancelIntent]:
         """Admit one message and carry out its cascade; returns what it orders."""

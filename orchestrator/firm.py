@@ -85,6 +85,7 @@ class Firm:
         self.hearing = Hearing(self.table, self.account, self.negotiation, self.dispatch, self.attribution)
         self.admission = Admission(self.table, self.account, self.market)
         self.rounds: dict[bytes, Round] = {}
+        self._asked_at_bars = frozenset(s.id for s in specs if s.role == "strategy" and not s.own_rounds)
         self.stopping = False
 
     def is_news(self, message: Message) -> bool:
@@ -207,7 +208,9 @@ class Firm:
         return (*self.table.awake("signal"), *steering)
 
     def _bars(self, batch: MarketBatch, seq: int) -> Cascade:
-        """Open a round for every traded symbol that closed a candle."""
+        """Open a round for every traded symbol that closed a candle, if anybody is to be asked at candles."""
+        if not self._asked_at_bars:
+            return
         bars = {b.symbol: b for b in batch.bars}
         for symbol in self.config.symbols:
             if symbol in bars and symbol in self.market.books:
@@ -219,7 +222,8 @@ class Firm:
                     md_seq=seq,
                     t=batch.t,
                 )
-                yield from self._rounds(trigger, self.table.awake("strategy"), (symbol,))
+                bidders = [a for a in self.table.awake("strategy") if a in self._asked_at_bars]
+                yield from self._rounds(trigger, bidders, (symbol,))
 
     def _analyses(self, seq: int) -> Cascade:
         for analysis in self.hearing.analyses():

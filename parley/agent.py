@@ -28,6 +28,7 @@ class AgentSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     ``subscriptions`` are names of broadcast messages (`MarketBatch`, `Outcome`,
     `Decision`, `Fill`, `OrderEvent`, ...); requests addressed to the agent always reach it.
+    ``own_rounds``: a strategy that is not asked at every candle, but in rounds it asks for (`AnalysisReady`).
     """
 
     id: str
@@ -35,6 +36,7 @@ class AgentSpec(msgspec.Struct, frozen=True, kw_only=True):
     factory: str
     subscriptions: tuple[str, ...] = ()
     params: dict[str, object] = {}
+    own_rounds: bool = False
 
 
 class AgentEnv(msgspec.Struct, frozen=True, kw_only=True):

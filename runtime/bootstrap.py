@@ -4,13 +4,13 @@ The only module that puts concrete agents, limits and orchestrator together. It
 starts nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from msgspec.structs import replace
 
 from orchestrator.firm import Firm
-from parley.agent import ROLES, AgentEnv, AgentSpec
+from parley.agent import ROLES, Agent, AgentEnv, AgentSpec
 from parley.bus import AgentHost, Ask, InProc, Transport, Watch
 from parley.errors import ConfigError, nearest
 from parley.risk.limits import limits_of
@@ -36,16 +36,26 @@ def assemble(
     clock: Callable[[], int] | None = None,
     late: Callable[[Ask], int] | None = None,
     watch: Watch | None = None,
+    instead: Mapping[str, Agent] | None = None,
 ) -> Assembly:
-    """Build the firm of a run with all its agents in process.
+    """Build the firm of a run with all its agents in process; those of `instead` are already made.
 
     Raises
     ------
     ConfigError
         When an agent, a limit or a silenced role is wrong.
     """
-    hosts = {spec.id: AgentHost(make_agent(spec, env_of(run)), run.desk.seed) for spec in specs_of(run)}
+    hosts = hosts_of(run, instead)
     return Assembly(make_firm(run, epoch), InProc(hosts, clock=clock, late=late, watch=watch))
+
+
+def hosts_of(run: RunConfig, instead: Mapping[str, Agent] | None = None) -> dict[str, AgentHost]:
+    """Make the agents of a run, by id."""
+    made = instead or {}
+    return {
+        spec.id: AgentHost(made.get(spec.id) or make_agent(spec, env_of(run)), run.desk.seed)
+        for spec in specs_of(run)
+    }
 
 
 def specs_of(run: RunConfig) -> tuple[AgentSpec, ...]:

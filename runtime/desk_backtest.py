@@ -11,7 +11,7 @@ Invariant: nothing is written before settings and candles are found good; a jour
 
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -20,11 +20,12 @@ from typing import Final
 from msgspec.structs import replace
 
 from backtest.event import DeskBacktest
-from backtest.history import Course, moment_count, moments
+from backtest.history import Course, Moment, moment_count, moments
 from orchestrator.policy import GroupOut
+from parley.bus import AgentHost, InProc
 from parley.errors import Fatal, UserError
 from parley.instruments import Instrument
-from runtime.bootstrap import assemble
+from runtime.bootstrap import hosts_of, make_firm
 from runtime.desk import manifest
 from runtime.history import JOURNAL_NAME
 from runtime.journal import JournalReader, JournalWriter
@@ -33,7 +34,7 @@ from runtime.outbox import group_of
 from runtime.provenance import with_origin
 from runtime.recorded_market import recorded_market
 from runtime.run_config import RunConfig
-from runtime.settings import Settings, candle_seconds
+from runtime.settings import Settings
 from runtime.summary import Summary, summarise
 from venues.recorded import CandleSeries, load_candles
 from venues.sandbox.feeds import minimum_notional
@@ -66,6 +67,10 @@ class Watch:
     step: Callable[[], None]
 
 
+Seated = Callable[[DeskBacktest, Mapping[str, AgentHost], Iterable[Moment], Callable[[], None]], None]
+"""Plays the moments with strategies beside the desk: desk, hosts by agent, moments, told after each."""
+
+
 def run_desk_backtest(settings: Settings, spread_bps: Decimal, watch: Watch) -> DeskResult:
     """Run the desk that the settings describe over the candles they name.
 
@@ -84,10 +89,26 @@ def run_desk_backtest(settings: Settings, spread_bps: Decimal, watch: Watch) -> 
     watch.step()
     run = _run(settings, market, series)
     courses = {symbol: _course(each) for symbol, each in series.items()}
-    assembly = assemble(run)
-    capital = {settings.quote: settings.capital}
-    exchange = SimExchange(run.instruments, run.desk.account, capital, spread_bps)
+    return play(settings, run, courses, settings.capital, spread_bps, watch, notes=market.notes)
+
+
+def play(
+    settings: Settings,
+    run: RunConfig,
+    courses: Mapping[str, Course],
+    capital: Decimal,
+    spread_bps: Decimal,
+    watch: Watch,
+    *,
+    notes: tuple[str, ...] = (),
+    seated: Seated | None = None,
+) -> DeskResult:
+    """Play a run over candles; `seated` are strategies that trade beside its agents."""
+    hosts = hosts_of(run)
+    firm, transport = make_firm(run), InProc(hosts)
+    exchange = SimExchange(run.instruments, run.desk.account, {run.desk.quote: capital}, spread_bps)
     path = settings.journal or settings.home.expanduser() / FOLDER / run.run_id / JOURNAL_NAME
+    length_ms = run.desk.tf_ns // 1_000_000
     journal = _journal(path.expanduser().resolve(), run)
 
     def commit(out: GroupOut) -> None:
@@ -95,35 +116,42 @@ def run_desk_backtest(settings: Settings, spread_bps: Decimal, watch: Watch) -> 
         if journal.pending > _WAITING:
             journal.flush()
 
-    length_ms = candle_seconds(settings.candle) * 1000
     began = time.perf_counter()
     watch.begin("the desk trades", moment_count(courses, length_ms))
     with journal:
-        desk = DeskBacktest(assembly.firm, assembly.transport, exchange, commit, float(spread_bps))
+        desk = DeskBacktest(firm, transport, exchange, commit, float(spread_bps), is_deep=seated is not None)
         first = min(int(each.dates_ms[0]) for each in courses.values())
-        desk.begin(run.run_id, settings.capital, first * 1_000_000)
-        for moment in moments(courses, length_ms):
-            desk.step(moment)
-            watch.step()
+        desk.begin(run.run_id, capital, first * 1_000_000)
+        course = moments(courses, length_ms)
+        if seated is None:
+            for moment in course:
+                desk.step(moment)
+                watch.step()
+        else:
+            seated(desk, hosts, course, watch.step)
         desk.end()
     seconds = time.perf_counter() - began
     with JournalReader(journal.path) as reader:
         watch.begin("adding up", 1)
         summary = summarise(reader)
         watch.step()
-    cash = {each.asset: each.total for each in assembly.firm.account.view()[0].state.cash}
+    cash = {each.asset: each.total for each in firm.account.view()[0].state.cash}
     return DeskResult(
-        summary=summary, journal=Path(journal.path), notes=market.notes,
-        candles=sum(len(each) for each in series.values()), symbols=tuple(series),
+        summary=summary, journal=Path(journal.path), notes=notes,
+        candles=sum(len(each.dates_ms) for each in courses.values()), symbols=tuple(courses),
         assets=dict(exchange.assets), ledger_equals_exchange=_held(cash) == _held(exchange.assets),
         seconds=seconds,
     )  # fmt: skip
 
 
+def new_run_id() -> str:
+    """Name a backtest by the time it was begun at."""
+    return time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + secrets.token_hex(3)
+
+
 def _run(settings: Settings, market: Market, series: Mapping[str, CandleSeries]) -> RunConfig:
-    run_id = time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + secrets.token_hex(3)
     instruments = {symbol: _instrument(settings, each) for symbol, each in series.items()}
-    run = replace(make_run(settings, market, run_id), instruments=instruments)
+    run = replace(make_run(settings, market, new_run_id()), instruments=instruments)
     return with_origin(run)
 
 

@@ -8,10 +8,11 @@ Not here: what a difference means (`replay` reports it, `recovery` refuses to tr
 Invariant: nothing is sent and nothing is written.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from orchestrator.policy import GroupOut
+from parley.agent import AgentSpec, Context
 from parley.bus import MISSED, Answer, Ask, Wave
 from parley.errors import DataError
 from parley.messages import KIND_OF, NAMES, Envelope, Late, Message, decode, decode_envelope
@@ -22,6 +23,7 @@ from .run_config import RunConfig, run_config
 
 # what enters a firm from outside; everything else is its own product
 EXTERNAL: Final = frozenset({"supervisor", "gateway", "hub", "user", "clock"})
+OUTSIDE: Final = "agents.outside:make"
 Said = tuple[int, bytes]
 """Kind and envelope of what the fold says at one place of the journal."""
 
@@ -102,6 +104,34 @@ def lateness(reader: JournalReader) -> Callable[[Ask], int]:
                 message.by_ns if message.msg_hash else MISSED - message.by_ns
             )
     return lambda ask: found.get((ask.agent, ask.seq), 0)
+
+
+class Recorded:
+    """An agent that repeats what it said according to a journal: one whose code a replay does not run."""
+
+    def __init__(self, spec: AgentSpec, said: Mapping[int, Sequence[Message]]) -> None:
+        self.spec = spec
+        self._said = said  # by the place of what it answered
+
+    def handle(self, msg: Message, ctx: Context) -> Sequence[Message]:
+        return self._said.get(ctx.seq, ())
+
+    def snapshot(self) -> bytes:
+        return b""
+
+    def restore(self, blob: bytes) -> None:
+        return None
+
+
+def recorded(reader: JournalReader) -> dict[str, Recorded]:
+    """Return the run's agents that come from outside (settled 12), as the journal has heard them."""
+    outside = {spec.id: spec for spec in config_of(reader).agents if spec.factory == OUTSIDE}
+    said: dict[str, dict[int, list[Message]]] = {agent: {} for agent in outside}
+    for record in reader.records() if outside else ():
+        envelope = decode_envelope(record.body)
+        if envelope.sender in said:
+            said[envelope.sender].setdefault(envelope.cause, []).append(decode(envelope.body))
+    return {agent: Recorded(spec, said[agent]) for agent, spec in outside.items()}
 
 
 def difference(was: bytes, again: Said | None) -> str:

@@ -3,7 +3,8 @@
 Fed are only the messages that came from outside (feed, venue, clock, user), with the
 admission stamps they had; everything the firm and its agents produce is compared with
 what the journal holds, record by record. Late answers are repeated where the journal
-says so. Nothing is sent and nothing is written.
+says so; so is what strategies from outside said, whose code is not ours to run again.
+Nothing is sent and nothing is written.
 """
 
 import time
@@ -11,11 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from parley.messages import KINDS, NAMES, Decision, Envelope, Intent, decode_envelope
+from parley.messages import KINDS, NAMES, Decision, Envelope, Intent, decode, decode_envelope
 
 from .bootstrap import assemble
 from .journal import JournalReader, Record
-from .refold import Refold, Said, config_of, difference, lateness
+from .refold import Refold, Said, config_of, difference, lateness, recorded
 
 MAX_MISMATCHES = 20
 
@@ -61,12 +62,16 @@ def replay(path: str | Path, progress: Callable[[int, int], None] | None = None)
     started = time.perf_counter()
     with JournalReader(path) as reader:
         total = reader.count
-        refold = Refold(assemble(config_of(reader), late=lateness(reader)))
+        repeated = recorded(reader)
+        refold = Refold(assemble(config_of(reader), late=lateness(reader), instead=repeated))
         for done, record in enumerate(reader.records()):
             envelope = decode_envelope(record.body)
             if progress and done % 512 == 0:
                 progress(done, total)
             _compare(report, record, envelope, refold.step(record, envelope))
+            if repeated and record.kind == KINDS[Decision]:
+                decision = decode(envelope.body)
+                report.recorded_proposals += isinstance(decision, Decision) and decision.agent in repeated
             if len(report.mismatches) >= MAX_MISMATCHES:
                 break
         for seq, (kind, _) in sorted(refold.left.items())[:MAX_MISMATCHES]:

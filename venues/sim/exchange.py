@@ -2,7 +2,7 @@
 
 Problem: a backtest must not let an order profit from what was not known when it was sent. So time has two
 halves here: `open` lets candles begin, of which only the opening price is public; orders arrive; `course`
-then tells which resting orders the candles reached.
+then tells which resting orders the candles reached. Who knows a candle's course may `move` the price in it.
 
 What takes liquidity fills at once and completely at the opening price, moved by half the spread; what rests
 fills completely at its own price once a candle reaches it (`parley.kernels.touch`). Fees are charged in the
@@ -63,6 +63,7 @@ class SimExchange:
         self._half = spread_bps / 2 / BPS
         self._now = 0
         self._candles: dict[str, Candle] = {}
+        self._prices: dict[str, float] = {}
         self._resting: dict[bytes, _Resting] = {}
         self._seen: set[bytes] = set()
         self._orders = 0
@@ -77,6 +78,20 @@ class SimExchange:
         """Let candles begin at market time `now` (ns); a symbol without one does not trade until the next."""
         self._now = now
         self._candles = dict(candles)
+        self._prices = {symbol: candle.open for symbol, candle in candles.items()}
+
+    def move(self, symbol: str, price: float) -> None:
+        """Let the price be somewhere else inside the candle that runs; what takes now takes there.
+
+        Raises
+        ------
+        ValueError
+            When the candle does not reach that price.
+        """
+        candle = self._candles.get(symbol)
+        if candle is None or not is_touched(price, candle.low, candle.high):
+            raise ValueError(f"{symbol} is not at {price!r} in the candle {candle!r}")
+        self._prices[symbol] = price
 
     def place(self, order: Intent) -> list[Message]:
         """Take an order; returns the venue's facts in the order they happened."""
@@ -86,7 +101,7 @@ class SimExchange:
         candle, instrument = self._candles.get(order.symbol), self._instruments.get(order.symbol)
         if candle is None or instrument is None:
             return [_no(order, "no_market", order.symbol)]
-        price = self._price(order.side, candle.open, instrument)
+        price = self._price(order.side, self._prices[order.symbol], instrument)
         if code := instrument.tradable(order.qty, order.px if order.px is not None else price):
             return [_no(order, code, f"{order.qty}@{order.px or price}")]
         crosses = order.px is None or (price <= order.px if order.side == "buy" else price >= order.px)
@@ -118,6 +133,15 @@ class SimExchange:
             Ack(iid=order.iid, venue_id=resting.venue_id, t_venue=self._now, cancel=True),
             self._event(order, resting.venue_id, "canceled", ZERO, ZERO, self._now),
         ]
+
+    def expire(self, pid: bytes) -> list[Message]:
+        """End what rests of a proposal's orders."""
+        facts: list[Message] = []
+        for iid, resting in list(self._resting.items()):
+            if pid and resting.order.pid == pid:
+                del self._resting[iid]
+                facts.append(self._event(resting.order, resting.venue_id, "expired", ZERO, ZERO, self._now))
+        return facts
 
     def course(self) -> list[Message]:
         """Let the candles run: the facts of every resting order that they reached, oldest order first."""

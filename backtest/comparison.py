@@ -1,0 +1,34 @@
+"""A desk beside each of its strategies alone: what negotiation gave, and what it cost.
+
+Not here: standard figures of one strategy (`performance`). Invariant: all shares are of the money each began
+with, so that a strategy with a tenth of the account can be compared with the whole.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from pandas import DataFrame
+
+
+class Standing(NamedTuple):
+    """How somebody fared. ``turnover``: what was bought and sold; all but ``trades`` as shares."""
+
+    name: str
+    trades: int
+    total_return: float
+    max_drawdown: float
+    turnover: float
+    costs: float
+
+
+def standing_alone(name: str, trades: DataFrame, wallet: float, fee: float) -> Standing:
+    """Of a simulation's trades (`backtest.result`) with `wallet` to begin with; drawdown is realised."""
+    ordered = trades.sort_values("close_timestamp", kind="stable")
+    balance = wallet + np.concatenate(([0.0], np.cumsum(ordered["profit_abs"].to_numpy(np.float64))))
+    peaks = np.maximum.accumulate(balance)
+    turned = sum(each["amount"] * each["safe_price"] for orders in trades["orders"] for each in orders)
+    return Standing(
+        name=name, trades=len(trades), total_return=float(balance[-1] / wallet - 1),
+        max_drawdown=float(np.max(1 - balance / peaks)), turnover=turned / wallet,
+        costs=turned * fee / wallet,
+    )  # fmt: skip

@@ -68,6 +68,8 @@ class Edge:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
         status = 0
+        # HEAD is GET without its body (RFC 9110, 9.3.2), which the server leaves out.
+        routed = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
 
         async def tell(message: MutableMapping[str, Any]) -> None:
             nonlocal status
@@ -86,7 +88,7 @@ class Edge:
             else:
                 try:
                     async with asyncio.timeout(TIMEOUT_S):
-                        await self._app(scope, receive, tell)
+                        await self._app(routed, receive, tell)
                 except TimeoutError:
                     if not status:
                         await _problem(scope, tell, "too-slow", f"the limit is {TIMEOUT_S:.0f} s")
@@ -94,10 +96,10 @@ class Edge:
                     log.exception("request_failed", trace_id=scope["trace_id"], path=scope["path"])
                     if not status:
                         await _problem(scope, tell, "internal", "see the log under this trace id")
-        self._account(scope, status, time.perf_counter() - began)
+        self._account(scope, routed, status, time.perf_counter() - began)
 
-    def _account(self, scope: Scope, status: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", "unmatched")
+    def _account(self, scope: Scope, routed: Scope, status: int, seconds: float) -> None:
+        route = getattr(routed.get("route"), "path", "unmatched")
         method = scope["method"] if scope["method"] in METHODS else "other"
         self._metrics.request(route, method, status, seconds)
         if route not in ("/livez", "/metrics"):

@@ -140,7 +140,10 @@ async def answer_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     code = _BY_STATUS.get(error.status_code, "bad-request" if error.status_code < 500 else "internal")
     detail = "there is no such path" if error.status_code == HTTPStatus.NOT_FOUND else str(error.detail)
-    return _answer(request, code, detail, error.headers)
+    headers = dict(error.headers or {})
+    if headers.get("Allow") == "GET":  # what answers GET answers HEAD, see `edge`
+        headers["Allow"] = "GET, HEAD"
+    return _answer(request, code, detail, headers)
 
 
 HANDLERS: Final[dict[int | type[Exception], Any]] = {

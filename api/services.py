@@ -4,10 +4,11 @@ Not here: making them (`__main__`). Invariant: the tenant comes from here, never
 API is ready is a matter of the run it is of, and of no earlier one.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final
 from uuid import UUID
@@ -20,11 +21,11 @@ from api.metrics import Metrics
 from api.pages import Cursors
 from api.problems import Check
 from api.stream.broker import Broker
-from runtime.backlog import Status, read_status
-from runtime.heartbeat import why_silent
+from runtime import heartbeat
+from runtime.backlog import Status, read_status, why_silent, why_unanswered
 from runtime.postgres.reading import Reading, ReadPool
 
-_SILENT_S: Final = 15.0
+_DATABASE_S: Final = 2.0  # in which a database that works answers whether it does
 
 
 @dataclass
@@ -45,6 +46,7 @@ class Services:
     backlog_s: float = 900.0
     is_stopping: bool = False
     streams: int = 0
+    _asked: asyncio.Task[str] | None = field(default=None, init=False)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Reading]:
@@ -62,22 +64,32 @@ class Services:
 
     async def checks(self) -> list[Check]:
         """Say for each thing the API depends on whether it is as it must be."""
-        wrong = {"database": await self.pool.why_unfit()}
+        wrong = {"database": await self._why_no_database()}
         if self.shipper is not None:
             wrong["shipper"] = self._why_behind()
         if self.desk is not None:
-            wrong["desk"] = why_silent(self.desk)
+            wrong["desk"] = heartbeat.why_silent(self.desk)
         if self.is_stopping:
             wrong["process"] = "it is ending"
         return [Check(name=name, ok=not why, detail=why) for name, why in wrong.items()]
 
+    async def _why_no_database(self) -> str:
+        # A server that stands still lets even a cancelled question wait, so the question is left to itself.
+        # There is one at a time, for each of them holds a connection.
+        asked = self._asked
+        if asked is None or asked.done():
+            asked = self._asked = asyncio.create_task(self.pool.why_unfit())
+        await asyncio.wait({asked}, timeout=_DATABASE_S)
+        if asked.done() and not asked.cancelled():
+            return asked.result()
+        asked.cancel()
+        return f"the database did not answer within {_DATABASE_S:.0f} s"
+
     def _why_behind(self) -> str:
         status = self.backlog()
-        if status is None:
-            return "the shipper's status cannot be read"
-        silent_s = time.time() - status.t / 1e9
-        if silent_s > _SILENT_S:
-            return f"the shipper said nothing for {silent_s:.0f} s, the limit is {_SILENT_S:.0f} s"
+        wrong = why_silent(status, time.time_ns()) or why_unanswered(status)
+        if wrong or status is None:
+            return wrong
         own = self.own(status)
         if own.age_s > self.backlog_s:
             return f"unshipped records are {own.age_s:.0f} s old, the limit is {self.backlog_s:.0f} s"

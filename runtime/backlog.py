@@ -22,16 +22,19 @@ from typing import NamedTuple
 
 import msgspec
 
+STATUS = "shipper.status"  # in a run's folder
 _NS = 1_000_000_000
 _CLOCK_NS = _NS  # two processes of one machine, read one after the other
+SILENT_S = 15.0  # a shipper writes its status four times a second, and asks its database as often
 
 
 class JournalBacklog(msgspec.Struct, frozen=True, kw_only=True):
     """What of one journal is not shipped: up to record `seq` with hash `head` it is.
 
     ``records`` by sequence numbers, ``oldest_ns`` wall time the oldest unshipped group was committed, 0 when
-    there is none. ``is_known`` tells whether these were measured; ``error`` says why the journal is refused,
-    and such a backlog only grows.
+    there is none. ``is_known`` tells whether these were measured; if not, ``oldest_ns`` is a time before
+    which nothing is unshipped, 0 when there is not even that. ``error`` says why the journal is refused, and
+    such a backlog only grows.
     """
 
     path: str
@@ -47,7 +50,10 @@ class JournalBacklog(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """The status file. ``t`` wall ns of the measurement, ``database`` starting, up or down, ``error`` why."""
+    """The status file. ``t`` wall ns of the measurement, ``database`` starting, up or down, ``error`` why.
+
+    ``heard``: wall ns when the database last answered, 0 never.
+    """
 
     t: int
     pid: int
@@ -56,6 +62,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     shipped: int = 0
     restarts: int = 0
     journals: tuple[JournalBacklog, ...] = ()
+    heard: int = 0
 
     def only(self, journals: Collection[str]) -> "Status":
         """Return what this says of some journals, by path, and nothing of others."""
@@ -77,6 +84,11 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     def bytes(self) -> int:
         """Unshipped bytes of all journals."""
         return sum(journal.bytes for journal in self.journals)
+
+    @property
+    def unanswered_s(self) -> float:
+        """How long a database that is taken to be up has left the shipper without an answer, s."""
+        return max(0.0, (self.t - self.heard) / _NS) if self.database == "up" and self.heard else 0.0
 
     @property
     def age_s(self) -> float:
@@ -152,7 +164,7 @@ class Backlog:
             return
         for each in status.journals:
             path = Path(each.path)
-            if path in self._shipped_until and each.is_known and not each.error:
+            if path in self._shipped_until and (each.is_known or each.oldest_ns) and not each.error:
                 until = each.oldest_ns or status.t
                 self._shipped_until[path] = max(self._shipped_until[path], until)
 
@@ -170,6 +182,24 @@ def read_status(path: Path) -> Status | None:
         return msgspec.json.decode(path.read_bytes(), type=Status)
     except (OSError, msgspec.MsgspecError):
         return None
+
+
+def why_silent(status: Status | None, now_ns: int) -> str:
+    """Say why a shipper cannot be taken to work; empty when it can. One that stands still says nothing."""
+    if status is None:
+        return "the shipper's status cannot be read"
+    silent_s = (now_ns - status.t) / _NS
+    if silent_s > SILENT_S:
+        return f"the shipper said nothing for {silent_s:.0f} s, the limit is {SILENT_S:.0f} s"
+    return ""
+
+
+def why_unanswered(status: Status | None) -> str:
+    """Say why the database of a shipper stands still; empty when it answers, or is known to be down."""
+    if status is None or status.unanswered_s <= SILENT_S:
+        return ""
+    waited = f"{status.unanswered_s:.0f} s, the limit is {SILENT_S:.0f} s"
+    return f"the database did not answer the shipper for {waited}"
 
 
 def disk_use(folder: Path) -> float:

@@ -175,7 +175,10 @@ Agent = Annotated[str, typer.Argument(metavar="NAME", help="Id role/name, or a u
 
 @agents_app.command()
 def pause(name: Agent, config: Config = None, as_json: Json = False) -> None:
-    """Let it say nothing until it is resumed; the desk counts its silence as no answer."""
+    """Let it say nothing until it is resumed.
+
+    The desk counts its silence as no answer.
+    """
     call_with_settings(config, "runtime.commands.seats:command_agent", "pause", name, as_json=as_json)
 
 
@@ -187,7 +190,10 @@ def resume(name: Agent, config: Config = None, as_json: Json = False) -> None:
 
 @agents_app.command()
 def restart(name: Agent, config: Config = None, as_json: Json = False) -> None:
-    """End its process; Ray starts the next, which the desk makes what the last one was."""
+    """End its process and start the next.
+
+    Ray starts it, and the desk makes it what the last one was.
+    """
     call_with_settings(config, "runtime.commands.seats:command_agent", "restart", name, as_json=as_json)
 
 
@@ -311,7 +317,10 @@ def backup(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Back up every journal and the database, also while a desk runs; keys are not part of it."""
+    """Back up every journal and the database.
+
+    Also while a desk runs; keys are not part of it.
+    """
     call_with_settings(config, "runtime.commands.store:backup", folder, database, as_json=as_json)
 
 
@@ -322,7 +331,10 @@ def restore(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Bring a backup into an empty home and an empty database, and verify it."""
+    """Bring a backup back, and verify it.
+
+    Into an empty home and an empty database.
+    """
     call_with_settings(config, "runtime.commands.store:restore", folder, database, as_json=as_json)
 
 
@@ -335,7 +347,10 @@ def rebuild(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Remove the home's runs from the database and ship them again from their journals; no desk may run."""
+    """Make the database anew from the home's journals.
+
+    The home's runs are removed from it and shipped again; no desk may run.
+    """
     call_with_settings(config, "runtime.commands.store:rebuild", database, unasked=unasked, as_json=as_json)
 
 

@@ -45,6 +45,7 @@ from runtime import open_trades
 from runtime.books import MONEY_KINDS, ORDER_KINDS, Books
 from runtime.history import Entry, config_of, entries, kinds
 from runtime.journal import JournalReader
+from runtime.not_asked import Attended, not_asked
 from runtime.story import Advice, Bid, Evidence, Judgement, OrderStory, Reply, Said, Story, VoteCast
 
 
@@ -63,10 +64,17 @@ def explain(reader: JournalReader, round_: bytes) -> Story:
     decided = next((entry.seq for entry in own if isinstance(entry.message, Decision)), None)
     if decided is None:
         raise DataError(f"{str(reader.path)!r} holds no decision of {show_round(round_)}")
-    background = [e for e in entries(reader, kinds("Opinion", "WeightUpdate")) if e.seq < decided]
+    said = kinds("Opinion", "WeightUpdate", "Strain", "AgentFaulted")
+    background = [e for e in entries(reader, said) if e.seq < decided]
     teller.learn(background, cited)
+    attended, opened = Attended(), own[0]
+    for entry in background:
+        if entry.seq < opened.seq:
+            attended.take(entry.message)
     for entry in own:
         teller.take(entry)
+    if isinstance(opened.message, Trigger):
+        teller.story.not_asked = not_asked(run.agents, opened.message, teller.story.asked, attended)
     for entry in entries(reader, kinds("OrderRequest", "ScheduleDone"), after=decided):
         teller.schedule(entry)
     if any(isinstance(entry.message, Intent) for entry in own):

@@ -83,7 +83,8 @@ class KeptChild:
         if last is None or last.code is None or not self._pauses.are_over():
             return False
         self._pauses.begin(last.served_s or 0.0)
-        said = last.last_words()
+        # Only who ends by itself in error says why; whoever is killed said something else before.
+        said = last.last_words() if (last.code or 0) > 0 else ""
         last.end(0.0)
         called = self._standing.called
         try:

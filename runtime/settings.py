@@ -11,11 +11,11 @@ Invariant: command line wins over environment, environment over file, file over 
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeGuard
+from typing import Annotated, Any, Final, Literal, TypeGuard, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -246,7 +246,8 @@ def load_settings(config: Path | None = None, options: Mapping[str, object] | No
     try:
         return Loaded(**given)  # type: ignore[arg-type]  # the model checks them
     except ValidationError as error:
-        raise ConfigError(_explain(error, config, table, environment)) from None
+        places = {"settings": given, "environment": environment, repr(str(config)): table}
+        raise ConfigError(redacted(_explain(error, places))) from None
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -277,10 +278,7 @@ def _environment() -> dict[str, Any]:
         outer, _, inner = variable.partition("__")
         name = known.get(outer)
         if name is None:
-            others = [*known, *_OTHER_VARIABLES]
-            raise ConfigError(
-                f"environment: unknown variable {variable!r}: {nearest(variable, sorted(others))}"
-            )
+            raise ConfigError(f"environment: unknown variable {variable!r}: {_meant(variable, known)}")
         if not os.environ[variable]:
             continue  # an empty variable says nothing, as everywhere
         if inner:
@@ -293,24 +291,24 @@ def _environment() -> dict[str, Any]:
     return found
 
 
-def _explain(
-    error: ValidationError, config: Path | None, table: Mapping[str, Any], environment: Mapping[str, Any]
-) -> str:
-    """Put the first mistake into one line that names where it stands and which key it is, and no secret."""
-    return redacted(_first(error, config, table, environment))
+def _meant(variable: str, known: Mapping[str, str]) -> str:
+    """Name the variable an unknown one is nearest to, that of a key of a table in full."""
+    inner = variable.partition("__")[2]
+    names = [*known, *_OTHER_VARIABLES]
+    for outer, name in known.items():
+        table = Settings.model_fields[name].annotation
+        if _is_table(table):
+            names += [f"{outer}__{key}".upper() for key in table.model_fields]
+        elif inner and get_origin(table) is dict:  # whose keys are anybody's
+            names.append(f"{outer}__{inner}")
+    return nearest(variable, sorted(names))
 
 
-def _first(
-    error: ValidationError, config: Path | None, table: Mapping[str, Any], environment: Mapping[str, Any]
-) -> str:
+def _explain(error: ValidationError, places: Mapping[str, Mapping[str, Any]]) -> str:
+    """Put the first mistake into one line: which key it is, and in which of the places it stands."""
     first = error.errors()[0]
     keys = [str(part) for part in first["loc"] if not str(part).startswith(("function-", "tuple["))]
-    if keys and keys[0] in environment:
-        place = "environment"
-    elif keys and keys[0] in table:
-        place = repr(str(config))
-    else:
-        place = "settings"
+    place = next((place for place, said in places.items() if _says(said, keys)), "settings")
     shown = ".".join([_AS_WRITTEN.get(keys[0], keys[0]), *keys[1:]]) if keys else "?"
     if first["type"] == "extra_forbidden":
         known = _known(keys[:-1])
@@ -319,6 +317,17 @@ def _first(
     if first["type"] == "value_error":
         return f"{place}: {shown} must be {text}"
     return f"{place}: {shown}: {text[0].lower()}{text[1:]}, was {_was(keys, first['input'])}"
+
+
+def _says(said: object, keys: Sequence[str]) -> bool:
+    """Whether a place gives the value that a path of keys leads to, or what stands in its way."""
+    for key in keys:
+        if not isinstance(said, Mapping):
+            return True
+        if key not in said:
+            return False
+        said = said[key]
+    return bool(keys)
 
 
 _KINDS: Final = {

@@ -20,7 +20,15 @@ from typing import Final, NamedTuple, cast
 import msgspec
 
 from parley.errors import ConfigError, ParleyError
-from runtime.backlog import BacklogConfig, BacklogLimits, Status, read_status
+from runtime.backlog import (
+    STATUS,
+    BacklogConfig,
+    BacklogLimits,
+    Status,
+    read_status,
+    why_silent,
+    why_unanswered,
+)
 from runtime.host import load
 from runtime.inheritance import inherited, with_database
 from runtime.kept_child import KeptChild, Say, Standing
@@ -36,6 +44,7 @@ from runtime.supervisor import running
 READY_PATIENCE_S: Final = 30.0
 DRAIN_PATIENCE_S: Final = 15.0
 _POLL_S: Final = 0.1
+_LISTEN_S: Final = 1.0
 
 
 class StorePlaces(NamedTuple):
@@ -51,7 +60,7 @@ class StorePlaces(NamedTuple):
     def of(layout: Layout) -> "StorePlaces":
         """Choose them in a run's folder."""
         return StorePlaces(
-            config=layout.config("shipper"), status=layout.folder / "shipper.status", logs=layout.logs,
+            config=layout.config("shipper"), status=layout.folder / STATUS, logs=layout.logs,
             journals=(layout.journal, layout.folder / "gateway.journal"), runs=layout.folder.parent,
         )  # fmt: skip
 
@@ -75,6 +84,8 @@ class StoreKeeper:
         )
         self._shipper = KeptChild(standing, say)
         self._abandoned: tuple[str, str] | None = None
+        self._silence = ""
+        self._listened = time.monotonic()
         self._stop = threading.Event()
         self._changed = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="store", daemon=True)
@@ -173,7 +184,22 @@ class StoreKeeper:
             replaced = [self._keep_server(), self._shipper.look()]
             if any(replaced):
                 self._changed.set()
+            if time.monotonic() - self._listened >= _LISTEN_S:
+                self._listen()
         self._end()
+
+    def _listen(self) -> None:
+        """Say once when shipper or server stands still, and once when it goes on.
+
+        Neither is ended for it: nothing is lost meanwhile, and the desk answers by its backlog's limit.
+        """
+        self._listened = time.monotonic()
+        status = read_status(self._places.status)
+        silence = why_silent(status, time.time_ns()) or why_unanswered(status)
+        if bool(silence) != bool(self._silence):
+            limit = f"a desk with records unshipped for {self._settings.backlog_s:.0f} s only reduces"
+            self._say(f"{silence}; {limit}" if silence else "shipper and database answer again")
+        self._silence = silence
 
     def _keep_server(self) -> bool:
         """Start the server if it is gone and it is time; tell whether it was started."""
@@ -239,14 +265,14 @@ _PREPARE: Final = "runtime.postgres.migrate:prepare"
 
 def _server_of(settings: DatabaseSettings, home: Path) -> EmbeddedServer | None:
     if settings.folder is not None and not settings.url:
-        return EmbeddedServer(settings.folder)
+        return EmbeddedServer(settings.folder, home=home)
     if _external(settings) is not None:
         return None
     if not settings.embedded:
         raise ConfigError(
             "a run with a database needs database.url or DATABASE_URL when database.embedded is false"
         )
-    return EmbeddedServer(default_folder(home))
+    return EmbeddedServer(default_folder(home), home=home)
 
 
 def _external(settings: DatabaseSettings) -> Database | None:

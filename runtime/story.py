@@ -133,6 +133,7 @@ class Story(msgspec.Struct, kw_only=True):
     reason: str = ""
     quote: str = ""
     asked: tuple[str, ...] = ()
+    not_asked: list[Said] = []  # strategies that a candle's round passed over
     reduce_only: bool = False
     regime: str = ""
     bids: list[Bid] = []

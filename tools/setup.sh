@@ -41,9 +41,13 @@ fi
 .venv/bin/python -m pip --version >/dev/null 2>&1 || .venv/bin/python -m ensurepip >/dev/null
 
 rm -f "$stamp"
-say "installing into .venv (about half a minute the first time)"
-# setuptools warns about every editable installation; what went wrong is still said.
-PYTHONWARNINGS=ignore .venv/bin/python -m pip install --quiet --disable-pip-version-check \
-    -c constraints.txt -e '.[desk,backtest,test,check]' || { say "pip could not install, see above"; exit 1; }
+say "installing into .venv (about a minute and a half the first time, all but silent)"
+# pip and setuptools warn by the hundred, about caches and editable installations; what went wrong is an error,
+# which twice quiet leaves. Which requirements conflict, pip only tells when it may talk.
+what='.[desk,backtest,test,check]'
+PYTHONWARNINGS=ignore .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check \
+    -c constraints.txt -e "$what" || {
+    say "pip could not install, see above; all of it: .venv/bin/python -m pip install -c constraints.txt -e '$what'"
+    exit 1; }
 hash > "$stamp"
 say "ready"

@@ -47,6 +47,7 @@ def show(story: Story, out: Console) -> None:
     out.print(f"opened by {story.trigger}; asked {', '.join(story.asked) or 'nobody'}{only}", soft_wrap=True)
     short = {bid.pid: f"P{number}" for number, bid in enumerate(story.bids, 1)}
     _section(out, "proposals", (line for bid in story.bids for line in _bid(bid, short)))
+    _section(out, "not asked", (f"{s.agent}: {s.code} {s.detail}" for s in story.not_asked))
     _section(out, "did not bid", (f"{s.agent}: {s.code} {s.detail}" for s in story.refusals))
     _section(out, "faults", (f"{s.agent}: {s.code} {s.detail}" for s in story.faults))
     _section(

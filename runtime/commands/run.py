@@ -31,14 +31,17 @@ from parley.errors import ParleyError, UserError
 from runtime import launch, open_trades, placement
 from runtime.api_keeper import ApiKeeper, ApiPlaces
 from runtime.awake import CoresAwake
+from runtime.backlog import STATUS
 from runtime.child import Child, Line
 from runtime.history import open_journal
 from runtime.host import load
 from runtime.inheritance import inherited
 from runtime.launch import Layout, Market
+from runtime.lead import Lead
 from runtime.live_view import LiveView
 from runtime.output import console, plain, print_json, progress_bar
 from runtime.provenance import with_origin
+from runtime.ray_programs import check_programs
 from runtime.redaction import redacted
 from runtime.restarts import Restarts
 from runtime.run_config import RunConfig
@@ -72,13 +75,18 @@ def run(
         console(stderr=True).print(f"note: {note}", style="dim")
     checked = launch.make_run(settings, market, "check")
     placement.check_cluster(settings, [spec.id for spec in checked.agents])
+    if settings.desk.placement == "spread":
+        check_programs()
     layout = launch.make_layout(settings)
     run_config = with_origin(launch.make_run(settings, market, layout.run_id))
     supervisor = Supervisor(layout.logs)
+    lead = Lead(settings.home, run_config.desk.account)
     for number in _SIGNALS:
         signal.signal(number, lambda *_: supervisor.stopping.set())
     started, store, api, unshipped = False, None, None, ""
     try:
+        if settings.pace != "max":  # in lock-step nothing is led: the market waits for its one desk, and ends
+            lead.take(layout.run_id)
         store = _store(settings, layout, default=with_database, on_screen=_on_screen(as_json))
         api = _api(settings, layout, store, default=with_database, on_screen=_on_screen(as_json))
         _start(supervisor, layout, settings, market, run_config, (store, api))
@@ -105,6 +113,7 @@ def run(
             launch.sweep(layout)
         else:
             launch.discard(layout)
+        lead.release()
     result = account_for(supervisor, layout, settings, market)
     result["database"] = store.told(unshipped) if store is not None else None
     result["api"] = {"url": api.url, "restarts": api.restarts} if api is not None else None
@@ -167,7 +176,7 @@ def _api(
     places = ApiPlaces(
         config=layout.config("api"), logs=layout.logs, journals=StorePlaces.of(layout).journals,
         backlog_s=settings.database.backlog_s, home=settings.home.expanduser().resolve(),
-        shipper=layout.folder / "shipper.status", desk=layout.heartbeat,
+        shipper=layout.folder / STATUS, desk=layout.heartbeat,
         database=store.folder, url=settings.database.url,
     )  # fmt: skip
     api = ApiKeeper(settings.api.port, places, _sayer(layout, on_screen=on_screen))

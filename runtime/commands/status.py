@@ -4,6 +4,7 @@ Not here: what it trades (`parley positions`, the journal). Invariant: a process
 it was asked; what is not known is left empty.
 """
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from rich.table import Table
 
 from parley.errors import UserError
 from runtime import heartbeat
-from runtime.heartbeat import why_silent
+from runtime.backlog import STATUS, read_status, why_silent, why_unanswered
 from runtime.output import console, print_json
 from runtime.placement import Processes, running_processes
 from runtime.process_tree import look, memory_mb
@@ -38,8 +39,9 @@ def show_status(settings: Settings, *, as_json: bool) -> int:
 
 def _status(home: Path, processes: Processes) -> dict[str, Any]:
     units = {name: _unit(pid) for name, pid in processes.units.items()}
-    if "desk" in units:
-        units["desk"]["why"] = why_silent(home / "runs" / processes.run / heartbeat.NAME)
+    for name, why in _silences(home / "runs" / processes.run).items():
+        if name in units:
+            units[name]["why"] = why
     ray: dict[str, Any] = {}
     if processes.control:
         try:
@@ -60,6 +62,16 @@ def _status(home: Path, processes: Processes) -> dict[str, Any]:
         "run": processes.run, "placement": processes.placement, "is_whole": is_whole, "units": units,
         "ray": ray or None, "agents": agents,
     }  # fmt: skip
+
+
+def _silences(run: Path) -> dict[str, str]:
+    """Say of the units that speak of themselves why they cannot be taken to work: a stopped process runs."""
+    shipper = read_status(run / STATUS)
+    return {
+        "desk": heartbeat.why_silent(run / heartbeat.NAME),
+        "shipper": why_silent(shipper, time.time_ns()) or why_unanswered(shipper),
+        "postgres": why_unanswered(shipper),
+    }
 
 
 def _unit(pid: int) -> dict[str, Any]:

@@ -20,7 +20,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -61,9 +61,13 @@ def default_folder(home: Path) -> Path:
 
 
 class EmbeddedServer:
-    """The server of one folder. `start` and `stop` may be called by any process, in any order, repeatedly."""
+    """The server of one folder. `start` and `stop` may be called by any process, in any order, repeatedly.
 
-    def __init__(self, folder: Path, programs: Programs | None = None) -> None:
+    ``home`` of runs, which the folder must not lie in; None: the environment's.
+    """
+
+    def __init__(self, folder: Path, programs: Programs | None = None, *, home: Path | None = None) -> None:
+        self._home = home
         self.folder = folder.expanduser().resolve()
         self.data = self.folder / "data"
         self.log = self.folder / "server.log"
@@ -118,6 +122,7 @@ class EmbeddedServer:
         pid = self.pid
         if pid is None:
             return
+        self._wake()
         for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):  # fast, immediate, by force
             try:
                 os.kill(pid, number)
@@ -132,8 +137,15 @@ class EmbeddedServer:
                     return
                 time.sleep(_POLL_S)
 
+    def _wake(self) -> None:
+        # A process that somebody stopped hears of no end, and outlives its postmaster.
+        for pid in _processes():
+            if _works_in(pid, self.data):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+
     def _make_folder(self, owner: Owner) -> None:
-        home = home_folder().expanduser().resolve()
+        home = (self._home or home_folder()).expanduser().resolve()
         if self.folder.is_relative_to(home):
             raise UserError(
                 f"the database's folder {str(self.folder)!r} must lie outside {str(home)!r}: journals"

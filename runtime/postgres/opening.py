@@ -34,7 +34,7 @@ def opened_database(home: Path, folder: Path | None, url: str = "") -> Iterator[
     if external is not None:
         yield external
         return
-    claim = Claim(EmbeddedServer(folder or default_folder(home)))
+    claim = Claim(EmbeddedServer(folder or default_folder(home), home=home))
     try:
         yield make_database(claim.server)
     finally:

@@ -27,7 +27,7 @@ async def serve(path: Path, stop: asyncio.Event) -> None:
     if config.parent_pid:
         die_with_parent()
     check(config)
-    board = StatusBoard(path_of(config.status))
+    board = StatusBoard(path_of(config.status), [path_of(each) for each in config.journals])
     ended = threading.Event()
     shipper = Shipper(config, board, ended)
     board.start()

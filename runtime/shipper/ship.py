@@ -71,6 +71,7 @@ class Shipper:
                 with connect(self._database, "parley shipper") as connection:
                     prepare(connection)
                     self._board.database, self._board.error = UP, ""
+                    self._heard()
                     self._follow(connection)
             except (DatabaseDown, psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction) as error:
                 self._lost(error)  # a server that is read-only now may be promoted
@@ -164,6 +165,10 @@ class Shipper:
     def _alive(self, connection: psycopg.Connection) -> None:
         # Nothing to write says nothing about the database.
         connection.execute("")
+        self._heard()
+
+    def _heard(self) -> None:
+        self._board.heard = time.time_ns()
 
     def _refuse(self, progress: Progress, error: Exception) -> None:
         text = " ".join(str(error).split())
@@ -175,6 +180,7 @@ class Shipper:
         tail = JournalTail(progress.path)
         progress.stream = stream = stream_of(tail)
         shipped = place_of(connection, stream)
+        self._heard()
         if shipped is None and not self._may_begin(connection, progress.path, stream):
             progress.tail = progress.place = None
             return
@@ -210,6 +216,7 @@ class Shipper:
             return 0
         batch = Batch(stream, place, groups)
         progress.place = write(connection, batch, place, str(progress.path))
+        self._heard()
         self._board.shipped += len(batch.journal)
         return len(groups)
 

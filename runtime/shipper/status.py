@@ -3,6 +3,9 @@
 Problem: the backlog has to be known while the database hangs, so it is worked out from the journals and the
 last committed place alone, in another thread than the one that ships, and written to a small file.
 
+A shipper that was just started and finds no database knows no place. Then what its last life wrote down still
+holds, and without that nothing is older than the journal itself.
+
 Not here: what follows from it (`runtime.backlog`).
 
 Invariant: the file is replaced as a whole; its time is that of the measurement.
@@ -12,11 +15,12 @@ import contextlib
 import os
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from runtime.backlog import JournalBacklog, Status, write_status
+from runtime.backlog import JournalBacklog, Status, read_status, write_status
 from runtime.journal import JournalError
 from runtime.journal.tail import JournalTail
 from runtime.shipper.follow import Place, Stream
@@ -60,14 +64,20 @@ class _Gauge:
 
 
 class StatusBoard:
-    """The numbers of one shipper and the thread that writes them down, a few times a second."""
+    """The numbers of one shipper and the thread that writes them down, a few times a second.
 
-    def __init__(self, path: Path, every_s: float = 0.25) -> None:
+    ``journals`` are told of from the start, the others once they are in ``progress``.
+    """
+
+    def __init__(self, path: Path, journals: Sequence[Path] = (), every_s: float = 0.25) -> None:
         self.database = STARTING
         self.error = ""
         self.shipped = 0
         self.restarts = 0
+        self.heard = 0
         self.progress: dict[Path, Progress] = {}
+        self._journals = journals
+        self._nothing_before = _shipped_until(read_status(path))
         self._path = path
         self._every_s = every_s
         self._gauges: dict[Path, _Gauge] = {}
@@ -75,7 +85,8 @@ class StatusBoard:
         self._thread = threading.Thread(target=self._run, name="status", daemon=True)
 
     def start(self) -> None:
-        """Begin to write."""
+        """Write once, and go on writing."""
+        self._write()
         self._thread.start()
 
     def stop(self) -> None:
@@ -95,9 +106,12 @@ class StatusBoard:
 
     def measure(self) -> Status:
         """Look at every journal now."""
+        now, followed = time.time_ns(), list(self.progress.values())
+        known = {each.path for each in followed}
+        followed += [Progress(path) for path in self._journals if path not in known and path.exists()]
         return Status(
-            t=time.time_ns(), pid=os.getpid(), database=self.database, error=self.error, shipped=self.shipped,
-            restarts=self.restarts, journals=tuple(self._one(each) for each in list(self.progress.values())),
+            t=now, pid=os.getpid(), database=self.database, error=self.error, shipped=self.shipped,
+            restarts=self.restarts, journals=tuple(self._one(each) for each in followed), heard=self.heard,
         )  # fmt: skip
 
     def _one(self, progress: Progress) -> JournalBacklog:
@@ -112,8 +126,8 @@ class StatusBoard:
                 records, size, oldest = gauge.look(tail, place)  # type: ignore[union-attr]
             except (JournalError, OSError) as error:
                 refusal = refusal or str(error)
-        elif progress.path.exists():
-            oldest = progress.path.stat().st_mtime_ns
+        else:
+            oldest = self._not_before(progress.path)
         return JournalBacklog(
             path=str(progress.path),
             run_id=stream.run_id if stream else "",
@@ -126,3 +140,20 @@ class StatusBoard:
             error=refusal,
             is_known=place is not None,
         )
+
+    def _not_before(self, path: Path) -> int:
+        """Return a time before which nothing of a journal of unknown place is unshipped, or 0."""
+        if str(path) not in self._nothing_before:
+            try:
+                self._nothing_before[str(path)] = JournalTail(path).genesis.t_commit
+            except (JournalError, OSError):
+                return 0
+        return self._nothing_before[str(path)]
+
+
+def _shipped_until(last: Status | None) -> dict[str, int]:
+    """Return by journal up to when the shipper's last life had shipped everything."""
+    if last is None:
+        return {}
+    sound = [each for each in last.journals if not each.error and (each.is_known or each.oldest_ns)]
+    return {each.path: each.oldest_ns or last.t for each in sound}

@@ -21,7 +21,7 @@ HEAVY = {
     "psycopg", "alembic",
 }  # fmt: skip
 AGENTS = ["agents.strategy", "agents.signal", "agents.risk", "agents.capital", "agents.execution"]
-AGENTS += ["agents.arbitrageur", "agents.meta", "agents.silent"]
+AGENTS += ["agents.arbitrageur", "agents.meta", "agents.silent", "agents.consent", "agents.outside"]
 # A map of names to factory strings, no agent: it is loaded by whoever composes a firm.
 NO_AGENTS = {"agents", "agents.registry"}
 OTHER_LAYERS = set(root_packages()) - {"agents", "arbitrage", "parley"}

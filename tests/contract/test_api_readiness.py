@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
+import pytest
+
 from tests.kit.api_process import ApiProcess
-from tests.kit.database import fresh_database
+from tests.kit.database import fresh_database, server
 from tests.kit.sandbox import ROOT
 
 PATIENCE_S = 40.0
@@ -53,6 +57,42 @@ def test_api_is_ready_while_the_desk_says_that_it_lives(tmp_path: Path) -> None:
             desk.kill()
             desk.wait()
         assert f"the desk's process {desk.pid} is gone" in api.get("/readyz").body["detail"]
+    finally:
+        api.kill()
+
+
+@pytest.fixture
+def stopped_server() -> Iterator[Callable[[int], None]]:
+    """Send a signal to every process of the tests' server; at the end they go on."""
+
+    def send(number: int) -> None:
+        postmaster = psutil.Process(server().pid)
+        for each in (postmaster, *postmaster.children()):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                each.send_signal(number)
+
+    try:
+        yield send
+    finally:
+        send(signal.SIGCONT)
+
+
+def test_api_is_not_ready_while_the_database_stands_still_and_says_so_in_time(
+    tmp_path: Path, stopped_server: Callable[[int], None]
+) -> None:
+    api = ApiProcess(tmp_path, fresh_database()).start()
+    try:
+        eventually(lambda: api.get("/readyz").status == 200)
+
+        stopped_server(signal.SIGSTOP)
+
+        for _ in range(3):  # a client's patience of 40 s is the proof that it is bounded
+            answer = api.get("/readyz")
+            assert answer.status == 503
+            assert answer.body["detail"] == "database: the database did not answer within 2 s"
+        assert api.get("/livez").status == 200
+        stopped_server(signal.SIGCONT)
+        eventually(lambda: api.get("/readyz").status == 200)
     finally:
         api.kill()
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 
 from parley.errors import UserError
@@ -207,6 +208,21 @@ def test_programs_out_of_reach_are_copied_once(
     assert list(shared.iterdir()) == copies
 
 
+def test_stopped_server_ends_in_order(server: EmbeddedServer) -> None:
+    server.start()
+    assert server.pid is not None
+    postmaster = psutil.Process(server.pid)
+    processes = [postmaster, *postmaster.children()]
+    for each in processes:
+        each.suspend()
+
+    server.stop()
+
+    assert "database system is shut down" in server.log.read_text()
+    _, left = psutil.wait_procs(processes, timeout=10)
+    assert [each for each in left if each.status() != psutil.STATUS_ZOMBIE] == []
+
+
 def test_folder_among_journals_and_keys_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PARLEY_HOME", str(tmp_path))
 
@@ -214,6 +230,26 @@ def test_folder_among_journals_and_keys_is_refused(tmp_path: Path, monkeypatch: 
         EmbeddedServer(tmp_path / "runs" / "pg").start()
     one_line(error)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", [["run", "--database"], ["migrate"]])
+def test_home_that_a_file_of_settings_names_holds_no_database_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.delenv("PARLEY_HOME", raising=False)
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    config, home = tmp_path / "desk.toml", tmp_path / "desks"
+    config.write_text(f'home = "{home}"\n[database]\nfolder = "{home / "pg"}"\n')
+
+    done = subprocess.run(
+        [sys.executable, "-m", "runtime.cli", *command, "--config", str(config)],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+    assert done.returncode == 2, done
+    assert f"must lie outside {str(home)!r}" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (home / "pg").exists()
 
 
 def test_missing_package_is_one_line(server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from decimal import Decimal as D
 from pathlib import Path
@@ -369,20 +370,58 @@ def test_backlog_is_told_while_the_database_is_down_and_gone_after(tmp_path: Pat
         discard(server)
 
 
-def test_journal_grows_before_the_database_was_ever_there(tmp_path: Path) -> None:
+@pytest.fixture
+def nowhere() -> Iterator[dict[str, str]]:
+    """Give what a shipper is told of a database that is not there."""
+    folder = make_folder()
+    yield {"database": str(folder / "pg"), "name": "parley"}
+    folder.rmdir()
+
+
+def made_at(path: Path) -> int:
+    return next(JournalReader(path).groups(-1)).t_commit
+
+
+def committed_after(path: Path, seq: int) -> int:
+    """Return when the first group behind a record was committed."""
+    return next(group.t_commit for group in JournalReader(path).groups() if group.first_seq > seq)
+
+
+def test_backlog_before_the_database_was_ever_there_is_as_old_as_its_journal(
+    tmp_path: Path, nowhere: dict[str, str]
+) -> None:
     path = tmp_path / "desk.journal"
     write_words(path, 3)
-    folder = make_folder()
-    config = {"database": str(folder / "pg"), "name": "parley"}
-    shipper = ShipperProcess(tmp_path, fresh_database(), path)
-    shipper.config.write_bytes(msgspec.json.encode(msgspec.json.decode(shipper.config.read_bytes()) | config))
+    shipper = ShipperProcess(tmp_path, fresh_database(), path, tmp_path / "gateway.journal", **nowhere)
     shipper.start()
 
     status = shipper.wait_until(lambda said: said.database == "down")
 
     assert shipper.stop() == 0
     assert status.error != ""
-    folder.rmdir()
+    [told] = status.journals  # what does not exist is not behind
+    assert (told.path, told.is_known, told.oldest_ns) == (str(path), False, made_at(path))
+
+
+def test_shipper_that_starts_without_its_database_remembers_what_was_shipped(
+    tmp_path: Path, nowhere: dict[str, str]
+) -> None:
+    path = tmp_path / "desk.journal"
+    notes = begin(path)
+    for n in range(3):
+        write_cycle(notes, n)
+    before = ship(tmp_path, fresh_database(), path)
+    assert before.journals[0].oldest_ns == 0
+    at = notes.seq
+    write_cycle(notes, 3)
+
+    for _ in range(2):  # of the second life the third knows
+        shipper = ShipperProcess(tmp_path, fresh_database(), path, **nowhere).start()
+        status = shipper.wait_until(lambda said: said.database == "down")
+        assert shipper.stop() == 0
+        assert not status.journals[0].is_known
+        assert made_at(path) < before.t <= status.journals[0].oldest_ns <= committed_after(path, at)
+    notes.writer.close()
 
 
 @pytest.mark.parametrize(

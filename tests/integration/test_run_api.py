@@ -17,6 +17,8 @@ from typing import Any
 import psutil
 import pytest
 
+from parley.messages import Strain
+from runtime.history import entries, kinds, open_journal
 from runtime.postgres import EmbeddedServer
 from tests.kit.api_process import Answer, check_form, read_answer
 from tests.kit.database import discard, new_server
@@ -86,6 +88,24 @@ class RunWithApi:
         units = {unit["name"]: unit["pid"] for unit in (found or {}).get("units", []) if unit["is_running"]}
         return units.get(name)
 
+    def detail(self) -> str:
+        """Return why it is not ready; empty when it is, or is not there."""
+        answer = self.get("/readyz")
+        return "" if answer is None else str(answer.body.get("detail", ""))
+
+    def status(self) -> subprocess.CompletedProcess[str]:
+        """Call `parley status`."""
+        return subprocess.run(
+            [sys.executable, "-m", "runtime.cli", "status"], capture_output=True, text=True, check=False,
+            env=os.environ | {"PARLEY_HOME": str(self.home), "COLUMNS": "200"},
+        )  # fmt: skip
+
+    def strains(self) -> list[int]:
+        """Return the levels that the backlog of the store put on the desk."""
+        [path] = self.home.glob("runs/*/desk.journal")
+        told = [entry.message for entry in entries(open_journal(path), kinds("Strain"))]
+        return [each.level for each in told if isinstance(each, Strain) and each.source == "backlog"]
+
     def end(self) -> dict[str, Any]:
         self.process.send_signal(signal.SIGINT)
         out, _ = self.process.communicate(timeout=PATIENCE_S)
@@ -146,32 +166,57 @@ def test_desk_that_hangs_is_not_ready_and_is_again_when_it_goes_on(
     tmp_path: Path, server: EmbeddedServer
 ) -> None:
     run = RunWithApi(tmp_path, server)
-
-    def detail() -> str:
-        answer = run.get("/readyz")
-        return "" if answer is None else str(answer.body.get("detail", ""))
-
-    def status() -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "runtime.cli", "status"], capture_output=True, text=True, check=False,
-            env=os.environ | {"PARLEY_HOME": str(tmp_path)},
-        )  # fmt: skip
-
     try:
         run.eventually(lambda: run.body("/readyz"))
-        assert status().returncode == 0
+        assert run.status().returncode == 0
         desk = run.unit("desk")
         assert desk is not None
 
         os.kill(desk, signal.SIGSTOP)
 
-        run.eventually(lambda: "desk: the desk took up nothing for" in detail())
-        told = status()
+        run.eventually(lambda: "desk: the desk took up nothing for" in run.detail())
+        told = run.status()
         assert (told.returncode, "took up nothing" in told.stdout) == (1, True)
         os.kill(desk, signal.SIGCONT)
         run.eventually(lambda: run.body("/readyz"))
         assert run.unit("desk") == desk
         run.end()
+    finally:
+        if run.process.poll() is None:
+            os.killpg(run.process.pid, signal.SIGKILL)
+            run.process.wait()
+
+
+def test_database_that_stands_still_is_said_everywhere_and_the_desk_only_reduces(
+    tmp_path: Path, server: EmbeddedServer
+) -> None:
+    run = RunWithApi(tmp_path, server, PARLEY_DATABASE__BACKLOG_S="20")
+    try:
+        run.eventually(lambda: run.body("/readyz"))
+        assert run.strains() == []  # the run's start is no backlog
+        assert "note:" not in run.errors.read_text()
+        postmaster = psutil.Process(server.pid)
+        stopped = [postmaster, *postmaster.children()]
+
+        for each in stopped:
+            each.suspend()
+
+        run.eventually(lambda: "database: the database did not answer within 2 s" in run.detail())
+        run.eventually(lambda: "shipper: the database did not answer the shipper for 1" in run.detail())
+        told = run.status()
+        assert told.returncode == 1
+        for unit in ("postgres", "shipper"):
+            [line] = [line for line in told.stdout.splitlines() if line.split()[:1] == [unit]]
+            assert "the database did not answer the shipper for" in line
+        run.eventually(lambda: "note: the database did not answer the shipper" in run.errors.read_text())
+        run.eventually(lambda: run.strains() == [3])
+        for each in reversed(stopped):
+            each.resume()
+        run.eventually(lambda: run.body("/readyz"))
+        run.eventually(lambda: run.strains() == [3, 0])
+        told_at_the_end = run.end()["database"]
+        assert (told_at_the_end["unshipped"], set(told_at_the_end["restarts"].values())) == (None, {0})
+        assert "note: shipper and database answer again" in run.errors.read_text()
     finally:
         if run.process.poll() is None:
             os.killpg(run.process.pid, signal.SIGKILL)

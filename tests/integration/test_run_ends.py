@@ -103,6 +103,27 @@ def test_taken_port_is_said_and_nothing_is_left(tmp_path: Path) -> None:
     assert list((tmp_path / "home").rglob("*.*")) == []
 
 
+def test_second_desk_of_a_home_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
+    first = Running(
+        tmp_path,
+    )
+    first.wait_until_trading()
+    try:
+        code, out, err = Running(tmp_path, "--duration", "2").end()
+
+        assert (code, out) == (2, "")
+        assert err.count("\n") == 1
+        assert f"a desk runs in {str(tmp_path)!r} already, pid {first.process.pid}, run 2" in err
+        assert len(list(tmp_path.glob("runs/*"))) == 1
+    finally:
+        first.process.kill()
+        first.end()
+
+    code, _, err = Running(tmp_path, "--duration", "2").end()
+    assert code == 0, err
+    assert list(tmp_path.glob("*.lead")) == []
+
+
 def test_disk_without_room_is_said_and_nothing_is_left(tmp_path: Path) -> None:
     home = tmp_path / "home"
     done = subprocess.run(

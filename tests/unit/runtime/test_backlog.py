@@ -15,6 +15,8 @@ from runtime.backlog import (
     Status,
     disk_use,
     read_status,
+    why_silent,
+    why_unanswered,
     write_status,
 )
 
@@ -94,6 +96,15 @@ def test_what_is_not_known_to_be_shipped_counts_from_the_first_record(said: Stat
     assert backlog(begun_s=899).look(seen(said)) == ""
 
 
+def test_journal_of_unknown_place_is_as_old_as_the_oldest_it_may_hold() -> None:
+    mine = backlog(begun_s=5000)  # a run takes its time to start, and a desk may be started again
+
+    assert mine.look(seen(status(journal(is_known=False, age_s=100)))) == ""
+    assert "901 s old" in mine.look(seen(status(journal(is_known=False, age_s=100)), after_s=801))
+    refused = status(journal(is_known=False, age_s=100, error="another file took its place"))
+    assert "5000 s old" in backlog(begun_s=5000).look(seen(refused))
+
+
 def test_every_journal_counts() -> None:
     mine = backlog(DESK, GATEWAY)
 
@@ -130,6 +141,19 @@ def test_clock_that_is_set_back_does_not_hide_a_dead_shipper() -> None:
     back = -7200.0
     assert watched.look(seen(None, back)) == ""
     assert "901 s old" in watched.look(seen(None, back + 901))
+
+
+def test_shipper_and_database_that_stand_still_are_told_from_those_that_work() -> None:
+    said = msgspec.structs.replace(status(journal()), heard=NOW - S)
+
+    assert (why_silent(said, NOW + 15 * S), why_unanswered(said)) == ("", "")
+    assert why_silent(said, NOW + 16 * S) == "the shipper said nothing for 16 s, the limit is 15 s"
+    assert why_silent(None, NOW) == "the shipper's status cannot be read"
+    waits = msgspec.structs.replace(said, heard=NOW - 16 * S)
+    assert why_unanswered(waits) == "the database did not answer the shipper for 16 s, the limit is 15 s"
+    # One that is known to be down is waited for, and one that was not there yet has left nothing open.
+    assert why_unanswered(msgspec.structs.replace(waits, database="down")) == ""
+    assert why_unanswered(msgspec.structs.replace(waits, heard=0)) == ""
 
 
 def test_limits_can_be_set() -> None:

@@ -2,11 +2,14 @@
 
 import json
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer.main
 from typer.testing import CliRunner, Result
 
 from parley.ids import show_round
@@ -238,25 +241,22 @@ def test_doctor_finds_this_machine_fit() -> None:
     assert result.exit_code == 0
 
 
-def test_help_names_every_command_in_a_whole_sentence() -> None:
-    lines = parley("--help").stdout.partition("Commands:\n")[2].splitlines()
+@pytest.mark.parametrize("group", [(), ("agents",), ("data",)])
+def test_help_names_every_command_in_a_whole_sentence(group: tuple[str, ...]) -> None:
+    lines = parley(*group, "--help").stdout.partition("Commands:\n")[2].splitlines()
 
-    own = {
-        "run",
-        "up",
-        "status",
-        "replay",
-        "rounds",
-        "explain",
-        "orders",
-        "positions",
-        "doctor",
-        "agents",
-        "data",
-    }
-    told = {line.split()[0]: line for line in lines if line.strip()}
-    assert own <= told.keys()
-    assert [name for name in own if not told[name].endswith(".") or told[name].endswith("...")] == []
+    named = {line.split()[0] for line in lines if line.strip()}
+    assert named == set(get_command(app, group))
+    assert [line for line in lines if line.strip() and (not line.endswith(".") or line.endswith(".."))] == []
+    assert max(map(len, lines)) <= 80
+
+
+def get_command(commands: typer.Typer, group: Sequence[str]) -> Sequence[str]:
+    """Return the names of a group's commands."""
+    found: Any = typer.main.get_command(commands)
+    for name in group:
+        found = found.commands[name]
+    return list(found.commands)
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,9 @@ def test_mistake_in_the_file_names_file_and_key(tmp_path: Path, text: str, expec
     [
         ("PARLEY_SEDE", "7", "unknown variable 'PARLEY_SEDE': did you mean 'PARLEY_SEED'?"),
         ("PARLEY_SEED", "x", "environment: seed: "),
+        ("PARLEY_DATABSE__URL", "x", "'PARLEY_DATABSE__URL': did you mean 'PARLEY_DATABASE__URL'?"),
+        ("PARLEY_DATABASE_URL", "x", "'PARLEY_DATABASE_URL': did you mean 'PARLEY_DATABASE__URL'?"),
+        ("PARLEY_LIMITTS__MAX_ORDERS", "1", "did you mean 'PARLEY_LIMITS__MAX_ORDERS'?"),
         ("PARLEY_DESK__MIN_QOURUM", "0.3", "environment: unknown key 'desk.min_qourum': did you mean"),
     ],
 )
@@ -117,6 +120,36 @@ def test_mistake_in_the_environment_names_the_variable(
         load_settings()
 
     assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "in_the_file", "expected"),
+    [
+        ("MIN_QUORUM", "0.3", "max_open_tradez = 3", "{file}: unknown key 'desk.max_open_tradez': did you"),
+        ("MIN_QUORUM", "0.3", "max_strikes = 0", "{file}: desk.max_strikes: input should be"),
+        ("MIN_QOURUM", "0.3", "max_strikes = 2", "environment: unknown key 'desk.min_qourum': did you"),
+        ("MAX_STRIKES", "0", "max_strikes = -1", "environment: desk.max_strikes: input should be"),
+    ],
+)
+def test_mistake_in_a_table_that_two_places_fill_names_the_place_of_the_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, value: str, in_the_file: str, expected: str
+) -> None:
+    file = write(tmp_path, f"[desk]\n{in_the_file}")
+    monkeypatch.setenv(f"PARLEY_DESK__{key}", value)
+
+    with pytest.raises(ConfigError) as caught:
+        load_settings(file)
+
+    assert str(caught.value).startswith(expected.format(file=repr(str(file))))
+
+
+def test_mistake_of_the_command_line_is_not_blamed_on_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PARLEY_SEED", "2")
+
+    with pytest.raises(ConfigError, match=r"^settings: seed: "):
+        load_settings(None, {"seed": -1})
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:

@@ -52,8 +52,8 @@ bench-api: setup ## requests of the API beside a running desk
 bench-shipper: setup ## how fast journals reach PostgreSQL
 	@$(BIN)/python -m benchmarks.bench_shipper
 
-bench-backtest: setup ## our backtest beside freqtrade's, same strategies and data (ONLY="loop memory", QUICK=1)
-	@$(BIN)/python -m benchmarks.backtest_vs_freqtrade $(addprefix --only ,$(ONLY)) $(if $(QUICK),--quick)
+bench-backtest: setup ## our backtest beside freqtrade's, same strategies and data (ONLY="loop memory", QUICK=1, VECTORBT=PYTHON)
+	@$(BIN)/python -m benchmarks.backtest_vs_freqtrade $(addprefix --only ,$(ONLY)) $(if $(QUICK),--quick) $(if $(VECTORBT),--vectorbt-python $(VECTORBT))
 
 fuzz-freqtrade: setup ## random backtests against the installed freqtrade up to N=1000 a level, going on where the last run ended
 	@$(BIN)/python -m tests.differential.fuzz --results benchmarks/results/fuzz_freqtrade.json --cases $(or $(N),1000) --seed $(or $(SEED),1) $(if $(LEVEL),--level $(LEVEL))

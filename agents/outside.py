@@ -2,8 +2,8 @@
 
 Problem: a freqtrade strategy computes whole frames, with code nobody here has written. It must take part in
 rounds like any other strategy, be cut and refused like it, and stand in the journal; but it need not answer
-twice alike. So whoever runs it leaves an offer here before the market is told; the seat asks for a round on it
-and answers the call from memory.
+twice alike. So whoever runs it leaves an offer here before the market is told; the seat asks for a round on
+it and answers the call from memory.
 
 Not here: where offers come from (`backtest.seated`). A replay does not run the strategy: it repeats what the
 seat said (`runtime.refold`).
@@ -49,6 +49,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     stop: Decimal | None = None
     edge_bps: float = 0.0
     conf: float = 0.5
+    horizon_ms: int = 0  # how long it means to hold; 0: a candle
 
 
 class OutsideStrategy:
@@ -108,8 +109,9 @@ class OutsideStrategy:
         self.pid = proposal_id(cfp.round, me)
         self._proposed = Proposal(
             pid=self.pid, agent=me, agent_version="outside/1", symbol=offer.symbol, legs=(leg,),
-            edge_bps=offer.edge_bps, conf=offer.conf, horizon_ms=max(1, self._env.tf_ns // 1_000_000),
-            stop=offer.stop, take=None, max_slippage_bps=0.0, ttl_ns=TTL_NS, why=_note(offer.why),
+            edge_bps=offer.edge_bps, conf=offer.conf,
+            horizon_ms=max(offer.horizon_ms, self._env.tf_ns // 1_000_000, 1), stop=offer.stop, take=None,
+            max_slippage_bps=0.0, ttl_ns=TTL_NS, why=_note(offer.why),
             urgency="urgent",  # it trades at this price now, or not at all
         )  # fmt: skip
         return self._proposed

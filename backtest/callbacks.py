@@ -6,17 +6,27 @@ Invariant: every argument is what freqtrade passes at the same point, to the las
 """
 
 from collections.abc import Callable, Mapping
+from sys import getrefcount
 from typing import Any
 
+from backtest.order_view import OrderView, moment
 from backtest.tables import Tables
-from backtest.trade_view import OrderView, TradeView, moment
+from backtest.trade_view import TradeView
 from parley.kernels import codes, exact
 from parley.kernels.records import TRADE
 
 _NAN = float("nan")
+
+
+class Granted(float):
+    """An answer to `confirm_trade_entry` beyond freqtrade's: enter, but with this amount at most."""
+
+
 _LONGEST_REASON = 255
 _PAIR = (TRADE.names or ()).index("pair")
 _WIDTH = len(TRADE.names or ())
+# Who knows a view after a call: the caller's name and the counting itself; with an order, that as well.
+_OURS = 2
 Hook = Callable[..., Any]
 Box = Any
 
@@ -70,26 +80,32 @@ class Callbacks:
 
     def entry_price(self, box: Box) -> None:
         at, slot = int(box[0]), int(box[5])
+        trade = TradeView(self.tables, slot) if slot >= 0 else None
         rate = self.hooks["custom_entry_price"](
             pair=self._names[at],
-            trade=TradeView(self.tables, slot) if slot >= 0 else None,
+            trade=trade,
             current_time=moment(box[2]),
             proposed_rate=box[3],
             entry_tag=self.words.entry_tag(at, int(box[6])),
             side="short" if box[4] else "long",
         )
+        if trade is not None and getrefcount(trade) > _OURS:
+            trade.keep()
         box[0] = _NAN if rate is None else rate
 
     def exit_price(self, box: Box) -> None:
         at = self._pair_at(box)
+        trade = self._trade(box)
         rate = self.hooks["custom_exit_price"](
             pair=self._names[at],
-            trade=self._trade(box),
+            trade=trade,
             current_time=moment(box[1]),
             proposed_rate=box[2],
             current_profit=box[3],
             exit_tag=self.words.reason(at, int(box[4]), int(box[5])),
         )
+        if getrefcount(trade) > _OURS:
+            trade.keep()
         box[0] = _NAN if rate is None else rate
 
     def leverage(self, box: Box) -> None:
@@ -132,14 +148,18 @@ class Callbacks:
             entry_tag=self.words.entry_tag(at, int(box[6])),
             side="short" if box[4] else "long",
         )
-        box[0] = 1.0 if agreed else 0.0
+        if isinstance(agreed, Granted):
+            box[0] = agreed
+        else:
+            box[0] = box[5] if agreed else 0.0
 
     def confirm_exit(self, box: Box) -> None:
         at = self._pair_at(box)
         reason = self.words.reason(at, int(box[4]), int(box[5]))
+        trade = self._trade(box)
         agreed = self.hooks["confirm_trade_exit"](
             pair=self._names[at],
-            trade=self._trade(box),
+            trade=trade,
             order_type=self._exit_type,
             amount=box[3],
             rate=box[2],
@@ -148,31 +168,38 @@ class Callbacks:
             exit_reason=reason,
             current_time=moment(box[1]),
         )
+        if getrefcount(trade) > _OURS:
+            trade.keep()
         box[0] = 1.0 if agreed else 0.0
 
     def stoploss(self, box: Box) -> None:
         if self._custom_stoploss is None:
             box[0] = self.tables.settings.stoploss
             return
-        slot = int(box[0])
+        trade = TradeView(self.tables, int(box[0]))
         stop = self._custom_stoploss(
             pair=self._names[self._pair_at(box)],
-            trade=TradeView(self.tables, slot),
+            trade=trade,
             current_time=moment(box[4]),
             current_rate=box[1],
             current_profit=box[2],
             after_fill=box[3] != 0.0,
         )
+        if getrefcount(trade) > _OURS:
+            trade.keep()
         box[0] = _NAN if stop is None else stop
 
     def custom_exit(self, box: Box) -> None:
+        trade = TradeView(self.tables, int(box[0]))
         reason = self._custom_exit(  # type: ignore[misc]  # asked only when the strategy has it
             pair=self._names[self._pair_at(box)],
-            trade=self._trade(box),
+            trade=trade,
             current_time=moment(box[1]),
             current_rate=box[2],
             current_profit=box[3],
         )
+        if getrefcount(trade) > _OURS:
+            trade.keep()
         if not reason:
             box[0] = codes.NONE
         elif isinstance(reason, str):
@@ -194,6 +221,8 @@ class Callbacks:
             entry_tag=trade.enter_tag,
             side=trade.trade_direction,
         )
+        if getrefcount(trade) > _OURS:
+            trade.keep()
         box[0] = _NAN if ratio is None else ratio
 
     def adjust_position(self, box: Box) -> None:
@@ -203,8 +232,9 @@ class Callbacks:
             return
         at, slot = self._pair_at(box), int(box[0])
         least, rate, profit = box[4], box[2], box[3]
+        trade = TradeView(self.tables, slot)
         answer = hook(
-            trade=TradeView(self.tables, slot),
+            trade=trade,
             current_time=moment(box[1]),
             current_rate=rate,
             current_profit=profit,
@@ -215,6 +245,8 @@ class Callbacks:
             current_entry_profit=profit,
             current_exit_profit=profit,
         )
+        if getrefcount(trade) > _OURS:
+            trade.keep()
         stake, tag = answer, ""
         if isinstance(answer, tuple):
             stake = answer[0] if answer else None
@@ -241,6 +273,8 @@ class Callbacks:
             side=trade.trade_direction,
             is_entry=order._is_entry,
         )
+        if getrefcount(trade) > _OURS + 1:
+            trade.keep()
         box[0] = _NAN if rate is None else rate
 
     def _timeout(self, name: str, box: Box) -> None:
@@ -248,6 +282,8 @@ class Callbacks:
         late = self.hooks[name](
             pair=trade.pair, trade=trade, order=OrderView(trade, int(box[1])), current_time=moment(box[2])
         )
+        if getrefcount(trade) > _OURS:
+            trade.keep()
         box[0] = 1.0 if late else 0.0
 
     def entry_timeout(self, box: Box) -> None:
@@ -261,3 +297,5 @@ class Callbacks:
         self.hooks["order_filled"](
             pair=trade.pair, trade=trade, order=OrderView(trade, int(box[1])), current_time=moment(box[2])
         )
+        if getrefcount(trade) > _OURS:
+            trade.keep()

@@ -1,13 +1,14 @@
 """A desk beside each of its strategies alone: what negotiation gave, and what it cost.
 
 Not here: standard figures of one strategy (`performance`). Invariant: all shares are of the money each began
-with, so that a strategy with a tenth of the account can be compared with the whole.
+with, and every drawdown is realised, so that a part of the account can be compared with the whole.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from pandas import DataFrame
+from pandas import DataFrame, concat
 
 
 class Standing(NamedTuple):
@@ -19,6 +20,11 @@ class Standing(NamedTuple):
     max_drawdown: float
     turnover: float
     costs: float
+
+
+def standing_of_all(name: str, trades: Sequence[DataFrame], wallets: Sequence[float], fee: float) -> Standing:
+    """Of several simulations side by side, with all their money to begin with."""
+    return standing_alone(name, concat(trades, ignore_index=True), sum(wallets), fee)
 
 
 def standing_alone(name: str, trades: DataFrame, wallet: float, fee: float) -> Standing:

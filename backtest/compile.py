@@ -1,31 +1,33 @@
-"""Compiles the kernels of `parley.kernels` with numba, cached on disk.
+"""Compiles the kernels of `parley.kernels` with numba, if they are not on disk already (`kernel_cache`).
 
-The kernels are plain functions that call each other by name. Here each becomes a compiled function whose
-names lead to the other compiled ones; the few that touch memory (`parley.kernels.ports`) are replaced by
-machine code. Only the entry point is written to the cache: it carries the rest inside.
-
-The cache folder is named after a digest of all kernel sources and of this file, because numba itself looks
-only at the file of the entry point.
+The kernels are plain functions that call each other by name. Here each becomes a function of numba's whose
+names lead to the others; the few that touch memory (`parley.kernels.ports`) are replaced by machine code.
+Numba would optimise and assemble every one of them with all it calls inside, again and again on the way up:
+here they are only translated, and the entry point that holds them all is optimised and assembled once.
 
 Not here: semantics.
 """
 
-import ctypes
-import hashlib
-import os
 import types
 from collections.abc import Callable
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+import llvmlite  # type: ignore[import-untyped]
 import numba
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
+from numba.core import cgutils
 from numba.core import types as nb
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
 from numba.extending import intrinsic
 
 import parley.kernels
+from backtest import order_lists, python_objects
+from backtest.kernel_cache import Kernel, MachineCode, digest_of, load_kernel, store_kernel
 from parley.kernels import (
     book,
     candle,
@@ -42,6 +44,7 @@ from parley.kernels import (
     simulate,
     steps,
     stops,
+    touch,
     values,
     wallet,
 )
@@ -62,11 +65,19 @@ _COMPILED = (
     simulate,
     steps,
     stops,
+    touch,
     values,
     wallet,
 )
 _PLAIN_PYTHON = ("exact", "settings", "ports", "codes", "records")
 _WORD = ir.IntType(64)
+_SIGNATURE = nb.int64(nb.int64)
+# Kernels allocate nothing: without numba's counting of references their code needs nothing of numba's to run.
+_OPTIONS: dict[str, Any] = {"error_model": "numpy", "_nrt": False}
+_njit: Any = numba.njit
+# No function is ever called from Python through numba.
+_BARE = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+_numbers = count()
 
 
 def _pointer(builder: Any, address: Any, index: Any, kind: Any) -> Any:
@@ -88,6 +99,29 @@ def _load_float(typing: Any, address: Any, index: Any) -> Any:
         return builder.load(_pointer(builder, args[0], args[1], ir.DoubleType()))
 
     return nb.float64(nb.int64, nb.int64), generate
+
+
+@intrinsic
+def _fetch(typing: Any, address: Any, index: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        hint = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        place = builder.bitcast(_pointer(builder, args[0], args[1], ir.DoubleType()), byte)
+        # To read, keep in every cache, data.
+        builder.call(hint, [place, number(0), number(3), number(1)])
+        return context.get_dummy_value()
+
+    return nb.none(nb.int64, nb.int64), generate
+
+
+@intrinsic
+def _store_float(typing: Any, address: Any, index: Any, value: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.store(args[2], _pointer(builder, args[0], args[1], ir.DoubleType()))
+        return context.get_dummy_value()
+
+    return nb.none(nb.int64, nb.int64, nb.float64), generate
 
 
 @intrinsic
@@ -146,6 +180,8 @@ desk_at = _record_at(DESK)
 _PORTS: dict[Any, Any] = {
     ports.call: _call,
     ports.load_float: _load_float,
+    ports.fetch: _fetch,
+    ports.store_float: _store_float,
     ports.load_int: _load_int,
     ports.store_int: _store_int,
     ports.load_byte: _load_byte,
@@ -155,27 +191,76 @@ _PORTS: dict[Any, Any] = {
     ports.order_at: _record_at(ORDER),
     ports.tick_at: _record_at(TICK),
     ports.tier_at: _record_at(TIER),
+    **python_objects.PORTS,
 }
 
 
 def _sources() -> list[Path]:
     folder = Path(parley.kernels.__file__).parent
-    return [*sorted(folder.glob("*.py")), Path(__file__)]
+    ours = [Path(__file__), Path(order_lists.__file__), Path(python_objects.__file__)]
+    return [*sorted(folder.glob("*.py")), *ours]
 
 
-def cache_folder() -> Path:
-    """Where compiled kernels of exactly these sources lie."""
-    digest = hashlib.sha256(f"{numba.__version__} {np.__version__}".encode())
-    for path in _sources():
-        digest.update(path.read_bytes())
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")  # noqa: TID251 - a cache, no setting
-    return home / "parley" / "kernels" / digest.hexdigest()[:16]
+class _Silent:
+    """Where a function's surroundings would be registered for Python: nobody calls a piece from there."""
+
+    def set_env(self, name: str, environment: object) -> None:
+        pass
+
+
+class _Piece(JITCodeLibrary):  # type: ignore[misc]
+    """The code of one function, neither optimised nor assembled: it is only ever a part of an entry point."""
+
+    @property
+    def codegen(self) -> _Silent:
+        return _Silent()
+
+    def add_llvm_module(self, ll_module: Any) -> None:
+        ll_module.data_layout = self._codegen._data_layout
+        self._final_module.link_in(ll_module)
+
+    def finalize(self) -> None:
+        self._raise_if_finalized()
+        for library in self._linking_libraries:
+            self._reload_init.update(library._reload_init)
+        self._finalized = True
+
+    def get_pointer_to_function(self, name: str) -> int:
+        self._ensure_finalized()
+        return 0
+
+    def _get_module_for_linking(self) -> Any:
+        self._ensure_finalized()
+        whole = self._final_module.clone()
+        seen, waiting = {self}, list(self._linking_libraries)
+        while waiting:
+            library = waiting.pop()
+            if library in seen:
+                continue
+            seen.add(library)
+            if isinstance(library, _Piece):
+                whole.link_in(library._final_module, preserve=True)
+                waiting += library._linking_libraries
+            else:
+                whole.link_in(library._get_module_for_linking(), preserve=True)
+        for function in whole.functions:
+            if not function.is_declaration and function.linkage.name == "external":
+                function.linkage = "linkonce_odr"
+        return whole
+
+
+class _PieceCompiler(Compiler):  # type: ignore[misc]
+    """Numba's way from a function to code, with the code left as a piece."""
+
+    def __init__(self, typing: Any, target: Any, library: Any, *rest: Any) -> None:
+        piece = _Piece(target.codegen(), f"piece {next(_numbers)}")
+        super().__init__(typing, target, piece, *rest)
 
 
 def _kernels() -> dict[Any, Any]:
     """Every kernel function to its compiled form."""
     found: list[types.FunctionType] = []
-    for module in _COMPILED:
+    for module in (*_COMPILED, order_lists):
         found += [
             thing
             for thing in vars(module).values()
@@ -188,7 +273,7 @@ def _kernels() -> dict[Any, Any]:
         twin = types.FunctionType(function.__code__, names, function.__name__, function.__defaults__)
         twin.__module__ = function.__module__
         twin.__qualname__ = function.__qualname__
-        compiled[function] = numba.njit(error_model="numpy")(twin)
+        compiled[function] = _njit(**_OPTIONS, **_BARE, pipeline_class=_PieceCompiler)(twin)
     for names in namespaces.values():
         for name, thing in list(names.items()):
             if isinstance(thing, types.FunctionType) and thing in compiled:
@@ -205,21 +290,30 @@ def _entry(address: int) -> int:
 
 
 @cache
-def entry_point(function: Callable[[Any], int]) -> Callable[[int], int]:
-    """The compiled kernel, called with the desk's address."""
-    # One folder per entry point: numba's index knows them by this file's text alone.
-    folder = cache_folder() / function.__name__
-    options: Any = numba.config
-    before = options.CACHE_DIR
-    options.CACHE_DIR = str(folder)
-    try:
-        names = {**globals(), "_kernel": _kernels()[function]}
-        run = types.FunctionType(_entry.__code__, names, "_entry")
-        run.__module__ = __name__
-        compiled = numba.njit(nb.int64(nb.int64), error_model="numpy", cache=True)(run)
-    finally:
-        options.CACHE_DIR = before
-    return compiled  # type: ignore[no-any-return]
+def entry_point(function: Callable[[Any], int]) -> Kernel:
+    """Return the compiled kernel, called with the desk's address."""
+    name = f"{_digest()}-{function.__name__}"
+    return load_kernel(name) or _compiled(function, name)
 
 
-CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)
+@cache
+def _digest() -> str:
+    return digest_of(_sources(), (numba.__version__, llvmlite.__version__, np.__version__))
+
+
+def _compiled(function: Callable[[Any], int], name: str) -> Kernel:
+    names = {**globals(), "_kernel": _kernels()[function]}
+    run = types.FunctionType(_entry.__code__, names, "_entry")
+    run.__module__ = __name__
+    made = _njit(_SIGNATURE, **_OPTIONS, **_BARE)(run)
+    library = (result := made.overloads[_SIGNATURE.args]).library
+    needed = [each.name for each in library._final_module.functions if each.is_declaration]
+    code = MachineCode(
+        symbol=result.fndesc.llvm_func_name,
+        needed=tuple(name for name in needed if not name.startswith("llvm.")),
+        content=library._get_compiled_object(),
+    )
+    kernel = store_kernel(name, code)
+    if kernel is None:
+        raise RuntimeError(f"the kernel {function.__name__} needs one of {code.needed}, which is not there")
+    return kernel

@@ -10,6 +10,7 @@ from typing import Any
 from backtest.callbacks import Callbacks
 from backtest.locks import LockBook
 from backtest.protections import Closed, Protections
+from backtest.result import Rejected
 from backtest.tables import Tables
 from parley.kernels import codes, exact
 
@@ -24,6 +25,7 @@ class Driver:
         settings = tables.settings
         self._protections = Protections(settings.protections, locks, tables.starting_balance())
         self._reasons: list[str] = []
+        self.rejected: list[Rejected] = []
         locks.watch(self._write_locks)
         self._answers: dict[int, Callable[[Any], None]] = {
             codes.ASK_VALUE: self._value,
@@ -34,6 +36,7 @@ class Driver:
             codes.ASK_PRICE_PRECISION: self._price_precision,
             codes.ASK_RECALCULATE: self._recalculate,
             codes.ASK_PROTECTIONS: self._protect,
+            codes.ASK_REJECTED: self._list_rejected,
             **Callbacks(tables, hooks).answers(),
         }
 
@@ -83,6 +86,11 @@ class Driver:
         at = int(box[0])
         closed = Closed(trades, self._reasons)
         self._protections.look(closed, at, tables.specs[at].pair, int(box[1]), box[2] != 0.0)
+
+    def _list_rejected(self, box: Any) -> None:
+        at = int(box[0])
+        tag = self.tables.words.entry_tag(at, int(box[2]))
+        self.rejected.append(Rejected(self.tables.specs[at].pair, int(box[1]), tag))
 
     def _recalculate(self, box: Any) -> None:
         """What a trade with several fills is; freqtrade's sums with numbers of any size."""

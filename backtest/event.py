@@ -10,8 +10,11 @@ that closed and of the opening prices; what it orders meets these openings; then
 
 Not here: which agents (`runtime.bootstrap`), what is done with groups (the caller commits them).
 
-Invariant: nothing the firm is told at a moment lies behind it; two runs over the same candles with the same
-agents give the same records, byte for byte.
+A strategy that is run beside the desk (`negotiate`) may trade inside the candle that runs; the firm then
+hears of the price it trades at, and whoever trades after it at this candle knows that (ADR 0031).
+
+Invariant: beyond that nothing the firm is told at a moment lies behind it; two runs over the same candles
+with the same agents give the same records, byte for byte.
 """
 
 from collections import deque
@@ -128,6 +131,11 @@ class DeskBacktest:
         self._admit_all(self._exchange.expire(seat.pid))
         return self._filled.get(seat.pid, ZERO)
 
+    def holds(self, agent: str, symbol: str) -> float:
+        """What the desk's books hold of a symbol for an agent, base."""
+        held = self.firm.account.ledger.holding(agent, self._instruments[symbol].base)
+        return 0.0 if held is None else float(held.qty)
+
     def end(self, *, flatten: bool = False) -> None:
         """End the run: resting orders are canceled, positions stay unless they are to be left."""
         self._admit(Shutdown(why="history_ended", flatten=flatten, t=0), "user")
@@ -143,8 +151,10 @@ class DeskBacktest:
         size = BOTTOMLESS if self._is_deep else self._volumes.get(symbol, 0.0)
         if not size > 0.0:
             return Book(symbol=symbol, t=t, seq=self._step, bids=(), asks=())
-        # Apart, for a book that is not crossed: half a tick on each side keeps the mid.
-        away = max(price * self._half, float(self._instruments[symbol].tick) / 2, price * 1e-9)
+        # Apart, for a book that is not crossed; half a tick on each side keeps the mid, and of a cheap coin
+        # half a tick is a spread that freqtrade's strategies do not know.
+        tick = 0.0 if self._is_deep else float(self._instruments[symbol].tick) / 2
+        away = max(price * self._half, tick, price * 1e-9)
         return Book(
             symbol=symbol, t=t, seq=self._step, bids=((price - away, size),), asks=((price + away, size),)
         )

@@ -27,6 +27,14 @@ class PairLock(NamedTuple):
     active: bool
 
 
+class Rejected(NamedTuple):
+    """A signal that found no free slot: the pair, the candle it would have traded on, its tag."""
+
+    pair: str
+    date_ms: int
+    enter_tag: str | None
+
+
 class Result(NamedTuple):
     """One simulation; the names of freqtrade's `backtest()` dictionary."""
 
@@ -47,3 +55,8 @@ class Result(NamedTuple):
     start_ms: int
     """First and last candle of the trimmed frames: freqtrade's `backtest_start` and `backtest_end`."""
     end_ms: int
+    rejected: tuple[Rejected, ...] = ()
+    """The signals counted in `rejected_signals`, where the simulation was told to list them."""
+    faults: tuple[str, ...] = ()
+    """What the run went on in spite of: callbacks that raised, with what they said first and how often, and
+    funding that is not known; a line for each."""

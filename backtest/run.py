@@ -1,146 +1,74 @@
-"""One simulation: analysed frames in, freqtrade's result out; a pure function."""
+"""Backtest from Python: a strategy, candles and a configuration in, the result out.
 
-import gc
-import math
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+Problem: in a notebook there are classes and frames, not files and folders. They go the way files go: the
+same loader, the same checks of every row and key, the same simulation.
 
-import numpy as np
-from numpy.typing import NDArray
+Not here: tables, reports and files (`runtime.backtesting`). Invariant: a pure function. The same input gives
+the same result, nothing given is changed and nothing is written; as in freqtrade, `FREQTRADE__` variables of
+the environment count as configuration.
+"""
+
+import tempfile
+from collections.abc import Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
 from pandas import DataFrame
 
-from backtest import candles, trade_frame
-from backtest.compile import entry_point
-from backtest.driver import Driver
-from backtest.errors import NotSupported, SimulationError
-from backtest.locks import LockBook
 from backtest.result import Result
-from backtest.tables import Tables, address
-from parley.kernels import codes
-from parley.kernels.settings import PairSpec, SimulationSettings
-from parley.kernels.simulate import simulate
-
-
-class FundingFees(NamedTuple):
-    """Funding per unit of amount: `_ff_date_ns` and `_ff_fee_per_unit` of `combine_funding_and_mark`."""
-
-    times_ns: NDArray[np.int64]
-    fee_per_unit: NDArray[np.float64]
+from backtest.strategy_run import simulate_strategy
+from freqtrade_bridge.analysis import analyse
+from freqtrade_bridge.given import Strategy, given_candles, require_timeframe
+from freqtrade_bridge.hooks import CallbackErrors
+from freqtrade_bridge.options import Options
+from freqtrade_bridge.preparing import prepare
+from parley.errors import UserError
 
 
 def run(
-    frames: Mapping[str, DataFrame],
-    settings: SimulationSettings,
-    pairs: Mapping[str, PairSpec],
+    strategy: Strategy,
+    candles: Mapping[str | tuple[str, ...], DataFrame],
+    config: Mapping[str, Any],
     *,
-    hooks: Mapping[str, Callable[..., Any]] | None = None,
-    detail: Mapping[str, DataFrame] | None = None,
-    funding: Mapping[str, FundingFees] | None = None,
-    locks: LockBook | None = None,
+    callback_errors: CallbackErrors = "default",
 ) -> Result:
-    """Simulate the strategy whose analysed frames these are.
+    """Simulate a freqtrade strategy on candles in memory, trade for trade as `freqtrade backtesting` does.
 
-    frames: pair to frame in the order of the pair list, as `advise_all_indicators` followed by
-        `ft_advise_signals` leaves it: neither trimmed nor shifted. Not changed.
-    hooks: the strategy's callbacks by freqtrade's names, called with freqtrade's keyword arguments; the
-        same names as `settings.hooks`.
-    detail: candles of `settings.timeframe_detail_ms`, by pair.
-    funding: needed for futures, by pair.
-    locks: a fresh book; give one to let the strategy's own `lock_pair` write into it.
+    strategy: a class that extends freqtrade's `IStrategy`, an object of one, or the path of a file that has
+        one.
+    candles: by pair, frames with freqtrade's columns (date, open, high, low, close, volume), of whichever
+        timeframe their dates are apart. What has another timeframe or is no candle of trades goes by
+        (pair, timeframe) or by (pair, timeframe, kind), with freqtrade's kinds: "funding_rate", "mark".
+    config: freqtrade's configuration. Without `exchange.pair_whitelist` every pair of the candles is traded.
+    callback_errors: "default" goes on as freqtrade does when a callback raises, and the result's `faults` say
+        so; "refuse" stops.
+
+    Raises
+    ------
+    UserError
+        When strategy, candles or configuration cannot be used: one line that says why.
     """
-    refuse(settings)
-    missing = sorted(settings.hooks - set(hooks or {}))
-    if missing:
-        raise SimulationError(f"settings name the callbacks {', '.join(missing)}, hooks has none of them")
-    unknown = [pair for pair in frames if pair not in pairs]
-    if unknown:
-        raise SimulationError(
-            f"no pair rules for {', '.join(unknown)}; rules are there for {', '.join(pairs)}"
-        )
-    # Thousands of small objects are made and none is garbage: spare the collector the looking.
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        return _simulate(frames, settings, pairs, hooks or {}, detail or {}, funding or {}, locks)
-    finally:
-        if collecting:
-            gc.enable()
-
-
-def _simulate(
-    frames: Mapping[str, DataFrame],
-    settings: SimulationSettings,
-    pairs: Mapping[str, PairSpec],
-    hooks: Mapping[str, Callable[..., Any]],
-    detail: Mapping[str, DataFrame],
-    funding: Mapping[str, FundingFees],
-    locks: LockBook | None,
-) -> Result:
-    read = candles.read(frames, settings)
-    tables = Tables(settings, [pairs[name] for name in frames], list(read.values()), funding)
-    if settings.timeframe_detail_ms is not None:
-        tables.add_detail(candles.read_detail(detail))
-    locks = LockBook(settings.timeframe_ms) if locks is None else locks
-    driver = Driver(tables, locks, hooks)
-    tables.connect(driver.answer)
-    kernel = entry_point(simulate)
-    desk = tables.desk[0]
-    status = kernel(address(tables.desk))
-    while status == codes.GROW:
-        tables.grow()
-        status = kernel(address(tables.desk))
-    if math.isnan(desk["total_profit"]):
-        # freqtrade adds None to its profits here and ends with a TypeError.
-        raise SimulationError("a trade was closed whose exits do not add up to its amount: it has no profit")
-    if driver.error is not None:
-        raise driver.error
-    if status == codes.NO_PRICE:
-        at, row = int(tables.box[0]), int(tables.box[1])
-        candle = list(read.values())[at]
-        raise SimulationError(
-            f"{tables.specs[at].pair}: a price of row {row + candle.offset} is not a number: open "
-            f"{candle.opens[row]}, high {candle.highs[row]}, low {candle.lows[row]}, "
-            f"close {candle.closes[row]}"
-        )
-    if status != codes.DONE:
-        raise SimulationError(_STOPS.get(status, f"the simulation stopped with status {status}"))
-    return Result(
-        trades=trade_frame.build(tables, tables.words.texts),
-        final_balance=float(desk["wallet_total"]),
-        starting_balance=tables.starting_balance(),
-        rejected_signals=int(desk["rejected"]),
-        timedout_entry_orders=int(desk["timedout_entry"]),
-        timedout_exit_orders=int(desk["timedout_exit"]),
-        canceled_trade_entries=int(desk["canceled_trades"]),
-        canceled_entry_orders=int(desk["canceled_entry"]),
-        replaced_entry_orders=int(desk["replaced_entry"]),
-        canceled_exit_orders=int(desk["canceled_exit"]),
-        replaced_exit_orders=int(desk["replaced_exit"]),
-        locks=locks.all(),
-        start_ms=tables.start_ms,
-        end_ms=tables.end_ms,
-    )
-
-
-_STOPS = {
-    codes.STAKE_ABOVE_TIERS: "the stake is above every step of the pair's margin table",
-    codes.NO_MAINTENANCE_AMOUNT: "the margin table lacks the maintenance amount of this venue's formula",
-}
-
-
-def refuse(settings: SimulationSettings) -> None:
-    """Say no to what is not simulated yet, before anything runs."""
-    reasons = []
-    if settings.dynamic_pairlist:
-        reasons.append("enable_dynamic_pairlist")
-    if settings.timeframe_ms < 60_000:
-        reasons.append(f"timeframe {settings.timeframe}: shorter than a minute")
-    if settings.other_balances and settings.margin_mode == "cross":
-        reasons.append("dry_run_wallet with several currencies and cross margin")
-    if settings.trading_mode == "futures":
-        if settings.liquidation_formula == "hyperliquid":
-            reasons.append(f"liquidation prices of {settings.liquidation_formula}")
-        if settings.margin_mode == "cross" and settings.liquidation_formula != "binance":
-            reasons.append(f"cross margin on {settings.exchange}")
-    if reasons:
-        raise NotSupported("not simulated yet: " + "; ".join(reasons))
+    settings = deepcopy(dict(config))
+    traded = [key for key in candles if isinstance(key, str)]
+    settings["exchange"] = {"pair_whitelist": traded, **settings.get("exchange", {})}
+    mode = str(settings.get("trading_mode", "spot"))
+    with tempfile.TemporaryDirectory(prefix="parley-backtest-") as folder:
+        named = isinstance(strategy, str | Path)
+        options = Options(
+            user_data_dir=Path(folder), settings=settings, export="none",
+            strategy=str(Path(strategy).resolve()) if isinstance(strategy, str | Path) else None,
+            given=None if named else strategy,
+        )  # fmt: skip
+        source = given_candles(candles, mode)
+        timeframe = settings.get("timeframe") or getattr(strategy, "timeframe", None)
+        if timeframe:
+            require_timeframe(source, traded, str(timeframe))
+        prepared = prepare(options, source)
+        if len(prepared.strategies) != 1:
+            names = ", ".join(each.get_strategy_name() for each in prepared.strategies)
+            raise UserError(f"{strategy}: expected one strategy, found {names}")
+        analysed = analyse(prepared, prepared.strategies[0])
+        result = simulate_strategy(prepared, analysed, callback_errors)
+        unknown = tuple(f"{pair}: no funding is known, none is charged" for pair in prepared.funding_unknown)
+        return result._replace(faults=result.faults + unknown)

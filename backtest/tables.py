@@ -13,14 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backtest.candles import PairCandles
+from backtest import pair_rules
+from backtest.candles import SIGNALS, PairCandles
 from backtest.compile import entry_point
 from backtest.errors import NotSupported, SimulationError
 from backtest.words import Words
-from parley.kernels import codes, exact, liquidation, reading
+from parley.kernels import codes, liquidation, reading
 from parley.kernels.quiet import trailing_is_monotone
-from parley.kernels.records import BLOCK, BOX, DESK, FILED, ORDER, PAIR, ROI_STEPS, TICK, TIER, TRADE
-from parley.kernels.settings import DECIMAL_PLACES, TICK_SIZE, PairSpec, SimulationSettings
+from parley.kernels.records import BLOCK, BOX, DESK, FILED, ORDER, PAIR, ROI_STEPS, TRADE
+from parley.kernels.settings import PairSpec, SimulationSettings
+from parley.kernels.wallet import SUMS
 
 _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)
 _NONE = math.nan
@@ -40,14 +42,13 @@ _FLAGS = {
 """Callbacks that are asked whenever the strategy has them; the others need a setting as well."""
 _ORDER_PRICE = ("adjust_order_price", "adjust_entry_price", "adjust_exit_price")
 _FORMULAS = {"binance": liquidation.BINANCE, "bybit": liquidation.BYBIT, "bitget": liquidation.BITGET}
-_TIERS_ALONE = ("okx", "myokx")
-"""Venues whose largest stake freqtrade takes from the last margin tier alone, for spot from nowhere."""
 _KINDS = {
     np.dtype(np.float64): reading.FLOATS,
     np.dtype(np.int64): reading.WHOLE,
     np.dtype(np.uint8): reading.BYTES,
 }
 _PLACES = {name: offset // 8 for name, (_, offset, *_) in (DESK.fields or {}).items()}
+_FILED = {name: place for place, name in enumerate((TRADE.names or ())[:FILED])}
 _ENTRIES = codes.ENTER_LONG | codes.ENTER_SHORT
 _MOST_ORDERS = 1 << 20
 """Where tables start at most; they grow when a run needs more."""
@@ -56,7 +57,9 @@ _EACH_CANDLE = ("hook_stoploss", "hook_exit", "hook_roi", "hook_adjust_position"
 
 
 def address(array: NDArray[Any]) -> int:
-    return int(array.ctypes.data)
+    # Half the time of `array.ctypes`, a thousand times per simulation of many pairs.
+    place: int = array.__array_interface__["data"][0]
+    return place
 
 
 class Tables:
@@ -79,8 +82,6 @@ class Tables:
         box = _PLACES["box"]
         self.box = memoryview(self.desk.view(np.float64))[box : box + BOX]  # type: ignore[arg-type]
         self.pairs = np.zeros(len(specs), PAIR)
-        self.ticks = np.zeros(sum(1 + len(spec.price_ticks) for spec in specs), TICK)
-        self.tiers = np.zeros(max(1, sum(len(spec.leverage_tiers) for spec in specs)), TIER)
         self.next_step = np.zeros(len(specs), np.int64)
         self.exit_order = np.zeros(len(specs), np.int64)
         self._kept: list[Any] = []
@@ -91,9 +92,12 @@ class Tables:
         self.trades = np.zeros(slots, TRADE)
         self.open_slots = np.zeros(slots, np.int64)
         self.line = np.zeros(slots, np.int64)
+        self.sums = np.zeros(SUMS * slots)
         self.free_slots = np.arange(slots - 1, -1, -1, dtype=np.int64)
         self.orders = np.zeros(0, ORDER)
         self.closed = np.zeros((0, FILED, BLOCK), np.int64)
+        self.kept = np.zeros(0, TRADE)
+        """Whole records of the closed trades, for callbacks that ask for them."""
         desk = self.desk[0]
         desk["free_count"] = slots
         desk["slot_count"] = slots
@@ -135,15 +139,9 @@ class Tables:
             return settings.available_capital
         return (settings.dry_run_wallet - 0 + 0) * settings.tradable_balance_ratio
 
-    def closed_trades(self) -> dict[str, NDArray[Any]]:
+    def closed_trades(self) -> Mapping[str, NDArray[Any]]:
         """The closed trades so far: field to column, in the order of closing."""
-        count = int(self.desk[0]["closed_count"])
-        blocks = self.closed[: -(-count // BLOCK)]
-        columns = {}
-        for k, name in enumerate((TRADE.names or ())[:FILED]):
-            column = blocks[:, k].reshape(-1)[:count]
-            columns[name] = column if TRADE[name] == np.int64 else column.view(np.float64)
-        return columns
+        return _Columns(self.closed, int(self.desk[0]["closed_count"]))
 
     def grow(self) -> None:
         """Make whatever may be short larger; the kernel goes on between two steps."""
@@ -163,6 +161,10 @@ class Tables:
         most = orders // 2 + 2 * len(self.specs) + len(self.trades)
         self.closed = np.empty((-(-most // BLOCK), FILED, BLOCK), np.int64)
         self.closed[:blocks] = done
+        if desk["watched"]:
+            kept = self.kept[: desk["closed_count"]]
+            self.kept = np.empty(len(self.closed) * BLOCK, TRADE)
+            self.kept[: len(kept)] = kept
         desk["order_capacity"] = len(self.orders)
         desk["closed_capacity"] = len(self.closed) * BLOCK
         self._point()
@@ -173,6 +175,8 @@ class Tables:
         self.trades = np.concatenate([self.trades, np.zeros(more, TRADE)])
         self.open_slots = np.concatenate([self.open_slots, np.zeros(more, np.int64)])
         self.line = np.zeros(size + more, np.int64)
+        self.sums = np.zeros(SUMS * (size + more))
+        desk["summed"] = 0
         free = self.free_slots[: desk["free_count"]]
         fresh = np.arange(size + more - 1, size - 1, -1, dtype=np.int64)
         self.free_slots = np.concatenate([fresh, free, np.zeros(size - len(free), np.int64)])
@@ -186,6 +190,7 @@ class Tables:
             ("trades", self.trades),
             ("orders", self.orders),
             ("closed", self.closed),
+            ("kept", self.kept),
             ("ticks", self.ticks),
             ("tiers", self.tiers),
             ("open_slots", self.open_slots),
@@ -193,11 +198,12 @@ class Tables:
             ("next_step", self.next_step),
             ("line", self.line),
             ("last_order", self.exit_order),
+            ("sums", self.sums),
         ):
             desk[name] = address(array)
         # The same numbers as Python's own, for whoever looks at single ones.
-        self.trade_floats, self.trade_ints = _numbers(self.trades)
-        self.order_floats, self.order_ints = _numbers(self.orders)
+        self.trade_floats, self.trade_ints = numbers(self.trades)
+        self.order_floats, self.order_ints = numbers(self.orders)
 
     def _set_time(self, settings: SimulationSettings, candles: Sequence[PairCandles]) -> None:
         filled = [c for c in candles if len(c.dates)]
@@ -267,6 +273,8 @@ class Tables:
         desk["hook_adjust_position"] = settings.position_adjustment_enable
         desk["hook_adjust_order"] = any(name in settings.hooks for name in _ORDER_PRICE)
         desk["stop_after_fill"] = settings.stop_uses_after_fill
+        # A callback may ask for any trade and for the wallet; which one will is not known before.
+        desk["watched"] = bool(settings.hooks)
         desk["max_entry_adjustment"] = settings.max_entry_position_adjustment
         desk["skips"] = not (
             any(desk[name] for name in _EACH_CANDLE)
@@ -288,151 +296,79 @@ class Tables:
         desk = self.desk[0]
         desk["pair_count"] = len(specs)
         self._read_columns(candles)
-        tick = tier = 0
-        first_rows = []
-        for at, (spec, candle) in enumerate(zip(specs, candles, strict=True)):
-            pair = self.pairs[at]
-            pair["rank"] = at
-            pair["opens"] = address(candle.opens)
-            pair["highs"] = address(candle.highs)
-            pair["lows"] = address(candle.lows)
-            pair["closes"] = address(candle.closes)
-            first_rows.append(self._set_steps(at, pair, candle.dates, settings.timeframe_ms))
-            pair["first_tick"] = tick
-            tick = self._set_ticks(spec, settings, tick)
-            pair["tick_count"] = tick - pair["first_tick"]
-            pair["first_tier"] = tier
-            tier = self._set_tiers(spec, tier)
-            pair["tier_count"] = tier - pair["first_tier"]
-            self._set_limits(pair, spec, settings)
-            if spec.pair in funding:
-                times, fees = funding[spec.pair]
-                times = np.ascontiguousarray(times, dtype=np.int64)
-                fees = np.ascontiguousarray(fees, dtype=np.float64)
-                self._kept += [times, fees]
-                pair["funding_rows"] = len(times)
-                pair["funding_dates"] = address(times)
-                pair["funding_fees"] = address(fees)
+        for name in ("opens", "highs", "lows", "closes"):
+            self.pairs[name] = [address(getattr(candle, name)) for candle in candles]
+        self.pairs["rank"] = np.arange(len(specs))
+        steps = pair_rules.steps_of(
+            [candle.dates for candle in candles], self.pairs["gaps"], self.start_ms, settings.timeframe_ms
+        )
+        self.pairs["first_step"] = steps.first
+        self.pairs["steps"] = [0 if each is None else address(each) for each in steps.irregular]
+        if not steps.are_exact:
+            # Row and step disagree about the time; look at every candle.
+            desk["skips"] = 0
         # Pairs come to life at their first row; ties in the order of the list.
-        self.exit_order[:] = sorted(range(len(specs)), key=lambda at: first_rows[at])
+        self.exit_order[:] = np.argsort(steps.alive, kind="stable")
+        self.ticks = pair_rules.set_ticks(self.pairs, specs, settings)
+        self.tiers = pair_rules.set_tiers(self.pairs, specs)
+        pair_rules.set_limits(self.pairs, specs, settings)
+        desk["last_tier_only"] = settings.exchange in pair_rules.TIERS_ALONE
+        self._kept += [steps, *self._set_funding(specs, funding)]
+
+    def _set_funding(
+        self,
+        specs: Sequence[PairSpec],
+        funding: Mapping[str, tuple[NDArray[np.int64], NDArray[np.float64]]],
+    ) -> list[NDArray[Any]]:
+        kept: list[NDArray[Any]] = []
+        for pair, spec in zip(self.pairs, specs, strict=True):
+            if spec.pair not in funding:
+                continue
+            times = np.ascontiguousarray(funding[spec.pair][0], dtype=np.int64)
+            fees = np.ascontiguousarray(funding[spec.pair][1], dtype=np.float64)
+            kept += [times, fees]
+            pair["funding_rows"] = len(times)
+            pair["funding_dates"] = address(times)
+            pair["funding_fees"] = address(fees)
+        return kept
 
     def _read_columns(self, candles: Sequence[PairCandles]) -> None:
         """Turn signal columns into bits and look for gaps, in compiled code."""
-        places = np.cumsum([0, *(len(candle.dates) for candle in candles)])
+        rows = np.array([len(candle.dates) for candle in candles])
+        places = np.concatenate([[0], np.cumsum(rows)])
         self.signals = np.zeros(int(places[-1]), np.uint8)
-        for pair, candle, place in zip(self.pairs, candles, places, strict=False):
-            pair["rows"] = len(candle.dates)
-            pair["dates"] = address(candle.dates)
-            pair["signals"] = address(self.signals) + int(place)
-            for name, values in candle.columns.items():
-                pair[name] = address(values)
-                pair[f"{name}_kind"] = _KINDS[values.dtype]
+        self.pairs["rows"] = rows
+        self.pairs["dates"] = [address(candle.dates) for candle in candles]
+        self.pairs["signals"] = address(self.signals) + places[:-1]
+        for name in SIGNALS:
+            found = [candle.columns.get(name) for candle in candles]
+            self.pairs[name] = [0 if values is None else address(values) for values in found]
+            self.pairs[f"{name}_kind"] = [
+                reading.MISSING if values is None else _KINDS[values.dtype] for values in found
+            ]
         self.desk[0]["pairs"] = address(self.pairs)
         entry_point(reading.read_columns)(address(self.desk))
 
-    def _set_steps(self, at: int, pair: Any, dates: NDArray[np.int64], timeframe: int) -> int:
-        """At which step each row is consumed; returns that of row 1."""
-        if len(dates) < 2:
-            return 1 << 62
-        offset = int(dates[0]) - self.start_ms
-        regular = offset % timeframe == 0 and self.pairs[at]["gaps"] == 0
-        if regular:
-            pair["first_step"] = offset // timeframe
-            return int(pair["first_step"]) + 1
-        steps = np.empty(len(dates), np.int64)
-        step = 0
-        exact_dates = True
-        for row in range(1, len(dates)):
-            due = -(-(int(dates[row]) - self.start_ms) // timeframe)
-            step = max(due, step + 1)
-            steps[row] = step
-            exact_dates &= self.start_ms + step * timeframe == int(dates[row])
-        if not exact_dates:
-            # Row and step disagree about the time; look at every candle.
-            self.desk[0]["skips"] = 0
-        self._kept.append(steps)
-        pair["steps"] = address(steps)
-        return int(steps[1])
 
-    def _set_ticks(self, spec: PairSpec, settings: SimulationSettings, place: int) -> int:
-        rows = [(-(1 << 62), spec.price_precision, settings.precision_mode_price)]
-        rows += [(since, tick, TICK_SIZE) for since, tick in spec.price_ticks]
-        for since, precision, mode in rows:
-            tick = self.ticks[place]
-            tick["from_ms"] = since
-            tick["way"], tick["step"], tick["scale"] = way_of(precision, mode)
-            tick["by_tick"] = mode == TICK_SIZE
-            tick["precision"] = 0.0 if precision is None else precision
-            tick["mode"] = mode
-            place += 1
-        return place
+class _Columns(dict[str, NDArray[Any]]):
+    """Columns of closed trades, each put together from its blocks when somebody asks for it."""
 
-    def _set_tiers(self, spec: PairSpec, place: int) -> int:
-        for row in spec.leverage_tiers:
-            tier = self.tiers[place]
-            tier["min_notional"] = row.min_notional
-            tier["max_notional"] = _NONE if row.max_notional is None else row.max_notional
-            tier["maintenance_rate"] = row.maintenance_margin_rate
-            tier["max_leverage"] = row.max_leverage
-            tier["maintenance_amount"] = _NONE if row.maintenance_amount is None else row.maintenance_amount
-            place += 1
-        return place
+    def __init__(self, closed: NDArray[np.int64], count: int) -> None:
+        super().__init__()
+        self._blocks, self._count = closed[: -(-count // BLOCK)], count
 
-    def _set_limits(self, pair: Any, spec: PairSpec, settings: SimulationSettings) -> None:
-        pair["amount_way"], pair["amount_step"], pair["amount_scale"] = way_of(
-            spec.amount_precision, settings.precision_mode
-        )
-        size = spec.contract_size
-        pair["contract_size"] = size if size else 1.0
-        pair["taker_fee"] = _NONE if spec.taker_fee is None else spec.taker_fee
-        pair["inverse"] = spec.inverse
-        least = _amount(spec.cost_min, size)
-        for name, stoploss in (
-            ("min_cost_entry", -0.05),
-            ("min_cost_adjust", 0.0),
-            ("min_cost_position", -0.1),
-        ):
-            reserve = (1.0 + settings.amount_reserve_percent) / (1 - abs(stoploss))
-            pair[name] = least * max(min(reserve, 1.5), 1)
-        pair["min_amount"] = _amount(spec.amount_min, size)
-        pair["max_cost"] = _amount(spec.cost_max, size)
-        pair["max_amount"] = _amount(spec.amount_max, size)
-        if settings.exchange in _TIERS_ALONE:
-            self.desk[0]["last_tier_only"] = 1
-            pair["max_cost"] = pair["max_amount"] = _NONE
+    def __missing__(self, name: str) -> NDArray[Any]:
+        column = self._blocks[:, _FILED[name]].reshape(-1)[: self._count]
+        self[name] = column if TRADE[name] == np.int64 else column.view(np.float64)
+        return self[name]
 
 
-def _numbers(table: NDArray[Any]) -> tuple[memoryview, memoryview]:
+def numbers(table: NDArray[Any]) -> tuple[memoryview, memoryview]:
     """A table of eight-byte fields as floats and as integers."""
     return memoryview(table.view(np.float64)), memoryview(table.view(np.int64))  # type: ignore[arg-type]
-
-
-def _amount(contracts: float | None, size: float | None) -> float:
-    """A limit in contracts as an amount."""
-    if contracts is None:
-        return _NONE
-    if size and size != 1:
-        return exact.value_with_fee(contracts, size, 0.0)
-    return contracts
 
 
 def pair_of(x: float) -> tuple[float, float]:
     """The decimal a float prints as, as a pair of floats."""
     lost = decimal.Decimal(repr(float(x))) - decimal.Decimal(x)
     return float(x), float(lost)
-
-
-def way_of(precision: float | None, mode: int) -> tuple[int, float, float]:
-    """How a precision is applied: way, step and scale of its grid."""
-    if precision is None:
-        return codes.UNROUNDED, 0.0, 0.0
-    if mode == DECIMAL_PLACES:
-        places = int(precision)
-        return (codes.GRID, 1.0, 10.0**places) if 0 <= places <= 14 else (codes.ODD, 0.0, 0.0)
-    if mode == TICK_SIZE:
-        digits, places = exact.number(precision)
-        if places < 0:
-            digits, places = digits * 10**-places, 0
-        if 0 < digits < 10**6 and places <= 14:
-            return codes.GRID, float(digits), 10.0**places
-    return codes.ODD, 0.0, 0.0

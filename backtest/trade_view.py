@@ -1,62 +1,29 @@
-"""A trade and its orders as a strategy's callback sees them: freqtrade's names, read from the kernel's
-tables.
+"""A trade as a strategy's callback sees it: freqtrade's names, read from the kernel's tables.
 
 freqtrade hands callbacks a deep copy, so whatever they write is gone afterwards. A view is made for one call:
-reading goes to the table, writing stays in the view. Custom data lives with the simulation, by trade id.
+reading goes to the table, writing stays in the view. One that a strategy keeps becomes a copy (`keep`).
+Custom data lives with the simulation, by trade id.
 
-Not here: which callback is called (`callbacks`).
+Not here: which callback is called (`callbacks`), trades a callback looks up itself (`surroundings`).
 
 Invariant: values are Python's own floats, ints, strings and datetimes, None where freqtrade has None.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
-from backtest.tables import Tables
-from parley.kernels import exact
-from parley.kernels.records import ORDER, TRADE
+from backtest.errors import NotSupported
+from backtest.order_view import NEXT, WIDTH, Derived, Field, OrderView, moment
+from backtest.tables import Tables, numbers
+from parley.kernels import codes, exact
+from parley.kernels.records import TRADE
 
-_TRADE_FIELDS = {name: place for place, name in enumerate(TRADE.names or ())}
-_ORDER_FIELDS = {name: place for place, name in enumerate(ORDER.names or ())}
-
-
-def moment(ms: int) -> datetime:
-    """A time as freqtrade passes it."""
-    return datetime.fromtimestamp(ms / 1000, UTC)
-
-
-class _Field:
-    """Reads one number of a record. No setter: what a strategy writes lands in the view and wins."""
-
-    def __init__(self, places: dict[str, int], name: str, kind: str) -> None:
-        self._place = places[name]
-        self._kind = kind
-
-    def __get__(self, view: Any, owner: Any) -> Any:
-        if self._kind == "float":
-            return view._floats[view._at + self._place]
-        if self._kind == "float?":
-            value = view._floats[view._at + self._place]
-            return None if value != value else value
-        if self._kind == "float0":
-            # freqtrade starts these as the whole number 0.
-            return view._floats[view._at + self._place] or 0
-        if self._kind == "bool":
-            return view._ints[view._at + self._place] != 0
-        if self._kind == "date":
-            return moment(view._ints[view._at + self._place])
-        if self._kind == "date?":
-            ms = view._ints[view._at + self._place]
-            return None if ms < 0 else moment(ms)
-        return view._ints[view._at + self._place]
+FIELDS = {name: place for place, name in enumerate(TRADE.names or ())}
+TRADE_WIDTH = len(FIELDS)
 
 
 def _trade(name: str, kind: str = "float") -> Any:
-    return _Field(_TRADE_FIELDS, name, kind)
-
-
-def _order(name: str, kind: str = "float") -> Any:
-    return _Field(_ORDER_FIELDS, name, kind)
+    return Field(FIELDS, name, kind)
 
 
 class Profit(NamedTuple):
@@ -66,90 +33,6 @@ class Profit(NamedTuple):
     profit_ratio: float
     total_profit: float
     total_profit_ratio: float
-
-
-class OrderView:
-    """One order."""
-
-    id = _order("id", "int")
-    ft_trade_id = _order("trade_id", "int")
-    ft_is_open = _order("is_open", "bool")
-    order_date = _order("order_date", "date")
-    order_date_utc = _order("order_date", "date")
-    order_filled_date = _order("filled_date", "date?")
-    order_filled_utc = _order("filled_date", "date?")
-    price = _order("price")
-    ft_price = _order("price")
-    average = _order("price")
-    safe_price = _order("price")
-    safe_placement_price = _order("price")
-    amount = _order("amount")
-    safe_amount = _order("amount")
-    filled = _order("filled", "float0")
-    safe_filled = _order("filled", "float0")
-    safe_amount_after_fee = _order("filled", "float0")
-    remaining = _order("remaining", "float0")
-    safe_remaining = _order("remaining", "float0")
-    cost = _order("cost")
-    safe_cost = _order("cost")
-    funding_fee = _order("funding_fee", "float?")
-    stop_price = None
-    ft_fee_base = None
-    safe_fee_base = 0.0
-    ft_amount = None
-    ft_cancel_reason = None
-
-    def __init__(self, trade: Any, place: int) -> None:
-        self.trade = trade
-        self._tables = trade._tables
-        self._floats = trade._tables.order_floats
-        self._ints = trade._tables.order_ints
-        self._at = place * len(_ORDER_FIELDS)
-
-    @property
-    def _is_entry(self) -> bool:
-        return bool(self._ints[self._at + _ORDER_FIELDS["is_entry"]])
-
-    @property
-    def side(self) -> str:
-        return self.trade.entry_side if self._is_entry else self.trade.exit_side
-
-    ft_order_side = side
-
-    @property
-    def status(self) -> str:
-        return "open" if self.ft_is_open else "closed"
-
-    @property
-    def order_type(self) -> str:
-        settings = self._tables.settings
-        return settings.entry_order_type if self._is_entry else settings.exit_order_type
-
-    @property
-    def order_id(self) -> str:
-        return str(self.id)
-
-    @property
-    def ft_pair(self) -> str:
-        return self.trade.pair
-
-    symbol = ft_pair
-
-    @property
-    def ft_order_tag(self) -> str | None:
-        tag = self._ints[self._at + _ORDER_FIELDS["tag"]]
-        row = self._ints[self._at + _ORDER_FIELDS["tag_row"]]
-        words = self._tables.words
-        at = self.trade._pair_at
-        return words.entry_tag(at, tag) if self._is_entry else words.reason(at, tag, row)
-
-    @property
-    def stake_amount(self) -> float:
-        return exact.stake_of(self.amount, self.price, self.trade.leverage)
-
-    @property
-    def stake_amount_filled(self) -> float:
-        return exact.stake_of(self.filled, self.price, self.trade.leverage)
 
 
 class _Numbers:
@@ -185,21 +68,25 @@ class _Numbers:
     nr_of_successful_entries = _trade("filled_entries", "int")
     nr_of_successful_exits = _trade("filled_exits", "int")
     interest_rate = 0.0
-    exit_order_status = ""
+    close_rate_requested = None
+    fee_open_currency = fee_close_currency = ""
+    fee_close_cost = None
+    # Cancelled orders are taken out of the trade, so none is ever counted.
+    fully_canceled_entry_order_count = canceled_exit_order_count = 0
     strategy = ""
     use_db = False
     record_version = 2
     has_open_sl_orders = False
     stoploss_last_update_utc = None
 
-    def __init__(self, tables: Tables, slot: int) -> None:
+    def __init__(self, tables: Any, slot: int) -> None:
         self._tables = tables
         self._floats = tables.trade_floats
         self._ints = tables.trade_ints
-        self._at = slot * len(_TRADE_FIELDS)
+        self._at = slot * TRADE_WIDTH
 
     def _int(self, name: str) -> int:
-        return int(self._ints[self._at + _TRADE_FIELDS[name]])
+        return int(self._ints[self._at + FIELDS[name]])
 
 
 class _Market(_Numbers):
@@ -237,7 +124,7 @@ class _Market(_Numbers):
     def timeframe(self) -> int:
         return self._tables.settings.timeframe_ms // 60_000
 
-    @property
+    @Derived
     def fee_open(self) -> float:
         return self._tables.settings.fee
 
@@ -246,6 +133,15 @@ class _Market(_Numbers):
     @property
     def amount_precision(self) -> float | None:
         return self._tables.specs[self._int("pair")].amount_precision
+
+    @property
+    def price_precision(self) -> float | None:
+        tick = self._tables.ticks[self._int("tick")]
+        return None if tick["way"] == codes.UNROUNDED else float(tick["precision"])
+
+    @property
+    def precision_mode_price(self) -> int:
+        return int(self._tables.ticks[self._int("tick")]["mode"])
 
     @property
     def contract_size(self) -> float | None:
@@ -271,25 +167,33 @@ class _Words(_Market):
     def trade_direction(self) -> str:
         return "short" if self.is_short else "long"
 
-    @property
+    @Derived
     def enter_tag(self) -> str | None:
         return self._tables.words.entry_tag(self._int("pair"), self._int("enter_tag"))
 
     buy_tag = enter_tag
 
-    @property
+    @Derived
     def exit_reason(self) -> str:
         return self._tables.words.reason(self._int("pair"), self._int("exit_reason"), self._int("exit_row"))
 
     sell_reason = exit_reason
 
-    @property
+    @Derived
     def max_rate(self) -> float | None:
-        return self._floats[self._at + _TRADE_FIELDS["max_rate"]] or None
+        return self._floats[self._at + FIELDS["max_rate"]] or None
+
+    @Derived
+    def min_rate(self) -> float | None:
+        return self._floats[self._at + FIELDS["min_rate"]] or None
 
     @property
-    def min_rate(self) -> float | None:
-        return self._floats[self._at + _TRADE_FIELDS["min_rate"]] or None
+    def exit_order_status(self) -> str:
+        return "" if self.is_open else "closed"
+
+    @property
+    def fee_open_cost(self) -> float | None:
+        return self.fee_open * float(self.max_stake_amount) if self.amount else None
 
     @property
     def has_no_leverage(self) -> bool:
@@ -325,11 +229,11 @@ class _Orders(_Words):
     @property
     def orders(self) -> list[OrderView]:
         found = []
-        ints, width, following = self._tables.order_ints, len(_ORDER_FIELDS), _ORDER_FIELDS["next"]
+        ints = self._tables.order_ints
         place = self._int("first_order")
         while place >= 0:
             found.append(OrderView(self, place))
-            place = ints[place * width + following]
+            place = ints[place * WIDTH + NEXT]
         return found
 
     @property
@@ -453,8 +357,24 @@ class _Profit(_Orders):
         return self.close_rate or 0.0
 
 
+# What freqtrade's trade has and a view has not: refused by name, so that no callback goes on without it.
+_MISSING = frozenset(
+    (
+        "adjust_min_max_rates", "adjust_stop_loss", "calculate_interest", "close", "fee_updated",
+        "get_all_custom_data", "get_canceled_exit_order_count", "get_custom_data_entry",
+        "recalc_open_trade_value", "recalc_trade_from_orders", "set_funding_fees", "set_liquidation_price",
+        "to_json", "update_fee", "update_order", "update_trade", "session",
+    )
+)  # fmt: skip
+
+
 class TradeView(_Profit):
-    """One open trade, for one call of a callback."""
+    """One trade, for one call of a callback."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _MISSING:
+            raise NotSupported(f"not simulated yet: a callback asks for trade.{name}")
+        raise AttributeError(f"'Trade' object has no attribute {name!r}", name=name, obj=self)
 
     def __repr__(self) -> str:
         return f"Trade(id={self.id}, pair={self.pair}, amount={self.amount}, open_rate={self.open_rate})"
@@ -471,3 +391,28 @@ class TradeView(_Profit):
             data.clear()
         else:
             data.pop(key, None)
+
+    def keep(self) -> None:
+        """Become a copy, for a strategy that goes on looking at this trade as it is now."""
+        tables = self._tables
+        self._tables = copy = _Copied(tables, self._at // TRADE_WIDTH)
+        self._floats, self._ints, self._at = copy.trade_floats, copy.trade_ints, 0
+
+
+class _Copied:
+    """The tables a kept view reads: one trade and its orders."""
+
+    def __init__(self, tables: Tables, slot: int) -> None:
+        self.settings, self.specs, self.words = tables.settings, tables.specs, tables.words
+        self.ticks, self.custom_data = tables.ticks, tables.custom_data
+        trade = tables.trades[slot : slot + 1].copy()
+        places, place = [], int(trade[0]["first_order"])
+        while place >= 0:
+            places.append(place)
+            place = int(tables.orders[place]["next"])
+        orders = tables.orders[places]
+        orders["next"] = [*range(1, len(places)), -1][: len(places)]
+        trade["first_order"] = 0 if places else -1
+        trade["last_order"] = len(places) - 1
+        self.trade_floats, self.trade_ints = numbers(trade)
+        self.order_floats, self.order_ints = numbers(orders)

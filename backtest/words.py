@@ -10,6 +10,8 @@ never empty except before the first exit.
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from backtest.candles import PairCandles
 from parley.kernels import codes
 
@@ -44,7 +46,7 @@ class Words:
         column = self._columns.get((at, name))
         if column is None:
             column = getattr(self._candles[at], name)
-            column = [] if column is None else column.to_numpy(dtype=object)
+            column = [] if column is None else np.asarray(column, dtype=object)
             self._columns[at, name] = column
         if not len(column):
             return None

@@ -4,7 +4,8 @@ Seeded 5m candles of a year, or recorded ones of 264 pairs. For every case both 
 field and bit by bit, before a time is printed; a difference ends the run. freqtrade runs in a child process,
 so that this one holds nothing of its backtesting. Times are of the loop: analysed frames in, result frame
 out.
-The cold time is that of a process whose compile cache is empty.
+The cold time is that of a process whose compile cache is empty. vectorbt is compared where both can do the
+same (`against_vectorbt`); without it that case counts as failed.
 
 ``make bench-backtest``, or ``python -m benchmarks.backtest_vs_freqtrade --only loop --quick --json``.
 """
@@ -28,6 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from backtest.errors import NotSupported
+from benchmarks import against_vectorbt as rival
 from benchmarks import backtest_whole as whole
 from benchmarks import simulated_markets as made
 from benchmarks.yardsticks import machine
@@ -51,9 +53,8 @@ MOST_COLD_S: Final = 60.0
 WHOLE: Final = {"end_to_end": 10, "memory": 20}
 WHOLE_TIMES: Final = {"gate": 20, "goal": 40}
 MEMORY_MB: Final = {"gate": 250, "goal": 120}
-# Fields of the result that tell when the run was, and those known to differ in the last digits.
+# Fields of the result that tell when the run was.
 CLOCKS: Final = {"backtest_run_start_ts", "backtest_run_end_ts"}
-NOT_YET_EQUAL: Final = {"wallet_stats"}
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,10 @@ def time_ours(case: Case, repeat: int) -> tuple[Outcome, float]:
     seconds = []
     for _ in range(repeat):
         began = time.perf_counter()
-        simulation()
+        again = simulation()
+        # freqtrade's time ends with its result in hand, so throwing ours away is not in it either.
         seconds.append(time.perf_counter() - began)
+        del again
     return ours.outcome_of(result, median(seconds)), median(seconds)
 
 
@@ -151,13 +154,35 @@ def measure_whole(name: str, pairs: int, *, quick: bool) -> dict[str, Any]:
         sides = {side: whole.run_child(side, folder) for side in ("parley", "freqtrade")}
         expected, found = (whole.result_of(side, folder) for side in ("freqtrade", "parley"))
     unequal = [key for key in expected if not is_equal(expected[key], found.get(key)) and key not in CLOCKS]
-    if set(unequal) - NOT_YET_EQUAL:
+    if unequal:
         raise SystemExit(f"{name}: these fields of the result differ: {unequal!r}")
     times = sides["freqtrade"]["seconds"] / sides["parley"]["seconds"]
     return _taken() | {
         "pairs": shape.pairs, "candles": shape.pairs * shape.candles, "trades": len(expected["trades"]),
-        "not_equal": unequal, "times": round(times, 1),
+        "times": round(times, 1),
         **{side: {key: round(value, 2) for key, value in figures.items()} for side, figures in sides.items()},
+    }  # fmt: skip
+
+
+def measure_vectorbt(python: Path, *, quick: bool) -> dict[str, Any]:
+    """Run our loop and vectorbt's over the same signals; end the program if their trades differ."""
+    what = "signals only, next open, fixed stake and fee"
+    if not rival.has_vectorbt(python):
+        return {"what": what, "refused": f"vectorbt is not installed for {python}: see --vectorbt-python"}
+    case = rival.crossing_signals(_shape(quick))
+    repeat = 1 if quick else 3 * REPEAT
+    theirs, trades = rival.run_vectorbt(python, rival.arrays_of(case), repeat)
+    found, seconds = time_ours(case, repeat)
+    unequal = rival.differences(case, found.columns, trades)
+    if unequal:
+        raise SystemExit(f"vectorbt: the trades differ: {'; '.join(unequal)}")
+    candles = sum(len(frame) for frame in case.frames.values())
+    times = median(theirs["seconds"]) / seconds
+    return _taken() | {
+        "what": what, "version": theirs["version"], "pairs": len(case.pairs), "candles": candles,
+        "trades": found.trade_count, "vectorbt_s": round(median(theirs["seconds"]), 4),
+        "vectorbt_trades_s": round(theirs["trades_s"], 4), "parley_s": round(seconds, 4),
+        "times": round(times, 2), **rival.TIMES, "passes": bool(times >= rival.TIMES["gate"]),
     }  # fmt: skip
 
 
@@ -167,20 +192,25 @@ def _taken() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def cold_start() -> float:
-    """Return the seconds of the first backtest of a process with an empty compile cache, imports included."""
+def cold_start() -> tuple[float, float]:
+    """Return wall and processor seconds of a process's first backtest, its imports included.
+
+    The compile cache is empty.
+    """
     script = (
         "from benchmarks import simulated_markets as made; from tests.differential import ours;"
         "ours.run(made.signals_only(made.Shape(pairs=1, candles=300)))"
     )
     with tempfile.TemporaryDirectory(prefix="parley-bench-") as folder:
         empty = {"NUMBA_CACHE_DIR": folder, "XDG_CACHE_HOME": folder, "HOME": folder}
-        began = time.perf_counter()
+        before, began = os.times(), time.perf_counter()
         subprocess.run([sys.executable, "-c", script], env={**os.environ, **ONE_THREAD, **empty}, check=True)
-        return time.perf_counter() - began
+        seconds, after = time.perf_counter() - began, os.times()
+    used = after.children_user + after.children_system - before.children_user - before.children_system
+    return seconds, used
 
 
-def run(names: list[str], data: Path, *, quick: bool) -> dict[str, Any]:
+def run(names: list[str], data: Path, vectorbt: Path, *, quick: bool) -> dict[str, Any]:
     """Measure the named cases and return all figures."""
     load = os.getloadavg()
     figures: dict[str, Any] = {}
@@ -194,14 +224,17 @@ def run(names: list[str], data: Path, *, quick: bool) -> dict[str, Any]:
         reference.close()
     ours.check_modules()
     wholes = {name: measure_whole(name, pairs, quick=quick) for name, pairs in WHOLE.items() if name in names}
-    cold = cold_start() if "cold" in names else None
+    cold, cold_cpu = cold_start() if "cold" in names else (None, None)
+    beside = measure_vectorbt(vectorbt, quick=quick) if "vectorbt" in names else None
     return {
         "benchmark": "backtest_vs_freqtrade", "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "quick": quick, "machine": machine(), "load_before": [round(each, 2) for each in load],
         "load_after": [round(each, 2) for each in os.getloadavg()],
         "versions": {name: version(name) for name in ("freqtrade", "numpy", "pandas", "numba")},
         "cold_s": None if cold is None else round(cold, 1), "cold_limit_s": MOST_COLD_S,
-        "loops": figures, "wholes": wholes, "whole_times": WHOLE_TIMES, "memory_mb": MEMORY_MB,
+        "cold_cpu_s": None if cold_cpu is None else round(cold_cpu, 1),
+        "vectorbt": beside, "loops": figures, "wholes": wholes, "whole_times": WHOLE_TIMES,
+        "memory_mb": MEMORY_MB,
     }  # fmt: skip
 
 
@@ -217,21 +250,29 @@ def show(result: dict[str, Any], console: Console) -> None:
             f"{row['parley_candles_per_s']:,}", f"{row['times']:,.0f}", f"{row['gate']:,.0f}",
             f"{row['goal']:,.0f}",
         )  # fmt: skip
-    console.print(table)
+    if result["loops"]:
+        console.print(table)
     for name, row in result["wholes"].items():
         console.print(
             f"{name}: {row['pairs']} pairs, {row['trades']:,} trades, {row['times']} times freqtrade's speed"
             f" (gate {WHOLE_TIMES['gate']}), memory above imports {row['parley']['above_mb']:.0f} MB"
-            f" (gate {MEMORY_MB['gate']}), freqtrade {row['freqtrade']['above_mb']:.0f} MB;"
-            f" fields that differ: {row['not_equal'] or 'none'}"
+            f" (gate {MEMORY_MB['gate']}), freqtrade {row['freqtrade']['above_mb']:.0f} MB"
         )
+    if row := result["vectorbt"]:
+        asked = f"(gate {rival.TIMES['gate']}, goal {rival.TIMES['goal']})"
+        told = row.get("refused") or f"{row['times']} times its speed {asked}"
+        console.print(f"vectorbt from_signals: {told}")
     if result["cold_s"] is not None:
-        console.print(f"cold first run, imports and compilation included: {result['cold_s']} s")
+        console.print(
+            f"cold first run, imports and compilation included: {result['cold_s']} s"
+            f" ({result['cold_cpu_s']} s of one processor; at most {MOST_COLD_S:.0f} s)"
+        )
 
 
 def _joined(kept: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
     joined = {group: kept.get(group, {}) | part[group] for group in ("loops", "wholes")}
-    return part | joined | {"cold_s": part["cold_s"] or kept.get("cold_s")}
+    alone = {name: part[name] or kept.get(name) for name in ("cold_s", "cold_cpu_s", "vectorbt")}
+    return part | joined | alone
 
 
 def _misses(name: str, row: dict[str, Any]) -> bool:
@@ -243,7 +284,7 @@ def _misses(name: str, row: dict[str, Any]) -> bool:
 def main() -> int:
     """Run from the command line; the exit code is 1 if a case misses its gate."""
     parser = argparse.ArgumentParser(prog="backtest_vs_freqtrade", description=__doc__.splitlines()[0])
-    known = [*(subject.name for subject in SUBJECTS), *WHOLE, "cold"]
+    known = [*(subject.name for subject in SUBJECTS), *WHOLE, "cold", "vectorbt"]
     parser.add_argument(
         "--only", action="append", choices=known, help="this case; may be given several times"
     )
@@ -252,10 +293,13 @@ def main() -> int:
     parser.add_argument("--save", action="store_true", help=f"write the figures to {RESULTS.name}")
     default = Path(os.environ.get("PARLEY_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
     parser.add_argument("--data", type=Path, default=default, help="folder of recorded market data")
+    parser.add_argument(
+        "--vectorbt-python", type=Path, default=Path(sys.executable), help="interpreter that has vectorbt"
+    )
     options = parser.parse_args()
     result: dict[str, Any] = {}
     for name in options.only or known:
-        part = run([name], options.data, quick=options.quick)
+        part = run([name], options.data, options.vectorbt_python, quick=options.quick)
         result = _joined(result, part)
         if options.save:
             # After every case: a year of candles takes freqtrade minutes, and a run may be cut off.
@@ -267,6 +311,8 @@ def main() -> int:
         show(result, Console())
     missed = [name for name, row in result["loops"].items() if not row.get("passes")]
     missed += [name for name, row in result["wholes"].items() if _misses(name, row)]
+    missed += ["cold"] if (result["cold_s"] or 0.0) > MOST_COLD_S else []
+    missed += ["vectorbt"] if result["vectorbt"] and not result["vectorbt"].get("passes") else []
     return 1 if missed and not options.quick else 0
 
 

@@ -23,7 +23,7 @@ from pandas import DataFrame
 
 from freqtrade_bridge.sources import CandleSource
 from parley.errors import DataError
-from venues.market_rules import CANDLE_VALUES, Fault, funding_faults, time_faults, value_faults
+from venues.market_rules import CANDLE_VALUES, Fault, funding_faults, grid_fault, time_faults, value_faults
 
 
 class CheckedCandles(IDataHandler):
@@ -37,12 +37,12 @@ class CheckedCandles(IDataHandler):
     ) -> DataFrame:
         key = (pair, timeframe, candle_type)
         rows = self.source.read(key, timerange)
-        fault = next(iter(_faults(rows, candle_type)), None)
+        fault = next(iter(_faults(rows, timeframe, candle_type)), None)
         if fault is None:
             return rows
         # The range may have cut rows away; the row number is counted from the file's first.
         whole = self.source.read(key, None)
-        fault = next(iter(_faults(whole, candle_type)), fault)
+        fault = next(iter(_faults(whole, timeframe, candle_type)), fault)
         row = int(np.argmax(fault.rows))
         date = whole["date"].iloc[row]
         raise DataError(
@@ -115,14 +115,19 @@ class CheckedCandles(IDataHandler):
 
 def _is_whole(rows: DataFrame, timeframe: str) -> bool:
     """Say whether there is one row for every candle of the timeframe's grid, from the first to the last."""
-    if timeframe_to_resample_freq(timeframe) != f"{timeframe_to_seconds(timeframe)}s":
+    if not _has_grid(timeframe):
         return False
     step = timeframe_to_seconds(timeframe) * 1000
     dates = rows["date"].to_numpy(dtype="datetime64[ms]").astype(np.int64)
     return bool(dates[0] % step == 0 and (np.diff(dates) == step).all())
 
 
-def _faults(rows: DataFrame, kind: CandleType) -> list[Fault]:
+def _has_grid(timeframe: str) -> bool:
+    """Say whether a candle begins every so many seconds since 1970; weeks and months do not."""
+    return bool(timeframe_to_resample_freq(timeframe) == f"{timeframe_to_seconds(timeframe)}s")
+
+
+def _faults(rows: DataFrame, timeframe: str, kind: CandleType) -> list[Fault]:
     if rows.empty:
         return []
     dates = rows["date"].to_numpy(dtype="datetime64[ms]").astype(np.int64)
@@ -133,6 +138,9 @@ def _faults(rows: DataFrame, kind: CandleType) -> list[Fault]:
         # Premium indices are differences, of either sign.
         judged = [] if kind == CandleType.PREMIUMINDEX else list(value_faults(values))
         found = [*time_faults(dates, values), *judged]
+        if kind in (CandleType.SPOT, CandleType.FUTURES) and _has_grid(timeframe):
+            # Between two candles of the timeframe another one would overlap both.
+            found.append(grid_fault(dates, timeframe, timeframe_to_seconds(timeframe) * 1000))
     else:
         found = []
     return [fault for fault in found if fault.rows.any()]
@@ -140,7 +148,7 @@ def _faults(rows: DataFrame, kind: CandleType) -> list[Fault]:
 
 def _shown(fault: Fault, row: int) -> Any:
     values: npt.NDArray[Any] = fault.shown
-    return values[row].item() if fault.code not in ("order", "conflict") else "not"
+    return values[row].item() if fault.code not in ("order", "conflict", "timeframe") else "not"
 
 
 def _refuse() -> NoReturn:

@@ -102,6 +102,9 @@ def _arguments(options: Options) -> dict[str, Any]:
 def _require(config: Config) -> None:
     # freqtrade wants these named; without a file there is one answer that asks nobody.
     config.setdefault("pairlists", [{"method": "StaticPairList"}])
+    # Looked at by freqtrade's checks only: a backtest has no order book to take a side of.
+    for side in ("entry_pricing", "exit_pricing"):
+        config.setdefault(side, {"price_side": "other", "use_order_book": True})
     if not config.get("exchange", {}).get("name"):
         raise ConfigError("configuration: exchange.name must name an exchange that ccxt knows, was not given")
     for key, what in (

@@ -14,8 +14,9 @@ from typing import Any
 class Options:
     """Options of `parley backtest` and of `freqtrade backtesting`.
 
-    ``settings`` is merged over the configuration files, for callers that have no file. ``markets`` and
-    ``leverage_tiers`` are JSON files as ccxt's `load_markets` and `fetch_leverage_tiers` give them.
+    ``settings`` is merged over the configuration files and ``given`` is a strategy class or object in place
+    of a name, for callers that have no file. ``markets`` and ``leverage_tiers`` are JSON files as ccxt's
+    `load_markets` and `fetch_leverage_tiers` give them.
     """
 
     user_data_dir: Path
@@ -45,3 +46,4 @@ class Options:
     leverage_tiers: Path | None = None
     allow_unknown_keys: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
+    given: Any = None

@@ -26,12 +26,13 @@ from freqtrade_bridge.candles import CheckedCandles
 from freqtrade_bridge.configuration import load_configuration
 from freqtrade_bridge.exchange import offline_exchange
 from freqtrade_bridge.faults import told
+from freqtrade_bridge.given import load_given
+from freqtrade_bridge.lean_frames import give_back_memory
 from freqtrade_bridge.markets import PAIR
 from freqtrade_bridge.options import Options
 from freqtrade_bridge.provider import OfflineDataProvider
 from freqtrade_bridge.resolving import Refused, load_listed, load_strategy, named_strategies
 from freqtrade_bridge.sources import CandleSource, open_folder
-from freqtrade_bridge.tick_sizes import PriceDecimals, count_decimals
 from parley.errors import DataError, UserError, nearest
 
 
@@ -52,7 +53,6 @@ class Prepared:
     candles: dict[str, DataFrame]
     detail: dict[str, DataFrame]
     funding: dict[str, DataFrame]
-    price_decimals: dict[str, PriceDecimals]
     timerange: TimeRange
     startup: int
     fee: float
@@ -101,8 +101,8 @@ def prepare(options: Options, source: CandleSource | None = None) -> Prepared:
         config=config, exchange=exchange, provider=provider, pairlists=pairlists, strategies=strategies,
         refused=refused, candles=loaded, detail=_detail(config, candles, pairs, timerange),
         funding=_funding(config, exchange, candles, [pair for pair in pairs if pair in loaded], timerange),
-        price_decimals={pair: count_decimals(rows) for pair, rows in loaded.items()}, timerange=timerange,
-        startup=startup, fee=fee, skipped=tuple(pair for pair in pairs if pair not in loaded),
+        timerange=timerange, startup=startup, fee=fee,
+        skipped=tuple(pair for pair in pairs if pair not in loaded),
     )  # fmt: skip
 
 
@@ -111,6 +111,8 @@ def _format(options: Options, config: Config) -> str | None:
 
 
 def _strategies(config: Config, options: Options) -> tuple[tuple[IStrategy, ...], tuple[Refused, ...]]:
+    if options.given is not None:
+        return (load_given(config, options.given),), ()
     asked = options.strategy_list or tuple(config.get("strategy_list") or ())
     if not asked and not config.get("strategy"):
         raise UserError("there is no strategy to run: name one with --strategy or --strategy-list")
@@ -175,8 +177,18 @@ def _load(
             pair, timeframe, kind, timerange=timerange, fill_missing=fill, startup_candles=startup
         )
         if not rows.empty or kind not in (CandleType.SPOT, CandleType.FUTURES):
-            found[pair] = rows
+            found[pair] = _with_shared_dates(rows, found)
+    # What reading and decoding took is free, and the allocators would keep it.
+    give_back_memory()
     return found
+
+
+def _with_shared_dates(rows: DataFrame, others: dict[str, DataFrame]) -> DataFrame:
+    # Pairs of one run mostly have candles of the same times: one column for all of them.
+    other = next(reversed(others.values()), None)
+    if other is None or not (rows["date"].equals(other["date"]) and rows.index.equals(other.index)):
+        return rows
+    return rows.assign(date=other["date"])
 
 
 def _require_some(

@@ -5,9 +5,8 @@ candle that had closed at the callback's moment, as freqtrade's own frame does a
 """
 
 from datetime import datetime
+from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
 from freqtrade.configuration import TimeRange
 from freqtrade.constants import Config
 from freqtrade.data.dataprovider import DataProvider
@@ -19,69 +18,54 @@ from freqtrade_bridge.candles import CheckedCandles
 from parley.errors import DataError
 
 
+class RowsSeen(Protocol):
+    """A simulation that knows how far each pair has come."""
+
+    def rows_seen(self, pair: str) -> int:
+        """Return how many rows of a pair had their turn, the one under way included; 0 of an unknown one."""
+
+
 class OfflineDataProvider(DataProvider):
     """freqtrade's data provider, whose history comes from the run's own candles.
 
-    While a simulation runs it shows what had closed at the moment the callback stands at, as freqtrade does
-    by counting rows: of the callback's pair and of those before it in the pair list up to this step, of the
-    others up to the step before.
+    While a simulation runs it shows of a pair as many rows of its analysed frame as had their turn, which
+    freqtrade counts.
     """
 
     def __init__(self, config: Config, exchange: Exchange, candles: CheckedCandles) -> None:
         super().__init__(config, exchange)
         self._candles = candles
         self._history: dict[tuple[str, str, CandleType], DataFrame] = {}
-        self._dates: dict[str, npt.NDArray[np.int64]] = {}
-        self._order: dict[str, int] = {}
         self._moment: datetime | None = None
-        self._pair: str | None = None
+        self._rows: RowsSeen | None = None
+        self.pair: str | None = None
+        """The pair the callback under way is about; None at the beginning of a step."""
 
     @property
     def timeframe_s(self) -> int:
         """Seconds of a candle of the run."""
         return int(timeframe_to_seconds(str(self._config["timeframe"])))
 
+    def attend(self, rows: RowsSeen | None) -> None:
+        """Follow a simulation, or none."""
+        self._rows = rows
+
     def look_from(self, pair: str | None, moment: datetime) -> None:
         """Stand at a pair's candle; without a pair at the end of the whole step."""
-        self._pair, self._moment = pair, moment
+        self.pair, self._moment = pair, moment
 
     def leave(self, end: datetime) -> None:
         """End a simulation; like freqtrade's, the provider goes on hiding what is later."""
-        self._pair = self._moment = None
+        self.pair = self._moment = None
         self._set_dataframe_max_date(end)
-
-    def clear_cache(self) -> None:
-        """Forget analysed frames."""
-        super().clear_cache()
-        self._dates, self._order = {}, {}
-
-    def _set_cached_df(
-        self, pair: str, timeframe: str, dataframe: DataFrame, candle_type: CandleType
-    ) -> None:
-        super()._set_cached_df(pair, timeframe, dataframe, candle_type)
-        self._order.setdefault(pair, len(self._order))
-        self._dates[pair] = dataframe["date"].to_numpy(dtype="datetime64[ms]").astype(np.int64)
 
     def get_analyzed_dataframe(self, pair: str, timeframe: str) -> tuple[DataFrame, datetime]:
         """Return the last rows of a pair's analysed frame that had closed."""
-        if self._moment is not None and pair in self._dates:
-            seen = self._rows_seen(pair, self._moment)
-            if seen is not None:
-                self._set_dataframe_max_index(pair, seen)
+        seen = 0 if self._rows is None else self._rows.rows_seen(pair)
+        if seen:
+            self._set_dataframe_max_index(pair, self._config.get("startup_candle_count", 0) + seen)
         found: tuple[DataFrame, datetime] = super().get_analyzed_dataframe(pair, timeframe)
         return found
-
-    def _rows_seen(self, pair: str, moment: datetime) -> int | None:
-        step = self.timeframe_s * 1000
-        now = int(moment.timestamp() * 1000)
-        now -= now % step
-        here = self._pair
-        if here is not None and here != pair and self._order[pair] > self._order.get(here, -1):
-            now -= step
-        dates = self._dates[pair]
-        # The frame's last row is the candle a simulation ends on: it is never one that has closed before.
-        seen = min(int(np.searchsorted(dates, now, side="left")), len(dates) - 1)
-        return seen if seen > self._config.get("startup_candle_count", 0) else None
 
     def get_pair_dataframe(self, pair: str, timeframe: str | None = None, candle_type: str = "") -> DataFrame:
         """Return candles of any pair and timeframe, in a simulation those that had closed."""

@@ -24,6 +24,7 @@ from freqtrade.configuration import TimeRange
 from freqtrade.data.history.datahandlers.idatahandler import IDataHandler, get_datahandlerclass
 from freqtrade.enums import CandleType, TradingMode
 from pandas import DataFrame
+from pyarrow import feather
 
 from parley.errors import DataError
 
@@ -70,6 +71,10 @@ class FreqtradeFolder:
             When there is a file with something in it that its format does not explain.
         """
         pair, timeframe, kind = key
+        if self._format == "feather" and (timerange is None or not _is_bounded(timerange)):
+            whole = _feather(self._file(key), kind)
+            if whole is not None:
+                return whole
         rows = self._handler._ohlcv_load(pair, timeframe, timerange, kind)
         # freqtrade takes a file it cannot read for one that is not there.
         if (
@@ -196,6 +201,27 @@ def open_folder(folder: Path, data_format: str | None, exchange: str, mode: Trad
     ):
         return ParleyFolder(folder, exchange, mode)
     return FreqtradeFolder(folder, data_format or _most_used(folder, mode), mode)
+
+
+def _is_bounded(timerange: TimeRange) -> bool:
+    return "date" in (timerange.starttype, timerange.stoptype)
+
+
+def _feather(path: Path, kind: CandleType) -> DataFrame | None:
+    """A whole file of freqtrade's as it is, each column for itself: one that is not needed can be let go.
+
+    None where freqtrade's handler must look: no such file, an older layout, or something else.
+    """
+    columns = get_candle_columns(kind)
+    try:
+        table = feather.read_table(path, memory_map=True)
+    except (OSError, pa.ArrowException):
+        return None
+    if not set(columns).issubset(table.column_names) or not len(table):
+        return None
+    rows = table.select(columns).to_pandas(split_blocks=True).astype(get_candle_dtypes(kind))
+    rows["date"] = rows["date"].dt.as_unit("ms")
+    return rows
 
 
 def _joined(parts: list[DataFrame]) -> DataFrame:

@@ -24,6 +24,7 @@ from pandas import DataFrame, Series
 _PRICES: Final = ("open", "high", "low", "close")
 _DIGITS: Final = 14
 _MOST_DECIMALS: Final = 12
+_FEW: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,9 @@ class PriceDecimals:
 
     def steps(self, dates: Series) -> Series:
         """Return the price step by month."""
-        by_month = Series(self.columns()["max_count"], index=dates.array, name="max_count")
+        most = self.counted[-1].astype(np.float64)
+        most[most < 0] = np.nan
+        by_month = Series(most, index=dates.array, name="max_count")
         by_month.index.name = "date"
         return 1 / 10 ** by_month.resample("MS").max()
 
@@ -58,6 +61,9 @@ def count_decimals(candles: DataFrame) -> PriceDecimals:
 
 def decimals(prices: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Count the decimals of prices to 14 significant digits; NaN where there are none."""
+    counted = _shifted_decimals(prices)
+    if counted is not None:
+        return counted
     counted = np.full(len(prices), np.nan)
     open_ = np.isfinite(prices)
     whole = open_ & (prices == np.rint(prices)) & (np.abs(prices) < 10.0**_DIGITS)
@@ -74,6 +80,43 @@ def decimals(prices: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     for row in np.flatnonzero(open_):
         counted[row] = _printed_decimals(float(prices[row]))
     return counted
+
+
+def _shifted_decimals(prices: npt.NDArray[np.float64]) -> npt.NDArray[np.float64] | None:
+    """Count by whole numbers, if few enough decimals do for every price; None if they do not."""
+    if not len(prices) or not np.isfinite(prices).all():
+        return None
+    # The first few say how many the others have at least.
+    most = _enough_decimals(prices[:_FEW], 1)
+    most = most and _enough_decimals(prices, most)
+    if not most:
+        return None
+    # With so many decimals a price is a whole number; each nought at its end is a decimal less.
+    whole = np.rint(prices * 10.0**most)
+    found = np.full(len(prices), float(most))
+    left: npt.NDArray[np.int64] | slice = slice(None)
+    for _ in range(most):
+        tens = np.rint(whole * 0.1)
+        places = np.flatnonzero(tens * 10.0 == whole)
+        if not len(places):
+            break
+        left = places if isinstance(left, slice) else left[places]
+        whole = tens[places]
+        found[left] -= 1.0
+    found[found == 0.0] = np.nan
+    return found
+
+
+def _enough_decimals(prices: npt.NDArray[np.float64], least: int) -> int:
+    """How many decimals do for all of them, at least so many; 0 if arithmetic cannot say."""
+    for count in range(least, _MOST_DECIMALS + 1):
+        scale = 10.0**count
+        scaled = np.rint(prices * scale)
+        if not (np.abs(scaled) < 10.0**_DIGITS).all():
+            return 0
+        if (scaled / scale == prices).all():
+            return count
+    return 0
 
 
 def _printed_decimals(price: float) -> float:

@@ -164,8 +164,7 @@ def _sides(f: Figures) -> Iterator[Row]:
 
 
 def _extremes(f: Figures) -> Iterator[Row]:
-    best = max(f["trades"], key=lambda trade: trade["profit_ratio"])
-    worst = min(f["trades"], key=lambda trade: trade["profit_ratio"])
+    best, worst = f["trades"].best_and_worst()
     yield ("Best Pair", f"{f['best_pair']['key']} {f['best_pair']['profit_total']:.2%}")
     yield ("Worst Pair", f"{f['worst_pair']['key']} {f['worst_pair']['profit_total']:.2%}")
     yield ("Best trade", f"{best['pair']} {best['profit_ratio']:.2%}")

@@ -17,18 +17,17 @@ from typing import Any
 import numpy as np
 from pandas import DataFrame
 
-from backtest.locks import LockBook, StrategyLocks
 from backtest.page import Page, render
 from backtest.performance import Performance, daily_balance, performance
 from backtest.result import Result
-from backtest.run import FundingFees, run
-from freqtrade_bridge.alone import alone
+from backtest.strategy_run import simulate_strategy
 from freqtrade_bridge.analysis import Analysed, analyse
-from freqtrade_bridge.hooks import Faults, strategy_hooks
+from freqtrade_bridge.lean_frames import REPORTED, SIMULATED, give_back_memory, thin_out
 from freqtrade_bridge.lookahead import MOMENTS, Foresight, check_foresight
 from freqtrade_bridge.options import Options
 from freqtrade_bridge.preparing import Prepared, prepare
 from freqtrade_bridge.report import (
+    WalletCourse,
     WalletRun,
     compare_strategies,
     signal_candles,
@@ -65,11 +64,14 @@ class Wanted:
     """What is done beside the simulation.
 
     ``foresight``: whether strategies are checked for knowing the future (`freqtrade_bridge.lookahead`);
-    ``pages``: the folder for a page with charts of each strategy (`backtest.page`).
+    ``pages``: the folder for a page with charts of each strategy (`backtest.page`); ``candles``: whether they
+    are wanted whole afterwards, else each column goes when its last reader is done, which is half of the
+    memory of a run.
     """
 
     foresight: bool = False
     pages: Path | None = None
+    candles: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ class _Collected:
     """What the strategies that ran left, by name."""
 
     results: dict[str, Figures] = field(default_factory=dict)
-    wallets: dict[str, DataFrame] = field(default_factory=dict)
+    wallets: dict[str, WalletCourse] = field(default_factory=dict)
     signals: dict[str, dict[str, dict[str, DataFrame]]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     performance: dict[str, Performance] = field(default_factory=dict)
@@ -122,6 +124,7 @@ def run_backtest(
         raise UserError("; ".join(each.reason for each in refused))
     with _timed(seconds, "report"):
         comparison = compare_strategies(found.results)
+        give_back_memory()
         file = _store(prepared, found, comparison)
     warnings = tuple(found.warnings)
     return Backtested(
@@ -149,24 +152,33 @@ def _run_one(
     with _timed(seconds, "analyse"):
         analysed = analyse(prepared, strategy, lambda _: watch.step())
     watch.begin(f"{name}: trades", 1)
-    faults = Faults()
+    is_last = strategy is prepared.strategies[-1] and not (beside.candles or beside.foresight or beside.pages)
     with _timed(seconds, "simulate"):
-        result = _simulate(prepared, analysed, faults)
+        if is_last and not analysed.asks:
+            thin_out(prepared.candles, SIMULATED)
+            give_back_memory()
+        result = simulate_strategy(prepared, analysed)
+        if is_last and prepared.config.get("export") != "signals":
+            analysed.frames.clear()
+            thin_out(prepared.candles, REPORTED)
+        give_back_memory()
     watch.step()
     with _timed(seconds, "report"):
         course = wallet_course(_wallet_run(analysed), result.trades, prepared.candles)
+        wallet = wallet_figures(course)
+        give_back_memory()
         found.results[name] = strategy_figures(
             name, strategy.config, result, prepared.candles, analysed.start, analysed.end,
-            int(started.timestamp()), int(datetime.now(UTC).timestamp()), wallet_figures(course),
+            int(started.timestamp()), int(datetime.now(UTC).timestamp()), wallet,
         )  # fmt: skip
         found.wallets[name] = course
         if prepared.config.get("export") == "signals":
-            found.signals[name] = signal_candles(prepared, analysed, result.trades)
+            found.signals[name] = signal_candles(prepared, analysed, result.trades, result.rejected)
         page = page_of(name, prepared, analysed, result)
         found.performance[name] = page.performance
         if beside.pages is not None:
             found.pages.append(_write_page(beside.pages / f"{name}.html", page))
-    found.warnings += [f"{name}: {line}" for line in faults.lines()]
+    found.warnings += [f"{name}: {line}" for line in result.faults]
     found.span = (analysed.start, analysed.end)
     if beside.foresight:  # last: what a strategy keeps between calls is worthless afterwards
         watch.begin(f"{name}: does it know the future", MOMENTS)
@@ -206,36 +218,6 @@ def _wallet_run(analysed: Analysed) -> WalletRun:
         stake_currency=settings.stake_currency, balance=settings.dry_run_wallet,
         futures=settings.trading_mode == "futures",
     )  # fmt: skip
-
-
-def _simulate(prepared: Prepared, analysed: Analysed, faults: Faults) -> Result:
-    strategy, settings = analysed.strategy, analysed.settings
-    funding = {pair: _funding_fees(fees) for pair, fees in prepared.funding.items()}
-    book = LockBook(settings.timeframe_ms)
-    methods = StrategyLocks(book, settings.timeframe_ms)
-    # On the object, not the class: freqtrade's own methods write where no simulation of ours looks.
-    strategy.lock_pair, strategy.is_pair_locked = methods.lock_pair, methods.is_pair_locked
-    strategy.unlock_pair, strategy.unlock_reason = methods.unlock_pair, methods.unlock_reason
-    try:
-        with alone(strategy):
-            return run(
-                analysed.frames,
-                settings,
-                analysed.pairs,
-                hooks=strategy_hooks(strategy, prepared.provider, faults) or None,
-                detail=prepared.detail or None,
-                funding=funding or None,
-                locks=book,
-            )
-    finally:
-        prepared.provider.leave(analysed.end)
-
-
-def _funding_fees(fees: DataFrame) -> FundingFees:
-    # Without a settlement at which both rate and mark price are known, freqtrade charges nothing.
-    if fees.empty:
-        return FundingFees(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float64))
-    return FundingFees(fees["_ff_date_ns"].to_numpy(), fees["_ff_fee_per_unit"].to_numpy())
 
 
 def _store(prepared: Prepared, found: _Collected, comparison: list[Figures]) -> Path | None:

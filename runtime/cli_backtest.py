@@ -87,7 +87,10 @@ NoCheck = Annotated[
 ]
 Desk = Annotated[
     Folder,
-    typer.Option("--desk", metavar="FILE", help="Test a whole desk: TOML as for 'parley run --config'."),
+    typer.Option("--desk", metavar="FILE", help="Test a desk: TOML as for 'parley run --config'."),
+]
+Consent = Annotated[
+    bool, typer.Option("--consent", help="With --desk and strategies: nobody objects, only the gate.")
 ]
 Spread = Annotated[float, typer.Option(metavar="BPS", help="With --desk: best bid to best ask.")]
 Journal = Annotated[
@@ -128,11 +131,15 @@ def backtest(
     page: Page = None,
     no_lookahead_check: NoCheck = False,
     desk: Desk = None,
+    consent: Consent = False,
     spread: Spread = 0.0,
     journal: Journal = None,
     as_json: Json = False,
 ) -> None:
-    """Simulate freqtrade strategies on recorded candles, trade for trade as freqtrade does."""
+    """Simulate freqtrade strategies on recorded candles.
+
+    Trade for trade as freqtrade does.
+    """
     words = [*_split(strategy_list), *(word for word in rest or () if _kind(word) == "strategy")]
     options: dict[str, object] = {
         "config": tuple(config or ()), "strategy": strategy, "strategy_list": tuple(words),
@@ -148,11 +155,24 @@ def backtest(
         "allow_unknown_keys": allow_unknown, "page": page, "no_lookahead_check": no_lookahead_check,
     }  # fmt: skip
     if desk is not None:
-        call("runtime.commands.desk_backtest:backtest_desk", desk, options, spread, journal, as_json=as_json)
-    elif spread or journal is not None:
-        raise typer.BadParameter("--spread and --journal belong to a desk: add --desk FILE")
+        beside: dict[str, object] = {
+            "spread_bps": spread, "journal": journal, "consent": consent, "as_json": as_json,
+        }  # fmt: skip
+        _at_a_desk(desk, options, beside)
+    elif spread or consent or journal is not None:
+        raise typer.BadParameter("--consent, --spread and --journal belong to a desk: add --desk FILE")
     else:
         call("runtime.commands.simulate:backtest", options, as_json=as_json)
+
+
+def _at_a_desk(desk: Path, options: dict[str, object], beside: dict[str, object]) -> None:
+    beside["page"] = options.pop("page")
+    if options["strategy"] or options["strategy_list"]:
+        call("runtime.commands.seated_backtest:backtest_seated", desk, options, beside)
+    elif beside["consent"]:
+        raise typer.BadParameter("--consent is for freqtrade strategies at a desk: add --strategy")
+    else:
+        call("runtime.commands.desk_backtest:backtest_desk", desk, options, beside)
 
 
 def _split(given: list[str] | None) -> list[str]:

@@ -29,6 +29,7 @@ from runtime.bootstrap import hosts_of, make_firm
 from runtime.desk import manifest
 from runtime.history import JOURNAL_NAME
 from runtime.journal import JournalReader, JournalWriter
+from runtime.journal.schema import side_files
 from runtime.launch import Market, make_run
 from runtime.outbox import group_of
 from runtime.provenance import with_origin
@@ -111,8 +112,16 @@ def play(
     length_ms = run.desk.tf_ns // 1_000_000
     journal = _journal(path.expanduser().resolve(), run)
 
+    failures: list[BaseException] = []
+
+    def durable(gid: int, error: BaseException | None) -> None:
+        if error is not None:
+            failures.append(error)
+
     def commit(out: GroupOut) -> None:
-        journal.post(group_of(out, 1)[0], _durable_or_fatal, lazy=True)
+        if failures:
+            raise Fatal(f"the journal {str(journal.path)!r} cannot be written: {failures[0]}")
+        journal.post(group_of(out, 1)[0], durable, lazy=True)
         if journal.pending > _WAITING:
             journal.flush()
 
@@ -178,18 +187,14 @@ def _course(series: CandleSeries) -> Course:
 
 
 def _journal(path: Path, run: RunConfig) -> JournalWriter:
-    if path.exists():
-        raise UserError(f"the journal {str(path)!r} exists: a backtest writes a new file")
+    for taken in (path, *side_files(path)):
+        if taken.exists():
+            raise UserError(f"the journal {str(path)!r} or a part of it exists: a backtest writes a new file")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make the folder {str(path.parent)!r}: {error.strerror}") from error
     return JournalWriter.create(path, manifest(run), durable=False)
-
-
-def _durable_or_fatal(gid: int, error: BaseException | None) -> None:
-    if error is not None:
-        raise Fatal(f"a group could not be committed: {error}")
 
 
 def _held(assets: Mapping[str, Decimal]) -> dict[str, Decimal]:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from parley.messages import KINDS, NAMES, Decision, Envelope, Intent, decode, decode_envelope
+from parley.messages import KINDS, NAMES, Decision, Envelope, Intent, Proposal, decode_envelope
 
 from .bootstrap import assemble
 from .journal import JournalReader, Record
@@ -69,9 +69,7 @@ def replay(path: str | Path, progress: Callable[[int, int], None] | None = None)
             if progress and done % 512 == 0:
                 progress(done, total)
             _compare(report, record, envelope, refold.step(record, envelope))
-            if repeated and record.kind == KINDS[Decision]:
-                decision = decode(envelope.body)
-                report.recorded_proposals += isinstance(decision, Decision) and decision.agent in repeated
+            report.recorded_proposals += record.kind == KINDS[Proposal] and envelope.sender in repeated
             if len(report.mismatches) >= MAX_MISMATCHES:
                 break
         for seq, (kind, _) in sorted(refold.left.items())[:MAX_MISMATCHES]:

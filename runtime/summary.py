@@ -143,6 +143,7 @@ class _Fold:
                 self.out.strain = max(self.out.strain, message.level)
             case MarketBatch():
                 self.out.market_from = self.out.market_from or message.t
+                self.out.market_to = max(self.out.market_to, message.t)
             case _:
                 pass
 

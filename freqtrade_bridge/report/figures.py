@@ -1,22 +1,31 @@
 """The figures freqtrade shows for a group of trades: of a pair, a tag, an exit reason, or all of them.
 
-The formulas are `freqtrade.data.metrics` where that has them. Not here: which groups there are (`strategy`).
+The formulas are `freqtrade.data.metrics` where that has them and is not slow (`drawdown`). Groups are made of
+the few columns the figures read: a group of all columns is a copy of texts and orders.
+
+Not here: which groups there are (`strategy`).
 Invariant: names, order and values are those of freqtrade's own report, unrounded where it is unrounded.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 from freqtrade.data import metrics
 from freqtrade.util import format_duration
 from pandas import DataFrame
 
+from freqtrade_bridge.report.drawdown import deepest_fall
+
 Figures = dict[str, Any]
 
 TOTAL: Final = "TOTAL"
+READ: Final = ("profit_abs", "profit_ratio", "trade_duration", "close_date")
+_NEVER: Final = -100.0
+"""What freqtrade says of a ratio without a spread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +49,7 @@ def group_figures(key: object, trades: DataFrame, period: Period) -> Figures:
     mean = trades["profit_ratio"].mean() if count else 0.0
     wins, losses = int((profits > 0).sum()), int((profits < 0).sum())
     expectancy, expectancy_ratio = metrics.calculate_expectancy(trades)
-    worst = (
-        metrics.calculate_max_drawdown(trades, value_col="profit_abs", starting_balance=period.balance)
-        if count
-        else None
-    )
+    fall = deepest_fall(profits_in_time(trades), period.balance) if count else None
     average = str(timedelta(minutes=round(trades["trade_duration"].mean()))) if count else "0:00"
     span = (period.start, period.end, period.balance)
     return {
@@ -65,27 +70,48 @@ def group_figures(key: object, trades: DataFrame, period: Period) -> Figures:
         "expectancy_ratio": expectancy_ratio,
         "sortino": metrics.calculate_sortino(trades, *span),
         "sharpe": metrics.calculate_sharpe(trades, *span),
-        "calmar": metrics.calculate_calmar(trades, *span),
+        "calmar": _calmar(earned, period, fall.relative) if fall else 0.0,
         "sqn": metrics.calculate_sqn(trades, period.balance),
         "p_value": metrics.calculate_p_value(trades, period.balance),
         "profit_factor": profit_factor(trades),
-        "max_drawdown_account": worst.relative_account_drawdown if worst else 0.0,
-        "max_drawdown_abs": worst.drawdown_abs if worst else 0.0,
+        "max_drawdown_account": fall.relative if fall else 0.0,
+        "max_drawdown_abs": fall.absolute if fall else 0.0,
     }
+
+
+def profits_in_time(trades: DataFrame) -> npt.NDArray[np.float64]:
+    """Return profits by time of closing, those of one candle in the order in which freqtrade sorts them."""
+    ordered = trades[["close_date", "profit_abs"]].sort_values("close_date")
+    return ordered["profit_abs"].to_numpy(dtype=np.float64)
+
+
+def annual_ratio(mean: float, spread: float) -> float:
+    """Return a year's ratio of a mean return of a day and what it is divided by."""
+    if spread == 0 or np.isnan(spread):
+        return _NEVER
+    return float(mean / spread * np.sqrt(365))
+
+
+def _calmar(earned: float, period: Period, drawdown: float) -> float:
+    if period.start == period.end:
+        return 0.0
+    return annual_ratio(earned / period.balance / period.days * 100, drawdown)
 
 
 def by_pair(
     pairs: Sequence[str], trades: DataFrame, total: Figures, period: Period, *, traded: bool = False
 ) -> list[Figures]:
     """Return figures by pair, best first, and the total; with ``traded`` only of pairs that have trades."""
-    found = dict(iter(trades.groupby("pair")))
-    groups = ((pair, found.get(pair, trades[:0])) for pair in pairs)
+    narrow = trades[["pair", *READ]]
+    found = dict(iter(narrow.groupby("pair")))
+    groups = ((pair, found.get(pair, narrow[:0])) for pair in pairs)
     return _ranked((each for each in groups if len(each[1]) or not traded), total, period)
 
 
 def by_tag(columns: str | list[str], trades: DataFrame, total: Figures, period: Period) -> list[Figures]:
     """Return figures by entry tag, exit reason or both, best first, and the total."""
-    return _ranked(trades.groupby(columns), total, period)
+    keys = [columns] if isinstance(columns, str) else columns
+    return _ranked(trades[[*keys, *READ]].groupby(columns), total, period)
 
 
 def _ranked(groups: Iterable[tuple[Any, DataFrame]], total: Figures, period: Period) -> list[Figures]:
@@ -118,10 +144,20 @@ def by_period(trades: DataFrame, period: str) -> list[Figures]:
     return [
         {
             "date": end.strftime("%d/%m/%Y"), "date_ts": int(end.to_pydatetime().timestamp() * 1000),
-            **_profits(part["profit_abs"].to_numpy()),
+            **_profits(profits),
         }
-        for end, part in closed.resample(rule, on="close_date")
+        for end, profits in _by_bin(closed, rule)
     ]  # fmt: skip
+
+
+def _by_bin(closed: DataFrame, rule: str) -> Iterator[tuple[Any, npt.NDArray[np.float64]]]:
+    if not closed["close_date"].is_monotonic_increasing:
+        closed = closed.sort_values("close_date", kind="stable")
+    # One count per period and slices instead of a frame per period.
+    counts = closed.resample(rule, on="close_date").size()
+    profits, ends = closed["profit_abs"].to_numpy(), np.cumsum(counts.to_numpy())
+    for label, count, end in zip(counts.index, counts.to_numpy(), ends, strict=True):
+        yield label, profits[end - count : end]
 
 
 _WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")

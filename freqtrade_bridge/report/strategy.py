@@ -9,12 +9,15 @@ from copy import deepcopy
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import numpy as np
 from freqtrade.constants import BACKTEST_BREAKDOWNS, DATETIME_PRINT_FORMAT, Config
 from freqtrade.data import metrics
 from freqtrade.util import decimals_per_coin, fmt_coin, get_dry_run_wallet
 from pandas import DataFrame
 
+from freqtrade_bridge.report.drawdown import deepest_fall
 from freqtrade_bridge.report.figures import (
+    READ,
     TOTAL,
     Figures,
     Period,
@@ -24,11 +27,15 @@ from freqtrade_bridge.report.figures import (
     daily_figures,
     group_figures,
     holding_figures,
-    profit_factor,
+    profits_in_time,
 )
 from freqtrade_bridge.report.outcome import Lock, Outcome
+from freqtrade_bridge.report.records import TradeRecords
 
 _FORCED: Final = "force_exit"
+_OF_THE_TOTAL: Final = (
+    "expectancy", "expectancy_ratio", "sortino", "sharpe", "calmar", "sqn", "p_value",
+)  # fmt: skip
 _COUNTS: Final = (
     "rejected_signals", "timedout_entry_orders", "timedout_exit_orders", "canceled_trade_entries",
     "canceled_entry_orders", "replaced_entry_orders",
@@ -51,17 +58,16 @@ def strategy_figures(
     """Return the result of a strategy; `config` is the strategy's own, `began_s` and `ended_s` wall time."""
     trades, pairs = outcome.trades, list(candles)
     period = Period(start, end, get_dry_run_wallet(config))
-    long, short = trades[~trades["is_short"]], trades[trades["is_short"]]
-    total = group_figures(TOTAL, trades, period)
+    profits, is_short = trades["profit_abs"], trades["is_short"].astype(bool)
+    long, short = profits[~is_short], profits[is_short]
+    narrow = trades[[*READ]]
+    total = group_figures(TOTAL, narrow, period)
     by_pairs = by_pair(pairs, trades, total, period)
     left = trades[trades["exit_reason"] == _FORCED]
     single = [line for line in by_pairs if line["key"] != TOTAL]
-    expectancy, expectancy_ratio = metrics.calculate_expectancy(trades)
-    span = (start, end, period.balance)
-    earned, count = trades["profit_abs"].sum(), len(trades)
-    records = _records(trades)
+    earned, count = profits.sum(), len(trades)
     return {
-        "trades": records,
+        "trades": TradeRecords(trades),
         "locks": [_lock(position, lock) for position, lock in enumerate(outcome.locks, 1)],
         "best_pair": max(single, key=lambda line: line["profit_total_abs"]) if single else None,
         "worst_pair": min(single, key=lambda line: line["profit_total_abs"]) if single else None,
@@ -73,26 +79,20 @@ def strategy_figures(
         "total_trades": count,
         "trade_count_long": len(long),
         "trade_count_short": len(short),
-        "total_volume": sum(sum(order["cost"] for order in trade["orders"]) for trade in records),
+        "total_volume": _volume(trades),
         "avg_stake_amount": trades["stake_amount"].mean() if count else 0,
         "profit_mean": trades["profit_ratio"].mean() if count else 0,
         "profit_median": trades["profit_ratio"].median() if count else 0,
         "profit_total": earned / period.balance,
-        "profit_total_long": long["profit_abs"].sum() / period.balance,
-        "profit_total_short": short["profit_abs"].sum() / period.balance,
+        "profit_total_long": long.sum() / period.balance,
+        "profit_total_short": short.sum() / period.balance,
         "profit_total_abs": earned,
-        "profit_total_long_abs": long["profit_abs"].sum(),
-        "profit_total_short_abs": short["profit_abs"].sum(),
+        "profit_total_long_abs": long.sum(),
+        "profit_total_short_abs": short.sum(),
         "cagr": metrics.calculate_cagr(period.days, period.balance, outcome.final_balance),
-        "expectancy": expectancy,
-        "expectancy_ratio": expectancy_ratio,
-        "sortino": metrics.calculate_sortino(trades, *span),
-        "sharpe": metrics.calculate_sharpe(trades, *span),
-        "calmar": metrics.calculate_calmar(trades, *span),
-        "sqn": metrics.calculate_sqn(trades, period.balance),
-        "p_value": metrics.calculate_p_value(trades, period.balance),
+        **{name: total[name] for name in _OF_THE_TOTAL},
         "wallet_stats": wallet_stats or {},
-        "profit_factor": profit_factor(trades),
+        "profit_factor": total["profit_factor"],
         "backtest_start": start.strftime(DATETIME_PRINT_FORMAT),
         "backtest_start_ts": int(start.timestamp() * 1000),
         "backtest_end": end.strftime(DATETIME_PRINT_FORMAT),
@@ -101,13 +101,13 @@ def strategy_figures(
         "backtest_run_start_ts": began_s,
         "backtest_run_end_ts": ended_s,
         "trades_per_day": round(count / period.days, 2),
-        "market_change": metrics.calculate_market_change(candles, "close", min_date=start),
+        "market_change": _market_change(candles, start),
         **_settings(name, config, pairs, period.balance),
         "final_balance": outcome.final_balance,
         **{field: getattr(outcome, field) for field in _COUNTS},
-        "periodic_breakdown": {each: by_period(trades, each) for each in BACKTEST_BREAKDOWNS},
-        **daily_figures(trades),
-        **holding_figures(trades),
+        "periodic_breakdown": {each: by_period(narrow, each) for each in BACKTEST_BREAKDOWNS},
+        **daily_figures(narrow),
+        **holding_figures(narrow),
         **_drawdown(trades, period.balance),
     }
 
@@ -124,12 +124,19 @@ def compare_strategies(results: dict[str, Figures]) -> list[Figures]:
     return lines
 
 
-def _records(trades: DataFrame) -> list[dict[str, Any]]:
-    # freqtrade's file has the weekday of closing with every trade, a trace of how it computes its breakdown.
-    if trades.empty:
-        return []
-    shown = trades.assign(weekday=trades["close_date"].dt.day_of_week)
-    return shown.to_dict(orient="records")
+def _market_change(candles: dict[str, DataFrame], start: datetime) -> float:
+    # `metrics.calculate_market_change` without copies of the frames.
+    changes = []
+    for rows in candles.values():
+        closes = rows["close"].to_numpy(dtype=np.float64)[int(rows["date"].searchsorted(start)) :]
+        known = closes[~np.isnan(closes)]
+        if len(closes):
+            changes.append((known[-1] - known[0]) / known[0])
+    return float(np.mean(changes)) if changes else 0.0
+
+
+def _volume(trades: DataFrame) -> float:
+    return sum([sum([order["cost"] for order in orders]) for orders in trades["orders"].tolist()])
 
 
 def _lock(position: int, lock: Lock) -> Figures:
@@ -175,20 +182,21 @@ def _drawdown(trades: DataFrame, balance: float) -> Figures:
             **zeros, "drawdown_start": never, "drawdown_start_ts": 0, "drawdown_end": never,
             "drawdown_end_ts": 0, "csum_min": 0, "csum_max": 0,
         }  # fmt: skip
-    deepest = metrics.calculate_max_drawdown(trades, value_col="profit_abs", starting_balance=balance)
-    underwater = metrics.calculate_max_drawdown(
-        trades, value_col="profit_abs", starting_balance=balance, relative=True
-    )
-    lasted = deepest.low_date - deepest.high_date
+    profits = profits_in_time(trades)
+    deepest = deepest_fall(profits, balance)
+    underwater = deepest_fall(profits, balance, relative=True)
+    closes = trades["close_date"].sort_values()
+    start, end = closes.iloc[deepest.high], closes.iloc[deepest.low]
+    lasted = end - start
     lowest, highest = metrics.calculate_csum(trades, balance)
     return {
-        "max_drawdown_account": deepest.relative_account_drawdown,
-        "max_relative_drawdown": underwater.relative_account_drawdown,
-        "max_drawdown_abs": deepest.drawdown_abs,
-        "drawdown_start": deepest.high_date.strftime(DATETIME_PRINT_FORMAT),
-        "drawdown_start_ts": deepest.high_date.timestamp() * 1000,
-        "drawdown_end": deepest.low_date.strftime(DATETIME_PRINT_FORMAT),
-        "drawdown_end_ts": deepest.low_date.timestamp() * 1000,
+        "max_drawdown_account": deepest.relative,
+        "max_relative_drawdown": underwater.relative,
+        "max_drawdown_abs": deepest.absolute,
+        "drawdown_start": start.strftime(DATETIME_PRINT_FORMAT),
+        "drawdown_start_ts": start.timestamp() * 1000,
+        "drawdown_end": end.strftime(DATETIME_PRINT_FORMAT),
+        "drawdown_end_ts": end.timestamp() * 1000,
         "drawdown_duration": lasted,
         "drawdown_duration_s": lasted.total_seconds(),
         "max_drawdown_low": deepest.low_value,

@@ -20,8 +20,9 @@ from parley.kernels.liquidation import renew_liquidations
 from parley.kernels.ports import call, load_int, order_at, pair_at, store_int, tick_at, trade_at
 from parley.kernels.records import BLOCK, FILED, TRADE
 from parley.kernels.stops import adjust_stop, after_fill_stop
+from parley.kernels.touch import is_touched
 from parley.kernels.values import average_of_one, close_value, open_value, value_with_fee
-from parley.kernels.wallet import add_up
+from parley.kernels.wallet import add_up, forget_sums
 
 TRADE_BYTES = TRADE.itemsize
 
@@ -57,6 +58,7 @@ def add_order(desk: np.void, trade: np.void, is_entry: int, date: int, price: fl
         trade["first_order"] = index
     trade["last_order"] = index
     trade["open_orders"] += 1
+    desk["waiting"] += 1
     return int(index)
 
 
@@ -75,6 +77,7 @@ def remove_order(desk: np.void, trade: np.void, index: int) -> None:
     if trade["last_order"] == index:
         trade["last_order"] = before
     trade["open_orders"] -= 1
+    desk["waiting"] -= 1
     order["next"] = desk["free_order"]
     desk["free_order"] = index
 
@@ -124,7 +127,7 @@ def keeps_similar(desk: np.void, trade: np.void, price: float, amount: float, is
 def fill_if_touched(desk: np.void, trade: np.void, index: int, now: int, low: float, high: float) -> bool:
     """Fill an open order whose price lies inside the candle."""
     order = order_at(desk["orders"], index)
-    if not (low <= order["price"] <= high):
+    if not is_touched(order["price"], low, high):
         return False
     order["filled_date"] = now
     order["filled"] = order["amount"]
@@ -133,6 +136,7 @@ def fill_if_touched(desk: np.void, trade: np.void, index: int, now: int, low: fl
     order["funding_fee"] = trade["funding_running"]
     trade["funding_running"] = 0.0
     trade["open_orders"] -= 1
+    desk["waiting"] -= 1
     trade["last_filled"] = max(trade["last_filled"], now)
     if order["is_entry"]:
         trade["filled_entries"] += 1
@@ -176,6 +180,7 @@ def recalculate(desk: np.void, trade: np.void, closing: bool) -> None:
         box[0] = trade["slot"]
         box[1] = 1.0 if closing else 0.0
         call(desk["port"], ASK_RECALCULATE)
+        forget_sums(desk, trade)
         if box[0] != 0.0:
             adjust_stop(desk, trade, trade["open_rate"], trade["stop_loss_pct"], False, False)
 
@@ -196,7 +201,9 @@ def _one_entry(desk: np.void, trade: np.void) -> None:
     if trade["known_cut"] > 0.0:
         trade["open_rate"] = trade["known_rate"]
         trade["amount"] = trade["known_cut"]
-        trade["stake_amount"] = trade["known_stake"]
+        if trade["stake_amount"] != trade["known_stake"]:
+            trade["stake_amount"] = trade["known_stake"]
+            forget_sums(desk, trade)
         trade["open_trade_value"] = trade["known_value"]
         adjust_stop(desk, trade, trade["open_rate"], trade["stop_loss_pct"], False, False)
 
@@ -286,11 +293,20 @@ def _file(desk: np.void, trade: np.void) -> None:
             trade["exit_price"] = leaving["price"]
             trade["exit_date"] = leaving["filled_date"]
             trade["exit_cost"] = leaving["cost"]
+            if not desk["watched"]:
+                # Nobody asks for them again: their places stay in the processor's cache.
+                leaving["next"] = desk["free_order"]
+                entry["next"] = trade["last_order"]
+                desk["free_order"] = trade["first_order"]
     source = desk["trades"] + trade["slot"] * TRADE_BYTES
     place = desk["closed_count"]
     target = desk["closed"] + 8 * (place // BLOCK * BLOCK * FILED + place % BLOCK)
     for field in range(FILED):
         store_int(target, field * BLOCK, load_int(source, field))
+    if desk["watched"]:
+        kept = desk["kept"] + place * TRADE_BYTES
+        for field in range(TRADE_BYTES // 8):
+            store_int(kept, field, load_int(source, field))
     desk["closed_count"] += 1
 
 
@@ -304,6 +320,8 @@ def drop_trade(desk: np.void, trade: np.void) -> None:
     for k in range(at, count - 1):
         store_int(desk["open_slots"], k, load_int(desk["open_slots"], k + 1))
     desk["open_count"] = count - 1
+    desk["summed"] = min(desk["summed"], at)
+    desk["waiting"] -= trade["open_orders"]
     store_int(desk["free_slots"], desk["free_count"], slot)
     desk["free_count"] += 1
     pair = pair_at(desk["pairs"], trade["pair"])
@@ -316,6 +334,7 @@ def remove_trade(desk: np.void, trade: np.void) -> None:
         order = order_at(desk["orders"], trade["first_order"])
         if not order["is_open"]:
             trade["open_orders"] += 1
+            desk["waiting"] += 1
         remove_order(desk, trade, trade["first_order"])
     drop_trade(desk, trade)
 

@@ -6,7 +6,7 @@ Invariant: nothing here looks at a later candle.
 import numpy as np
 
 from parley.kernels.book import fill_if_touched, last_open_order, remove_trade
-from parley.kernels.codes import ASK_ADJUST_POSITION, NAMED, PARTIAL_EXIT
+from parley.kernels.codes import ASK_ADJUST_POSITION, ASK_REJECTED, NAMED, PARTIAL_EXIT
 from parley.kernels.entries import LONG, NO_TRADE, SHORT, enter, max_stake, min_stake
 from parley.kernels.exits import check_exit, leave
 from parley.kernels.funding import charge_funding
@@ -50,6 +50,11 @@ def trade_candle(
                     refresh(desk)
             else:
                 desk["rejected"] += 1
+                if desk["notes_rejected"]:
+                    desk["box"][0] = at
+                    desk["box"][1] = date
+                    desk["box"][2] = row - 1
+                    call(desk["port"], ASK_REJECTED)
     k = 0
     while k < pair["open_trades"]:
         trade = trade_at(desk["trades"], _slot(desk, pair, at, k))

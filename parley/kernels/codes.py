@@ -34,6 +34,8 @@ ASK_PRICE_PRECISION = 6
 ASK_RECALCULATE = 7
 # ... what happened to the book of closed trades ...
 ASK_PROTECTIONS = 8
+ASK_REJECTED = 9
+"""Not a question: a signal found no free slot; pair, date and signal row are in the box."""
 # ... and the strategy's callbacks.
 ASK_BOT_LOOP_START = 20
 ASK_CUSTOM_ENTRY_PRICE = 21

@@ -96,6 +96,12 @@ def decimal_pair(x: float) -> tuple[float, float, bool]:
     size = abs(x)
     if not (1e-7 <= size < 1e15):
         return x, 0.0, False
+    if size < 1e6:
+        # Nearly every price and amount: up to 8 places and 14 digits, at half the cost of the way below.
+        m = np.rint(x * 1e8)
+        if m / 1e8 == x:
+            p, e = two_product(x, 1e8)
+            return x, ((m - p) - e) / 1e8, True
     # Binary digits give the number of decimal ones up to one; the comparisons settle which.
     fraction, exponent = math.frexp(size)
     d = (exponent * 1233 >> 12) + 1

@@ -154,12 +154,13 @@ def enter(
     if amount == 0.0:
         return slot
     stake = amount * price / leverage
-    if (
-        desk["hook_confirm_entry"]
-        and not adjusts
-        and not _confirmed(desk, at, row, now, price, amount, is_short, tag)
-    ):
-        return slot
+    if desk["hook_confirm_entry"] and not adjusts:
+        agreed = _confirmed(desk, at, row, now, price, amount, is_short, tag)
+        if agreed == 0.0:
+            return slot
+        if agreed < amount:  # a desk granted a part; freqtrade's callback says all or nothing
+            amount = agreed
+            stake = amount * price / leverage
     if fresh:
         slot = _new_trade(desk, at, now, price, stake, amount, leverage, is_short, tag, tick_place)
     elif keeps_similar(desk, trade_at(desk["trades"], slot), price, amount, 1):
@@ -221,8 +222,11 @@ def _new_trade(
     trade["open_orders"] = 0
     trade["last_filled"] = 0
     trade["known_amount"] = 0.0
+    trade["stop_from"] = math.nan
     trade["quiet_high"] = 0.0
     trade["quiet_low"] = math.inf
+    trade["seen_row"] = -1
+    trade["wallet_amount"] = math.nan
     return int(trade["slot"])
 
 
@@ -284,8 +288,9 @@ def _custom_stake(
 
 def _confirmed(
     desk: np.void, at: int, row: int, now: int, price: float, amount: float, is_short: int, tag: int
-) -> bool:
+) -> float:
+    """The amount that may be entered with, 0 for none."""
     _describe(desk, at, row, now, price, is_short, amount, tag)
     box = desk["box"]
     call(desk["port"], ASK_CONFIRM_ENTRY)
-    return bool(box[0] != 0.0)
+    return float(box[0])

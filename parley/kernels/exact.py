@@ -11,6 +11,7 @@ Invariant: a number is (digits, places): digits * 10^-places, from the float's s
 import decimal
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from parley.kernels.settings import DECIMAL_PLACES, SIGNIFICANT_DIGITS, TICK_SIZE
@@ -20,19 +21,23 @@ _WIDE = decimal.Context(prec=60)
 TRUNCATE, ROUND, ROUND_UP, ROUND_DOWN = 0, 1, 2, 3
 
 
+@lru_cache(maxsize=1 << 12)
 def number(x: float) -> Number:
     """The decimal number a float prints as."""
-    sign, digits, exponent = decimal.Decimal(repr(float(x))).as_tuple()
-    value = int("".join(map(str, digits)))
-    if not isinstance(exponent, int):
-        raise ValueError(f"a number is expected, not {x}")
-    return (-value if sign else value), -exponent
+    # A position is added up again at each of its fills: most numbers come several times.
+    mantissa, _, power = repr(float(x)).partition("e")
+    whole, _, part = mantissa.partition(".")
+    try:
+        return int(whole + part), len(part) - int(power or 0)
+    except ValueError:
+        raise ValueError(f"a number is expected, not {x}") from None
 
 
 def to_float(a: Number) -> float:
     """The float nearest to it."""
     digits, places = a
-    return float(decimal.Decimal(digits).scaleb(-places, decimal.Context(prec=max(28, len(str(digits))))))
+    # Python divides whole numbers of any size with one rounding.
+    return digits / 10**places if places >= 0 else float(digits * 10**-places)
 
 
 def multiply(a: Number, b: Number) -> Number:

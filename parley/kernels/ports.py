@@ -27,6 +27,14 @@ def load_float(address: int, index: int) -> float:
     return ctypes.c_double.from_address(int(address) + 8 * int(index)).value
 
 
+def fetch(address: int, index: int) -> None:
+    """Say that this float is read soon: a hint to the processor, nothing else."""
+
+
+def store_float(address: int, index: int, value: float) -> None:
+    ctypes.c_double.from_address(int(address) + 8 * int(index)).value = float(value)
+
+
 def load_int(address: int, index: int) -> int:
     return ctypes.c_int64.from_address(int(address) + 8 * int(index)).value
 

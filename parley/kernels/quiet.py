@@ -34,20 +34,30 @@ def next_signal(desk: np.void, pair: np.void, row: int) -> int:
         wanted |= ENTER_SHORT
     signals = pair["signals"]
     rows = pair["rows"]
+    # Eight candles at a time as long as none of them has one.
+    wanted_of_eight = wanted * 0x0101010101010101
+    while row + 7 < rows and not (load_int(signals + row - 1, 0) & wanted_of_eight):
+        row += 8
     while row < rows and not (load_byte(signals, row - 1) & wanted):
         row += 1
     return row
+
+
+def date_of(desk: np.void, pair: np.void, row: int) -> int:
+    """When a row's candle begins; a pair without gaps needs no look at its dates."""
+    if pair["steps"] == 0:
+        return int(desk["start_ms"] + (pair["first_step"] + row) * desk["timeframe_ms"])
+    return load_int(pair["dates"], row)
 
 
 def next_event(desk: np.void, pair: np.void, trade: np.void, row: int) -> int:
     """The first row from this one on that may change this trade; notes the extremes of those passed."""
     short = trade["is_short"]
     rows = pair["rows"]
-    until = _NEVER
+    end = rows
     if desk["futures"]:
-        until = (
-            load_int(pair["dates"], row - 1) // desk["funding_ms"] * desk["funding_ms"] + desk["funding_ms"]
-        )
+        now = date_of(desk, pair, row - 1)
+        end = _row_at(desk, pair, row, now // desk["funding_ms"] * desk["funding_ms"] + desk["funding_ms"])
     stop = trade["stop_loss"]
     liquidation = trade["liquidation"]
     if liquidation == liquidation and liquidation != 0.0:
@@ -57,41 +67,64 @@ def next_event(desk: np.void, pair: np.void, trade: np.void, row: int) -> int:
     if desk["use_exit_signal"]:
         leaving = EXIT_SHORT_SET if short else EXIT_LONG_SET
         entering = ENTER_SHORT_SET if short else ENTER_LONG_SET
-    dates = pair["dates"]
     highs = pair["highs"]
     lows = pair["lows"]
     signals = pair["signals"]
     most = trade["max_rate"]
     least = trade["min_rate"]
-    trails = desk["trailing_stop"]
-    # Until when the profit in force lasts, and the rate that may reach it.
-    changes = -1
-    goal = 0.0
-    while row < rows:
-        date = load_int(dates, row)
-        if date >= until:
-            break
-        if date >= changes:
-            goal, changes = _goal(desk, trade, date)
-        high = load_float(highs, row)
-        low = load_float(lows, row)
-        if short:
-            if not (high < stop and low > goal) or (trails and not low >= trade["quiet_low"]):
+    trade["seen_row"] = row
+    trade["seen_most"] = most
+    trade["seen_least"] = least
+    quiet = True
+    while quiet and row < end:
+        # While one profit is in force, a candle is quiet between two rates that do not change.
+        goal, changes = _goal(desk, trade, date_of(desk, pair, row))
+        part = min(end, _row_at(desk, pair, row, changes))
+        floor, ceiling = (goal, stop) if short else (stop, goal)
+        if desk["trailing_stop"]:
+            if short and trade["quiet_low"] > floor:
+                floor = trade["quiet_low"]
+            elif not short and trade["quiet_high"] < ceiling:
+                ceiling = trade["quiet_high"]
+        if floor < 0.0:
+            # A low of 0 stands for no price at all.
+            floor = 0.0
+        while row < part:
+            high = load_float(highs, row)
+            low = load_float(lows, row)
+            if not (low > floor and high < ceiling):
+                quiet = False
                 break
-        elif not (low > stop and high < goal) or (trails and not high <= trade["quiet_high"]):
-            break
-        if leaving:
-            signal = load_byte(signals, row - 1)
-            if signal & leaving and not signal & entering:
-                break
-        if low == 0.0:
-            break
-        most = max(most, high)
-        least = min(least, low)
-        row += 1
+            if leaving:
+                signal = load_byte(signals, row - 1)
+                if signal & leaving and not signal & entering:
+                    quiet = False
+                    break
+            most = max(most, high)
+            least = min(least, low)
+            row += 1
     trade["max_rate"] = most
     trade["min_rate"] = least
-    return row
+    return int(row)
+
+
+def _row_at(desk: np.void, pair: np.void, row: int, date: int) -> int:
+    """The first row from this one on that is not before a date."""
+    rows = pair["rows"]
+    if date >= _NEVER:
+        return int(rows)
+    if pair["steps"] == 0:
+        steps = (date - desk["start_ms"] + desk["timeframe_ms"] - 1) // desk["timeframe_ms"]
+        return int(min(max(steps - pair["first_step"], row), rows))
+    low = row
+    high = rows
+    while low < high:
+        middle = (low + high) // 2
+        if load_int(pair["dates"], middle) < date:
+            low = middle + 1
+        else:
+            high = middle
+    return int(low)
 
 
 def _goal(desk: np.void, trade: np.void, date: int) -> tuple[float, int]:

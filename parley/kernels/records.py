@@ -31,6 +31,14 @@ DESK = np.dtype(
         ("next_step", "i8"),
         ("line", "i8"),
         ("last_order", "i8"),
+        ("sums", "i8"),
+        # What the lists of orders are made of at the end: objects, words and whose they are, where they go
+        ("order_parts", "i8"),
+        ("tag_words", "i8"),
+        ("tag_places", "i8"),
+        ("reason_words", "i8"),
+        ("reason_places", "i8"),
+        ("order_lists", "i8"),
         ("pair_count", "i8"),
         ("slot_count", "i8"),
         ("order_capacity", "i8"),
@@ -103,11 +111,21 @@ DESK = np.dtype(
         ("max_entry_adjustment", "i8"),
         ("last_tier_only", "i8"),
         ("skips", "i8"),
+        # 1 where callbacks may look at other trades and at the wallet, and where rejected signals are listed
+        ("watched", "i8"),
+        ("notes_rejected", "i8"),
+        # Whole records of closed trades, when watched
+        ("kept", "i8"),
         # State
         ("status", "i8"),
         ("step", "i8"),
         ("now", "i8"),
+        # How many pairs of `line` go first in this step; -1: every pair had its turn in it
+        ("line_count", "i8"),
         ("open_count", "i8"),
+        # Of how many open trades, the first ones, `sums` is right; how many of their orders are open
+        ("summed", "i8"),
+        ("waiting", "i8"),
         ("free_count", "i8"),
         ("closed_count", "i8"),
         ("order_count", "i8"),
@@ -284,13 +302,25 @@ TRADE = np.dtype(
         ("known_average", "f8"),
         ("known_rate", "f8"),
         ("known_value", "f8"),
+        # The stop last worked out: from which price, by which share; NaN: none yet
+        ("stop_from", "f8"),
+        ("stop_share", "f8"),
+        ("stop_at", "f8"),
         # What skipping quiet candles knows
         ("quiet_high", "f8"),
         ("quiet_low", "f8"),
+        # Where skipping began, and the extremes known there; -1: nothing was skipped
+        ("seen_row", "i8"),
+        ("seen_most", "f8"),
+        ("seen_least", "f8"),
+        # What the wallet's last snapshot has of it, when watched; NaN: it was not there yet
+        ("wallet_amount", "f8"),
+        ("wallet_pending", "f8"),
+        ("wallet_stake", "f8"),
     ]
 )
 FILED = 32
-BLOCK = 1024
+BLOCK = 1000
 """Closed trades lie in blocks of this many, in a block column by column: written one after the other, so that
 memory not needed is never touched."""
 

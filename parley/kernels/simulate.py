@@ -49,6 +49,9 @@ def simulate(desk: np.void) -> int:
         if desk["status"] != RUNNING:
             return int(desk["status"])
         desk["step"] += 1
+    # From here on every candle has been.
+    desk["step"] = desk["last_step"] + 1
+    desk["line_count"] = -1
     _leave_all(desk)
     refresh(desk)
     if desk["status"] == RUNNING:

@@ -11,8 +11,8 @@ import numpy as np
 from parley.kernels.candle import trade_candle
 from parley.kernels.codes import NO_PRICE
 from parley.kernels.entries import wanted_direction
-from parley.kernels.ports import load_byte, load_float, load_int, pair_at, store_int, trade_at
-from parley.kernels.quiet import next_event, next_signal
+from parley.kernels.ports import fetch, load_byte, load_float, load_int, pair_at, store_int, trade_at
+from parley.kernels.quiet import date_of, next_event, next_signal
 
 NEVER = 1 << 62
 SKIP_ALL = 1
@@ -35,6 +35,7 @@ def _line_up(desk: np.void) -> int:
     count = desk["open_count"]
     for k in range(count):
         store_int(desk["line"], k, trade_at(desk["trades"], load_int(desk["open_slots"], k))["pair"])
+    desk["line_count"] = count
     return int(count)
 
 
@@ -42,11 +43,16 @@ def _process(desk: np.void, at: int, step: int, now: int) -> None:
     pair = pair_at(desk["pairs"], at)
     row = pair["row"]
     signals = load_byte(pair["signals"], row - 1)
-    date = load_int(pair["dates"], row)
+    date = date_of(desk, pair, row)
     open_ = load_float(pair["opens"], row)
     high = load_float(pair["highs"], row)
     low = load_float(pair["lows"], row)
     close = load_float(pair["closes"], row)
+    # What the search for the next event reads; it is there by the time this candle is done.
+    fetch(pair["highs"], row + 8)
+    fetch(pair["lows"], row + 8)
+    fetch(pair["highs"], row + 16)
+    fetch(pair["lows"], row + 16)
     _trade_twice(desk, at, row, date, now, open_, high, low, close, signals, wanted_direction(desk, signals))
     plan(desk, at, pair, row + 1)
 
@@ -76,12 +82,19 @@ def plan(desk: np.void, at: int, pair: np.void, row: int) -> None:
         row = next_signal(desk, pair, row)
     elif desk["skips"] == SKIP_ALL:
         trade = trade_at(desk["trades"], pair["slot"])
+        trade["seen_row"] = -1
         if trade["open_orders"] == 0:
             row = next_event(desk, pair, trade, row)
     pair["row"] = row
     if row >= pair["rows"]:
         store_int(desk["next_step"], at, NEVER)
-    elif pair["steps"] == 0:
+        return
+    # Other pairs come in between, and each pair's candles lie elsewhere.
+    fetch(pair["opens"], row)
+    fetch(pair["highs"], row)
+    fetch(pair["lows"], row)
+    fetch(pair["closes"], row)
+    if pair["steps"] == 0:
         store_int(desk["next_step"], at, pair["first_step"] + row)
     else:
         store_int(desk["next_step"], at, load_int(pair["steps"], row))
@@ -99,6 +112,8 @@ def detailed_step(desk: np.void, step: int, now: int) -> None:
     while place * desk["detail_ms"] <= desk["timeframe_ms"]:
         moment = now + place * desk["detail_ms"]
         count = _line_up(desk)
+        if place > 0:
+            desk["line_count"] = -1
         for k in range(count):
             _process_detail(desk, load_int(desk["line"], k), step, now, moment, place)
         for at in range(desk["pair_count"]):

@@ -19,12 +19,17 @@ def adjust_stop(
     """Move the stop to this share below (above) the price: never back, unless `refresh` allows it."""
     if initial and trade["stop_loss"] != 0.0:
         return
-    share = abs(stoploss / trade["leverage"])
     tick = tick_at(desk["ticks"], trade["tick"])
-    if trade["is_short"]:
-        stop = round_price_down(desk, tick, price * (1.0 + share))
-    else:
-        stop = round_price_up(desk, tick, price * (1.0 - share))
+    if trade["stop_from"] != price or trade["stop_share"] != stoploss:
+        # Asked several times in a row for the same.
+        share = abs(stoploss / trade["leverage"])
+        if trade["is_short"]:
+            trade["stop_at"] = round_price_down(desk, tick, price * (1.0 + share))
+        else:
+            trade["stop_at"] = round_price_up(desk, tick, price * (1.0 - share))
+        trade["stop_from"] = price
+        trade["stop_share"] = stoploss
+    stop = trade["stop_at"]
     if math.isnan(trade["initial_stop_loss_pct"]):
         if trade["is_short"]:
             trade["initial_stop_loss"] = round_price_down(desk, tick, stop)

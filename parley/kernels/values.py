@@ -118,6 +118,9 @@ def average_of_one(desk: np.void, amount: float, price: float) -> float:
     """stake / amount of a single order: its price, unless that has more than 18 places."""
     if price >= 0.01:
         return price
+    # All that recorded prices have: without this, half of the loop's time of 264 pairs went into asking.
+    if np.rint(price * 1e12) / 1e12 == price:
+        return price
     digits = np.rint(price * 1e18)
     if digits < 1e15 and digits / 1e18 == price:
         return price

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
+import pyarrow as pa
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -38,8 +39,10 @@ def backtest(given: Mapping[str, Any], *, as_json: bool) -> int:
     UserError
         When nothing could be run.
     """
-    beside = Wanted(foresight=not given["no_lookahead_check"], pages=given["page"])
-    options = _options({k: v for k, v in given.items() if k not in ("no_lookahead_check", "page")})
+    # One allocator for everything: what one frees, the other can use, and a year of many pairs needs both.
+    pa.set_memory_pool(pa.system_memory_pool())
+    beside = Wanted(foresight=not given["no_lookahead_check"], pages=given["page"], candles=False)
+    options = options_of({k: v for k, v in given.items() if k not in ("no_lookahead_check", "page")})
     with _progress() as watch:
         done = run_backtest(options, watch, wanted=beside)
     if as_json:
@@ -51,7 +54,14 @@ def backtest(given: Mapping[str, Any], *, as_json: bool) -> int:
     return 1 if done.refused or not all(each.is_clean for each in done.foresight.values()) else 0
 
 
-def _options(given: Mapping[str, Any]) -> Options:
+def options_of(given: Mapping[str, Any]) -> Options:
+    """Make of the command line's options, by their names in `runtime.cli_backtest`, what the bridge takes.
+
+    Raises
+    ------
+    UserError
+        When a value is none of those that are possible.
+    """
     for name, known in (("export", _EXPORTS), ("dataformat_ohlcv", _FORMATS)):
         value = given.get(name)
         if value is not None and value not in known:

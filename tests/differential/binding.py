@@ -14,12 +14,13 @@ from __future__ import annotations
 import importlib
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from backtest.locks import LockBook
-from tests.differential.case import STRATEGY, Case
+from tests.differential.case import STRATEGY, Case, Frames
 from tests.differential.strategy import source_text, write_strategy
 
 CALLED_AS = {
@@ -42,17 +43,19 @@ class Bound:
 
     hooks: Mapping[str, Callable[..., Any]]
     use_locks: Callable[[LockBook], None] = lambda book: None
+    # While it is entered, questions about the run are answered; gives what takes the simulation.
+    asking: Callable[[], AbstractContextManager[Callable[[Any], None]]] = lambda: nullcontext(lambda _: None)
 
 
-def bind_hooks(case: Case) -> Bound:
-    """Return the callbacks of the case's strategy."""
-    if case.hooks.keys() <= PLAIN:
+def bind_hooks(case: Case, frames: Frames) -> Bound:
+    """Return the callbacks of the case's strategy, which may ask for these analysed frames."""
+    if case.hooks.keys() <= PLAIN and not case.attributes.get("asks"):
         return Bound(_bind_plain(case))
     # Imported here: freqtrade takes seconds, and most runs have no callbacks.
     bridge = importlib.import_module("tests.differential.bridged")
     with tempfile.TemporaryDirectory(prefix="parley-differential-") as folder:
         path = write_strategy(case, Path(folder))
-        bound: Bound = Bound(*bridge.bind(case, path))
+        bound: Bound = Bound(*bridge.bind(case, path, frames))
     return bound
 
 
@@ -60,6 +63,7 @@ def _bind_plain(case: Case) -> Mapping[str, Callable[..., Any]]:
     if not case.hooks:
         return {}
     text = source_text(case).replace("from freqtrade.strategy import IStrategy", "IStrategy = object")
+    text = text.replace("from freqtrade.persistence import Trade", "Trade = None")
     names: dict[str, Any] = {}
     exec(text, names)
     strategy = names[STRATEGY]()

@@ -35,7 +35,7 @@ SWITCHES = (
     "amend_last_stake_amount", "available_capital", "amount_reserve_percent", "position_stacking",
     "enable_protections", "unfilledtimeout", "timeframe_detail", "startup_candle_count", "minimal_roi",
     "ignore_buying_expired_candle_after", "futures_funding_rate", "liquidation_buffer", "can_short",
-    "trailing_stop_positive", "order_time_in_force", "fee", "max_entry_position_adjustment",
+    "trailing_stop_positive", "order_time_in_force", "fee", "timerange", "max_entry_position_adjustment",
 )  # fmt: skip
 FUTURES_ONLY = {
     "margin_mode isolated", "margin_mode cross", "can_short", "futures_funding_rate", "hook leverage",
@@ -118,6 +118,7 @@ def options_of(case: Case) -> frozenset[str]:
     names = {name for name in SWITCHES if case.option(name) not in (None, False, 0, {}, -1)}
     names |= {f"{name} {case.config[name]}" for name in CHOICES if case.config[name]}
     names |= {f"hook {name}" for name in case.hooks}
+    names |= {f"asks {name}" for name in case.attributes.get("asks", ()) if case.hooks}
     names |= {f"protection {given['method']}" for given in case.option("protections", [])}
     names |= {f"precision mode {case.precision_mode}", f"exchange {case.config['exchange']['name']}"}
     names.add("stake unlimited" if case.config["stake_amount"] == "unlimited" else "stake fixed")

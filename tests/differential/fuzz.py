@@ -154,7 +154,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
         "--level", default=",".join(map(str, LEVELS)), help="levels, with commas: 1 spot, 2 + futures,"
-        " 3 + protections, timeouts and detail, 4 + callbacks (default all)",
+        " 3 + protections, timeouts, detail and time ranges, 4 + callbacks, which may ask for other trades,"
+        " the wallet and other pairs' candles (default all)",
     )  # fmt: skip
     parser.add_argument("--case", type=int, help="run only this case and tell about it")
     parser.add_argument("--replay", type=Path, help="run only the case in this file and tell about it")

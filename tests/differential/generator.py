@@ -16,7 +16,7 @@ from tests.differential import markets, options
 from tests.differential.candles import Market, draw_candles, draw_market, merge
 from tests.differential.case import TIMEFRAME_MS, Case, Frames
 from tests.differential.dice import Dice
-from tests.differential.hooks import draw_hooks, draw_leverage
+from tests.differential.hooks import draw_asks, draw_hooks, draw_leverage
 from tests.differential.options import EXTRAS, FUTURES, HOOKS, SPOT
 from tests.differential.signals import add_signals
 
@@ -45,6 +45,7 @@ def draw_case(seed: int, number: int, level: int) -> Case:
         more, needed = draw_hooks(dice.part("hooks"), volatility, is_futures=is_futures)
         hooks.update(more)
         attributes.update(needed)
+        attributes.update(draw_asks(dice.part("asks")))
     moves = {name: draw_market(dice.part(name), volatility) for name in names}
     mode = dice.pick(
         (markets.TICK_SIZE, markets.TICK_SIZE, markets.DECIMAL_PLACES, markets.SIGNIFICANT_DIGITS)
@@ -52,6 +53,8 @@ def draw_case(seed: int, number: int, level: int) -> Case:
     drawn = _draw_frames(dice.part("candles"), moves, attributes, config)
     if "funding" in drawn and dice.chance(0.2):
         config["futures_funding_rate"] = dice.pick((0, 0.0001))
+    if level >= EXTRAS:
+        config.update(draw_timerange(dice.part("timerange"), drawn["frames"]))
     return Case(
         seed=seed, number=number, level=level, config=config, attributes=attributes, hooks=hooks,
         precision_mode=mode,
@@ -62,6 +65,22 @@ def draw_case(seed: int, number: int, level: int) -> Case:
         frames=drawn["frames"], detail=drawn["detail"], funding=drawn.get("funding", {}),
         mark=drawn.get("mark", {}),
     )  # fmt: skip
+
+
+def draw_timerange(dice: Dice, frames: Frames) -> dict[str, str]:
+    """Return a time range that leaves every pair some candles, in some cases."""
+    if not dice.chance(0.3):
+        return {}
+    first = min(int(frame["date"].iloc[0].timestamp()) for frame in frames.values())
+    last = max(int(frame["date"].iloc[-1].timestamp()) for frame in frames.values())
+    # Pairs begin in the first third and end in the last.
+    begin, end = (
+        first + int((last - first) * share) for share in (dice.between(0, 0.3), dice.between(0.7, 1))
+    )
+    if dice.chance(0.5):
+        begin, end = begin - begin % 3600, end - end % 3600
+    begins, ends = dice.pick(((begin, end), (begin, end), (begin, ""), ("", end)))
+    return {"timerange": f"{begins}-{ends}"}
 
 
 def _draw_frames(

@@ -96,7 +96,8 @@ BODIES = {
         self, pair, order_type, amount, rate, time_in_force, current_time, entry_tag, side, **kwargs
     ):
         drawn = self.draw(
-            "enter?", pair, order_type, amount, rate, time_in_force, current_time.timestamp(), entry_tag, side
+            "enter?", getattr(self, "mood", 0), pair, order_type, amount, rate, time_in_force,
+            current_time.timestamp(), entry_tag, side,
         )
         if drawn < 0.02:
             raise KeyError("a user's mistake")
@@ -179,6 +180,7 @@ BODIES = {
     "bot_loop_start": '''
     def bot_loop_start(self, current_time, **kwargs):
         self.loops = getattr(self, "loops", 0) + 1
+        self.mood = self.draw("loop", current_time.timestamp())
 ''',
     "bot_start": '''
     def bot_start(self, **kwargs):
@@ -186,6 +188,8 @@ BODIES = {
 ''',
 }  # fmt: skip
 
+# What callbacks may ask besides their arguments (see `strategy`).
+ASKS = ("trades", "wallet", "candles", "update")
 # How the reasons begin that `custom_exit` and `custom_sell` give.
 CUSTOM_REASONS = ("custom", "old style", "a reason that")
 # What a hook needs of the strategy's attributes to be called at all.
@@ -225,6 +229,14 @@ def draw_hooks(dice: Dice, volatility: float, *, is_futures: bool) -> tuple[dict
     if "adjust_trade_position" in chosen and dice.chance(0.5):
         attributes["max_entry_position_adjustment"] = dice.whole(0, 3)
     return texts, attributes
+
+
+def draw_asks(dice: Dice) -> dict[str, Any]:
+    """Return the attribute that names what the callbacks ask besides their arguments, in some cases."""
+    if not dice.chance(0.5):
+        return {}
+    asks = ["trades", "wallet", "candles"] if dice.chance(0.3) else dice.some(ASKS, 0.4)
+    return {"asks": asks} if asks else {}
 
 
 def _body(dice: Dice, name: str, volatility: float) -> str:

@@ -16,7 +16,8 @@ from typing import Any
 from tests.differential.dice import Dice
 
 Options = dict[str, Any]
-# Level 1 is what every strategy uses, 2 adds futures, 3 protections, timeouts and detail, 4 callbacks.
+# Level 1 is what every strategy uses, 2 adds futures, 3 protections, timeouts, detail and time ranges, 4
+# callbacks.
 SPOT, FUTURES, EXTRAS, HOOKS = 1, 2, 3, 4
 # Venues differ in freqtrade's liquidation prices and limits of a stake.
 SPOT_EXCHANGES = ("binance", "binance", "bybit", "okx", "gate", "kraken", "bitget")

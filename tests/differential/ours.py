@@ -23,14 +23,14 @@ import pandas as pd
 from backtest.errors import NotSupported, SimulationError
 from backtest.locks import LockBook
 from backtest.result import Result
-from backtest.run import FundingFees
-from backtest.run import run as simulate
+from backtest.simulation import FundingFees, simulate
 from parley.kernels import settings as kernels
 from tests.differential.binding import bind_hooks, hook_names
 from tests.differential.case import TIMEFRAME_MS, Case, Frames
 from tests.differential.outcome import COUNTS, KEPT_COUNTS, Outcome, plain_columns, plain_dtypes
 
 FORBIDDEN = "freqtrade.optimize"
+NEVER_MS = 10**13  # of dates of candles, before and after 1970
 FORMULAS: dict[str, kernels.LiquidationFormula] = {
     "binance": "binance",
     "bybit": "bybit",
@@ -59,10 +59,12 @@ def run(case: Case) -> Outcome:
 
 def prepare(case: Case) -> Callable[[], Result]:
     """Return the simulation of `case` with everything it needs but not begun; it can be called again."""
-    bound = bind_hooks(case)
+    case = within_range(case)
+    frames = analysed(case)
+    bound = bind_hooks(case, frames)
     ready = partial(
         simulate,
-        analysed(case),
+        frames,
         settings_of(case),
         {pair: spec_of(case, pair) for pair in case.pairs},
         hooks=bound.hooks or None,
@@ -73,9 +75,38 @@ def prepare(case: Case) -> Callable[[], Result]:
     def simulation() -> Result:
         book = LockBook(TIMEFRAME_MS[case.timeframe])
         bound.use_locks(book)
-        return ready(locks=book)
+        with bound.asking() as opened:
+            return ready(locks=book, opened=opened)
 
     return simulation
+
+
+def within_range(case: Case) -> Case:
+    """Return `case` with the rows that its time range leaves: warm-up before it, nothing else outside.
+
+    Without a range it begins where the warm-up of the first candles ends, as freqtrade's does.
+    """
+    begin, _, end = case.config.get("timerange", "-").partition("-")
+    first = int(begin) * 1000 if begin else -NEVER_MS
+    last = int(end) * 1000 if end else NEVER_MS
+    warm_up = case.option("startup_candle_count", 0) * TIMEFRAME_MS[case.timeframe]
+    frames = _cut(case.frames, first - warm_up, last)
+    earliest = min(int(frame["date"].iloc[0].timestamp() * 1000) for frame in frames.values())
+    # Without candles to warm up on before the range, it begins where they have passed.
+    if not begin or (warm_up and earliest >= first):
+        first = earliest + warm_up
+    others = {name: _cut(getattr(case, name), first, last) for name in ("detail", "funding", "mark")}
+    return case.but(frames=frames, **others)
+
+
+def _cut(frames: Frames, first_ms: int, last_ms: int) -> Frames:
+    return {
+        pair: frame[
+            (frame["date"] >= pd.Timestamp(first_ms, unit="ms", tz="UTC"))
+            & (frame["date"] <= pd.Timestamp(last_ms, unit="ms", tz="UTC"))
+        ].reset_index(drop=True)
+        for pair, frame in frames.items()
+    }
 
 
 def check_modules() -> None:

@@ -23,8 +23,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
+from freqtrade.configuration import TimeRange
+from freqtrade.data.converter import trim_dataframe
 from freqtrade.enums import CandleType, RunMode
-from freqtrade.exchange import Exchange
+from freqtrade.exchange import Exchange, timeframe_to_seconds
 from freqtrade.optimize import backtesting
 from freqtrade.resolvers import ExchangeResolver
 
@@ -97,7 +99,21 @@ def loaded(case: Case, config: dict[str, Any]) -> Iterator[tuple[backtesting.Bac
         exchange.close()
 
 
-def _load(case: Case, exchange: Exchange, *, timeframe: str, candle_type: CandleType, **_: Any) -> Frames:
+def _load(
+    case: Case, exchange: Exchange, *, timeframe: str, candle_type: CandleType, timerange: TimeRange,
+    startup_candles: int = 0, **_: Any,
+) -> Frames:  # fmt: skip
+    frames = _read(case, exchange, timeframe, candle_type)
+    # As freqtrade's reader of files cuts what it has read.
+    wanted = timerange.copy()
+    wanted.subtract_start(timeframe_to_seconds(timeframe) * startup_candles)
+    return {
+        pair: trim_dataframe(frame, wanted).reset_index(drop=True) if len(frame) else frame
+        for pair, frame in frames.items()
+    }
+
+
+def _read(case: Case, exchange: Exchange, timeframe: str, candle_type: CandleType) -> Frames:
     if candle_type == CandleType.FUNDING_RATE:
         return _copies(case.funding)
     if candle_type == CandleType.from_string(exchange.get_option("mark_ohlcv_price")):

@@ -18,6 +18,7 @@ _HEAD = """
 import zlib
 from datetime import timedelta
 
+from freqtrade.persistence import Trade
 from freqtrade.strategy import IStrategy
 
 
@@ -45,7 +46,7 @@ class {name}(IStrategy):
 _DRAWING = """
     def draw(self, *parts):
         # Whole numbers as floats: freqtrade gives 0 here and 0.0 there, which no sane strategy tells apart.
-        told = [float(part) if type(part) is int else part for part in parts]
+        told = [float(part) if type(part) is int else part for part in (*parts, *self.asked())]
         return zlib.crc32(repr(told).encode()) / 2.0**32
 
     def seen(self, trade):
@@ -55,6 +56,58 @@ _DRAWING = """
             trade.nr_of_successful_entries, trade.nr_of_successful_exits, trade.has_open_orders,
             trade.open_date_utc.timestamp(), trade.date_last_filled_utc.timestamp(), trade.liquidation_price,
         )
+
+    def asked(self):
+        # What the strategy learns of the rest of the run: other trades, the wallet, other pairs' candles.
+        asks = getattr(self, "asks", ())
+        return [answer for name in asks for answer in getattr(self, "asked_" + name)()]
+
+    def asked_trades(self):
+        opened, closed = Trade.get_trades_proxy(is_open=True), Trade.get_trades_proxy(is_open=False)
+        told = [len(opened), len(closed), Trade.get_open_trade_count(), len(Trade.get_open_trades())]
+        told += [Trade.total_open_trades_stakes(), Trade.get_total_closed_profit()]
+        for trade in opened[-4:]:
+            told += [*self.seen(trade), trade.realized_profit, trade.is_open, len(trade.orders)]
+            told += [order.side + order.status for order in trade.orders]
+        for trade in closed[-2:]:
+            told += [*self.seen(trade), trade.id, trade.close_rate, trade.close_profit]
+            told += [trade.close_profit_abs, trade.close_date_utc.timestamp(), trade.exit_reason]
+            told += [trade.is_open, trade.funding_fees, trade.realized_profit, trade.open_trade_value]
+            told += [trade.is_stop_loss_trailing, len(trade.orders)]
+            told += [trade.exit_order_status, trade.fee_open_cost, trade.calc_profit_ratio(trade.open_rate)]
+        if closed:
+            since = closed[-1].close_date - timedelta(hours=2)
+            told.append(len(Trade.get_trades_proxy(pair=closed[-1].pair)))
+            told.append(len(Trade.get_trades_proxy(pair=closed[-1].pair, is_open=False, close_date=since)))
+            told.append(len(Trade.get_trades_proxy(open_date=since)))
+        return told
+
+    def asked_wallet(self):
+        wallets = self.wallets
+        told = [wallets.get_total_stake_amount(), wallets.get_available_stake_amount()]
+        told += [wallets.get_starting_balance(), wallets.get_collateral()]
+        for currency in ("USDT", *("COIN" + str(number) for number in range(6))):
+            told += [wallets.get_free(currency), wallets.get_used(currency), wallets.get_total(currency)]
+        for pair in self.config["exchange"]["pair_whitelist"]:
+            told.append(wallets.get_owned(pair, pair.split("/")[0]))
+        told += sorted(wallets.get_all_balances())
+        for pair, position in wallets.get_all_positions().items():
+            told += [pair, position.position, position.leverage, position.collateral, position.side]
+        return told
+
+    def asked_candles(self):
+        told = []
+        for pair in self.config["exchange"]["pair_whitelist"]:
+            candles, _ = self.dp.get_analyzed_dataframe(pair, self.timeframe)
+            told.append(len(candles))
+            if len(candles):
+                told += [candles["date"].iloc[-1].timestamp(), float(candles["close"].iloc[-1])]
+        return told
+
+    def asked_update(self):
+        # Takes a snapshot of the wallet where freqtrade would not have taken one.
+        self.wallets.update()
+        return []
 """
 
 

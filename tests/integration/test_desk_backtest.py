@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -18,6 +20,7 @@ from runtime.history import kinds
 from runtime.journal import JournalReader, verify
 from runtime.replay import replay
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 SETTINGS = """
 data = "{data}"
 timeframe = "1m"
@@ -114,10 +117,15 @@ def test_no_decision_knows_the_future(tested: dict[str, Any], candles: Path, tmp
         (path,) = candles.glob(f"binance-{name}-1m-202105.parquet")
         rows = pq.read_table(path)
         moment = rows["date"].cast(pa.timestamp("ms", tz="UTC")).cast(pa.int64()).to_numpy()
-        for column in ("open", "high", "low", "close"):
+        for column in ("open", "high", "low", "close", "volume"):
             values = rows[column].to_numpy().copy()
-            later = moment > noon
-            values[later] = values[later][0]
+            # Of the candle that begins at noon the opening is known then, and nothing else.
+            later = moment > noon if column == "open" else moment >= noon
+            # Numbers of the file itself: the grid of the pair is drawn from all of them.
+            values[later] = values[later][0] if column != "volume" else values[later][::-1]
+            if column in ("high", "low", "close"):
+                begins = np.flatnonzero(moment == noon)[0]
+                values[begins] = rows["open"][int(begins)].as_py()
             rows = rows.set_column(rows.column_names.index(column), column, pa.array(values))
         pq.write_table(rows, folder / path.name)
     other = told(parley("backtest", "--desk", desk_file(tmp_path, folder), "--json", home=tmp_path))
@@ -141,6 +149,8 @@ def test_books_show_the_opening_and_never_the_candle_to_come(tested: dict[str, A
             bar = bars.get((book.symbol, batch.t))
             if book.bids and bar is not None:
                 assert book.mid == pytest.approx(bar.open)
+                before = bars[book.symbol, batch.t - bar.tf_ns]
+                assert book.bids[0][1] == book.asks[0][1] == before.volume
                 seen += 1
     assert seen > 4000
 
@@ -148,7 +158,7 @@ def test_books_show_the_opening_and_never_the_candle_to_come(tested: dict[str, A
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["--strategy", "TrendCross"], "--strategy says nothing to a whole desk"),
+        (["--max-open-trades", "3"], "--max-open-trades says nothing to a whole desk"),
         (["--timerange", "yesterday"], "--timerange must be FROM-TO"),
         (["--timerange", "2021-05-19-"], "--timerange must name days"),
         (["--spread", "-1"], "--spread must be at least 0"),
@@ -172,3 +182,27 @@ def test_desk_without_recorded_candles_is_refused(tmp_path: Path) -> None:
     done = parley("backtest", "--desk", path, home=tmp_path)
     assert done.returncode == 2
     assert "set 'data' to their folder" in done.stderr
+
+
+def test_examples_of_the_documentation_run(market_data: Path, tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "desk-backtest.md").read_text()
+    commands = [
+        block.replace("\\\n", " ").replace("/tmp/desk-page", str(tmp_path / "page"))
+        for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+        if "--desk docs/" in block
+    ]
+    assert len(commands) == 2
+    for number, command in enumerate(commands):
+        journal = tmp_path / f"{number}.journal"
+        done = subprocess.run(
+            ["bash", "-c", f"{command.strip()} --journal {journal}"], cwd=ROOT, capture_output=True,
+            text=True, timeout=280, check=False,
+            env={
+                **os.environ, "PARLEY_HOME": str(tmp_path), "PARLEY_DATA": str(market_data),
+                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            },
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert "equals the venue" in done.stdout
+        assert replay(journal).ok
+    assert (tmp_path / "page" / "desk.html").is_file()

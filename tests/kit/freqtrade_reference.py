@@ -68,7 +68,7 @@ def _backtest(folder: Path) -> dict[str, Any]:
     return {
         "content": content, "frames": frames, "stats": stats, "candles": candles, "span": span,
         "timerange": (timerange.startts, timerange.stopts), "startup": run.required_startup, "fee": run.fee,
-        "funding": run.futures_data,
+        "funding": run.futures_data, "signals": dict(run.analysis_results),
     }  # fmt: skip
 
 

@@ -58,7 +58,7 @@ def settings(**fields: Any) -> SimulationSettings:
 
 
 def world(pairs: int = 3, candles: int = 600, **fields: Any) -> dict[str, Any]:
-    """The arguments of `backtest.run.run`."""
+    """The arguments of `backtest.simulation.simulate`."""
     names = [f"COIN{k}/USDT" for k in range(pairs)]
     return {
         "frames": {name: frame(k, candles) for k, name in enumerate(names)},

@@ -112,6 +112,7 @@ def test_rows_that_cannot_be_traded_on_name_place_row_and_value() -> None:
         "expected high of at least open and close": spoiled("high", 40, 1.0),
         "expected low above 0": spoiled("low", 40, -1.0),
         "expected open times in order": spoiled("date", 40, START),
+        "expected open times on the 5m grid, was not": spoiled("date", 40, START + pd.Timedelta(minutes=202)),
         "expected one candle per open time": spoiled("date", 40, START + pd.Timedelta(minutes=195)),
     }
     for told, rows in cases.items():

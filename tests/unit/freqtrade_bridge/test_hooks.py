@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from copy import copy
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,13 +13,14 @@ from typing import Any
 import pytest
 from freqtrade.persistence import LocalTrade, Trade
 
-from freqtrade_bridge.alone import alone
 from freqtrade_bridge.analysis import analyse
+from freqtrade_bridge.asking import asking
 from freqtrade_bridge.hooks import Faults, strategy_hooks
 from freqtrade_bridge.options import Options
 from freqtrade_bridge.preparing import Prepared, prepare
+from freqtrade_bridge.provider import OfflineDataProvider
 from parley.errors import UserError
-from tests.kit.freqtrade_folder import START, spot_candles, write_config
+from tests.kit.freqtrade_folder import spot_candles, write_config
 
 SOURCE = """
 from freqtrade.persistence import Trade
@@ -56,7 +59,43 @@ class Asked(IStrategy):
         return self.todo()
 """
 NOON = datetime(2024, 3, 1, 12, 0, tzinfo=UTC)
-ROW = int((NOON - START.to_pydatetime()).total_seconds() // 300)
+
+
+class Running:
+    """A simulation that says what a test wants it to say."""
+
+    def __init__(
+        self, rows: dict[str, int] | None = None, opened: list[Any] | None = None,
+        closed: list[Any] | None = None, profit: float = 0.0,
+        purse: tuple[float, float, float] = (1000.0, 0.0, 1000.0), coins: list[Any] | None = None,
+    ) -> None:  # fmt: skip
+        self.asking: Callable[[], str | None] = lambda: "nobody"
+        self.rows, self.opened, self.closed = rows or {}, opened or [], closed or []
+        self.profit, self.wallet, self.coins, self.renewed = profit, purse, coins or [], 0
+
+    def rows_seen(self, pair: str) -> int:
+        return self.rows.get(pair, 0)
+
+    def open_count(self) -> int:
+        return len(self.opened)
+
+    def open_trades(self) -> list[Any]:
+        return list(self.opened)
+
+    def closed_trades(self, pair: str | None = None) -> list[Any]:
+        return [trade for trade in self.closed if pair in (None, trade.pair)]
+
+    def closed_profit(self) -> float:
+        return self.profit
+
+    def purse(self) -> tuple[float, float, float]:
+        return self.wallet
+
+    def holdings(self) -> list[Any]:
+        return self.coins
+
+    def renew_wallet(self) -> None:
+        self.renewed += 1
 
 
 @pytest.fixture
@@ -144,40 +183,27 @@ def rows(prepared: Prepared, pair: str) -> tuple[int, int] | None:
     return None if frame.empty else (int(frame["row"].iloc[0]), int(frame["row"].iloc[-1]))
 
 
-def test_an_analysed_frame_ends_with_the_candle_before(prepared: Prepared) -> None:
-    # Its own pair and those before it in the list have been looked at in this step, the others have not.
-    assert ask(prepared, "custom_exit", lambda: rows(prepared, "BBB/USDT"), **EXIT) == (0, ROW - 1)
-    assert ask(prepared, "custom_exit", lambda: rows(prepared, "AAA/USDT"), **EXIT) == (0, ROW - 1)
-    assert ask(prepared, "custom_exit", lambda: rows(prepared, "CCC/USDT"), **EXIT) == (0, ROW - 2)
+def test_an_analysed_frame_ends_where_its_pair_has_come_to(prepared: Prepared) -> None:
+    running = Running(rows={"AAA/USDT": 7, "BBB/USDT": 6})
 
+    def seen() -> list[tuple[int, int] | None]:
+        return [rows(prepared, f"{name}/USDT") for name in ("AAA", "BBB", "CCC")]
 
-def test_within_a_candle_nothing_more_is_seen(prepared: Prepared) -> None:
-    later = NOON + timedelta(minutes=3)
-
-    seen = ask(prepared, "custom_exit", lambda: rows(prepared, "BBB/USDT"), current_time=later, **EXIT)
-
-    assert seen == (0, ROW - 1)
-
-
-def test_the_start_of_a_step_sees_the_step_before(prepared: Prepared) -> None:
-    assert ask(prepared, "bot_loop_start", lambda: rows(prepared, "AAA/USDT")) == (0, ROW - 2)
-
-
-def test_before_the_first_step_there_is_no_frame(prepared: Prepared) -> None:
-    first = START.to_pydatetime() + timedelta(minutes=25)
-
-    assert (
-        ask(prepared, "custom_exit", lambda: rows(prepared, "BBB/USDT"), current_time=first, **EXIT) is None
-    )
+    with asking(prepared.strategies[0], prepared.provider) as opened:
+        opened(running)
+        # Five candles of warm-up; a pair whose first candle has not come shows nothing.
+        assert ask(prepared, "custom_exit", seen, **EXIT) == [(0, 11), (0, 10), None]
+        assert running.asking() == "BBB/USDT"
+        assert ask(prepared, "bot_loop_start", running.asking) is None
 
 
 def test_a_question_about_a_trade_names_its_pair(prepared: Prepared) -> None:
     trade = SimpleNamespace(pair="CCC/USDT")
     strategy = prepared.strategies[0]
-    strategy.todo = lambda: rows(prepared, "CCC/USDT")
+    strategy.todo = lambda: prepared.provider.pair
     hooks = strategy_hooks(strategy, prepared.provider, Faults())
 
-    assert hooks["adjust_trade_position"](trade=trade, current_time=NOON) == (0, ROW - 1)
+    assert hooks["adjust_trade_position"](trade=trade, current_time=NOON) == "CCC/USDT"
 
 
 def test_longer_candles_are_shown_once_they_have_closed(prepared: Prepared) -> None:
@@ -189,18 +215,97 @@ def test_longer_candles_are_shown_once_they_have_closed(prepared: Prepared) -> N
     assert ask(prepared, "custom_exit", last_hour, current_time=half, **EXIT) == NOON - timedelta(hours=1)
 
 
-def test_other_trades_and_the_wallet_are_not_answered_wrongly(prepared: Prepared) -> None:
+def held(pair: str, **more: Any) -> SimpleNamespace:
+    return SimpleNamespace(pair=pair, open_date=NOON, close_date=None, **more)
+
+
+def test_questions_about_trades_are_answered_from_the_simulation(prepared: Prepared) -> None:
     strategy = prepared.strategies[0]
-    before = LocalTrade.bt_trades_open
+    done = [held("AAA/USDT", close_profit_abs=3.0), held("BBB/USDT", close_profit_abs=-1.0)]
+    done[1].close_date = NOON + timedelta(hours=1)
+    running = Running(opened=[held("BBB/USDT", stake_amount=40.0)], closed=done, profit=2.0)
+    before = vars(Trade)["get_trades_proxy"], LocalTrade.bt_trades
 
-    with alone(strategy):
-        for question in (
-            lambda: len(Trade.get_trades_proxy(is_open=True)),
-            lambda: Trade.get_open_trade_count() > 2,
-            lambda: strategy.wallets.get_free("USDT"),
-        ):
-            with pytest.raises(UserError, match="which is not supported yet"):
-                ask(prepared, "custom_exit", question, **EXIT)
+    with asking(strategy, prepared.provider) as opened:
+        opened(running)
+        assert Trade.get_trades_proxy(is_open=True) == LocalTrade.get_open_trades() == running.opened
+        assert Trade.get_trades_proxy(is_open=False) == done
+        assert Trade.get_trades_proxy() == [*done, *running.opened]
+        assert Trade.get_trades_proxy(pair="BBB/USDT") == [done[1], *running.opened]
+        assert Trade.get_trades_proxy(close_date=NOON) == [done[1]]
+        assert Trade.get_trades_proxy(open_date=NOON) == []
+        assert Trade.get_open_trade_count() == 1
+        assert Trade.total_open_trades_stakes() == 40.0
+        assert Trade.get_total_closed_profit() == 2.0
 
-    assert LocalTrade.bt_trades_open is before
+    assert (vars(Trade)["get_trades_proxy"], LocalTrade.bt_trades) == before
+    assert Trade.get_trades_proxy() == []
+
+
+def test_the_wallet_is_the_simulations(prepared: Prepared) -> None:
+    strategy = prepared.strategies[0]
+    coins = SimpleNamespace(
+        pair="BBB/USDT",
+        base_currency="BBB",
+        amount=2.0,
+        pending=0.5,
+        stake=40.0,
+        leverage=1.0,
+        is_short=False,
+    )
+    running = Running(opened=[held("BBB/USDT", stake_amount=40.0)], purse=(900.0, 60.0, 960.0), coins=[coins])
+
+    with asking(strategy, prepared.provider) as opened:
+        opened(running)
+        wallets = strategy.wallets
+        assert (wallets.get_free("USDT"), wallets.get_used("USDT"), wallets.get_total("USDT")) == (
+            900,
+            60,
+            960,
+        )
+        assert (wallets.get_free("BBB"), wallets.get_used("BBB"), wallets.get_total("BBB")) == (1.5, 0.5, 2.0)
+        assert wallets.get_free("CCC") == 0
+        assert wallets.get_owned("BBB/USDT", "BBB") == 2.0
+        assert wallets.get_total_stake_amount() == pytest.approx((900 + 40) * 0.99)
+        assert wallets.get_available_stake_amount() == pytest.approx((900 + 40) * 0.99 - 40)
+        assert set(wallets.get_all_balances()) == {"BBB", "USDT"}
+        wallets.update()
+        assert running.renewed == 1
+
     assert strategy.wallets.get_free("USDT") == 1000
+
+
+def test_freqtrades_own_lists_are_not_read_empty(prepared: Prepared) -> None:
+    strategy = prepared.strategies[0]
+
+    with asking(strategy, prepared.provider) as opened:
+        opened(Running())
+        with pytest.raises(UserError, match=r"own lists of trades .*: ask Trade\.get_trades_proxy\(\)"):
+            ask(prepared, "custom_exit", lambda: len(LocalTrade.bt_trades), **EXIT)
+
+
+def test_strategies_of_several_threads_each_ask_their_own_run(prepared: Prepared) -> None:
+    strategy = prepared.strategies[0]
+    answers: dict[int, list[int]] = {}
+    both = threading.Barrier(2)
+    before = vars(Trade)["get_trades_proxy"]
+
+    def ask_here(number: int) -> None:
+        provider = OfflineDataProvider(prepared.config, prepared.exchange, prepared.provider._candles)
+        with asking(copy(strategy), provider) as opened:
+            both.wait(10)
+            with pytest.raises(UserError, match="a run that nobody opened to it"):
+                Trade.get_open_trade_count()
+            opened(Running(opened=[held("AAA/USDT")] * number))
+            both.wait(10)
+            answers[number] = [Trade.get_open_trade_count(), len(Trade.get_trades_proxy())]
+            both.wait(10)
+
+    threads = [threading.Thread(target=ask_here, args=(number,)) for number in (1, 2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+
+    assert answers == {1: [1, 1], 2: [2, 2]}
+    assert vars(Trade)["get_trades_proxy"] is before

@@ -12,9 +12,8 @@ import pandas as pd
 import pytest
 from freqtrade.data.btanalysis import load_backtest_metadata, load_backtest_stats
 
-from freqtrade_bridge.report import store_result
+from freqtrade_bridge.report import WalletRun, store_result, wallet_course, wallet_figures
 from freqtrade_bridge.report.figures import by_period, longest_runs
-from freqtrade_bridge.report.wallet import WalletRun, wallet_course, wallet_figures
 from tests.kit.freqtrade_folder import START, walk
 
 
@@ -58,7 +57,8 @@ def test_the_wallet_holds_what_earlier_fills_left() -> None:
     end = START + pd.Timedelta(minutes=55)
     run = WalletRun(START.to_pydatetime(), end.to_pydatetime(), 300_000, "USDT", 1000.0, futures=False)
 
-    course = wallet_course(run, trades, {"AAA/USDT": candles})
+    found = wallet_course(run, trades, {"AAA/USDT": candles})
+    course = found.frame()
 
     money = course[course["currency"] == "USDT"]["balance"].tolist()
     coins = course[course["currency"] == "AAA"]
@@ -66,7 +66,7 @@ def test_the_wallet_holds_what_earlier_fills_left() -> None:
     assert coins["balance"].tolist() == [2.0, 2.0, 1.0, 1.0]
     assert coins["rate"].tolist() == candles["open"][3:7].tolist()
     assert coins["date"].iloc[0] == START + pd.Timedelta(minutes=15)
-    figures = wallet_figures(course)
+    figures = wallet_figures(found)
     assert (figures["start_balance"], figures["end_balance"]) == (1000.0, 1030.0)
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backtest.tables import way_of
+from backtest.pair_rules import way_of
 from parley.kernels import codes, exact
 from parley.kernels.grid import amount_to_precision, round_price, round_price_down, round_price_up
 from parley.kernels.settings import DECIMAL_PLACES, TICK_SIZE

@@ -14,11 +14,12 @@ from tests.kit.firm_kit import spot
 from venues.sim.exchange import Candle, SimExchange
 
 D = Decimal
+NO_SPREAD = Decimal(0)
 SYMBOL = "BTC/USDT"
 CANDLE = Candle(t_open=0, open=100.0, high=103.0, low=98.0, close=101.0, volume=50.0)
 
 
-def exchange(spread_bps: Decimal = D(0), **assets: str) -> SimExchange:
+def exchange(spread_bps: Decimal = NO_SPREAD, **assets: str) -> SimExchange:
     held = {name: D(amount) for name, amount in (assets or {"USDT": "10000", "BTC": "10"}).items()}
     made = SimExchange({SYMBOL: spot(SYMBOL)}, "main", held, spread_bps)
     made.open(1, {SYMBOL: CANDLE})

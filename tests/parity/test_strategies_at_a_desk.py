@@ -1,0 +1,154 @@
+"""A freqtrade strategy at a desk that agrees to everything trades what it trades alone, fill for fill."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pandas import DataFrame
+
+from backtest.errors import NotSupported
+from backtest.seated import SeatedStrategy
+from backtest.strategy_run import simulate_strategy
+from freqtrade_bridge.options import Options
+from parley.errors import UserError
+from parley.messages import Fill, decode, decode_envelope
+from runtime.desk_backtest import DeskResult, Watch
+from runtime.desk_strategies import choose, run_seated_backtest
+from runtime.history import kinds
+from runtime.journal import JournalReader
+from runtime.replay import replay
+from runtime.settings import load_settings
+from tests.kit.freqtrade_folder import STRATEGIES, spot_candles, write_config
+
+ALONE = ("TrendCross", "BandReversion", "GuardedDips", "LadderStop", "OldNames", "TimedExit", "Gatekeeper")
+TOGETHER = ("TrendCross", "BandReversion", "ChannelBreakout")
+# The first run after a change of a kernel compiles it, on a busy machine for minutes.
+pytestmark = pytest.mark.timeout(400)
+QUIET = Watch(lambda what, steps: None, lambda: None)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("desk")
+    spot_candles(made / "candles", 1200)
+    (made / "user").mkdir()
+    write_config(made / "config.json")
+    return made
+
+
+def options(folder: Path, *names: str) -> Options:
+    return Options(
+        user_data_dir=folder / "user", config=(folder / "config.json",), datadir=folder / "candles",
+        strategy_list=names, strategy_path=STRATEGIES,
+    )  # fmt: skip
+
+
+def at_the_desk(
+    folder: Path, journal: Path, *names: str, consent: bool = True
+) -> tuple[DeskResult, list[SeatedStrategy]]:
+    settings = load_settings(None, {"journal": journal})
+    return run_seated_backtest(settings, options(folder, *names), QUIET, consent=consent)
+
+
+def alone(folder: Path, name: str) -> Any:
+    (chosen,) = choose(options(folder, name))
+    return simulate_strategy(chosen.prepared, chosen.analysed)
+
+
+def fills_of(journal: Path) -> list[Fill]:
+    with JournalReader(journal) as reader:
+        found = [decode(decode_envelope(r.body).body) for r in reader.records(kinds=kinds("Fill"))]
+    return [each for each in found if isinstance(each, Fill)]
+
+
+def orders_of(trades: DataFrame) -> list[tuple[str, str, float, float, int]]:
+    """Pair, side, amount, price and ms of every filled order."""
+    return [
+        (pair, o["ft_order_side"], o["amount"], o["safe_price"], o["order_filled_timestamp"])
+        for pair, orders in zip(trades["pair"], trades["orders"], strict=True)
+        for o in orders
+    ]
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_one_strategy_without_objection_trades_as_it_does_alone(
+    name: str, folder: Path, tmp_path: Path
+) -> None:
+    result, (player,) = at_the_desk(folder, tmp_path / "desk.journal", name)
+    expected = alone(folder, name)
+    assert len(expected.trades) >= 3
+    assert player.trades.equals(expected.trades)
+    assert (player.cut, player.refused, player.kept, player.left) == (0, 0, 0, 0)
+    # ... and the desk's fills are the simulation's orders: same pair, side, amount, price, candle
+    fills = fills_of(result.journal)
+    told = [(f.symbol, f.side, float(f.qty), float(f.px), f.t // 1_000_000) for f in fills]
+    assert sorted(told) == sorted(orders_of(expected.trades))
+    assert result.ledger_equals_exchange
+    assert result.summary.attribution_is_complete
+    # Fees are cut to eight places at the venue, profits in freqtrade.
+    apart = abs(float(result.assets["USDT"]) - expected.final_balance)
+    assert apart <= 1e-8 * (len(fills) + len(expected.trades))
+
+
+def test_several_share_an_account_whose_parts_sum_to_it(folder: Path, tmp_path: Path) -> None:
+    result, players = at_the_desk(folder, tmp_path / "desk.journal", *TOGETHER)
+    for player, name in zip(players, TOGETHER, strict=True):
+        assert player.trades.equals(alone(folder, name).trades)
+    summary = result.summary
+    assert {agent for agent, each in summary.pnl_by_agent.items() if each.fills} == {
+        f"strategy/{name}" for name in TOGETHER
+    }
+    assert summary.attribution_is_complete
+    assert sum(each.pnl for each in summary.pnl_by_agent.values()) == summary.pnl
+    assert result.ledger_equals_exchange
+
+
+def test_a_desk_that_negotiates_cuts_and_refuses_and_replays(folder: Path, tmp_path: Path) -> None:
+    result, players = at_the_desk(folder, tmp_path / "desk.journal", *TOGETHER, consent=False)
+    assert sum(player.refused for player in players) > 0
+    assert sum(player.cut for player in players) > 0
+    assert result.summary.decisions["accept"] > 10
+    assert result.ledger_equals_exchange
+    # What a simulation went on with is what the desk let it have.
+    fills = fills_of(result.journal)
+    told = sorted((f.symbol, f.side, float(f.qty), float(f.px), f.t // 1_000_000) for f in fills)
+    assert told == sorted(order for player in players for order in orders_of(player.trades))
+    report = replay(result.journal)
+    assert report.ok
+    assert report.recorded_proposals == result.summary.proposals > result.summary.decisions["accept"]
+    again, _ = at_the_desk(folder, tmp_path / "again.journal", *TOGETHER, consent=False)
+    assert again.summary.decision_hash == result.summary.decision_hash
+
+
+def test_seat_without_its_recorded_words_does_not_replay(
+    folder: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    result, _ = at_the_desk(folder, tmp_path / "desk.journal", "TrendCross")
+    monkeypatch.setattr("runtime.replay.recorded", lambda reader: {})
+    assert not replay(result.journal).ok  # with nobody to repeat it, the seat says nothing
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [("PatientPrices", "no order that waits"), ("Averaging", "position_adjustment_enable")],
+)
+def test_what_a_desk_cannot_be_asked_is_refused(name: str, what: str, folder: Path, tmp_path: Path) -> None:
+    with pytest.raises((UserError, NotSupported), match=what):
+        at_the_desk(folder, tmp_path / "desk.journal", name)
+
+
+def test_strategy_that_fails_ends_the_backtest_and_leaves_no_thread(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import threading
+
+    def broken(self: SeatedStrategy, **asked: Any) -> bool:
+        raise RuntimeError("broken")
+
+    before = threading.active_count()
+    monkeypatch.setattr(SeatedStrategy, "_leave", broken)
+    with pytest.raises(RuntimeError, match="broken"):
+        at_the_desk(folder, tmp_path / "desk.journal", *TOGETHER)
+    assert threading.active_count() == before

@@ -28,13 +28,13 @@ ROOT = Path(__file__).resolve().parent.parent
 # About twice what an idle machine needs, since the machines that run this are seldom idle.
 BUDGETS = {
     "architecture": 30,
-    "unit": 150,
-    "property": 50,
+    "unit": 110,
+    "property": 40,
     "differential": 120,
     "contract": 400,
-    "parity": 120,
-    "integration": 470,
-    "kill": 160,
+    "parity": 110,
+    "integration": 540,
+    "kill": 150,
 }
 NOT_SUITES = {"kit"}
 # Over budget is a warning, since machines differ; only a suite that hangs is stopped.

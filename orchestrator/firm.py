@@ -19,6 +19,7 @@ from parley.ids import round_id
 from parley.ledger import EXTERNAL
 from parley.messages import (
     Ack,
+    Analysed,
     Balance,
     Breaker,
     Cfp,
@@ -86,6 +87,7 @@ class Firm:
         self.admission = Admission(self.table, self.account, self.market)
         self.rounds: dict[bytes, Round] = {}
         self._asked_at_bars = frozenset(s.id for s in specs if s.role == "strategy" and not s.own_rounds)
+        self._analysed: dict[tuple[str, str], tuple[int, int]] = {}  # by agent and symbol: when, how often
         self.stopping = False
 
     def is_news(self, message: Message) -> bool:
@@ -121,6 +123,11 @@ class Firm:
                 yield from self._batch(message, seq, t_event)
             case Ack() | VenueReject() | Unknown() | OrderEvent() | Fill():
                 yield from self._fact(message, seq)
+            case Analysed():
+                table.overhear(message, seq)
+                yield from self.hearing.standing()
+                if not self.stopping:
+                    yield from self._analyses(seq)
             case Heartbeat():
                 self.gatekeeper.heartbeat(message, t_recv)
             case Balance():
@@ -236,8 +243,16 @@ class Firm:
                 payload_hash=analysis.result_hash,
                 md_seq=seq,
                 t=self.table.now,
+                nth=self._again(analysis.agent, analysis.symbol),
             )
             yield from self._rounds(trigger, (analysis.agent,), analysis.symbols or (analysis.symbol,))
+
+    def _again(self, agent: str, symbol: str) -> int:
+        """Number an analysis among those of one moment: what comes late may meet the next one there."""
+        t, nth = self._analysed.get((agent, symbol), (-1, 0))
+        nth = nth + 1 + MAX_FOLLOW_UPS if t == self.table.now else 0
+        self._analysed[agent, symbol] = (self.table.now, nth)
+        return nth
 
     def _flatten(self, why: str, seq: int) -> Cascade:
         """Propose to leave every position, on behalf of whoever holds it."""
@@ -262,8 +277,8 @@ class Firm:
         waiting = yield from self._round(
             trigger, self._rid(trigger), bidders, symbols, (), admitted.is_reducing
         )
-        nth = 0
-        while waiting and nth < MAX_FOLLOW_UPS:
+        nth = trigger.nth
+        while waiting and nth < trigger.nth + MAX_FOLLOW_UPS:
             nth += 1
             again = Trigger(
                 source=trigger.source,

@@ -11,7 +11,7 @@ Invariant: agents that answer each other for ever are hushed after `MAX_DEPTH` t
 from collections.abc import Generator, Sequence
 
 from parley.bus import Answer, Wave
-from parley.messages import AnalysisReady, Breaker, Opinion, WeightUpdate
+from parley.messages import Analysed, AnalysisReady, Breaker, Opinion, WeightUpdate
 
 from . import validate
 from .account import Account
@@ -71,11 +71,12 @@ class Hearing:
                         self._negotiation.weights_version = update.version
                         self._negotiation.weights = dict(update.weights)
                     case AnalysisReady() as ready:
-                        asked = ready.symbols or (ready.symbol,)
-                        if not {ready.symbol, *asked} <= set(table.env.instruments):
-                            table.reject(said.agent, said.seq, "unknown_symbol", b"", "AnalysisReady")
-                            continue
-                        self._ready[ready.agent, ready.symbol] = ready
+                        self._note(said, ready)
+                    case Analysed(ready=analyses, faults=faults):
+                        if faults:
+                            table.strike(said.agent, said.seq, "; ".join(faults))
+                        for ready in analyses:
+                            self._note(said, ready)
                     case Breaker() as breaker:
                         self._break(said, breaker)
                         yield from self._dispatch.show()
@@ -95,6 +96,15 @@ class Hearing:
                 return
             yield from self._table.tell_rest()
         self._hush()
+
+    def _note(self, said: Said, ready: AnalysisReady) -> None:
+        table = self._table
+        if ready.agent != said.agent:
+            table.reject(said.agent, said.seq, "foreign_name", b"", "AnalysisReady")
+        elif not {ready.symbol, *(ready.symbols or (ready.symbol,))} <= set(table.env.instruments):
+            table.reject(said.agent, said.seq, "unknown_symbol", b"", "AnalysisReady")
+        else:
+            self._ready[ready.agent, ready.symbol] = ready
 
     def _break(self, said: Said, breaker: Breaker) -> None:
         self._account.breaker(breaker)

@@ -20,6 +20,7 @@ from parley.bus import Answer, Ask, Wave
 from parley.messages import (
     KINDS,
     AgentFaulted,
+    Analysed,
     AnalysisReady,
     Breaker,
     CancelIntent,
@@ -45,7 +46,7 @@ from .policy import DeskConfig, GroupOut
 from .validate import understood
 
 STANDING = frozenset(
-    {Opinion, AnalysisReady, Breaker, OrderRequest, CancelRequest, ScheduleDone, WeightUpdate}
+    {Opinion, AnalysisReady, Analysed, Breaker, OrderRequest, CancelRequest, ScheduleDone, WeightUpdate}
 )
 DESK = "desk"
 EVERYONE = "*"
@@ -148,6 +149,16 @@ class Table:
         )  # fmt: skip
         self._records.append((seq, kind, round_, encode(envelope)))
         return seq
+
+    def overhear(self, message: Analysed, seq: int) -> None:
+        """Take what an agent said when nobody was asking; it is in the journal already."""
+        role = self._roles.get(message.agent)
+        if role is None or self.attendance.is_quarantined(message.agent):
+            self.dismiss(message.agent, seq, "nobody_here", b"", "Analysed")
+        elif code := understood(message.agent, role, message):
+            self.reject(message.agent, seq, code, b"", "Analysed")
+        else:
+            self.inbox.append(Said(message.agent, seq, message))
 
     def order(self, approved: Approved, cause: int) -> None:
         """Emit an order the gate approved; it may be sent once its group is durable."""

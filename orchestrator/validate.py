@@ -10,6 +10,7 @@ from math import isfinite
 from parley.agent import AgentEnv
 from parley.messages import (
     Allocation,
+    Analysed,
     AnalysisReady,
     Book,
     Breaker,
@@ -40,7 +41,7 @@ ZERO = Decimal(0)
 COLLAR = Decimal("0.10")  # a limit further than this from the mid is a typing error, not a price
 
 MAY_SAY: dict[str, frozenset[type]] = {
-    "strategy": frozenset({Proposal, Refuse, CounterReply, AnalysisReady}),
+    "strategy": frozenset({Proposal, Refuse, CounterReply, AnalysisReady, Analysed}),
     "signal": frozenset({Opinion, Vote}),
     "capital": frozenset({Allocation}),
     "risk": frozenset({Verdict, Breaker}),

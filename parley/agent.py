@@ -29,6 +29,8 @@ class AgentSpec(msgspec.Struct, frozen=True, kw_only=True):
     ``subscriptions`` are names of broadcast messages (`MarketBatch`, `Outcome`,
     `Decision`, `Fill`, `OrderEvent`, ...); requests addressed to the agent always reach it.
     ``own_rounds``: a strategy that is not asked at every candle, but in rounds it asks for (`AnalysisReady`).
+    ``outside``: its code is not ours (settled 12): it takes its time over news, is waited for only by its own
+    rounds, and a replay repeats what it said instead of running it.
     """
 
     id: str
@@ -37,6 +39,7 @@ class AgentSpec(msgspec.Struct, frozen=True, kw_only=True):
     subscriptions: tuple[str, ...] = ()
     params: dict[str, object] = {}
     own_rounds: bool = False
+    outside: bool = False
 
 
 class AgentEnv(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,6 +104,12 @@ class Agent(Protocol):
     def snapshot(self) -> bytes: ...
 
     def restore(self, blob: bytes) -> None: ...
+
+
+class Following(Protocol):
+    """An agent that has a shorter way through messages nobody wants the answer to (`AgentHost.follow`)."""
+
+    def follow(self, msg: Message, ctx: Context) -> None: ...
 
 
 class AgentFactory(Protocol):

@@ -108,6 +108,17 @@ class AgentHost:
         """Take the account's new state; hosts of one process may share the view."""
         self._view = view
 
+    def follow(self, ask: Ask) -> tuple[Sequence[Message], str]:
+        """Hand on a message nobody wants the answer to; an agent may have a shorter way through these."""
+        follow = getattr(self.agent, "follow", None)
+        if follow is None:
+            return self.deliver(ask)
+        try:
+            follow(ask.message, Context(ask.now, self._view, ask.seq, self._seed, self._id, ask.nth))
+        except (Exception, SystemExit) as err:  # noqa: BLE001 - an agent's bug must become a message
+            return (), f"{type(err).__name__}: {err}"
+        return (), ""
+
     def deliver(self, ask: Ask) -> tuple[Sequence[Message], str]:
         """Hand one message to the agent; give its answers, or none and the text of its fault."""
         context = Context(ask.now, self._view, ask.seq, self._seed, self._id, ask.nth)

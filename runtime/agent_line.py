@@ -10,10 +10,15 @@ Invariant: frames leave whole and in order, or the line is closed.
 """
 
 import socket
+from collections.abc import Sequence
 from typing import Final
 
+import msgspec
+
 from parley.agent import AgentEnv, AgentSpec
+from parley.bus import Ask
 from parley.errors import ProtocolError
+from parley.messages import encode
 from runtime.wave_frames import Cutter, FromAgent, Told, from_agent
 
 MAX_UNSENT: Final = 256 * 1024 * 1024
@@ -34,6 +39,7 @@ class AgentLine:
         self.connection = connection
         self.fd = connection.fileno()
         self.owes: dict[int, int] = {}  # seq of what it has not answered, monotonic ns when it was asked
+        self.mulls: dict[int, int] = {}  # the same of news put to one from outside, which nobody waits for
         self.frames_out = 0
         self.words_in = 0
         self.is_behind = False  # the socket did not take all it was given
@@ -129,7 +135,7 @@ class Seat:
         Only the end of one that was catching up or owed an answer counts: what it was told may be what it
         died of, and the next life is told the same.
         """
-        if self.line is None or (self.is_ready and not self.line.owes):
+        if self.line is None or (self.is_ready and not self.line.owes and not self.line.mulls):
             return 0.0
         self.deaths += 1
         if self.deaths < MOST_DEATHS:
@@ -148,7 +154,8 @@ class Seat:
 
     def is_silent(self, now: int, patience: int) -> bool:
         """Whether a process that owes nothing has not even said that it lives: it is stopped, or stuck."""
-        return self.line is not None and not self.line.owes and now - self.heard_at > patience
+        line = self.line
+        return line is not None and not line.owes and now - self.heard_at > patience
 
     def can_answer(self, since: int) -> bool:
         """Whether it is worth waiting for: it is there, has caught up, owes nothing from before."""
@@ -156,6 +163,12 @@ class Seat:
             return False
         oldest = next(iter(self.line.owes.values()), since)
         return oldest >= since
+
+    def remember(self, asks: Sequence[Ask]) -> None:
+        """Keep what an agent was told by an earlier life of the desk."""
+        for ask in asks:
+            body = msgspec.Raw(encode(ask.message))
+            self.told.append(Told(ask.seq, ask.now, ask.nth, False, body))
 
     def take_snapshot(self, through: int, state: bytes) -> None:
         """Take the agent's state after the frame ``through``; what led there need not be told again."""

@@ -2,7 +2,8 @@
 
 Problem: an agent is a pure class; in its own process somebody has to carry frames to it. One blocking thread
 does: no event loop, no shared state, the next frame is read when the last is answered, which is the order in
-which the agent would be called in process.
+which the agent would be called in process. An agent from outside (`AgentSpec.outside`) takes its time over
+news, and must answer a call meanwhile: a second thread works off the news, in their order.
 
 Not here: where the process comes from (`actors`), how a desk waits (`socket_transport`).
 
@@ -11,7 +12,9 @@ in both placements.
 """
 
 import argparse
+import contextlib
 import os
+import queue
 import socket
 import sys
 import threading
@@ -23,7 +26,7 @@ import msgspec
 
 from parley.bus import AgentHost, Ask
 from parley.errors import ParleyError, ProtocolError
-from parley.messages import Message, StateView, decode, encode
+from parley.messages import Ballot, Cfp, Counter, Message, Review, StateView, decode, encode
 from parley.view import FirmView
 from runtime.agent_socket import dial
 from runtime.host import make_agent
@@ -35,6 +38,7 @@ from runtime.wave_frames import (
     Beat,
     Cutter,
     FromAgent,
+    FromDesk,
     Hello,
     Leave,
     Mark,
@@ -50,6 +54,7 @@ from runtime.wave_frames import (
 )
 
 _CHUNK: Final = 1 << 16
+_QUESTIONS: Final = (Cfp, Ballot, Review, Counter)
 _RECENT: Final = 512
 _EVERY_S: Final = 0.1  # how often a quiet line says that it lives, and looks whether it shall stop
 
@@ -105,6 +110,7 @@ def serve(
         line.sendall(frame(Hello(agent, incarnation, os.getpid())))
         server.run(stop)
     finally:
+        server.close()
         seen.is_connected = False
         seen.busy_since = 0
         line.close()
@@ -117,6 +123,8 @@ class _Server:
         self._is_deaf = is_deaf
         self._host: AgentHost | None = None
         self._unsent = bytearray()
+        self._saying = threading.Lock()
+        self._news: queue.SimpleQueue[FromDesk | None] | None = None  # of an agent from outside
         self._collector = IdleCollector()
 
     def run(self, stop: threading.Event) -> None:
@@ -138,17 +146,42 @@ class _Server:
             self._send()
             self._collector.idle()
 
+    def close(self) -> None:
+        """Let the thread that works off news end behind the message it is at."""
+        if self._news is not None:
+            self._news.put(None)
+
     def _say(self, word: FromAgent) -> None:
-        self._unsent += frame(word)
+        with self._saying:
+            self._unsent += frame(word)
 
     def _send(self) -> None:
         """Send in one piece what was said to what came in one piece: the desk is woken once."""
-        if self._unsent:
-            self._line.sendall(self._unsent)
-            self._unsent.clear()
+        with self._saying:
+            if self._unsent:
+                self._line.sendall(self._unsent)
+                self._unsent.clear()
 
     def _take(self, raw: bytes) -> bool:
-        match word := from_desk(raw):
+        word = from_desk(raw)
+        if self._news is None or isinstance(word, Leave) or _is_question(word):
+            return self._do(word)
+        self._news.put(word)
+        return True
+
+    def _work_off(self, news: "queue.SimpleQueue[FromDesk | None]") -> None:
+        while (word := news.get()) is not None:
+            try:
+                self._do(word)
+                self._send()
+            except Exception as error:  # noqa: BLE001 - this thread's edge: without it nothing is followed
+                self._served.why = f"{type(error).__name__}: {error}"
+                with contextlib.suppress(OSError):
+                    self._line.shutdown(socket.SHUT_RDWR)  # the other thread ends with the line
+                return
+
+    def _do(self, word: FromDesk) -> bool:
+        match word:
             case Told():
                 self._told(word)
             case View(body=body):
@@ -178,6 +211,9 @@ class _Server:
             self._say(Unable(self._served.why))
             return False
         self._host = AgentHost(agent, word.seed)
+        if word.spec.outside:
+            self._news = queue.SimpleQueue()
+            threading.Thread(target=self._work_off, args=(self._news,), name="news", daemon=True).start()
         return True
 
     def _see(self, message: Message) -> None:
@@ -194,7 +230,8 @@ class _Server:
         if isinstance(message, StateView) and not host.hears_state:
             served.busy_since = 0
             return
-        said, fault = host.deliver(Ask(served.agent, told.seq, told.now, message, told.nth))
+        ask = Ask(served.agent, told.seq, told.now, message, told.nth)
+        said, fault = host.deliver(ask) if told.wants else host.follow(ask)
         served.faults += bool(fault)
         served.busy_since = 0
         if not told.wants:
@@ -209,6 +246,10 @@ class _Server:
         served.took_us.append(took / 1000)
         if len(served.took_us) > _RECENT:
             del served.took_us[: _RECENT // 2]
+
+
+def _is_question(word: FromDesk) -> bool:
+    return isinstance(word, Told) and isinstance(decode(bytes(word.body)), _QUESTIONS)
 
 
 def main() -> int:

@@ -5,9 +5,8 @@ comes in, admits one message at a time, and lets an order leave only after its g
 is on disk. A commit that comes back after the order's ``send_by`` is answered by
 `Void`: the order is not sent.
 
-In lock-step (the hub's batches carry ``fills_due``) the venue's facts of one cascade
-are taken in the order of the orders they are about, so that two runs over the same
-data decide the same. There a step is durable before it is closed.
+In lock-step (the hub's batches carry ``fills_due``) the venue's facts of one cascade are taken in the order
+of their orders, so that two equal runs decide the same. There a step is durable before it is closed.
 
 Start is recovery: a desk that finds its journal goes on with it (`recovery`), under the next epoch, and hears
 from the gateway what it missed (`resync`) before it hears of the market: until every open order is answered
@@ -30,6 +29,7 @@ from parley.errors import Fatal, ProtocolError, UserError
 from parley.instruments import Instrument
 from parley.messages import (
     Ack,
+    Analysed,
     Attempt,
     Balance,
     Envelope,
@@ -55,6 +55,7 @@ from .idle_gc import IdleCollector
 from .journal import JournalError, JournalWriter
 from .load import LADDER_MS, LoadMeter, who_rests
 from .outbox import Outbox
+from .overheard import OUTSIDE, Overheard
 from .recovery import Recovered, recover
 from .resync import RESYNCED, Resync
 from .run_config import DeskProcess, RunConfig, to_json
@@ -82,6 +83,8 @@ class Desk:
         self._steps = 0
         self._last_step = 0
         self._is_resynced = True
+        self._remote: SocketTransport | None = None
+        self._overheard = Overheard(self._overhear)
         self._failed: BaseException | None = None
         self._feed_end: dict[str, object] | None = None
         self._stopping = False
@@ -253,12 +256,22 @@ class Desk:
         address = parse_address(self._config.agents)
         token = read_token(address.token_file) if address.is_tcp else b""
         listener = open_listener(self._config.agents)
-        remote = SocketTransport(specs_of(run), lambda: env_of(run), run.desk.seed, listener, token)
+        remote = SocketTransport(
+            specs_of(run), lambda: env_of(run), run.desk.seed, listener, token, overheard=self._overheard.take
+        )
         if past is not None:
-            for agent, seat in remote.seats.items():
-                seat.take_snapshot(past.firm.table.seq, past.hosts[agent].agent.snapshot())
+            past.seat(remote.seats.values())
+        self._remote = remote
         await remote.assembled(TIMEOUT_S)
         return Assembly(past.firm if past is not None else make_firm(run), remote)
+
+    def _overhear(self, message: Analysed) -> None:
+        envelope = wrap(message, sender=OUTSIDE, to="desk", t_event=time.time_ns())
+        self._inbox.put_nowait((envelope, message))
+
+    async def _hear(self, message: Analysed) -> None:
+        await self._admit(message, OUTSIDE)
+        await self._quiesce()
 
     def _make_outbox(self) -> Outbox:
         def void(void: Void) -> None:
@@ -317,9 +330,8 @@ class Desk:
 
     async def _serve(self) -> None:
         while not self._stopping:
-            if (
-                self._inbox.empty() and not self._outbox.outstanding
-            ):  # what the gateway does now is more urgent
+            # what the gateway does now is more urgent
+            if self._inbox.empty() and not self._outbox.outstanding:
                 self._journal.settle()
                 self._collector.idle()
             self._collector.busy()
@@ -335,7 +347,7 @@ class Desk:
 
     async def _step(self, batch: MarketBatch, envelope: Envelope) -> None:
         """Admit a batch; one that an earlier life of this desk admitted is only brought to its end."""
-        in_lockstep = batch.fills_due >= 0
+        in_lockstep = self._overheard.in_lockstep = batch.fills_due >= 0
         if batch.step > self._last_step:
             if in_lockstep:
                 await self._fills_until(batch.fills_due)
@@ -345,6 +357,8 @@ class Desk:
             await self._admit(batch, envelope.sender, envelope)
         if in_lockstep:
             await self._quiesce()
+            if self._remote is not None:
+                await self._overheard.hear_out(self._remote, self._hear, TIMEOUT_S)
             self._journal.flush()  # the market does not come back to this step
 
     async def _fills_until(self, due: int) -> None:

@@ -45,10 +45,10 @@ from runtime.defaults import HEARS
 from runtime.desk_backtest import DeskResult, Watch, new_run_id, play
 from runtime.launch import Market, make_run
 from runtime.provenance import with_origin
-from runtime.refold import OUTSIDE
 from runtime.run_config import RunConfig
 from runtime.settings import Settings
 
+_SEAT: Final = "agents.outside:make"
 CONSENT: Final = "agents.consent:make"
 _UNROUNDED: Final = Decimal("1e-18")
 _MOST: Final = Decimal(9_000_000_000)
@@ -124,8 +124,9 @@ def run_of(settings: Settings, chosen: list[Chosen], run_id: str, *, consent: bo
     run = make_run(own, Market(pairs=tuple(instruments), crosses=()), run_id)
     seats = tuple(
         AgentSpec(
-            id=each.agent, role="strategy", factory=OUTSIDE, subscriptions=("MarketBatch",), own_rounds=True
-        )
+            id=each.agent, role="strategy", factory=_SEAT, subscriptions=("MarketBatch",), own_rounds=True,
+            outside=True,
+        )  # fmt: skip
         for each in chosen
     )
     names = [spec.id for spec in seats]

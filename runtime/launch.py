@@ -48,6 +48,7 @@ _NS: Final = 1_000_000_000
 _ORDERS_PER_S_LOCKSTEP: Final = 1_000_000
 _ORDERS_PER_S: Final = 20
 _DESK_RETURNS_S: Final = 3600.0  # it folds its journal first; one that does not come back ends the run
+_PRINTS: Final = 4  # trades a candle is made of, at least: open, both extremes, close
 _ROOM: Final = 16 << 20  # bytes a run needs for its first minutes
 
 
@@ -248,13 +249,15 @@ def write_sandbox(layout: Layout, settings: Settings, market: Market, keys: tupl
             "slice_ms": candle_seconds(settings.candle) * 1000,
             "start": _iso(market.start), "end": _iso(market.end),
         }  # fmt: skip
-    elif settings.is_recorded:
+    else:
+        feed |= {"parts": settings.parts, "trades_per_candle": max(_PRINTS, settings.parts)}
+    if settings.data is not None and not settings.trades:
         feed |= {
             "kind": "candles", "folder": str(Path(str(settings.data)).resolve()),
             "exchange": settings.exchange,
             "pairs": market.symbols, "start": _iso(market.start), "end": _iso(market.end),
         }  # fmt: skip
-    else:
+    elif not settings.trades:
         feed |= {
             "assets": settings.synthetic.assets, "quote": settings.quote, "crosses": market.crosses,
             "candles": settings.synthetic.candles, "history": settings.synthetic.history,

@@ -10,7 +10,7 @@ Not here: writing, asking the gateway what it did meanwhile (`resync`), the fold
 Invariant: every record of the journal came out again, to the byte, or there is no recovered firm at all.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -19,7 +19,6 @@ import msgspec
 
 from orchestrator.firm import Firm
 from orchestrator.policy import GroupOut
-from parley.agent import AgentSpec
 from parley.bus import AgentHost, Ask, InProc, Watch
 from parley.errors import Fatal, UserError
 from parley.messages import (
@@ -35,11 +34,11 @@ from parley.messages import (
     decode_envelope,
 )
 
-from .bootstrap import Assembly, env_of, make_firm, specs_of
-from .host import make_agent
+from .agent_line import Seat
+from .bootstrap import Assembly, hosts_of, make_firm
 from .journal import JournalReader
 from .outbox import voids
-from .refold import Refold, config_of, difference, lateness
+from .refold import Refold, config_of, difference, lateness, outsiders, recorded
 from .run_config import Origin, RunConfig
 
 CUT: Final = "the desk ended before they were durable"
@@ -54,7 +53,8 @@ class Recovered:
     """A firm as its journal left it.
 
     ``tail`` are the groups that the last cascade had still to commit. ``fills`` are (symbol, trade id),
-    ``placed`` numbers the orders by iid, ``gaps`` counts the gateway's; ``step`` is the last batch's.
+    ``placed`` numbers the orders by iid, ``gaps`` counts the gateway's; ``step`` is the last batch's;
+    ``told`` is what agents from outside have heard, by agent.
     """
 
     run: RunConfig
@@ -68,6 +68,7 @@ class Recovered:
     candles: int = 0
     gaps: int = 0
     fills: set[tuple[str, str]] = field(default_factory=set)
+    told: dict[str, list[Ask]] = field(default_factory=dict)
     placed: dict[bytes, int] = field(default_factory=dict)
 
     def in_process(
@@ -79,6 +80,15 @@ class Recovered:
     ) -> Assembly:
         """Seat the agents in this process; the arguments are those of `InProc`."""
         return Assembly(self.firm, InProc(self.hosts, clock=clock, late=late, watch=watch))
+
+    def seat(self, seats: Iterable[Seat]) -> None:
+        """Leave at each seat what a process needs to go on as its agent."""
+        for seat in seats:
+            agent = seat.spec.id
+            if agent in self.told:
+                seat.remember(self.told[agent])
+            else:
+                seat.take_snapshot(self.firm.table.seq, self.hosts[agent].agent.snapshot())
 
     def taken_back(self) -> list[Void]:
         """Take back the orders of the cascade that was cut."""
@@ -119,8 +129,9 @@ def recover(path: str | Path, run: RunConfig, *, watch: Watch | None = None) -> 
     with JournalReader(path) as reader:
         written = config_of(reader)
         _check_same(Path(path), written, run)
-        hosts = {spec.id: _host(spec, written) for spec in specs_of(written)}
-        past = Recovered(run=written, firm=make_firm(written), hosts=hosts)
+        told: dict[str, list[Ask]] = {agent: [] for agent in outsiders(written)}
+        hosts = hosts_of(written, recorded(reader, told))
+        past = Recovered(run=written, firm=make_firm(written), hosts=hosts, told=told)
         refold = Refold(past.in_process(late=lateness(reader), watch=watch))
         last = 0
         for record in reader.records():
@@ -150,10 +161,6 @@ def recover(path: str | Path, run: RunConfig, *, watch: Watch | None = None) -> 
         if group.records[0][0] <= last:
             raise DoesNotReplay(f"the journal {str(path)!r} ends inside a group, at seq {last}")
     return past
-
-
-def _host(spec: AgentSpec, run: RunConfig) -> AgentHost:
-    return AgentHost(make_agent(spec, env_of(run)), run.desk.seed)
 
 
 def _check_same(path: Path, written: RunConfig, run: RunConfig) -> None:

@@ -22,8 +22,7 @@ from .journal import JournalReader, Record
 from .run_config import RunConfig, run_config
 
 # what enters a firm from outside; everything else is its own product
-EXTERNAL: Final = frozenset({"supervisor", "gateway", "hub", "user", "clock"})
-OUTSIDE: Final = "agents.outside:make"
+EXTERNAL: Final = frozenset({"supervisor", "gateway", "hub", "user", "clock", "outside"})
 Said = tuple[int, bytes]
 """Kind and envelope of what the fold says at one place of the journal."""
 
@@ -107,13 +106,21 @@ def lateness(reader: JournalReader) -> Callable[[Ask], int]:
 
 
 class Recorded:
-    """An agent that repeats what it said according to a journal: one whose code a replay does not run."""
+    """An agent that repeats what it said according to a journal: one whose code a replay does not run.
 
-    def __init__(self, spec: AgentSpec, said: Mapping[int, Sequence[Message]]) -> None:
+    ``told``: given a list, keeps there what it is told, for a process that has to become this agent.
+    """
+
+    def __init__(
+        self, spec: AgentSpec, said: Mapping[int, Sequence[Message]], told: list[Ask] | None = None
+    ) -> None:
         self.spec = spec
         self._said = said  # by the place of what it answered
+        self._told = told
 
     def handle(self, msg: Message, ctx: Context) -> Sequence[Message]:
+        if self._told is not None:
+            self._told.append(Ask(ctx.agent, ctx.seq, ctx.now, msg, ctx.nth))
         return self._said.get(ctx.seq, ())
 
     def snapshot(self) -> bytes:
@@ -123,15 +130,24 @@ class Recorded:
         return None
 
 
-def recorded(reader: JournalReader) -> dict[str, Recorded]:
-    """Return the run's agents that come from outside (settled 12), as the journal has heard them."""
-    outside = {spec.id: spec for spec in config_of(reader).agents if spec.factory == OUTSIDE}
+def recorded(reader: JournalReader, told: Mapping[str, list[Ask]] | None = None) -> dict[str, Recorded]:
+    """Return the run's agents that come from outside (settled 12), as the journal has heard them.
+
+    ``told``: by agent, a list for what it is told.
+    """
+    outside = outsiders(config_of(reader))
     said: dict[str, dict[int, list[Message]]] = {agent: {} for agent in outside}
     for record in reader.records() if outside else ():
         envelope = decode_envelope(record.body)
         if envelope.sender in said:
             said[envelope.sender].setdefault(envelope.cause, []).append(decode(envelope.body))
-    return {agent: Recorded(spec, said[agent]) for agent, spec in outside.items()}
+    lists = told or {}
+    return {agent: Recorded(spec, said[agent], lists.get(agent)) for agent, spec in outside.items()}
+
+
+def outsiders(run: RunConfig) -> dict[str, AgentSpec]:
+    """Return the agents of a run whose code is not ours, by id; one of a silenced role says nothing."""
+    return {spec.id: spec for spec in run.agents if spec.outside and spec.role not in run.silent}
 
 
 def difference(was: bytes, again: Said | None) -> str:

@@ -158,7 +158,10 @@ class Synthetic(BaseModel):
 
 
 class Settings(BaseSettings):
-    """Everything a command can be told; see `parley run --help` and docs/concepts.md."""
+    """Everything a command can be told; see `parley run --help` and docs/concepts.md.
+
+    ``parts``: in how many parts a candle is played, so that agents see prices inside it.
+    """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, populate_by_name=True)
 
@@ -173,6 +176,7 @@ class Settings(BaseSettings):
     crosses: Annotated[str | tuple[str, ...], NoDecode, BeforeValidator(_crosses)] = "auto"
     speed: Annotated[str | float | None, NoDecode, BeforeValidator(_speed)] = None
     duration: PositiveFloat | None = None
+    parts: int = Field(default=1, ge=1, le=60)
     seed: int = Field(default=1, ge=0, lt=2**63)
     capital: Decimal = Field(default=Decimal(100_000), gt=0, le=10**12)
     quote: str = Field(default="USDT", pattern=r"^[A-Z0-9]+$")

@@ -4,6 +4,9 @@ Problem: a wave must reach some agents, and the round goes on with what came bac
 nothing else to decide meanwhile, so `exchange` writes all frames, then waits in one `poll` for the lines it
 needs. Between cascades the event loop watches the same lines: newcomers, farewells, late answers, snapshots.
 
+An agent from outside (`AgentSpec.outside`) takes its time over news: they are put to it without waiting, and
+what it says to them comes between cascades, as one `Analysed`.
+
 An agent that is not there, still catches up, or owes an answer is told everything and waited for by nobody:
 its asks are `missed` at once. What it was told since its last snapshot is kept, so its next process is
 welcomed with that snapshot and these messages, and is then what it would be had it never died. One that
@@ -28,7 +31,7 @@ import msgspec
 from parley.agent import AgentEnv, AgentSpec
 from parley.bus import Answer, Ask, Wave
 from parley.errors import ConfigError, Fatal, ProtocolError, UserError
-from parley.messages import StateView, decode, encode
+from parley.messages import Analysed, Ballot, Cfp, Counter, Review, StateView, decode, encode
 from runtime.agent_line import SILENT_NS, AgentLine, Seat
 from runtime.agent_socket import admit
 from runtime.wave_frames import (
@@ -54,6 +57,7 @@ PATIENCE_NS: Final = 10_000_000_000  # for a stage without a budget
 UNHURRIED: Final = 1 << 15  # bytes that may wait for an agent's next question
 SNAPSHOT_EVERY: Final = 1024  # frames; a new process has to hear that many before it is asked again
 _MS: Final = 1_000_000
+_QUESTIONS: Final = frozenset({Cfp, Ballot, Review, Counter})  # the rest is news
 _MISTAKE: Final = f"{ConfigError.__name__}: "  # how an agent's process says that its settings are wrong
 
 
@@ -71,11 +75,13 @@ class SocketTransport:
         listener: socket.socket,
         token: bytes = b"",
         clock: Callable[[], int] = time.monotonic_ns,
+        overheard: Callable[[Analysed], None] | None = None,
     ) -> None:
         self.seats: dict[str, Seat] = {spec.id: Seat(spec, env_of(), seed) for spec in specs}
         self._listener = listener
         self._token = token
         self._clock = clock
+        self._overheard = overheard
         self._poll = select.poll()
         self._by_fd: dict[int, Seat] = {}
         self._bodies: dict[int, bytes] = {}  # by seq, of one cascade: one message goes to many
@@ -103,6 +109,10 @@ class SocketTransport:
             if type(ask.message) is StateView and not seat.hears_state:
                 self._tell(seat, ask, body, False)
                 found[at] = Answer(ask.agent, ())
+            elif seat.spec.outside and type(ask.message) not in _QUESTIONS:
+                is_told = self._tell(seat, ask, body, seat.is_ready, now, is_news=True)
+                asked[ask.agent] = seat
+                found[at] = Answer(ask.agent, (), missed=not is_told)
             elif self._tell(seat, ask, body, not self._is_stuck(seat, now, patience), now):
                 waiting[ask.agent, ask.seq] = at
                 asked[ask.agent] = seat
@@ -143,7 +153,9 @@ class SocketTransport:
             elif line.unsent >= UNHURRIED:
                 self._flush(seat, line)
 
-    def _tell(self, seat: Seat, ask: Ask, body: bytes, wants: bool, now: int = 0) -> bool:
+    def _tell(
+        self, seat: Seat, ask: Ask, body: bytes, wants: bool, now: int = 0, *, is_news: bool = False
+    ) -> bool:
         """Queue one message; whether an answer is worth waiting for."""
         quiet = Told(ask.seq, ask.now, ask.nth, False, msgspec.Raw(body))
         seat.told.append(quiet)
@@ -152,12 +164,26 @@ class SocketTransport:
         line = seat.line
         if line is None:
             return False
-        if not wants or not seat.can_answer(now):
+        if not wants or not (is_news or seat.can_answer(now)):
             line.queue(frame(quiet))
             return False
         line.queue(frame(Told(ask.seq, ask.now, ask.nth, True, quiet.body)))
-        line.owes[ask.seq] = now
+        (line.mulls if is_news else line.owes)[ask.seq] = now
         return True
+
+    @property
+    def is_mulling(self) -> bool:
+        """Whether an agent from outside is still over what it was told."""
+        return any(seat.line is not None and seat.line.mulls for seat in self.seats.values())
+
+    def give_up(self) -> list[str]:
+        """Wait no longer for what agents mull over; give their names."""
+        found = []
+        for agent, seat in self.seats.items():
+            if seat.line is not None and seat.line.mulls:
+                seat.line.mulls.clear()
+                found.append(agent)
+        return found
 
     def _wait(
         self, waiting: dict[tuple[str, int], int], found: dict[int, Answer], wave: Wave, deadline: int
@@ -198,8 +224,10 @@ class SocketTransport:
         for word in words:
             match word:
                 case Answered(seq=seq) | Mute(seq=seq):
-                    line.owes.pop(seq, None)
                     seat.deaths = 0
+                    if line.mulls.pop(seq, 0):
+                        self._hear_out(seat, word)
+                    line.owes.pop(seq, None)
                 case Mark(number=number) if number == seat.marks:
                     self._greet(seat)
                 case SnapshotIs(through=through, state=state):
@@ -212,6 +240,20 @@ class SocketTransport:
                 case Hello():
                     self._lose(seat, line, "it said Hello twice")
         return words
+
+    def _hear_out(self, seat: Seat, word: Answered | Mute) -> None:
+        """Pass on what an agent from outside said to news; what only holds it up is a fault of its own."""
+        answer = _answer(seat, word)
+        said = [m for m in answer.messages if isinstance(m, Analysed)]
+        faults = (answer.fault,) if answer.fault else ()
+        if len(said) != len(answer.messages):
+            names = [type(message).__name__ for message in answer.messages]
+            faults = (*faults, f"an agent from outside says Analysed to news, this one said {names}")
+        if faults:
+            said.append(Analysed(agent=seat.spec.id, faults=faults))
+        if self._overheard is not None:
+            for each in said:
+                self._overheard(each)
 
     def _greet(self, seat: Seat) -> None:
         """It has caught up: from now on it is asked."""

@@ -55,7 +55,7 @@ from .orders import (
     VenueReject,
     Void,
 )
-from .signals import AnalysisReady, Ballot, Opinion, Vote
+from .signals import Analysed, AnalysisReady, Ballot, Opinion, Vote
 from .wire import Envelope, Wire
 
 __all__ = [
@@ -66,6 +66,7 @@ __all__ = [
     "Ack",
     "AgentFaulted",
     "Allocation",
+    "Analysed",
     "AnalysisReady",
     "Attempt",
     "Balance",

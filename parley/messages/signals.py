@@ -40,6 +40,18 @@ class AnalysisReady(Wire, frozen=True, kw_only=True, tag=21):
     symbols: tuple[str, ...] = ()
 
 
+class Analysed(Wire, frozen=True, kw_only=True, tag=24):
+    """What an agent from outside has to say to the news, whenever it is done with them (settled 12).
+
+    ``ready`` asks for a round each; ``faults`` are what its own code raised, a line each: nothing is proposed
+    there, and the agent gets a strike.
+    """
+
+    agent: str
+    ready: tuple[AnalysisReady, ...] = ()
+    faults: tuple[str, ...] = ()
+
+
 class Vote(Wire, frozen=True, kw_only=True, tag=23):
     """A judgement of one proposal: ``score`` in [-1, 1] times conviction ``conf`` in [0, 1]."""
 

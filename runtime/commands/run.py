@@ -56,6 +56,7 @@ _VIEW_S: Final = 0.5
 _LINES_S: Final = 5.0
 _POLL_S: Final = 0.2
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+Compose = Callable[[Settings, Market, str], RunConfig]
 Keepers = tuple[StoreKeeper | None, ApiKeeper | None]
 
 
@@ -69,16 +70,20 @@ def run(
     UserError
         When settings or data are wrong, or a process says so at its start.
     """
-    settings = load_settings(config, options)
+    return play(load_settings(config, options), launch.make_run, as_json=as_json, with_database=with_database)
+
+
+def play(settings: Settings, compose: Compose, *, as_json: bool, with_database: bool) -> int:
+    """Run the desk that `compose` makes of settings, market and run id; as `run`."""
     market = _market(settings)
     for note in (*market.notes, *open_trades.notes(settings)):
         console(stderr=True).print(f"note: {note}", style="dim")
-    checked = launch.make_run(settings, market, "check")
+    checked = compose(settings, market, "check")
     placement.check_cluster(settings, [spec.id for spec in checked.agents])
     if settings.desk.placement == "spread":
         check_programs()
     layout = launch.make_layout(settings)
-    run_config = with_origin(launch.make_run(settings, market, layout.run_id))
+    run_config = with_origin(compose(settings, market, layout.run_id))
     supervisor = Supervisor(layout.logs)
     lead = Lead(settings.home, run_config.desk.account)
     for number in _SIGNALS:

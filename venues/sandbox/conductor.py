@@ -33,13 +33,15 @@ class Conductor:
     """Plays the feed, in lock-step with the control client or by the wall clock."""
 
     def __init__(
-        self, feed: Feed, exchange: Exchange, publisher: Publisher, hub: StreamHub, speed: float | None
-    ) -> None:
+        self, feed: Feed, exchange: Exchange, publisher: Publisher, hub: StreamHub, speed: float | None,
+        parts: int = 1,
+    ) -> None:  # fmt: skip
         self._feed = feed
         self._exchange = exchange
         self._publisher = publisher
         self._hub = hub
         self._speed = speed
+        self._parts = parts
         self._tasks: set[asyncio.Task[None]] = set()
         self._playing = False
         self.progress = Progress()
@@ -103,22 +105,26 @@ class Conductor:
         started, first_ms = loop.time(), None
         try:
             while (step := self._feed.next_step()) is not None:
-                if self._speed is not None:
-                    first_ms = step.open_ms if first_ms is None else first_ms
-                    due = started + (step.close_ms - first_ms) / 1000 / self._speed
-                    await asyncio.sleep(max(0.0, due - loop.time()))
-                self._publisher.play(step)
-                self._hub.flush()
-                self.progress.steps += 1
-                if writer is not None:
-                    _send(writer, self._announcement(step.close_ms))
-                if self._speed is None:
-                    if reader is not None:
-                        await self._acknowledged(reader)
+                for moment in step.moments(self._parts):
+                    if self._speed is not None:
+                        first_ms = step.open_ms if first_ms is None else first_ms
+                        due = started + (moment - first_ms) / 1000 / self._speed
+                        await asyncio.sleep(max(0.0, due - loop.time()))
+                    if moment < step.close_ms:
+                        self._publisher.play_until(step, moment)
                     else:
-                        await asyncio.sleep(0)
-                elif writer is not None and writer.is_closing():
-                    writer = None
+                        self._publisher.play(step)
+                    self._hub.flush()
+                    self.progress.steps += 1
+                    if writer is not None:
+                        _send(writer, self._announcement(moment))
+                    if self._speed is None:
+                        if reader is not None:
+                            await self._acknowledged(reader)
+                        else:
+                            await asyncio.sleep(0)
+                    elif writer is not None and writer.is_closing():
+                        writer = None
             self._end(writer)
         finally:
             self._playing = False

@@ -53,6 +53,7 @@ class FeedConfig:
     candles: int | None = None
     history: int = 500
     trades_per_candle: int = 4
+    parts: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,17 @@ class Config:
 
 
 _FEED_KEYS = {
-    "candles": {"folder", "exchange", "pairs", "timeframe", "start", "end", "history", "trades_per_candle"},
+    "candles": {
+        "folder",
+        "exchange",
+        "pairs",
+        "timeframe",
+        "start",
+        "end",
+        "history",
+        "trades_per_candle",
+        "parts",
+    },
     "trades": {"files", "slice_ms", "start", "end"},
     "synthetic": {
         "assets",
@@ -86,6 +97,7 @@ _FEED_KEYS = {
         "candles",
         "history",
         "trades_per_candle",
+        "parts",
         "start",
     },
 }
@@ -175,6 +187,7 @@ def _parse_feed(raw: object) -> FeedConfig:
         candles=None if values.get("candles") is None else _count(values, "candles", 0, 1, 2**40),
         history=_count(values, "history", 500, 0, 100_000),
         trades_per_candle=_count(values, "trades_per_candle", 4, 1, 1000),
+        parts=_count(values, "parts", 1, 1, 60),
     )
     if kind == "candles" and not (feed.folder and feed.pairs):
         raise ConfigError("feed of kind candles: expected folder and at least one of pairs")

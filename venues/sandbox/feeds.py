@@ -38,6 +38,11 @@ class Step:
     close_ms: int
     bars: dict[str, tuple[Candle, list[Print]]]
 
+    def moments(self, parts: int) -> list[int]:
+        """When each of so many parts of the bucket is over, ms; the last is its close."""
+        length = self.close_ms - self.open_ms
+        return [self.open_ms + length * (n + 1) // parts for n in range(parts)]
+
 
 class Feed(Protocol):
     """What the exchange needs from market data."""

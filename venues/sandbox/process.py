@@ -101,7 +101,9 @@ class Sandbox:
         self.sockets = SocketServer(
             self.exchange, self.publisher, users, self.hub, socket_endpoints(public, private), limits
         )
-        self.conductor = Conductor(feed, self.exchange, self.publisher, self.hub, config.speed)
+        self.conductor = Conductor(
+            feed, self.exchange, self.publisher, self.hub, config.speed, config.feed.parts
+        )
         self._write_start(accounts)
         self.publisher.open_market()
 

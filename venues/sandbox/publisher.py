@@ -43,6 +43,8 @@ class Publisher:
         }
         self._streams: dict[str, dict[str, None]] = {one.symbol: {} for one in feed.instruments}
         self._published: dict[str, int] = {}
+        self._first_ids: dict[str, int] = {}  # of the candle under way
+        self._over_ms = 0  # up to when the step under way was played
         self.candles_sent = 0
         exchange.on_market_change = self.publish_change
 
@@ -85,22 +87,50 @@ class Publisher:
         self._hub.drop(connection)
         self._index()
 
-    def play(self, step: Step) -> None:
-        """Let one step happen: fills, books, candles; queue its messages without writing them."""
+    def play_until(self, step: Step, t: int) -> None:
+        """Let a part of a step happen: fills and books up to `t`, before its close."""
         wall = wall_ms()
         self._published = {}
         for symbol, (candle, prints) in step.bars.items():
             market = self._exchange.markets[symbol]
-            self._exchange.play(market, prints, candle.volume)
+            part = [printed for printed in prints if self._over_ms <= printed.t < t]
+            self._exchange.play(market, part, candle.volume)
+            self._exchange.clock = t
+            if part:
+                market.last_price = part[-1].price
+                market.book.refresh(part[-1].price, candle.volume, t)
+            self._note_first_id(symbol, market)
+            streams = self._streams[symbol]
+            self._publish_trades(market, streams, wall)
+            self._publish_book(market, streams, wall)
+        self._over_ms = t
+        self._exchange.forget_closed()
+        self._exchange.settlement.close_group()
+
+    def _note_first_id(self, symbol: str, market: SymbolMarket) -> None:
+        if market.unpublished:
+            self._first_ids.setdefault(symbol, market.unpublished[0][0])
+
+    def play(self, step: Step) -> None:
+        """Let what is left of a step happen: fills, books, candles; queue its messages, write none."""
+        wall = wall_ms()
+        self._published = {}
+        for symbol, (candle, prints) in step.bars.items():
+            market = self._exchange.markets[symbol]
+            left = [printed for printed in prints if printed.t >= self._over_ms] if self._over_ms else prints
+            self._exchange.play(market, left, candle.volume)
             self._exchange.clock = step.close_ms
             market.last_price = candle.close
             market.book.refresh(candle.close, candle.volume, step.close_ms)
-            ids = [trade[0] for trade in market.unpublished] or [-1]
-            bar = bar_of(candle, self._feed.length_ms, prints, ids[0], ids[-1])
+            self._note_first_id(symbol, market)
+            first = self._first_ids.pop(symbol, -1)
+            last = market.last_trade_id if first >= 0 else -1
+            bar = bar_of(candle, self._feed.length_ms, prints, first, last)
             self.histories[symbol].append(bar)
             self.histories[symbol].next_open = self._feed.upcoming(symbol)
             self._publish_symbol(market, bar, wall)
         self._exchange.clock = step.close_ms
+        self._over_ms = 0
         for symbol in step.bars:
             self._publish_placeholders(symbol, wall)
         self._publish_all_tickers(wall)

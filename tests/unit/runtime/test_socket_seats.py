@@ -300,6 +300,7 @@ class Line:
 
     def __init__(self, owes: int = 0) -> None:
         self.owes = dict.fromkeys(range(owes), 0)
+        self.mulls: dict[int, int] = {}
 
 
 def seat(*, is_ready: bool, owes: int = 0) -> Seat:

@@ -6,6 +6,7 @@ Invariant: every argument is what freqtrade passes at the same point, to the las
 """
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from sys import getrefcount
 from typing import Any
 
@@ -28,7 +29,17 @@ _WIDTH = len(TRADE.names or ())
 # Who knows a view after a call: the caller's name and the counting itself; with an order, that as well.
 _OURS = 2
 Hook = Callable[..., Any]
-Box = Any
+_MOST_MOMENTS = 4096
+
+
+class _Moments(dict[float, datetime]):
+    """Times as freqtrade passes them, by ms: all open trades are asked about at the same one."""
+
+    def __missing__(self, ms: float) -> datetime:
+        if len(self) >= _MOST_MOMENTS:
+            self.clear()
+        found = self[ms] = moment(ms)
+        return found
 
 
 class Callbacks:
@@ -38,6 +49,8 @@ class Callbacks:
         self.tables = tables
         self.hooks = hooks
         self.words = tables.words
+        self._box: Any = tables.box
+        self._moments = _Moments()
         settings = tables.settings
         self._names = [spec.pair for spec in tables.specs]
         self._no_least = [spec.cost_min is None and spec.amount_min is None for spec in tables.specs]
@@ -48,8 +61,9 @@ class Callbacks:
         self._exit_force = settings.exit_time_in_force
         self._custom_stoploss = hooks.get("custom_stoploss")
         self._custom_exit = hooks.get("custom_exit")
+        self._adjust_position = hooks.get("adjust_trade_position")
 
-    def answers(self) -> dict[int, Callable[[Box], None]]:
+    def answers(self) -> dict[int, Callable[[], None]]:
         """What to call for which question."""
         return {
             codes.ASK_BOT_LOOP_START: self.bot_loop_start,
@@ -69,22 +83,24 @@ class Callbacks:
             codes.ASK_ORDER_FILLED: self.order_filled,
         }
 
-    def _trade(self, box: Box) -> TradeView:
-        return TradeView(self.tables, int(box[0]))
+    def _trade(self) -> TradeView:
+        return TradeView(self.tables, int(self._box[0]))
 
-    def _pair_at(self, box: Box) -> int:
-        return int(self.tables.trade_ints[int(box[0]) * _WIDTH + _PAIR])
+    def _pair_at(self) -> int:
+        return int(self.tables.trade_ints[int(self._box[0]) * _WIDTH + _PAIR])
 
-    def bot_loop_start(self, box: Box) -> None:
-        self.hooks["bot_loop_start"](current_time=moment(box[0]))
+    def bot_loop_start(self) -> None:
+        box = self._box
+        self.hooks["bot_loop_start"](current_time=self._moments[box[0]])
 
-    def entry_price(self, box: Box) -> None:
+    def entry_price(self) -> None:
+        box = self._box
         at, slot = int(box[0]), int(box[5])
         trade = TradeView(self.tables, slot) if slot >= 0 else None
         rate = self.hooks["custom_entry_price"](
             pair=self._names[at],
             trade=trade,
-            current_time=moment(box[2]),
+            current_time=self._moments[box[2]],
             proposed_rate=box[3],
             entry_tag=self.words.entry_tag(at, int(box[6])),
             side="short" if box[4] else "long",
@@ -93,13 +109,14 @@ class Callbacks:
             trade.keep()
         box[0] = _NAN if rate is None else rate
 
-    def exit_price(self, box: Box) -> None:
-        at = self._pair_at(box)
-        trade = self._trade(box)
+    def exit_price(self) -> None:
+        box = self._box
+        at = self._pair_at()
+        trade = self._trade()
         rate = self.hooks["custom_exit_price"](
             pair=self._names[at],
             trade=trade,
-            current_time=moment(box[1]),
+            current_time=self._moments[box[1]],
             proposed_rate=box[2],
             current_profit=box[3],
             exit_tag=self.words.reason(at, int(box[4]), int(box[5])),
@@ -108,11 +125,12 @@ class Callbacks:
             trade.keep()
         box[0] = _NAN if rate is None else rate
 
-    def leverage(self, box: Box) -> None:
+    def leverage(self) -> None:
+        box = self._box
         at = int(box[0])
         box[0] = self.hooks["leverage"](
             pair=self._names[at],
-            current_time=moment(box[2]),
+            current_time=self._moments[box[2]],
             current_rate=box[3],
             proposed_leverage=1.0,
             max_leverage=box[5],
@@ -120,11 +138,12 @@ class Callbacks:
             entry_tag=self.words.entry_tag(at, int(box[6])),
         )
 
-    def stake(self, box: Box) -> None:
+    def stake(self) -> None:
+        box = self._box
         at = int(box[0])
         stake = self.hooks["custom_stake_amount"](
             pair=self._names[at],
-            current_time=moment(box[2]),
+            current_time=self._moments[box[2]],
             current_rate=box[3],
             # Where the last stake is amended to nothing, freqtrade proposes the whole number 0.
             proposed_stake=box[5] or (0 if self._amends else box[5]),
@@ -136,7 +155,8 @@ class Callbacks:
         )
         box[0] = 0.0 if not stake or isinstance(stake, str) else stake
 
-    def confirm_entry(self, box: Box) -> None:
+    def confirm_entry(self) -> None:
+        box = self._box
         at = int(box[0])
         agreed = self.hooks["confirm_trade_entry"](
             pair=self._names[at],
@@ -144,7 +164,7 @@ class Callbacks:
             amount=box[5],
             rate=box[3],
             time_in_force=self._entry_force,
-            current_time=moment(box[2]),
+            current_time=self._moments[box[2]],
             entry_tag=self.words.entry_tag(at, int(box[6])),
             side="short" if box[4] else "long",
         )
@@ -153,10 +173,11 @@ class Callbacks:
         else:
             box[0] = box[5] if agreed else 0.0
 
-    def confirm_exit(self, box: Box) -> None:
-        at = self._pair_at(box)
+    def confirm_exit(self) -> None:
+        box = self._box
+        at = self._pair_at()
         reason = self.words.reason(at, int(box[4]), int(box[5]))
-        trade = self._trade(box)
+        trade = self._trade()
         agreed = self.hooks["confirm_trade_exit"](
             pair=self._names[at],
             trade=trade,
@@ -166,21 +187,23 @@ class Callbacks:
             time_in_force=self._exit_force,
             sell_reason=reason,
             exit_reason=reason,
-            current_time=moment(box[1]),
+            current_time=self._moments[box[1]],
         )
         if getrefcount(trade) > _OURS:
             trade.keep()
         box[0] = 1.0 if agreed else 0.0
 
-    def stoploss(self, box: Box) -> None:
+    def stoploss(self) -> None:
+        box = self._box
         if self._custom_stoploss is None:
             box[0] = self.tables.settings.stoploss
             return
-        trade = TradeView(self.tables, int(box[0]))
+        tables, slot = self.tables, int(box[0])
+        trade = TradeView(tables, slot)
         stop = self._custom_stoploss(
-            pair=self._names[self._pair_at(box)],
+            pair=self._names[tables.trade_ints[slot * _WIDTH + _PAIR]],
             trade=trade,
-            current_time=moment(box[4]),
+            current_time=self._moments[box[4]],
             current_rate=box[1],
             current_profit=box[2],
             after_fill=box[3] != 0.0,
@@ -189,12 +212,14 @@ class Callbacks:
             trade.keep()
         box[0] = _NAN if stop is None else stop
 
-    def custom_exit(self, box: Box) -> None:
-        trade = TradeView(self.tables, int(box[0]))
+    def custom_exit(self) -> None:
+        box = self._box
+        tables, slot = self.tables, int(box[0])
+        trade = TradeView(tables, slot)
         reason = self._custom_exit(  # type: ignore[misc]  # asked only when the strategy has it
-            pair=self._names[self._pair_at(box)],
+            pair=self._names[tables.trade_ints[slot * _WIDTH + _PAIR]],
             trade=trade,
-            current_time=moment(box[1]),
+            current_time=self._moments[box[1]],
             current_rate=box[2],
             current_profit=box[3],
         )
@@ -207,16 +232,17 @@ class Callbacks:
         else:
             box[0] = codes.CUSTOM_EXIT
 
-    def roi(self, box: Box) -> None:
+    def roi(self) -> None:
+        box = self._box
         hook = self.hooks.get("custom_roi")
         if hook is None:
             box[0] = _NAN
             return
-        trade = self._trade(box)
+        trade = self._trade()
         ratio = hook(
             pair=trade.pair,
             trade=trade,
-            current_time=moment(box[1]),
+            current_time=self._moments[box[1]],
             trade_duration=int(box[2]),
             entry_tag=trade.enter_tag,
             side=trade.trade_direction,
@@ -225,17 +251,19 @@ class Callbacks:
             trade.keep()
         box[0] = _NAN if ratio is None else ratio
 
-    def adjust_position(self, box: Box) -> None:
-        hook = self.hooks.get("adjust_trade_position")
+    def adjust_position(self) -> None:
+        box = self._box
+        hook = self._adjust_position
         if hook is None:
             box[0] = 0.0
             return
-        at, slot = self._pair_at(box), int(box[0])
+        tables, slot = self.tables, int(box[0])
+        at = tables.trade_ints[slot * _WIDTH + _PAIR]
         least, rate, profit = box[4], box[2], box[3]
-        trade = TradeView(self.tables, slot)
+        trade = TradeView(tables, slot)
         answer = hook(
             trade=trade,
-            current_time=moment(box[1]),
+            current_time=self._moments[box[1]],
             current_rate=rate,
             current_profit=profit,
             min_stake=None if self._no_least[at] else least,
@@ -247,6 +275,9 @@ class Callbacks:
         )
         if getrefcount(trade) > _OURS:
             trade.keep()
+        if answer is None:
+            box[0] = 0.0
+            return
         stake, tag = answer, ""
         if isinstance(answer, tuple):
             stake = answer[0] if answer else None
@@ -254,19 +285,20 @@ class Callbacks:
         box[0] = stake = 0.0 if stake is None else stake
         box[1] = self.words.code_of_tag(tag) if tag else -1
         if stake < 0.0:
-            trade = TradeView(self.tables, slot)
+            trade = TradeView(tables, slot)
             part = exact.multiply(exact.number(stake), exact.number(trade.amount))
             box[2] = abs(exact.to_float(exact.divide(part, exact.number(trade.stake_amount))))
             box[3] = self.words.code_of_reason(tag) if tag else codes.PARTIAL_EXIT
 
-    def order_price(self, box: Box) -> None:
-        trade = self._trade(box)
+    def order_price(self) -> None:
+        box = self._box
+        trade = self._trade()
         order = OrderView(trade, int(box[1]))
         rate = self.hooks["adjust_order_price"](
             trade=trade,
             order=order,
             pair=trade.pair,
-            current_time=moment(box[2]),
+            current_time=self._moments[box[2]],
             proposed_rate=box[3],
             current_order_rate=order.price,
             entry_tag=trade.enter_tag,
@@ -277,25 +309,33 @@ class Callbacks:
             trade.keep()
         box[0] = _NAN if rate is None else rate
 
-    def _timeout(self, name: str, box: Box) -> None:
-        trade = self._trade(box)
+    def _timeout(self, name: str) -> None:
+        box = self._box
+        trade = self._trade()
         late = self.hooks[name](
-            pair=trade.pair, trade=trade, order=OrderView(trade, int(box[1])), current_time=moment(box[2])
+            pair=trade.pair,
+            trade=trade,
+            order=OrderView(trade, int(box[1])),
+            current_time=self._moments[box[2]],
         )
         if getrefcount(trade) > _OURS:
             trade.keep()
         box[0] = 1.0 if late else 0.0
 
-    def entry_timeout(self, box: Box) -> None:
-        self._timeout("check_entry_timeout", box)
+    def entry_timeout(self) -> None:
+        self._timeout("check_entry_timeout")
 
-    def exit_timeout(self, box: Box) -> None:
-        self._timeout("check_exit_timeout", box)
+    def exit_timeout(self) -> None:
+        self._timeout("check_exit_timeout")
 
-    def order_filled(self, box: Box) -> None:
-        trade = self._trade(box)
+    def order_filled(self) -> None:
+        box = self._box
+        trade = self._trade()
         self.hooks["order_filled"](
-            pair=trade.pair, trade=trade, order=OrderView(trade, int(box[1])), current_time=moment(box[2])
+            pair=trade.pair,
+            trade=trade,
+            order=OrderView(trade, int(box[1])),
+            current_time=self._moments[box[2]],
         )
         if getrefcount(trade) > _OURS:
             trade.keep()

@@ -85,15 +85,6 @@ def _pointer(builder: Any, address: Any, index: Any, kind: Any) -> Any:
 
 
 @intrinsic
-def _call(typing: Any, port: Any, code: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kind = ir.FunctionType(_WORD, [_WORD])
-        return builder.call(builder.inttoptr(args[0], kind.as_pointer()), [args[1]])
-
-    return nb.int64(nb.int64, nb.int64), generate
-
-
-@intrinsic
 def _load_float(typing: Any, address: Any, index: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.load(_pointer(builder, args[0], args[1], ir.DoubleType()))
@@ -178,7 +169,6 @@ def _record_at(dtype: np.dtype[np.void]) -> Any:
 desk_at = _record_at(DESK)
 
 _PORTS: dict[Any, Any] = {
-    ports.call: _call,
     ports.load_float: _load_float,
     ports.fetch: _fetch,
     ports.store_float: _store_float,

@@ -13,12 +13,12 @@ from parley.kernels import exact
 from parley.kernels.records import ORDER
 
 T = TypeVar("T")
-_FIELDS = {name: place for place, name in enumerate(ORDER.names or ())}
-WIDTH = len(_FIELDS)
-NEXT = _FIELDS["next"]
+ORDER_FIELDS = {name: place for place, name in enumerate(ORDER.names or ())}
+WIDTH = len(ORDER_FIELDS)
+NEXT = ORDER_FIELDS["next"]
 
 
-def moment(ms: int) -> datetime:
+def moment(ms: float) -> datetime:
     """A time as freqtrade passes it."""
     return datetime.fromtimestamp(ms / 1000, UTC)
 
@@ -60,7 +60,7 @@ class Derived(Generic[T]):
 
 
 def _order(name: str, kind: str = "float") -> Any:
-    return Field(_FIELDS, name, kind)
+    return Field(ORDER_FIELDS, name, kind)
 
 
 class OrderView:
@@ -103,7 +103,7 @@ class OrderView:
 
     @property
     def _is_entry(self) -> bool:
-        return bool(self._ints[self._at + _FIELDS["is_entry"]])
+        return bool(self._ints[self._at + ORDER_FIELDS["is_entry"]])
 
     @property
     def side(self) -> str:
@@ -132,8 +132,8 @@ class OrderView:
 
     @property
     def ft_order_tag(self) -> str | None:
-        tag = self._ints[self._at + _FIELDS["tag"]]
-        row = self._ints[self._at + _FIELDS["tag_row"]]
+        tag = self._ints[self._at + ORDER_FIELDS["tag"]]
+        row = self._ints[self._at + ORDER_FIELDS["tag_row"]]
         words = self._tables.words
         at = self.trade._pair_at
         return words.entry_tag(at, tag) if self._is_entry else words.reason(at, tag, row)

@@ -16,6 +16,8 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from parley.kernels import ports
+
 _WORD, _INT, _FLOAT = ctypes.c_int64, ctypes.c_int, ctypes.c_double
 _LOW = {_WORD: ir.IntType(64), _INT: ir.IntType(32), _FLOAT: ir.DoubleType()}
 _HIGH = {_WORD: nb.int64, _INT: nb.int64, _FLOAT: nb.float64}
@@ -88,7 +90,29 @@ def _compiled(name: str) -> Any:
     return intrinsic(shapes[len(arguments)])
 
 
+@intrinsic
+def _call(typing: Any, port: Any, code: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        word = _LOW[_WORD]
+
+        def of_python(name: str, result: Any) -> Any:
+            return cgutils.get_or_insert_function(builder.module, ir.FunctionType(result, [word]), name)
+
+        places = builder.inttoptr(given[0], word.as_pointer())
+        failed = builder.gep(places, [word(ports.FAILED)])
+        with builder.if_then(builder.icmp_signed("==", builder.load(failed), word(0))):
+            function = builder.load(builder.gep(places, [given[1]]))
+            answer = builder.call(of_python("PyObject_CallNoArgs", word), [function])
+            builder.store(builder.zext(builder.icmp_signed("==", answer, word(0)), word), failed)
+            # Does nothing with address 0.
+            builder.call(of_python("Py_DecRef", ir.VoidType()), [answer])
+        return builder.load(failed)
+
+    return nb.int64(nb.int64, nb.int64), generate
+
+
 PORTS: dict[Any, Any] = {
+    ports.call: _call,
     copy_dict: _compiled("PyDict_Copy"),
     set_value: _compiled("PyDict_SetItem"),
     new_float: _compiled("PyFloat_FromDouble"),

@@ -88,7 +88,7 @@ def simulate(
 
 def _walk(tables: Tables, hooks: Mapping[str, Callable[..., Any]], locks: LockBook) -> Result:
     driver = Driver(tables, locks, hooks)
-    tables.connect(driver.answer)
+    tables.connect(driver.answers)
     kernel = entry_point(walk)
     desk = tables.desk[0]
     status = kernel(address(tables.desk))
@@ -99,8 +99,6 @@ def _walk(tables: Tables, hooks: Mapping[str, Callable[..., Any]], locks: LockBo
     if math.isnan(desk["total_profit"]):
         # freqtrade adds None to its profits here and ends with a TypeError.
         raise SimulationError("a trade was closed whose exits do not add up to its amount: it has no profit")
-    if driver.error is not None:
-        raise driver.error
     if status == codes.NO_PRICE:
         at, row = int(tables.box[0]), int(tables.box[1])
         candle = tables.candles[at]

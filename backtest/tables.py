@@ -3,7 +3,6 @@
 Invariant: `Tables` owns every array whose address the desk holds, for as long as the simulation runs.
 """
 
-import ctypes
 import decimal
 import math
 import sys
@@ -24,7 +23,6 @@ from parley.kernels.records import BLOCK, BOX, DESK, FILED, ORDER, PAIR, ROI_STE
 from parley.kernels.settings import PairSpec, SimulationSettings
 from parley.kernels.wallet import SUMS
 
-_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)
 _NONE = math.nan
 _FLAGS = {
     "bot_loop_start": "hook_bot_loop_start",
@@ -127,10 +125,13 @@ class Tables:
             pair["detail_lows"] = address(found.lows)
             pair["detail_closes"] = address(found.closes)
 
-    def connect(self, answer: Callable[[int], int]) -> None:
-        """Let the kernel ask this function."""
-        self._port = _CALLBACK(answer)
-        self.desk[0]["port"] = ctypes.cast(self._port, ctypes.c_void_p).value
+    def connect(self, answers: Mapping[int, Callable[[], None]]) -> None:
+        """Let the kernel ask: it calls the function of a question, whose numbers lie in the box."""
+        self._answers = dict(answers)
+        self._port = np.zeros(codes.PLACES, np.int64)
+        for code, answer in self._answers.items():
+            self._port[code] = id(answer)
+        self.desk[0]["port"] = address(self._port)
 
     def starting_balance(self) -> float:
         """freqtrade's `starting_balance`: what the wallet may trade with."""

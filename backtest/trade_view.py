@@ -20,6 +20,7 @@ from parley.kernels.records import TRADE
 
 FIELDS = {name: place for place, name in enumerate(TRADE.names or ())}
 TRADE_WIDTH = len(FIELDS)
+_PAIR = FIELDS["pair"]
 
 
 def _trade(name: str, kind: str = "float") -> Any:
@@ -98,7 +99,9 @@ class _Market(_Numbers):
 
     @property
     def pair(self) -> str:
-        return self._tables.specs[self._int("pair")].pair
+        # Asked for at every candle by whoever wraps a callback that is not told the pair.
+        name: str = self._tables.specs[self._ints[self._at + _PAIR]].pair
+        return name
 
     @property
     def base_currency(self) -> str:

@@ -24,7 +24,7 @@ REASON_TEXTS = {
     PARTIAL_EXIT: "partial_exit",
 }
 
-# Questions to the driver: exact arithmetic (numbers in the box) ...
+# Questions to the driver, places of its port: exact arithmetic (numbers in the box) ...
 ASK_VALUE = 1
 ASK_STAKE = 2
 ASK_QUOTIENT = 3
@@ -52,6 +52,8 @@ ASK_ADJUST_ORDER_PRICE = 31
 ASK_ENTRY_TIMEOUT = 32
 ASK_EXIT_TIMEOUT = 33
 ASK_ORDER_FILLED = 34
+PLACES = 35
+"""Places of a port; the first tells of a failure (`ports`)."""
 
 # How a run stands
 RUNNING = 0

@@ -59,6 +59,7 @@ def divide(a: Number, b: Number) -> Number:
     return quotient, 18
 
 
+@lru_cache(maxsize=1 << 12)
 def value_with_fee(amount: float, rate: float, signed_fee: float) -> float:
     """amount * rate * (1 + signed_fee), each a decimal; the float nearest to it."""
     value = multiply(number(amount), number(rate))

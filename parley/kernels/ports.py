@@ -1,7 +1,7 @@
 """How a kernel reaches the outside: a call back to its driver, and memory by address.
 
 In plain Python these functions run as they stand. The compiler of `backtest` replaces each by machine code of
-the same meaning: `call` jumps to a C function pointer, the others load and store without a copy.
+the same meaning: `call` calls a Python function by its address, the others load and store without a copy.
 
 Not here: what lies at the addresses (`records`), who keeps it alive (the driver).
 
@@ -15,12 +15,17 @@ import numpy as np
 
 from parley.kernels.records import ORDER, PAIR, TICK, TIER, TRADE
 
-_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)
+FAILED = 0
+"""The place of a port where compiled code notes that a function raised; from then on it calls none."""
 
 
 def call(port: int, code: int) -> int:
-    """Ask the driver at this address; numbers and answer lie in the desk's box. Not 0: the run must stop."""
-    return int(_CALLBACK(int(port))(int(code)))
+    """Ask the driver: call the function whose address its port has at this place, without arguments.
+
+    Numbers and answer lie in the desk's box. Not 0: it raised, and the run must stop.
+    """
+    ctypes.cast(load_int(port, code), ctypes.py_object).value()
+    return 0
 
 
 def load_float(address: int, index: int) -> float:

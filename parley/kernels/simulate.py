@@ -11,10 +11,10 @@ steps and call again.
 import numpy as np
 
 from parley.kernels.book import remove_trade
-from parley.kernels.codes import ASK_BOT_LOOP_START, DONE, FORCE_EXIT, GROW, RUNNING
+from parley.kernels.codes import ASK_BOT_LOOP_START, DONE, FORCE_EXIT, GROW, RUNNING, STOPPED
 from parley.kernels.exits import place_exit
 from parley.kernels.orders import settle_exit
-from parley.kernels.ports import call, load_float, load_int, pair_at, trade_at
+from parley.kernels.ports import FAILED, call, load_float, load_int, pair_at, trade_at
 from parley.kernels.steps import NEVER, detailed_step, one_step, plan
 from parley.kernels.wallet import refresh
 
@@ -46,6 +46,8 @@ def simulate(desk: np.void) -> int:
             detailed_step(desk, desk["step"], now)
         else:
             one_step(desk, desk["step"], now)
+        if load_int(desk["port"], FAILED):
+            desk["status"] = STOPPED
         if desk["status"] != RUNNING:
             return int(desk["status"])
         desk["step"] += 1

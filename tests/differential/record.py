@@ -11,13 +11,16 @@ Invariant: the file is replaced as a whole, so a run that is cut off leaves the 
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import os
 import platform
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -27,17 +30,37 @@ from tests.differential.coverage import Coverage
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "fuzz_freqtrade.json"
-ENGINE = ("parley/kernels", "backtest")
+# Where both sides of a case begin; the callbacks' side is imported by name.
+ROOTS = ("tests/differential/fuzz.py", "tests/differential/bridged.py", "tests/differential/reference.py")
 KEPT_FAILURES = 50
 
 
+def sources_of(begins: Iterable[str], root: Path) -> list[Path]:
+    """Return these files of a repository and those of it that they import, directly or not."""
+    found: set[Path] = set()
+    waiting = [root / name for name in begins]
+    while waiting:
+        path = waiting.pop()
+        if path in found:
+            continue
+        found.add(path)
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            places = [root.joinpath(*name.split(".")) for name in names]
+            modules = [place.with_suffix(".py") for place in places]
+            waiting += [module for module in modules if module.is_file()]
+            waiting += [place / "__init__.py" for place in places if (place / "__init__.py").is_file()]
+    return sorted(found)
+
+
+@cache
 def fingerprint() -> str:
     """Return a hash of the engine's and the harness's source: what a result is a result of."""
     digest = hashlib.sha256(version("freqtrade").encode())
-    for folder in (*ENGINE, "tests/differential"):
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            if not path.name.startswith("test_"):
-                digest.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
+    for path in sources_of(ROOTS, ROOT):
+        digest.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 
 
@@ -91,10 +114,9 @@ def load(path: Path, seed: int, level: int) -> Record:
     state = kept.get("state", {}).get(f"{seed}/{level}")
     if kept.get("code") != fingerprint() or state is None:
         return Record(seed, level)
-    coverage = Coverage(**{name: _counted(value) for name, value in state["coverage"].items()})
     return Record(
         seed, level, state["next_case"], Counter(state["kinds"]), state["failures"],
-        Counter(state["refusals"]), coverage, state["seconds"],
+        Counter(state["refusals"]), _coverage(state["coverage"]), state["seconds"],
     )  # fmt: skip
 
 
@@ -113,11 +135,26 @@ def save(path: Path, records: list[Record]) -> None:
         summaries[name] = record.summary()
     content = {
         "code": fingerprint(), "date": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine(),
-        "runs": summaries, "state": state,
+        "total": total(state), "runs": summaries, "state": state,
     }  # fmt: skip
     beside = path.with_suffix(".new")
     beside.write_text(json.dumps(content, indent=1) + "\n")
     os.replace(beside, path)
+
+
+def total(state: dict[str, Any]) -> dict[str, Any]:
+    """Return the figures of all seeds and levels together."""
+    kinds: Counter[str] = Counter()
+    coverage = Coverage()
+    for each in state.values():
+        kinds.update(each["kinds"])
+        coverage.merge(_coverage(each["coverage"]))
+    return {
+        "cases": sum(kinds.values()), **{kind.value: kinds[kind.value] for kind in Kind},
+        "seconds": round(sum(each["seconds"] for each in state.values()), 1),
+        "failures": [text for each in state.values() for text in each["failures"]],
+        **coverage.summary(), "shortcomings": coverage.shortcomings(),
+    }  # fmt: skip
 
 
 def machine() -> dict[str, Any]:
@@ -129,5 +166,9 @@ def machine() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _counted(value: Any) -> Any:
-    return Counter(value) if isinstance(value, dict) else value
+def _coverage(kept: dict[str, Any]) -> Coverage:
+    # Copies: what is added to this one is not added to what was kept.
+    copies: dict[str, Any] = {
+        name: Counter(value) if isinstance(value, dict) else list(value) for name, value in kept.items()
+    }
+    return Coverage(**copies)

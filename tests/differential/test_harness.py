@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import sys
 import types
 from dataclasses import replace
@@ -19,7 +20,7 @@ from tests.differential.compare import differences, is_equal
 from tests.differential.coverage import Coverage, options_of
 from tests.differential.generator import LEVELS, draw_case
 from tests.differential.outcome import Outcome
-from tests.differential.record import Record, load, save
+from tests.differential.record import ROOT, ROOTS, Record, load, save, sources_of
 from tests.differential.shrink import shrink
 from tests.differential.worker import Worker, WorkerLost
 
@@ -228,6 +229,43 @@ def test_run_goes_on_where_the_results_file_ends_and_only_for_the_same_code(
     assert load(path, case.seed + 1, case.level).next_case == 0
     monkeypatch.setattr("tests.differential.record.fingerprint", lambda: "other code")
     assert load(path, case.seed, case.level).next_case == 0
+
+
+def test_results_of_several_seeds_are_added_up(rich: tuple[Case, Outcome], tmp_path: Path) -> None:
+    case, outcome = rich
+    path = tmp_path / "results.json"
+    other = replace(outcome, counts={**outcome.counts, "rejected_signals": -1})
+    for seed, found in ((1, outcome), (2, outcome), (3, other)):
+        done = Record(seed, case.level)
+        done.add(judge(case, lambda _, found=found: found, lambda _: outcome))  # type: ignore[misc]
+        save(path, [done])
+
+    total = json.loads(path.read_text())["total"]
+
+    assert (total["cases"], total["equal"], total["different"]) == (3, 2, 1)
+    assert total["trades"] == 2 * outcome.trade_count
+    assert total["failures"] == [f"{case.label}: different: rejected_signals"]
+    # Adding up changes nothing of what is kept.
+    assert load(path, 1, case.level).coverage.trades == [outcome.trade_count]
+
+
+def test_results_are_of_what_a_case_runs_and_of_nothing_else(tmp_path: Path) -> None:
+    for name, text in (
+        ("engine/__init__.py", ""), ("engine/loop.py", "import other.part\nfrom engine import step"),
+        ("engine/step.py", "import json"), ("engine/apart.py", "from engine import loop"),
+        ("other/part.py", "def late():\n    from other.far import thing"), ("other/far.py", "thing = 1"),
+    ):  # fmt: skip
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+
+    found = sources_of(["engine/loop.py"], tmp_path)
+
+    assert [str(path.relative_to(tmp_path)) for path in found] == [
+        "engine/__init__.py", "engine/loop.py", "engine/step.py", "other/far.py", "other/part.py",
+    ]  # fmt: skip
+    ours_of = {str(path.relative_to(ROOT)) for path in sources_of(ROOTS, ROOT)}
+    assert {"parley/kernels/book.py", "backtest/callbacks.py", "freqtrade_bridge/hooks.py"} < ours_of
+    assert "backtest/page.py" not in ours_of
 
 
 def test_rare_exit_reason_is_a_shortcoming(rich: tuple[Case, Outcome]) -> None:

@@ -64,9 +64,8 @@ def test_the_kernels_give_the_same_compiled_and_as_plain_python() -> None:
     candles = running.candles.read(given["frames"], given["settings"])
     tables = Tables(given["settings"], list(given["pairs"].values()), list(candles.values()), {})
     driver = Driver(tables, LockBook(300_000), {})
-    tables.connect(driver.answer)
+    tables.connect(driver.answers)
     assert simulate(tables.desk[0]) == codes.DONE
-    assert driver.error is None
     plain = running.trade_frame.build(tables, [])
     assert len(plain) > 10
     same(compiled.trades, plain)
@@ -161,13 +160,24 @@ def test_a_pair_without_rules_is_an_error() -> None:
         run(**given)
 
 
-def test_a_callback_that_fails_stops_the_run_with_its_own_error() -> None:
-    def broken(**arguments: Any) -> None:
-        raise LookupError("no such indicator")
+# The last trade of a candle, and one that others follow at the same candle.
+@pytest.mark.parametrize("fails_at", [50, 51])
+def test_a_callback_that_fails_stops_the_run_with_its_own_error_and_none_is_asked_again(
+    fails_at: int,
+) -> None:
+    asked: list[str] = []
 
-    given = world(pairs=1, hooks=frozenset({"custom_exit"}))
-    with pytest.raises(LookupError, match="no such indicator"):
+    def broken(**arguments: Any) -> None:
+        asked.append(arguments["pair"])
+        if len(asked) == fails_at:
+            raise LookupError("no such indicator")
+
+    given = world(pairs=3, hooks=frozenset({"custom_exit"}))
+    with pytest.raises(LookupError, match="no such indicator") as told:
         run(**given, hooks={"custom_exit": broken})
+    assert len(asked) == fails_at
+    assert len(set(asked)) == 3
+    assert told.traceback[-1].name == "broken"
 
 
 def test_a_callback_sees_the_trade_and_what_it_writes_is_gone() -> None:

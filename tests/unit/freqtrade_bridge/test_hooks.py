@@ -120,7 +120,8 @@ def ask(
     strategy.todo = todo
     errors = more.pop("errors", "default")
     hooks = strategy_hooks(strategy, prepared.provider, faults or Faults(), errors)
-    return hooks[name](**{"pair": "BBB/USDT", "current_time": NOON} | more)
+    about = {} if name == "bot_loop_start" else {"pair": "BBB/USDT"}
+    return hooks[name](**{"current_time": NOON} | about | more)
 
 
 EXIT = {"trade": None, "current_rate": 1.0, "current_profit": 0.0}
@@ -203,7 +204,15 @@ def test_a_question_about_a_trade_names_its_pair(prepared: Prepared) -> None:
     strategy.todo = lambda: prepared.provider.pair
     hooks = strategy_hooks(strategy, prepared.provider, Faults())
 
-    assert hooks["adjust_trade_position"](trade=trade, current_time=NOON) == "CCC/USDT"
+    asked = dict.fromkeys(
+        (
+            "current_rate", "current_profit", "min_stake", "max_stake", "current_entry_rate",
+            "current_exit_rate", "current_entry_profit", "current_exit_profit",
+        ),
+        1.0,
+    )  # fmt: skip
+
+    assert hooks["adjust_trade_position"](trade=trade, current_time=NOON, **asked) == "CCC/USDT"
 
 
 def test_longer_candles_are_shown_once_they_have_closed(prepared: Prepared) -> None:

@@ -1,14 +1,12 @@
 """A desk without a simulation: what kernels need to round and to value, with a count of exact answers."""
 
-import ctypes
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from parley.kernels import codes, exact
+from parley.kernels import codes, exact, ports
 from parley.kernels.records import DESK, PAIR, TICK, TRADE
-
-_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)
 
 
 class LooseDesk:
@@ -20,8 +18,10 @@ class LooseDesk:
         self.asked: list[int] = []
         self.precision = 0.0
         self.mode = 4
-        self._port = _CALLBACK(self._answer)
-        self.desk["port"] = ctypes.cast(self._port, ctypes.c_void_p).value
+        self._answers = [partial(self._answer, code) for code in range(codes.PLACES)]
+        self._port = np.array([id(answer) for answer in self._answers])
+        self._port[ports.FAILED] = 0
+        self.desk["port"] = self._port.ctypes.data
         self.desk["fee"] = fee
         self.desk["fee_hi"] = fee
         self.desk["fee_lo"] = float(exact.decimal.Decimal(repr(fee)) - exact.decimal.Decimal(fee))
@@ -43,7 +43,7 @@ class LooseDesk:
             table[0][name] = value
         return table[0]
 
-    def _answer(self, code: int) -> int:
+    def _answer(self, code: int) -> None:
         box = self.desk["box"]
         self.asked.append(code)
         numbers = [float(x) for x in box[:4]]
@@ -61,4 +61,3 @@ class LooseDesk:
             box[0] = exact.price_to_precision(numbers[0], numbers[1], int(numbers[2]), int(numbers[3]))
         else:
             raise AssertionError(f"code {code} is no question of arithmetic")
-        return 0

@@ -10,7 +10,7 @@ PURE := parley agents orchestrator strategies arbitrage
 SHELLS := venues freqtrade_bridge backtest runtime api tools $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format bench bench-round bench-data bench-shipper bench-api bench-backtest fuzz-freqtrade long
+.PHONY: help setup run test check format bench bench-round bench-data bench-shipper bench-api bench-backtest bench-book fuzz-freqtrade long
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,7 +38,7 @@ format: setup ## format the code and sort the imports
 	$(BIN)/ruff check --quiet --fix-only .
 	$(BIN)/ruff format .
 
-bench: bench-round bench-data bench-shipper bench-api bench-backtest ## all benchmarks
+bench: bench-round bench-data bench-shipper bench-api bench-backtest bench-book ## all benchmarks
 
 bench-round: setup ## time of a negotiation round
 	@$(BIN)/python -m benchmarks.bench_round
@@ -54,6 +54,9 @@ bench-shipper: setup ## how fast journals reach PostgreSQL
 
 bench-backtest: setup ## our backtest beside freqtrade's, same strategies and data (ONLY="loop memory", QUICK=1, VECTORBT=PYTHON)
 	@$(BIN)/python -m benchmarks.backtest_vs_freqtrade $(addprefix --only ,$(ONLY)) $(if $(QUICK),--quick) $(if $(VECTORBT),--vectorbt-python $(VECTORBT))
+
+bench-book: setup ## changes of order book levels per second on the recorded books, beside ccxt's book
+	@$(BIN)/python -m benchmarks.bench_book
 
 fuzz-freqtrade: setup ## random backtests against the installed freqtrade up to N=1000 a level, going on where the last run ended
 	@$(BIN)/python -m tests.differential.fuzz --results benchmarks/results/fuzz_freqtrade.json --cases $(or $(N),1000) --seed $(or $(SEED),1) $(if $(LEVEL),--level $(LEVEL))

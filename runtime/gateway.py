@@ -4,14 +4,9 @@ Run as ``python -m runtime.gateway --config FILE.json``; it writes one JSON line
 connects to its socket and sends `Intent` and `CancelIntent`; it gets `Balance`, `Heartbeat`, `Attempt`,
 `Ack`, `VenueReject`, `Unknown`, `OrderEvent`, `Fill` and `Gap`.
 
-Not here: which checks (`lastlook`), what is written (`gateway_log`), how a venue is asked (`venues`),
-resolving an `Unknown` by its fence, the MAC of frames (later issues).
+Not here: what is done with orders (`gateway_orders`); the MAC of frames (later issue).
 
-Invariant: an order is sent at most once, ever: its client order id is durable in this process's own journal,
-and its desk has said that it is durable there too (`held_orders`), before the one request; the request is
-never repeated, and after a restart an attempt without an outcome is `Unknown`. Of one order the desk hears
-`Attempt`, what traded at once, then `Ack`, `VenueReject` or `Unknown`, then what else happens to it; a desk
-that comes back hears all but the attempts again (`resync`).
+Invariant: no desk is served before the venue's user stream stands: what happens to an order is heard.
 """
 
 import argparse
@@ -19,385 +14,26 @@ import asyncio
 import os
 import sys
 import time
-from collections import deque
-from collections.abc import Callable, Coroutine
-from decimal import Decimal
-from functools import partial
-from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from parley.errors import Fatal, ProtocolError, UserError
+from parley.errors import Fatal, UserError
 from parley.instruments import Instrument
 from parley.messages import (
-    Ack,
-    Attempt,
     Balance,
-    CancelIntent,
-    Envelope,
-    Fill,
-    Gap,
-    Heartbeat,
-    Intent,
-    Message,
-    OrderEvent,
-    Unknown,
-    VenueReject,
-    decode,
 )
-from runtime.frames import CONTROL, Link, control, listen, wrap
+from runtime.frames import listen
 from runtime.gateway_config import GatewayConfig, make_venue
-from runtime.gateway_log import OWN, GatewayLog, Recovered, recover
-from runtime.held_orders import HeldOrders, read_word
+from runtime.gateway_log import GatewayLog, Recovered, recover
+from runtime.gateway_orders import Gateway
 from runtime.idle_gc import IdleCollector
-from runtime.lastlook import DUPLICATE, Counters, cancel_refusal, refusal
-from runtime.resync import RESYNCED, Resync, Retelling, read_resync
-from runtime.unit import Begun, announce, die_with_parent, first_of, path_of, read_config, run_unit
-from venues.port import Acked, Ambiguous, Fact, Rejected, SendResult, Venue, VenueError
+from runtime.lastlook import Counters
+from runtime.unit import announce, die_with_parent, first_of, path_of, read_config, run_unit
+from venues.port import Venue, VenueError
 
-HEARTBEAT_S: Final = 1.0
-MAX_WAITING: Final = 256
-UNRELEASED: Final = ("unreleased", "its desk took it back, or was gone before its own record was durable")
 _STREAM_PATIENCE_S: Final = 30.0
-_STOP_PATIENCE_S: Final = 5.0
-
-
-class Gateway:
-    """One account's gateway to its venue.
-
-    Orders of a symbol are sent in the order they came, one at a time; symbols do not wait for each other.
-    """
-
-    def __init__(
-        self,
-        config: GatewayConfig,
-        venue: Venue,
-        instruments: dict[str, Instrument],
-        counters: Counters,
-        journal: GatewayLog,
-        balance: Balance,
-        idle: Callable[[], None],
-    ) -> None:
-        self._config = config
-        self._venue = venue
-        self._instruments = instruments
-        self._counters = counters
-        self._journal = journal
-        self._balance = balance
-        self._link: Link | None = None
-        self._desk_head = b""
-        self._offset_ms = -1.0
-        self._lanes: dict[str, deque[Callable[[], Coroutine[None, None, None]]]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._held: dict[bytes, list[Fact]] = {}
-        self._last_event: dict[bytes, tuple[str, Decimal]] = {}
-        self._rounds: dict[bytes, bytes] = {}
-        self._held_orders = HeldOrders()
-        self._idle = idle
-
-    # ------------------------------------------------------------------ the desk
-
-    def on_connect(self, link: Link) -> None:
-        """Take a desk's connection; it replaces an older one."""
-        wanted = self._config.desk_pid
-        if wanted and link.peer_pid != wanted:
-            link.close(f"only process {wanted} may send orders, this is {link.peer_pid}", abort=True)
-            return
-        if self._link is not None:
-            self._link.close("another desk connected")
-            self._held_orders.drop_all()
-            self._held_orders = HeldOrders()
-        self._link = link
-        link.on_envelope = lambda envelope: self.on_envelope(link, envelope)
-        link.on_lost = lambda why: self._lost(link)
-        listed = msgspec.json.encode(self._instruments).decode()
-        link.send(control("instruments:" + listed, sender="gateway", to="desk"))
-        self._send(self._balance, self._journal.say(self._balance, self._counters.epoch))
-        self._beat()
-
-    def _lost(self, link: Link) -> None:
-        if self._link is link:
-            self._link = None
-            self._held_orders.drop_all()
-
-    def on_envelope(self, link: Link, envelope: Envelope) -> None:
-        """Take one envelope of the desk.
-
-        Raises
-        ------
-        ProtocolError
-            When it holds no message that a gateway takes; the link is closed.
-        """
-        if link is not self._link:
-            return
-        if envelope.kind == CONTROL:
-            if asked := read_resync(envelope.body):
-                self._resync(link, asked)
-            else:
-                self._held_orders.say(*read_word(envelope.body))
-            return
-        if envelope.tenant != self._config.tenant or envelope.desk != self._config.desk:
-            raise ProtocolError(f"a frame of tenant {envelope.tenant!r} desk {envelope.desk}")
-        try:
-            message = decode(envelope.body)
-        except (msgspec.MsgspecError, ArithmeticError, UnicodeDecodeError) as error:
-            raise ProtocolError(f"an envelope without a message: {error}") from error
-        match message:
-            case Intent():
-                self._take_order(message, envelope)
-            case CancelIntent():
-                self._take_cancel(message, envelope)
-            case Heartbeat():
-                self._desk_head = message.head
-                self._counters.heard(message.epoch)
-            case _:
-                raise ProtocolError(f"a gateway takes no {type(message).__name__}")
-
-    # ------------------------------------------------------------------ a desk that comes back
-
-    def _resync(self, link: Link, asked: Resync) -> None:
-        self._counters.heard(asked.epoch)
-        self._journal.flush()  # what became durable is worked off in the next turn; only then is all said
-        asyncio.get_running_loop().call_soon(lambda: self._begin(self._retell(link, asked)))
-
-    async def _retell(self, link: Link, asked: Resync) -> None:
-        self._journal.flush()
-        telling = Retelling(asked)
-        await telling.deliver(self._journal.said(), link, self._send)
-        for no in telling.missing() if link.is_open else ():
-            if not no.cancel:
-                self._counters.iids.add(no.iid)
-            self._say(no)
-        link.send(control(RESYNCED, sender="gateway", to="desk"))
-
-    # ------------------------------------------------------------------ orders
-
-    def _take_order(self, intent: Intent, envelope: Envelope) -> None:
-        now, cause = time.monotonic_ns(), envelope.seq
-        no = refusal(
-            intent,
-            self._counters,
-            self._config.limits,
-            self._instruments,
-            now_mono=now,
-            is_halted=self._is_halted(),
-        )
-        if no is None and len(self._lanes.get(intent.symbol, ())) >= MAX_WAITING:
-            no = ("busy", f"{MAX_WAITING} orders wait for {intent.symbol}")
-        if no is not None:
-            self._refuse(intent, *no, cause)
-            return
-        self._counters.sent(intent, now)
-        self._rounds[intent.iid] = intent.round
-        attempt = self._attempt(intent, envelope.body, intent.attempt, now)
-
-        def attempted(seq: int, is_first: bool) -> None:
-            if not is_first:
-                held.forget(cause)
-                self._counters.dead(intent.iid)
-                self._refuse(intent, DUPLICATE, "the journal has this client order id", cause)
-                return
-
-            def drop() -> None:
-                self._counters.dead(intent.iid)
-                self._refuse(intent, *UNRELEASED, cause)
-
-            place = partial(self._enter, intent.symbol, lambda: self._place(intent, attempt, seq, cause))
-            held.durable(cause, place, drop)
-
-        held = self._held_orders
-        held.expect(cause)
-        self._journal.attempt(intent, envelope.body, attempt, self._counters.epoch, attempted)
-
-    def _take_cancel(self, intent: CancelIntent, envelope: Envelope) -> None:
-        now, cause = time.monotonic_ns(), envelope.seq
-        no = cancel_refusal(intent, self._counters, now_mono=now)
-        if no is not None:
-            self._refuse(intent, *no, cause)
-            return
-        self._counters.heard(intent.epoch)
-        attempt = self._attempt(intent, envelope.body, intent.n, now)
-
-        def attempted(seq: int, is_first: bool) -> None:
-            cancel = partial(self._enter, intent.symbol, lambda: self._cancel(intent, cause))
-            held.durable(cause, cancel, lambda: self._refuse(intent, *UNRELEASED, cause))
-
-        held = self._held_orders
-        held.expect(cause)
-        self._journal.attempt(intent, envelope.body, attempt, self._counters.epoch, attempted)
-
-    def _attempt(self, intent: Intent | CancelIntent, asked: bytes, n: int, now_mono: int) -> Attempt:
-        t_send = time.time_ns()
-        # It may wait in its lane until send_by, and the venue may take it a whole window later.
-        fence = t_send + max(0, intent.send_by - now_mono) + self._venue.fence_ns
-        return Attempt(
-            iid=intent.iid, cid=intent.cid, n=n, t_send=t_send, fence_until=fence,
-            body_hash=blake2b(asked, digest_size=16).digest(), desk_head=self._desk_head,
-        )  # fmt: skip
-
-    def _is_halted(self) -> bool:
-        return bool(self._config.halt_file) and os.path.exists(self._config.halt_file)
-
-    def _enter(self, symbol: str, job: Callable[[], Coroutine[None, None, None]]) -> None:
-        lane = self._lanes.setdefault(symbol, deque())
-        lane.append(job)
-        if len(lane) == 1:
-            self._begin(self._drive(lane))
-
-    def _begin(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _drive(self, lane: deque[Callable[[], Coroutine[None, None, None]]]) -> None:
-        while lane:
-            # The job leaves its lane only afterwards, so that a new one does not start a second driver.
-            await lane[0]()
-            lane.popleft()
-        # In the loop's next turn: what was said is written first.
-        asyncio.get_running_loop().call_soon(self._rest)
-
-    def _rest(self) -> None:
-        """Do in an idle moment what would cost the next order time."""
-        self._journal.settle()
-        self._idle()
-
-    async def _place(self, intent: Intent, attempt: Attempt, seq: int, cause: int) -> None:
-        if time.monotonic_ns() >= intent.send_by:
-            self._send(attempt, seq, intent.round, cause)
-            self._counters.dead(intent.iid)
-            self._refuse(intent, "too_late", "it waited past send_by", cause)
-            return
-        self._held[intent.iid] = []
-        sending = Begun(self._venue.send(intent))  # the request goes first, the desk hears of it then
-        self._send(attempt, seq, intent.round, cause)
-        self._conclude(intent, await sending, cause)
-        self._release(intent.iid)
-
-    async def _cancel(self, intent: CancelIntent, cause: int) -> None:
-        if time.monotonic_ns() >= intent.send_by:
-            self._refuse(intent, "too_late", "it waited past send_by", cause)
-            return
-        self._conclude(intent, await self._venue.cancel(intent), cause)
-
-    def _conclude(self, intent: Intent | CancelIntent, result: SendResult, cause: int) -> None:
-        is_cancel = isinstance(intent, CancelIntent)
-        match result:
-            case Acked():
-                # The answer comes last: a desk that has it has everything the venue said with it.
-                for fill in result.fills:
-                    self._emit(fill)
-                if result.event is not None:
-                    self._emit(result.event)
-                self._release(intent.iid)
-                ack = Ack(iid=intent.iid, venue_id=result.venue_id, t_venue=result.t_venue, cancel=is_cancel)
-                self._say(ack, intent.round, cause)
-            case Rejected():
-                if not is_cancel:
-                    self._counters.dead(intent.iid)
-                no = VenueReject(
-                    iid=intent.iid, code=result.code, definitive=True, detail=result.detail, cancel=is_cancel
-                )
-                self._say(no, intent.round, cause)
-            case Ambiguous():
-                self._say(Unknown(iid=intent.iid, cause=result.cause, cancel=is_cancel), intent.round, cause)
-
-    def _refuse(self, intent: Intent | CancelIntent, code: str, detail: str, cause: int) -> None:
-        # A second order of the same id cannot exist, but the first one may, unless it was never sent.
-        is_definitive = code != DUPLICATE or intent.iid in self._journal.unsent
-        no = VenueReject(
-            iid=intent.iid, code=OWN + code, definitive=is_definitive, detail=detail,
-            cancel=isinstance(intent, CancelIntent),
-        )  # fmt: skip
-        self._say(no, intent.round, cause)
-
-    # ------------------------------------------------------------------ facts
-
-    def _release(self, iid: bytes) -> None:
-        """Pass on what the user stream said of an order while its answer was awaited."""
-        for fact in self._held.pop(iid, ()):
-            self._emit(fact)
-
-    def tell(self, fact: Fact) -> None:
-        """Pass on what the user stream said; facts of an order whose answer is awaited come with it."""
-        if not isinstance(fact, Gap) and fact.iid in self._held:
-            self._held[fact.iid].append(fact)
-        else:
-            self._emit(fact)
-
-    def _emit(self, fact: Fact) -> None:
-        match fact:
-            case Fill():
-                if self._counters.filled(fact):
-                    self._say(fact, self._rounds.get(fact.iid, b""))
-            case OrderEvent():
-                state = (fact.status, fact.cum_qty)
-                # The answer and the stream say the same twice, and the stream may say an older thing later.
-                known = self._last_event.get(fact.iid)
-                if known is not None and (known[0] != "open" or known[1] > fact.cum_qty or known == state):
-                    return
-                self._last_event[fact.iid] = state
-                self._counters.moved(fact)
-                self._say(fact, self._rounds.get(fact.iid, b""))
-            case Gap():
-                self._say(fact)
-
-    def adopt(self, recovered: Recovered) -> None:
-        """Take over the orders of an earlier life; those without an outcome are unknown from now on."""
-        for cid, iid in recovered.orders.items():
-            self._venue.know(cid, iid)
-        for iid in recovered.open_ended:
-            self._say(Unknown(iid=iid, cause="gateway_restarted"))
-
-    def _say(self, message: Message, round_: bytes = b"", cause: int = 0) -> None:
-        self._send(message, self._journal.say(message, self._counters.epoch, round_), round_, cause)
-
-    def _send(self, message: Message, seq: int, round_: bytes = b"", cause: int = 0) -> None:
-        if self._link is None:
-            return
-        self._link.send(
-            wrap(
-                message, sender="gateway", to="desk", tenant=self._config.tenant, desk=self._config.desk,
-                epoch=self._counters.epoch, seq=seq, round_=round_, cause=cause, t_event=time.time_ns(),
-                t_mono=time.monotonic_ns(),
-            )
-        )  # fmt: skip
-
-    # ------------------------------------------------------------------ life
-
-    async def beat(self) -> None:
-        """Measure the venue's clock and send a heartbeat, every second."""
-        while True:
-            try:
-                # The sign is dropped, because -1 says that nothing was measured.
-                self._offset_ms = abs(await self._venue.clock_offset_ms())
-            except VenueError:
-                self._offset_ms = -1.0
-            self._beat()
-            await asyncio.sleep(HEARTBEAT_S)
-
-    def _beat(self) -> None:
-        beat = Heartbeat(
-            unit="gateway", incarnation=self._config.incarnation, epoch=self._counters.epoch,
-            head=self._journal.head, t=time.time_ns(), offset_ms=self._offset_ms,
-        )  # fmt: skip
-        self._send(beat, 0)
-
-    async def stop(self) -> None:
-        """Take no more orders, wait for those on their way, and mark as unknown what does not answer."""
-        if self._link is not None:
-            self._link.on_envelope = lambda envelope: None
-        self._held_orders.drop_all()
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=_STOP_PATIENCE_S)
-            for task in late:
-                task.cancel()
-            if late:
-                await asyncio.wait(late)
-        if self._link is not None:
-            self._link.close("the gateway stops")
 
 
 async def serve(config: GatewayConfig, stop: asyncio.Event) -> None:
@@ -417,7 +53,7 @@ async def serve(config: GatewayConfig, stop: asyncio.Event) -> None:
         stop.set()
 
     path = path_of(config.journal)
-    earlier = recover(path) if path.exists() else Recovered(counters=Counters(), orders={}, open_ended=())
+    earlier = recover(path) if path.exists() else Recovered(counters=Counters())
     venue = make_venue(config)
     journal: GatewayLog | None = None
     try:
@@ -471,7 +107,8 @@ async def _run(config: GatewayConfig, venue: Venue, gateway: Gateway) -> None:
             }
         )  # fmt: skip
         try:
-            await following
+            # Only now: what happens to an order after it was looked up is heard on the stream.
+            await asyncio.gather(following, gateway.doubts.run())
         finally:
             server.close()
             path_of(config.socket).unlink(missing_ok=True)

@@ -25,7 +25,10 @@ class Keys(UnitConfig, frozen=True, kw_only=True):
 
 
 class CcxtConfig(UnitConfig, frozen=True, kw_only=True, tag_field="kind", tag="ccxt"):
-    """Binance spot; with `rest` and `ws` empty the real one."""
+    """Binance spot; with `rest` and `ws` empty the real one.
+
+    ``lag_ms`` is how long an order may exist before the venue's lists show it.
+    """
 
     symbols: tuple[str, ...]
     keys_file: str
@@ -34,6 +37,7 @@ class CcxtConfig(UnitConfig, frozen=True, kw_only=True, tag_field="kind", tag="c
     ws: str = ""
     recv_window_ms: int = 2000
     timeout_ms: int = 5000
+    lag_ms: int = 1000
 
 
 class NullConfig(UnitConfig, frozen=True, kw_only=True, tag_field="kind", tag="null"):
@@ -80,7 +84,7 @@ def make_venue(config: GatewayConfig) -> Venue:
             )  # fmt: skip
             return CcxtVenue(
                 client, symbols=venue.symbols, account=config.account, name=venue.name,
-                recv_window_ms=venue.recv_window_ms,
+                recv_window_ms=venue.recv_window_ms, lag_ms=venue.lag_ms,
             )  # fmt: skip
 
 

@@ -54,49 +54,94 @@ OnAttempted = Callable[[int, bool], None]
 
 OWN: Final = "last_look:"
 """Codes of refusals that are the gateway's own begin with it."""
+NOT_ACCEPTED: Final = (
+    "not_accepted", "the venue had not accepted it when its window was over, and no list shows it"
+)  # fmt: skip
+"""Code and text of the end of an order whose answer never came."""
 _FOLDED = ("Intent", "Attempt", "Ack", "VenueReject", "Unknown", "OrderEvent", "Fill")
+
+
+class Alive(msgspec.Struct, frozen=True, kw_only=True):
+    """An order that may still trade, as far as the journal says; ``is_known``: it certainly came to exist.
+
+    ``fence_until`` is its attempt's, wall ns.
+    """
+
+    intent: Intent
+    fence_until: int
+    is_known: bool
 
 
 class Recovered(msgspec.Struct, kw_only=True):
     """What an earlier life of the gateway left: its counters, its orders, and those without an outcome.
 
-    ``unsent`` are orders it refused by itself for good.
+    ``unsent`` are orders it refused by itself for good, ``buried`` those it found not accepted.
     """
 
     counters: Counters
-    orders: dict[str, bytes]
-    open_ended: tuple[bytes, ...]
+    orders: dict[str, bytes] = {}
+    open_ended: tuple[bytes, ...] = ()
     unsent: frozenset[bytes] = frozenset()
+    alive: tuple[Alive, ...] = ()
+    buried: tuple[Intent, ...] = ()
 
 
 def recover(path: Path) -> Recovered:
     """Fold a gateway's journal into what it would know had it never stopped."""
+    records = JournalReader(path).records(kinds=[KIND_OF[name] for name in _FOLDED])
+    return fold(decode(record.body) for record in records)
+
+
+def fold(said: Iterable[Message]) -> Recovered:
+    """Fold what a gateway's journal says, in its order."""
     counters = Counters()
-    orders: dict[str, bytes] = {}
+    intents: dict[bytes, Intent] = {}
+    fences: dict[bytes, int] = {}
     undecided: dict[bytes, None] = {}
     unsent: set[bytes] = set()
-    for record in JournalReader(path).records(kinds=[KIND_OF[name] for name in _FOLDED]):
-        match decode(record.body):
+    known: set[bytes] = set()
+    buried: dict[bytes, None] = {}
+    for message in said:
+        match message:
             case Intent() as intent:
                 counters.sent(intent, 0)
-                orders[intent.cid] = intent.iid
+                intents[intent.iid] = intent
                 undecided[intent.iid] = None
                 unsent.discard(intent.iid)
+            case Attempt() as attempt:
+                fences.setdefault(attempt.iid, attempt.fence_until)  # later ones are of its cancels
             case VenueReject() as no if not no.cancel and no.definitive:
                 counters.iids.add(no.iid)  # also one that never came: it must not come later
                 counters.dead(no.iid)
                 undecided.pop(no.iid, None)
                 if is_own_end(no):
                     unsent.add(no.iid)
-            case Ack() | Unknown() as said if not said.cancel:
-                undecided.pop(said.iid, None)
+                if no.code == NOT_ACCEPTED[0]:
+                    buried[no.iid] = None
+            case Ack() | Unknown() as answer if not answer.cancel:
+                undecided.pop(answer.iid, None)
+                if isinstance(answer, Ack):
+                    known.add(answer.iid)
             case Fill() as fill:
                 counters.filled(fill)
+                buried.pop(fill.iid, None)
             case OrderEvent() as event:
                 counters.moved(event)
+                buried.pop(event.iid, None)
             case _:
                 pass
-    return Recovered(counters=counters, orders=orders, open_ended=tuple(undecided), unsent=frozenset(unsent))
+    return Recovered(
+        counters=counters,
+        orders={intent.cid: iid for iid, intent in intents.items()},
+        open_ended=tuple(undecided),
+        unsent=frozenset(unsent),
+        alive=tuple(
+            Alive(intent=intent, fence_until=fences.get(iid, 0), is_known=iid in known)
+            for iid, intent in intents.items()
+            if counters.is_working(iid)
+        ),
+        buried=tuple(intents[iid] for iid in buried if iid in intents),
+    )
 
 
 def is_own_end(no: VenueReject) -> bool:
@@ -168,6 +213,16 @@ class GatewayLog:
         record = Record(seq, KINDS[type(message)], round_, encode(message))
         self._writer.post(Group(epoch, [record]), _ignore, lazy=True)
         return seq
+
+    def say_durably(self, message: Message, epoch: int, round_: bytes, done: Callable[[int], None]) -> None:
+        """Write a message before its effect: ``done`` gets its seq, on the loop, once it is on disk."""
+        seq = self._writer.next_seq
+
+        def durable(gid: int, error: JournalError | None) -> None:
+            if error is None:
+                self._loop.call_soon_threadsafe(done, seq)
+
+        self._writer.post(Group(epoch, [Record(seq, KINDS[type(message)], round_, encode(message))]), durable)
 
     def settle(self) -> None:
         """Prepare what waits for the next commit; for idle moments."""

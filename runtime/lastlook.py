@@ -128,6 +128,10 @@ class Counters:
             order.end = event.cum_qty
             self._free_if_over(event.iid, order)
 
+    def is_working(self, iid: bytes) -> bool:
+        """Whether an order may still trade, as far as is known."""
+        return iid in self._open
+
     def in_last_second(self, now_mono: int) -> int:
         """Number of orders sent within the second before `now_mono`."""
         return sum(1 for each in self._sent_ns if each > now_mono - _SECOND_NS)

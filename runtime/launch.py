@@ -57,6 +57,7 @@ class Market:
     """What is streamed: pairs strategies trade, crosses only arbitrage looks at, and how much there is.
 
     ``candles`` expected in all, 0 unknown; ``prices`` of assets in the quote currency, where known.
+    ``decimals`` of a pair's prices and quantities, where they are finer than the data show.
     """
 
     pairs: tuple[str, ...]
@@ -65,6 +66,7 @@ class Market:
     end: datetime | None = None
     candles: int = 0
     prices: Mapping[str, Decimal] = field(default_factory=dict)
+    decimals: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property
@@ -250,12 +252,13 @@ def write_sandbox(layout: Layout, settings: Settings, market: Market, keys: tupl
             "start": _iso(market.start), "end": _iso(market.end),
         }  # fmt: skip
     else:
-        feed |= {"parts": settings.parts, "trades_per_candle": max(_PRINTS, settings.parts)}
+        feed |= {"parts": settings.candle_parts, "trades_per_candle": max(_PRINTS, settings.candle_parts)}
     if settings.data is not None and not settings.trades:
         feed |= {
             "kind": "candles", "folder": str(Path(str(settings.data)).resolve()),
             "exchange": settings.exchange,
             "pairs": market.symbols, "start": _iso(market.start), "end": _iso(market.end),
+            "decimals": market.decimals,
         }  # fmt: skip
     elif not settings.trades:
         feed |= {

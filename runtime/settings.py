@@ -160,7 +160,8 @@ class Synthetic(BaseModel):
 class Settings(BaseSettings):
     """Everything a command can be told; see `parley run --help` and docs/concepts.md.
 
-    ``parts``: in how many parts a candle is played, so that agents see prices inside it.
+    ``candle_parts``: in how many parts a candle is played, so that agents see prices inside it. ``keep_backtests``:
+    of how many backtests of desks the journals stay below ``home``.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, populate_by_name=True)
@@ -176,7 +177,7 @@ class Settings(BaseSettings):
     crosses: Annotated[str | tuple[str, ...], NoDecode, BeforeValidator(_crosses)] = "auto"
     speed: Annotated[str | float | None, NoDecode, BeforeValidator(_speed)] = None
     duration: PositiveFloat | None = None
-    parts: int = Field(default=1, ge=1, le=60)
+    candle_parts: int = Field(default=1, ge=1, le=60)
     seed: int = Field(default=1, ge=0, lt=2**63)
     capital: Decimal = Field(default=Decimal(100_000), gt=0, le=10**12)
     quote: str = Field(default="USDT", pattern=r"^[A-Z0-9]+$")
@@ -185,6 +186,7 @@ class Settings(BaseSettings):
     port: int = Field(default=0, ge=0, le=65535)
     silent: Words = ()
     journal: Path | None = None
+    keep_backtests: int = Field(default=20, ge=1)
     desk: DeskSettings = DeskSettings()
     database: DatabaseSettings = DatabaseSettings()
     api: ApiSettings = ApiSettings()

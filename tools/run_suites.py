@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BUDGETS = {
     "architecture": 30,
     "unit": 110,
-    "property": 40,
+    "property": 60,
     "differential": 120,
     "contract": 400,
     "parity": 110,

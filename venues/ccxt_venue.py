@@ -5,7 +5,7 @@ and come back as exact decimals, and every way a send can end becomes one of thr
 venue itself refused before acting, or ccxt refused before sending, is `Rejected`; everything else, even an
 exception nobody thought of, is `Ambiguous`.
 
-Not here: when to send and what then (the gateway).
+Not here: when to send and what then (the gateway); reading an order's fields (`ccxt_orders`).
 
 Invariant: a request to place or cancel leaves this module at most once per call; the client order id is
 always the intent's.
@@ -20,10 +20,11 @@ from typing import Any, Final
 
 import ccxt
 
-from parley.instruments import ZERO, Instrument
+from parley.instruments import Instrument
 from parley.messages import CancelIntent, Fill, Gap, Intent, OrderEvent
 from venues.ccxt_client import MS, account_fees, exact, instruments_of, plain
-from venues.port import Acked, Ambiguous, OnFact, Rejected, SendResult, VenueError
+from venues.ccxt_orders import asked, line, look_up, order_event
+from venues.port import Absent, Acked, Ambiguous, OnFact, Rejected, SendResult
 
 log = logging.getLogger(__name__)
 
@@ -38,10 +39,6 @@ _DEFINITIVE: Final = (
     ccxt.NotSupported,
     ccxt.InvalidNonce,
 )
-_STATUS: Final = {
-    "NEW": "open", "PARTIALLY_FILLED": "open", "PENDING_CANCEL": "open", "FILLED": "closed",
-    "CANCELED": "canceled", "EXPIRED": "expired", "EXPIRED_IN_MATCH": "expired", "REJECTED": "rejected",
-}  # fmt: skip
 # A message that arrives between two waits wakes nobody, so the caches are also read by the clock.
 _SWEEP_S: Final = 0.05
 _BACKOFF_FIRST_S: Final = 1.0
@@ -52,13 +49,21 @@ class CcxtVenue:
     """An account at Binance spot. `client` is what `ccxt_client.make_client` returns."""
 
     def __init__(
-        self, client: Any, *, symbols: Sequence[str], account: str, name: str, recv_window_ms: int
+        self,
+        client: Any,
+        *,
+        symbols: Sequence[str],
+        account: str,
+        name: str,
+        recv_window_ms: int,
+        lag_ms: int,
     ) -> None:
         self._client = client
         self._symbols = tuple(symbols)
         self._account = account
         self._name = name
         self._recv_window_ms = recv_window_ms
+        self._lag_ms = lag_ms
         self._iids: dict[str, bytes] = {}
         self._foreign: set[str] = set()
         self._last_trade: Any = None
@@ -70,16 +75,20 @@ class CcxtVenue:
         return self._recv_window_ms * MS
 
     @property
+    def lag_ns(self) -> int:
+        return self._lag_ms * MS
+
+    @property
     def foreign(self) -> int:
         return len(self._foreign)
 
     async def connect(self) -> dict[str, Instrument]:
-        await _asked("markets", self._client.load_markets())
-        balance = await _asked("balance", self._client.fetch_balance())
+        await asked("markets", self._client.load_markets())
+        balance = await asked("balance", self._client.fetch_balance())
         return instruments_of(self._client, self._symbols, self._name, account_fees(balance))
 
     async def balances(self) -> tuple[tuple[str, Decimal], ...]:
-        balance = await _asked("balance", self._client.fetch_balance())
+        balance = await asked("balance", self._client.fetch_balance())
         totals = {
             each["asset"]: exact(each["free"]) + exact(each["locked"]) for each in balance["info"]["balances"]
         }
@@ -87,7 +96,7 @@ class CcxtVenue:
 
     async def clock_offset_ms(self) -> float:
         before = time.time_ns()
-        venue_ms = await _asked("time", self._client.fetch_time())
+        venue_ms = await asked("time", self._client.fetch_time())
         return venue_ms - (before + time.time_ns()) / 2 / MS
 
     def know(self, cid: str, iid: bytes) -> None:
@@ -111,6 +120,9 @@ class CcxtVenue:
         request = self._client.cancel_order("", intent.symbol, {"clientOrderId": intent.cid})
         return await _outcome(request, lambda order: self._cancelled(intent, order["info"]))
 
+    async def look_up(self, intent: Intent) -> Acked | Absent:
+        return await look_up(self._client, intent, venue=self._name, account=self._account)
+
     def _placed(self, intent: Intent, raw: Mapping[str, Any]) -> Acked:
         t_venue = int(raw["transactTime"]) * MS
         venue_id = str(raw["orderId"])
@@ -124,7 +136,7 @@ class CcxtVenue:
             )
             for each in raw.get("fills", ())
         )  # fmt: skip
-        event = _order_event(
+        event = order_event(
             intent.iid, venue_id, intent.symbol, raw["status"], raw["executedQty"],
             raw["cummulativeQuoteQty"], t_venue,
         )  # fmt: skip
@@ -133,7 +145,7 @@ class CcxtVenue:
     def _cancelled(self, intent: CancelIntent, raw: Mapping[str, Any]) -> Acked:
         t_venue = int(raw.get("transactTime") or 0) * MS
         venue_id = str(raw["orderId"])
-        event = _order_event(
+        event = order_event(
             intent.iid, venue_id, intent.symbol, raw["status"], raw["executedQty"],
             raw["cummulativeQuoteQty"], t_venue,
         )  # fmt: skip
@@ -212,7 +224,7 @@ class CcxtVenue:
         symbol = self._symbol_of(raw)
         if iid is None or symbol is None:
             return None
-        return _order_event(
+        return order_event(
             iid,
             str(raw["i"]),
             symbol,
@@ -257,43 +269,22 @@ def _client_ids(raw: Mapping[str, Any]) -> Iterator[str]:
             yield str(raw[key])
 
 
-def _order_event(
-    iid: bytes, venue_id: str, symbol: str, status: str, qty: str, cost: str, t: int, venue_seq: int = 0
-) -> OrderEvent:
-    cum_qty = exact(qty)
-    return OrderEvent(
-        iid=iid, venue_id=venue_id, symbol=symbol, status=_STATUS.get(status, status.lower()),
-        cum_qty=cum_qty, avg_px=exact(cost) / cum_qty if cum_qty else ZERO, t=t, venue_seq=venue_seq,
-    )  # fmt: skip
-
-
 async def _outcome(request: Awaitable[Any], read: Callable[[Any], Acked]) -> SendResult:
     try:
         return read(await request)
     except _DEFINITIVE as error:
         if isinstance(error, ccxt.DuplicateOrderId) or "Duplicate" in str(error):
             # The venue has an order of this id: some send arrived.
-            return Ambiguous(cause=f"duplicate: {_line(error)}")
-        return Rejected(code=_code(error), detail=_line(error))
+            return Ambiguous(cause=f"duplicate: {line(error)}")
+        return Rejected(code=_code(error), detail=line(error))
     except asyncio.CancelledError:
         # The request may be under way; who cancels wants to know the state, not an exception.
         return Ambiguous(cause="cancelled")
     except Exception as error:  # noqa: BLE001 - whatever went wrong after the send leaves the order in doubt
         log.warning("send_in_doubt cause=%r", error)
-        return Ambiguous(cause=f"{type(error).__name__}: {_line(error)}")
+        return Ambiguous(cause=f"{type(error).__name__}: {line(error)}")
 
 
 def _code(error: Exception) -> str:
     words = "".join(f"_{each.lower()}" if each.isupper() else each for each in type(error).__name__)
     return "venue:" + words.lstrip("_")
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
-
-
-async def _asked(what: str, request: Awaitable[Any]) -> Any:
-    try:
-        return await request
-    except ccxt.BaseError as error:
-        raise VenueError(f"{what}: {type(error).__name__}: {_line(error)}") from error

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from parley.instruments import Instrument
 from parley.messages import CancelIntent, Fill, Intent
-from venues.port import Acked, OnFact, SendResult
+from venues.port import Absent, Acked, OnFact, SendResult, VenueError
 
 TAKER_FEE = Decimal("0.001")
 
@@ -30,6 +30,10 @@ class NullVenue:
 
     @property
     def fence_ns(self) -> int:
+        return 0
+
+    @property
+    def lag_ns(self) -> int:
         return 0
 
     @property
@@ -73,6 +77,9 @@ class NullVenue:
 
     async def cancel(self, intent: CancelIntent) -> SendResult:
         return Acked(venue_id="", t_venue=time.time_ns())
+
+    async def look_up(self, intent: Intent) -> Acked | Absent:
+        raise VenueError(f"{self._name} remembers no orders")
 
     async def follow(self, on_fact: OnFact, on_ready: Callable[[], None]) -> None:
         on_ready()

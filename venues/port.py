@@ -41,6 +41,10 @@ class Ambiguous(msgspec.Struct, frozen=True, kw_only=True):
     cause: str
 
 
+class Absent(msgspec.Struct, frozen=True):
+    """The venue knows of no such order: every list it could be in was read whole, now."""
+
+
 SendResult = Acked | Rejected | Ambiguous
 Fact = OrderEvent | Fill | Gap
 OnFact = Callable[[Fact], None]
@@ -54,6 +58,7 @@ class Venue(Protocol):
     """One account at one venue.
 
     Guarantees: `send` and `cancel` do at most one request and raise nothing but errors of this program;
+    `send` puts its time on the request before it first suspends, so the fence counts from then;
     facts of the user stream are told to `on_fact` in the order in which the venue told them, possibly
     more than once after a reconnect. Orders that were not introduced by `send` or `know` are not told.
     """
@@ -61,6 +66,10 @@ class Venue(Protocol):
     @property
     def fence_ns(self) -> int:
         """How long after the send the venue may still accept a request, ns."""
+
+    @property
+    def lag_ns(self) -> int:
+        """How long after an order exists the venue's lists may not show it, ns."""
 
     @property
     def foreign(self) -> int:
@@ -83,6 +92,15 @@ class Venue(Protocol):
 
     async def cancel(self, intent: CancelIntent) -> SendResult:
         """Cancel the order once, by client order id."""
+
+    async def look_up(self, intent: Intent) -> Acked | Absent:
+        """Find the order by its client order id, with all that traded.
+
+        Raises
+        ------
+        VenueError
+            When it is not certain: a request failed, or a list was not read whole.
+        """
 
     async def follow(self, on_fact: OnFact, on_ready: Callable[[], None]) -> None:
         """Tell facts of the user stream until cancelled; `on_ready` once when the stream stands."""

@@ -100,11 +100,17 @@ class Lives:
 
 
 @contextlib.contextmanager
-def desk_lives(home: Path, options: Mapping[str, object], *, apart: bool = False) -> Iterator[Lives]:
+def desk_lives(
+    home: Path,
+    options: Mapping[str, object],
+    *,
+    apart: bool = False,
+    hostility: Mapping[str, object] | None = None,
+) -> Iterator[Lives]:
     """Start exchange, gateway and hub for a desk the caller lets live and die.
 
     Its agents are in it, or ``apart``, at the other end of sockets: then they live in this process, each with
-    a thread that dials the desk again whenever it is gone.
+    a thread that dials the desk again whenever it is gone. ``hostility`` are switches of the exchange.
     """
     settings = load_settings(None, {**options, "home": home})
     market = recorded_market(settings)
@@ -114,9 +120,10 @@ def desk_lives(home: Path, options: Mapping[str, object], *, apart: bool = False
     keys = ("key", "secret")
     agents: list[AgentProcess] = []
     try:
-        venue = supervisor.start(
-            "sandbox", "venues.sandbox", launch.write_sandbox(layout, settings, market, keys)
-        )
+        exchange = launch.write_sandbox(layout, settings, market, keys)
+        if hostility is not None:
+            exchange.write_text(json.dumps(json.loads(exchange.read_text()) | {"hostility": hostility}))
+        venue = supervisor.start("sandbox", "venues.sandbox", exchange)
         rest, ws = str(venue["rest"]), str(venue["ws"])
         gateway = launch.write_gateway(layout, settings, market, keys, rest, ws)
         supervisor.start("gateway", "runtime.gateway", gateway)

@@ -54,6 +54,26 @@ class FeedConfig:
     history: int = 500
     trades_per_candle: int = 4
     parts: int = 1
+    decimals: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class HostilityConfig:
+    """Shares of requests for new orders that meet a fate, together at most 1; see `hostility`.
+
+    Executed: ``lost`` unanswered, ``failed`` answered 503, ``late`` up to ``late_ms`` after its connection
+    was closed, if still in the request's window or ``past_window``. Not executed: ``dropped`` unanswered,
+    ``throttled`` answered 429. Queries show an order ``lookup_lag_ms`` after it came to exist.
+    """
+
+    lost: float = 0.0
+    failed: float = 0.0
+    late: float = 0.0
+    dropped: float = 0.0
+    throttled: float = 0.0
+    late_ms: int = 1500
+    past_window: bool = False
+    lookup_lag_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +94,7 @@ class Config:
     book_levels: int = 10
     weight_limit: int = 1_000_000
     order_limit: int = 1_000_000
+    hostility: HostilityConfig = HostilityConfig()
 
 
 _FEED_KEYS = {
@@ -87,6 +108,7 @@ _FEED_KEYS = {
         "history",
         "trades_per_candle",
         "parts",
+        "decimals",
     },
     "trades": {"files", "slice_ms", "start", "end"},
     "synthetic": {
@@ -116,7 +138,9 @@ _KEYS = {
     "book_levels",
     "weight_limit",
     "order_limit",
+    "hostility",
 }
+_SHARES = ("lost", "failed", "late", "dropped", "throttled")
 _ACCOUNT_KEYS = {"api_key", "secret", "balances", "name"}
 _SPEED_MAX = "max"
 
@@ -160,6 +184,7 @@ def parse_config(raw: object) -> Config:
         book_levels=_count(values, "book_levels", 10, 1, 500),
         weight_limit=_count(values, "weight_limit", 1_000_000, 1, 2**31),
         order_limit=_count(values, "order_limit", 1_000_000, 1, 2**31),
+        hostility=_parse_hostility(values.get("hostility", {})),
     )
 
 
@@ -188,6 +213,7 @@ def _parse_feed(raw: object) -> FeedConfig:
         history=_count(values, "history", 500, 0, 100_000),
         trades_per_candle=_count(values, "trades_per_candle", 4, 1, 1000),
         parts=_count(values, "parts", 1, 1, 60),
+        decimals=_decimals(values),
     )
     if kind == "candles" and not (feed.folder and feed.pairs):
         raise ConfigError("feed of kind candles: expected folder and at least one of pairs")
@@ -196,6 +222,30 @@ def _parse_feed(raw: object) -> FeedConfig:
     if kind == "synthetic" and not feed.assets:
         raise ConfigError("feed of kind synthetic: expected at least one of assets")
     return feed
+
+
+def _parse_hostility(raw: object) -> HostilityConfig:
+    values = _object(raw, "hostility")
+    _refuse_unknown(values, {*_SHARES, "late_ms", "past_window", "lookup_lag_ms"}, "hostility")
+    shares = {name: _share(values, name) for name in _SHARES}
+    if sum(shares.values()) > 1:
+        raise ConfigError(f"hostility: expected shares of at most 1 together, got {sum(shares.values())}")
+    past_window = values.get("past_window", False)
+    if not isinstance(past_window, bool):
+        raise ConfigError(f"hostility.past_window: expected true or false, got {past_window!r}")
+    return HostilityConfig(
+        **shares,
+        late_ms=_count(values, "late_ms", 1500, 1, 60_000),
+        past_window=past_window,
+        lookup_lag_ms=_count(values, "lookup_lag_ms", 0, 0, 60_000),
+    )
+
+
+def _share(values: Mapping[str, Any], key: str) -> float:
+    value = values.get(key, 0)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
+        raise ConfigError(f"hostility.{key}: expected a share from 0 to 1, got {value!r}")
+    return float(value)
 
 
 def _parse_account(raw: object, index: int) -> AccountConfig:
@@ -249,6 +299,19 @@ def _pairs(values: Mapping[str, Any], key: str, default: tuple[str, ...]) -> tup
         if len(pair.split("/")) != 2 or not all(part.isalnum() for part in pair.split("/")):
             raise ConfigError(f"{key}: expected pairs such as 'BTC/USDT', got {pair!r}")
     return pairs
+
+
+def _decimals(values: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+    """Decimals of prices and quantities by pair."""
+    found = _object(values.get("decimals", {}), "feed.decimals")
+    for pair, both in found.items():
+        if not (
+            isinstance(both, list) and len(both) == 2 and all(type(n) is int and 0 <= n <= 8 for n in both)
+        ):
+            raise ConfigError(
+                f"feed.decimals of {pair}: expected two whole numbers from 0 to 8, got {both!r}"
+            )
+    return {pair: (both[0], both[1]) for pair, both in found.items()}
 
 
 def _count(values: Mapping[str, Any], key: str, default: int, low: int, high: int) -> int:

@@ -8,6 +8,7 @@ configuration gives the same steps.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -88,7 +89,10 @@ class CandleFeed:
         seed: int,
         trades_per_candle: int,
         history: int,
+        decimals: Mapping[str, tuple[int, int]] | None = None,
     ) -> None:
+        """Read the candles; ``decimals`` of prices and quantities of pairs that are finer than their data."""
+        finer = decimals or {}
         self.timeframe = timeframe
         self.length_ms = timeframe_ms(timeframe)
         self._seed = seed
@@ -97,7 +101,9 @@ class CandleFeed:
         windows = {pair: load_candles(folder, exchange, pair, timeframe, start, end) for pair in pairs}
         self.notes = warnings_of(windows.values())
         self.instruments = [
-            instrument_of(pair, s.price_decimals, s.volume_decimals) for pair, s in windows.items()
+            instrument_of(pair, max(s.price_decimals, price), max(s.volume_decimals, volume))
+            for pair, s in windows.items()
+            for price, volume in [finer.get(pair, (0, 0))]
         ]
         self._candles = {one.symbol: candles_of(windows[one.pair], one) for one in self.instruments}
         self._history: dict[str, list[Candle]] = {one.symbol: [] for one in self.instruments}

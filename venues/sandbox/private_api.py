@@ -12,6 +12,7 @@ import secrets
 from venues.sandbox import errors
 from venues.sandbox.accounts import Account
 from venues.sandbox.exchange import Exchange
+from venues.sandbox.hostility import Hostility
 from venues.sandbox.instrument import ORDER_TYPES
 from venues.sandbox.matching import SymbolMarket
 from venues.sandbox.orders import PRICED_TYPES, STOP_TYPES, Order, OrderRequest
@@ -24,8 +25,9 @@ _UNSUPPORTED = ("icebergQty", "trailingDelta", "strategyId", "pegPriceType")
 class PrivateApi:
     """Trading and account queries; each handler gets the account that signed."""
 
-    def __init__(self, exchange: Exchange, maker_fee: str, taker_fee: str) -> None:
+    def __init__(self, exchange: Exchange, hostility: Hostility, maker_fee: str, taker_fee: str) -> None:
         self._exchange = exchange
+        self._hostility = hostility
         self._fees = (maker_fee, taker_fee)
         assets = {
             asset
@@ -77,6 +79,7 @@ class PrivateApi:
         request, detail = self._request(params)
         order = self._exchange.submit(account, request)
         assert order is not None
+        self._hostility.accepted(order)
         return _creation_body(order, detail)
 
     def test(self, account: Account, params: Params) -> object:
@@ -87,7 +90,7 @@ class PrivateApi:
     def query(self, account: Account, params: Params) -> object:
         """GET /api/v3/order"""
         order = self._exchange.find(account, *self._named(params))
-        if order is None:
+        if order is None or not self._hostility.shows(order):
             raise errors.no_such_order()
         return order.query_body()
 
@@ -114,7 +117,8 @@ class PrivateApi:
         symbol = None
         if params.optional_symbol() is not None:
             symbol = self._market(params).instrument.symbol
-        return [order.query_body() for order in self._exchange.open_orders(account, symbol)]
+        found = self._exchange.open_orders(account, symbol)
+        return [order.query_body() for order in found if self._hostility.shows(order)]
 
     def all_orders(self, account: Account, params: Params) -> object:
         """GET /api/v3/allOrders"""
@@ -125,6 +129,7 @@ class PrivateApi:
             order
             for order in self._exchange.by_account[account.name]
             if order.instrument.symbol == symbol
+            and self._hostility.shows(order)
             and (order_id is None or order.id >= order_id)
             and (start is None or order.created_ms >= start)
             and (end is None or order.created_ms <= end)
@@ -143,7 +148,9 @@ class PrivateApi:
             (
                 (fill, order)
                 for order in self._exchange.by_account[account.name]
-                if order.instrument.symbol == symbol and order_id in (None, order.id)
+                if order.instrument.symbol == symbol
+                and order_id in (None, order.id)
+                and self._hostility.shows(order)
                 for fill in order.fills
                 if (from_id is None or fill.trade_id >= from_id)
                 and (start is None or fill.t >= start)

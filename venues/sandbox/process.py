@@ -23,6 +23,7 @@ from venues.sandbox.connections import StreamHub
 from venues.sandbox.endpoints import rest_endpoints, socket_endpoints
 from venues.sandbox.exchange import Exchange
 from venues.sandbox.feeds import CandleFeed, Feed
+from venues.sandbox.hostility import Hostility
 from venues.sandbox.private_api import PrivateApi
 from venues.sandbox.public_api import PublicApi
 from venues.sandbox.publisher import Publisher
@@ -53,6 +54,7 @@ def make_feed(config: FeedConfig, seed: int) -> Feed:
             seed,
             config.trades_per_candle,
             config.history,
+            config.decimals,
         )
     if config.kind == "trades":
         return TradeFeed(config.files, config.slice_ms, config.start, config.end)
@@ -96,8 +98,11 @@ class Sandbox:
         users = UserStreams(self.hub, self.exchange)
         limits = RateLimits(config.weight_limit, config.order_limit)
         public = PublicApi(self.exchange, self.publisher, config.weight_limit, config.order_limit)
-        private = PrivateApi(self.exchange, config.maker_fee, config.taker_fee)
-        self.rest = RestServer(self.exchange, rest_endpoints(public, private), limits, users, self.hub)
+        self.hostility = Hostility(config.hostility, config.seed, self.truth, lambda: self.exchange.clock)
+        private = PrivateApi(self.exchange, self.hostility, config.maker_fee, config.taker_fee)
+        self.rest = RestServer(
+            self.exchange, rest_endpoints(public, private), limits, users, self.hub, self.hostility
+        )
         self.sockets = SocketServer(
             self.exchange, self.publisher, users, self.hub, socket_endpoints(public, private), limits
         )
@@ -173,6 +178,7 @@ async def serve(config: Config, feed: Feed) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    sandbox.hostility.stop()
     await sandbox.sockets.close()
     await runner.cleanup()
     sandbox.truth.write(

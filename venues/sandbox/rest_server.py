@@ -1,7 +1,7 @@
 """REST over HTTP: find the endpoint, check who asks, run the handler, encode the answer.
 
 Every answer is JSON, also for requests that make no sense. Not here: what endpoints do. Invariant:
-no request, however broken, is answered with 5xx or ends the process.
+no request, however broken, is answered with 5xx or ends the process, unless `hostility` was asked for.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from venues.sandbox.authentication import (
 from venues.sandbox.connections import StreamHub
 from venues.sandbox.endpoints import Endpoint
 from venues.sandbox.exchange import Exchange
+from venues.sandbox.hostility import Hostility, Unanswered
 from venues.sandbox.params import Params
 from venues.sandbox.rate_limits import RateLimits
 from venues.sandbox.user_stream import UserStreams
@@ -42,12 +43,15 @@ class RestServer:
         limits: RateLimits,
         users: UserStreams,
         hub: StreamHub,
+        hostility: Hostility,
     ) -> None:
         self._exchange = exchange
         self._endpoints = endpoints
         self._limits = limits
         self._users = users
         self._hub = hub
+        self._hostility = hostility
+        hostility.after_late = hub.flush
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answer one request."""
@@ -65,6 +69,10 @@ class RestServer:
             status, content = 200, msgspec.json.encode(answer)
         except errors.VenueError as error:
             status, content = error.status, msgspec.json.encode(error.body())
+        except Unanswered:
+            status, content = 503, b""
+            if request.transport is not None:
+                request.transport.close()
         self._hub.flush()
         headers = _JSON | self._limits.headers(is_order)
         if status == 429:
@@ -84,7 +92,10 @@ class RestServer:
         if endpoint.public is not None:
             return endpoint.public(Params(_decode(query, body)))
         assert endpoint.private is not None
-        return endpoint.private(*self._authenticate(request, query, body))
+        account, params = self._authenticate(request, query, body)
+        if endpoint.is_order:
+            return self._hostility.meet(account, params, endpoint.private)
+        return endpoint.private(account, params)
 
     def _authenticate(self, request: web.Request, query: str, body: str) -> tuple[Account, Params]:
         account = account_of(request.headers.get("X-MBX-APIKEY"), self._exchange.accounts)

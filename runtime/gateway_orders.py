@@ -1,0 +1,434 @@
+"""What a gateway does with one account's orders: looks, writes, sends once, and tells.
+
+Not here: the process around it (`gateway`), which checks (`lastlook`), what is written (`gateway_log`), how a
+venue is asked (`venues`), when an `Unknown` has its fate (`doubts`, `resolution`).
+
+Invariant: an order is sent at most once, ever: its client order id is durable in this process's own journal,
+and its desk has said that it is durable there too (`held_orders`), before the one request; the request is
+never repeated, and after a restart an attempt without an outcome is `Unknown`. Of one order the desk hears
+`Attempt`, what traded at once, then `Ack`, `VenueReject` or `Unknown`, then what else happens to it; after an
+`Unknown` comes an `Ack`, or a `VenueReject` that is durable here before it is said. A desk that comes back
+hears all but the attempts again (`resync`).
+"""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable
+from decimal import Decimal
+from functools import partial
+from hashlib import blake2b
+from typing import Final
+
+import msgspec
+
+from parley.errors import ProtocolError
+from parley.instruments import Instrument
+from parley.messages import (
+    Ack,
+    Attempt,
+    Balance,
+    CancelIntent,
+    Envelope,
+    Fill,
+    Gap,
+    Heartbeat,
+    Intent,
+    Message,
+    OrderEvent,
+    Unknown,
+    VenueReject,
+    decode,
+    encode,
+)
+from runtime.doubts import Doubts
+from runtime.frames import CONTROL, Link, control, wrap
+from runtime.gateway_config import GatewayConfig
+from runtime.gateway_log import NOT_ACCEPTED, OWN, GatewayLog, Recovered
+from runtime.held_orders import HeldOrders, read_word
+from runtime.lanes import Lanes
+from runtime.lastlook import DUPLICATE, Counters, cancel_refusal, refusal
+from runtime.resync import RESYNCED, Resync, Retelling, read_resync
+from runtime.unit import Begun
+from venues.port import Acked, Ambiguous, Fact, Rejected, SendResult, Venue, VenueError
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT_S: Final = 1.0
+MAX_WAITING: Final = 256
+UNRELEASED: Final = ("unreleased", "its desk took it back, or was gone before its own record was durable")
+_STOP_PATIENCE_S: Final = 5.0
+_LATE_CANCEL_NS: Final = 5_000_000_000
+
+
+class Gateway:
+    """One account's gateway to its venue.
+
+    Orders of a symbol are sent in the order they came, one at a time; symbols do not wait for each other.
+    """
+
+    def __init__(
+        self,
+        config: GatewayConfig,
+        venue: Venue,
+        instruments: dict[str, Instrument],
+        counters: Counters,
+        journal: GatewayLog,
+        balance: Balance,
+        idle: Callable[[], None],
+    ) -> None:
+        self._config = config
+        self._venue = venue
+        self._instruments = instruments
+        self._counters = counters
+        self._journal = journal
+        self._balance = balance
+        self._link: Link | None = None
+        self._desk_head = b""
+        self._offset_ms = -1.0
+        self._lanes = Lanes(self._rest)
+        self._held: dict[bytes, list[Fact]] = {}
+        self._last_event: dict[bytes, tuple[str, Decimal]] = {}
+        self._rounds: dict[bytes, bytes] = {}
+        self._held_orders = HeldOrders()
+        self._idle = idle
+        self.doubts = Doubts(venue, self)
+
+    # ------------------------------------------------------------------ the desk
+
+    def on_connect(self, link: Link) -> None:
+        """Take a desk's connection; it replaces an older one."""
+        wanted = self._config.desk_pid
+        if wanted and link.peer_pid != wanted:
+            link.close(f"only process {wanted} may send orders, this is {link.peer_pid}", abort=True)
+            return
+        if self._link is not None:
+            self._link.close("another desk connected")
+            self._held_orders.drop_all()
+            self._held_orders = HeldOrders()
+        self._link = link
+        link.on_envelope = lambda envelope: self.on_envelope(link, envelope)
+        link.on_lost = lambda why: self._lost(link)
+        listed = msgspec.json.encode(self._instruments).decode()
+        link.send(control("instruments:" + listed, sender="gateway", to="desk"))
+        self._send(self._balance, self._journal.say(self._balance, self._counters.epoch))
+        self._beat()
+
+    def _lost(self, link: Link) -> None:
+        if self._link is link:
+            self._link = None
+            self._held_orders.drop_all()
+
+    def on_envelope(self, link: Link, envelope: Envelope) -> None:
+        """Take one envelope of the desk.
+
+        Raises
+        ------
+        ProtocolError
+            When it holds no message that a gateway takes; the link is closed.
+        """
+        if link is not self._link:
+            return
+        if envelope.kind == CONTROL:
+            if asked := read_resync(envelope.body):
+                self._resync(link, asked)
+            else:
+                self._held_orders.say(*read_word(envelope.body))
+            return
+        if envelope.tenant != self._config.tenant or envelope.desk != self._config.desk:
+            raise ProtocolError(f"a frame of tenant {envelope.tenant!r} desk {envelope.desk}")
+        try:
+            message = decode(envelope.body)
+        except (msgspec.MsgspecError, ArithmeticError, UnicodeDecodeError) as error:
+            raise ProtocolError(f"an envelope without a message: {error}") from error
+        match message:
+            case Intent():
+                self._take_order(message, envelope)
+            case CancelIntent():
+                self._take_cancel(message, envelope)
+            case Heartbeat():
+                self._desk_head = message.head
+                self._counters.heard(message.epoch)
+            case _:
+                raise ProtocolError(f"a gateway takes no {type(message).__name__}")
+
+    # ------------------------------------------------------------------ a desk that comes back
+
+    def _resync(self, link: Link, asked: Resync) -> None:
+        self._counters.heard(asked.epoch)
+        self._journal.flush()  # what became durable is worked off in the next turn; only then is all said
+        asyncio.get_running_loop().call_soon(lambda: self._lanes.begin(self._retell(link, asked)))
+
+    async def _retell(self, link: Link, asked: Resync) -> None:
+        self._journal.flush()
+        telling = Retelling(asked)
+        await telling.deliver(self._journal.said(), link, self._send)
+        for no in telling.missing() if link.is_open else ():
+            if not no.cancel:
+                self._counters.iids.add(no.iid)
+            self._say(no)
+        link.send(control(RESYNCED, sender="gateway", to="desk"))
+
+    # ------------------------------------------------------------------ orders
+
+    def _take_order(self, intent: Intent, envelope: Envelope) -> None:
+        now, cause = time.monotonic_ns(), envelope.seq
+        no = refusal(
+            intent,
+            self._counters,
+            self._config.limits,
+            self._instruments,
+            now_mono=now,
+            is_halted=self._is_halted(),
+        )
+        if no is None and self._lanes.waiting(intent.symbol) >= MAX_WAITING:
+            no = ("busy", f"{MAX_WAITING} orders wait for {intent.symbol}")
+        if no is not None:
+            self._refuse(intent, *no, cause)
+            return
+        self._counters.sent(intent, now)
+        self._rounds[intent.iid] = intent.round
+        attempt = self._attempt(intent, envelope.body, intent.attempt, now)
+
+        def attempted(seq: int, is_first: bool) -> None:
+            if not is_first:
+                held.forget(cause)
+                self._counters.dead(intent.iid)
+                self._refuse(intent, DUPLICATE, "the journal has this client order id", cause)
+                return
+
+            def drop() -> None:
+                self._counters.dead(intent.iid)
+                self._refuse(intent, *UNRELEASED, cause)
+
+            place = partial(
+                self._lanes.enter, intent.symbol, lambda: self._place(intent, attempt, seq, cause)
+            )
+            held.durable(cause, place, drop)
+
+        held = self._held_orders
+        held.expect(cause)
+        self._journal.attempt(intent, envelope.body, attempt, self._counters.epoch, attempted)
+
+    def _take_cancel(self, intent: CancelIntent, envelope: Envelope) -> None:
+        now, cause = time.monotonic_ns(), envelope.seq
+        no = cancel_refusal(intent, self._counters, now_mono=now)
+        if no is not None:
+            self._refuse(intent, *no, cause)
+            return
+        self._counters.heard(intent.epoch)
+        attempt = self._attempt(intent, envelope.body, intent.n, now)
+
+        def attempted(seq: int, is_first: bool) -> None:
+            cancel = partial(self._lanes.enter, intent.symbol, lambda: self._cancel(intent, cause))
+            held.durable(cause, cancel, lambda: self._refuse(intent, *UNRELEASED, cause))
+
+        held = self._held_orders
+        held.expect(cause)
+        self._journal.attempt(intent, envelope.body, attempt, self._counters.epoch, attempted)
+
+    def _attempt(self, intent: Intent | CancelIntent, asked: bytes, n: int, now_mono: int) -> Attempt:
+        t_send = time.time_ns()
+        # It may wait in its lane until send_by, and the venue may take it a whole window later.
+        fence = t_send + max(0, intent.send_by - now_mono) + self._venue.fence_ns
+        return Attempt(
+            iid=intent.iid, cid=intent.cid, n=n, t_send=t_send, fence_until=fence,
+            body_hash=blake2b(asked, digest_size=16).digest(), desk_head=self._desk_head,
+        )  # fmt: skip
+
+    def _is_halted(self) -> bool:
+        return bool(self._config.halt_file) and os.path.exists(self._config.halt_file)
+
+    def _rest(self) -> None:
+        """Do in an idle moment what would cost the next order time."""
+        self._journal.settle()
+        self._idle()
+
+    async def _place(self, intent: Intent, attempt: Attempt, seq: int, cause: int) -> None:
+        if time.monotonic_ns() >= intent.send_by:
+            self._send(attempt, seq, intent.round, cause)
+            self._counters.dead(intent.iid)
+            self._refuse(intent, "too_late", "it waited past send_by", cause)
+            return
+        self._held[intent.iid] = []
+        sending = Begun(self._venue.send(intent))  # the request goes first, the desk hears of it then
+        fence = time.monotonic_ns() + self._venue.fence_ns
+        self._send(attempt, seq, intent.round, cause)
+        result = await sending
+        self._conclude(intent, result, cause)
+        if isinstance(result, Ambiguous):
+            self.doubts.open(intent, fence)
+        self._release(intent.iid)
+
+    async def _cancel(self, intent: CancelIntent, cause: int) -> None:
+        if time.monotonic_ns() >= intent.send_by:
+            self._refuse(intent, "too_late", "it waited past send_by", cause)
+            return
+        self._conclude(intent, await self._venue.cancel(intent), cause)
+
+    def _conclude(self, intent: Intent | CancelIntent, result: SendResult, cause: int) -> None:
+        is_cancel = isinstance(intent, CancelIntent)
+        match result:
+            case Acked():
+                # The answer comes last: a desk that has it has everything the venue said with it.
+                self._emit_all(result)
+                self._release(intent.iid)
+                ack = Ack(iid=intent.iid, venue_id=result.venue_id, t_venue=result.t_venue, cancel=is_cancel)
+                self._say(ack, intent.round, cause)
+            case Rejected():
+                if not is_cancel:
+                    self._counters.dead(intent.iid)
+                no = VenueReject(
+                    iid=intent.iid, code=result.code, definitive=True, detail=result.detail, cancel=is_cancel
+                )
+                self._say(no, intent.round, cause)
+            case Ambiguous():
+                self._say(Unknown(iid=intent.iid, cause=result.cause, cancel=is_cancel), intent.round, cause)
+
+    def _refuse(self, intent: Intent | CancelIntent, code: str, detail: str, cause: int) -> None:
+        # A second order of the same id cannot exist, but the first one may, unless it was never sent.
+        is_definitive = code != DUPLICATE or intent.iid in self._journal.unsent
+        no = VenueReject(
+            iid=intent.iid, code=OWN + code, definitive=is_definitive, detail=detail,
+            cancel=isinstance(intent, CancelIntent),
+        )  # fmt: skip
+        self._say(no, intent.round, cause)
+
+    # ------------------------------------------------------------------ orders in doubt
+
+    def found(self, intent: Intent, order: Acked, *, is_known: bool) -> None:
+        """Tell of an order in doubt that it exists, as if its answer had come now."""
+        if is_known:
+            self._emit_all(order)
+        else:
+            self._conclude(intent, order, 0)
+
+    def not_accepted(self, intent: Intent) -> None:
+        """Tell of an order in doubt that it does not exist: durable first, because it frees money."""
+        code, detail = NOT_ACCEPTED
+        no = VenueReject(iid=intent.iid, code=code, definitive=True, detail=detail)
+
+        def durable(seq: int) -> None:
+            self._counters.dead(intent.iid)
+            self._send(no, seq, intent.round)
+
+        self._journal.say_durably(no, self._counters.epoch, intent.round, durable)
+
+    def appeared(self, intent: Intent) -> None:
+        """Raise the alarm over an order that was told not to exist, and cancel it."""
+        log.error("order_appeared_late cid=%s", intent.cid)
+        self._say(Gap(stream=f"late:{intent.cid}", from_seq=0, to_seq=-1), intent.round)
+        now = time.monotonic_ns()
+        cancel = CancelIntent(
+            iid=intent.iid, cid=intent.cid, round=intent.round, account=intent.account, venue=intent.venue,
+            symbol=intent.symbol, send_by=now + _LATE_CANCEL_NS, epoch=self._counters.epoch, n=0,
+        )  # fmt: skip
+        asked = encode(cancel)
+        attempt = self._attempt(cancel, asked, cancel.n, now)
+
+        def attempted(seq: int, is_first: bool) -> None:
+            self._lanes.enter(intent.symbol, lambda: self._cancel(cancel, 0))
+
+        self._journal.attempt(cancel, asked, attempt, self._counters.epoch, attempted)
+
+    # ------------------------------------------------------------------ facts
+
+    def _release(self, iid: bytes) -> None:
+        """Pass on what the user stream said of an order while its answer was awaited."""
+        for fact in self._held.pop(iid, ()):
+            self._emit(fact)
+
+    def tell(self, fact: Fact) -> None:
+        """Pass on what the user stream said; facts of an order whose answer is awaited come with it."""
+        if not isinstance(fact, Gap) and fact.iid in self._held:
+            self._held[fact.iid].append(fact)
+        else:
+            self._emit(fact)
+
+    def _emit_all(self, order: Acked) -> None:
+        for fill in order.fills:
+            self._emit(fill)
+        if order.event is not None:
+            self._emit(order.event)
+
+    def _emit(self, fact: Fact) -> None:
+        if not isinstance(fact, Gap):
+            self.doubts.heard(fact.iid)
+        match fact:
+            case Fill():
+                if self._counters.filled(fact):
+                    self._say(fact, self._rounds.get(fact.iid, b""))
+            case OrderEvent():
+                state = (fact.status, fact.cum_qty)
+                # The answer and the stream say the same twice, and the stream may say an older thing later.
+                known = self._last_event.get(fact.iid)
+                if known is not None and (known[0] != "open" or known[1] > fact.cum_qty or known == state):
+                    return
+                self._last_event[fact.iid] = state
+                self._counters.moved(fact)
+                self._say(fact, self._rounds.get(fact.iid, b""))
+            case Gap():
+                self._say(fact)
+
+    def adopt(self, recovered: Recovered) -> None:
+        """Take over the orders of an earlier life; those without an outcome are unknown from now on."""
+        for cid, iid in recovered.orders.items():
+            self._venue.know(cid, iid)
+        for iid in recovered.open_ended:
+            self._say(Unknown(iid=iid, cause="gateway_restarted"))
+        now, now_mono = time.time_ns(), time.monotonic_ns()
+        for order in recovered.alive:
+            self._rounds[order.intent.iid] = order.intent.round
+            # What the wall clock did meanwhile nobody knows, so the whole window counts from now at least.
+            fence = now_mono + max(order.fence_until - now, self._venue.fence_ns)
+            self.doubts.open(order.intent, fence, is_known=order.is_known)
+        for intent in recovered.buried:
+            self._rounds[intent.iid] = intent.round
+            self.doubts.bury(intent)
+
+    def _say(self, message: Message, round_: bytes = b"", cause: int = 0) -> None:
+        self._send(message, self._journal.say(message, self._counters.epoch, round_), round_, cause)
+
+    def _send(self, message: Message, seq: int, round_: bytes = b"", cause: int = 0) -> None:
+        if self._link is None:
+            return
+        self._link.send(
+            wrap(
+                message, sender="gateway", to="desk", tenant=self._config.tenant, desk=self._config.desk,
+                epoch=self._counters.epoch, seq=seq, round_=round_, cause=cause, t_event=time.time_ns(),
+                t_mono=time.monotonic_ns(),
+            )
+        )  # fmt: skip
+
+    # ------------------------------------------------------------------ life
+
+    async def beat(self) -> None:
+        """Measure the venue's clock and send a heartbeat, every second."""
+        while True:
+            began = time.monotonic_ns()
+            try:
+                # The sign is dropped, because -1 says that nothing was measured.
+                self._offset_ms = abs(await self._venue.clock_offset_ms())
+                took = time.monotonic_ns() - began
+                self.doubts.measured(int(self._offset_ms * 1_000_000) + took // 2)
+            except VenueError:
+                self._offset_ms = -1.0
+            self._beat()
+            await asyncio.sleep(HEARTBEAT_S)
+
+    def _beat(self) -> None:
+        beat = Heartbeat(
+            unit="gateway", incarnation=self._config.incarnation, epoch=self._counters.epoch,
+            head=self._journal.head, t=time.time_ns(), offset_ms=self._offset_ms,
+        )  # fmt: skip
+        self._send(beat, 0)
+
+    async def stop(self) -> None:
+        """Take no more orders, wait for those on their way, and mark as unknown what does not answer."""
+        if self._link is not None:
+            self._link.on_envelope = lambda envelope: None
+        self._held_orders.drop_all()
+        await self._lanes.finish(_STOP_PATIENCE_S)
+        if self._link is not None:
+            self._link.close("the gateway stops")

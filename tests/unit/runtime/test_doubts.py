@@ -1,0 +1,158 @@
+"""Orders in doubt are looked for one at a time, and each leaves through one door."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from parley.messages import Intent
+from runtime import doubts
+from runtime.doubts import Doubts
+from tests.kit.units import make_intent
+from venues.port import Absent, Acked, VenueError
+
+MS = 1_000_000
+ORDER = Acked(venue_id="7", t_venue=0)
+A, B = make_intent(1), make_intent(2)
+
+
+class Venue:
+    """Answers look-ups as it is told, the last answer for ever."""
+
+    lag_ns = 5 * MS
+
+    def __init__(self, *answers: Acked | Absent | VenueError) -> None:
+        self._answers = list(answers)
+        self.looks: list[tuple[str, int]] = []
+        self.at_once = self.most_at_once = 0
+
+    async def look_up(self, intent: Intent) -> Acked | Absent:
+        self.looks.append((intent.cid, time.monotonic_ns()))
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        await asyncio.sleep(0.001)
+        self.at_once -= 1
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        if isinstance(answer, VenueError):
+            raise answer
+        return answer
+
+
+class Ends:
+    """Keeps through which door orders left."""
+
+    def __init__(self) -> None:
+        self.doors: list[tuple[str, str]] = []
+
+    def found(self, intent: Intent, order: Acked, *, is_known: bool) -> None:
+        self.doors.append(("known" if is_known else "found", intent.cid))
+
+    def not_accepted(self, intent: Intent) -> None:
+        self.doors.append(("not accepted", intent.cid))
+
+    def appeared(self, intent: Intent) -> None:
+        self.doors.append(("appeared", intent.cid))
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let seconds be milliseconds."""
+    monkeypatch.setattr("runtime.resolution.CLOCK_SLACK_NS", MS)
+    monkeypatch.setattr("runtime.resolution._EARLY_NS", (0, MS, 2 * MS))
+    monkeypatch.setattr("runtime.resolution._FIRST_PAUSE_NS", MS)
+    monkeypatch.setattr(doubts, "_LATE_LOOKS_NS", (20 * MS, 30 * MS))
+
+
+def run(
+    venue: Venue, play: Callable[[Doubts, Ends], Awaitable[None]], *, doors: int, stays_ms: int = 0
+) -> list[tuple[str, str]]:
+    """Play until so many doors were used, and a while longer."""
+    ends = Ends()
+
+    async def whole() -> None:
+        held: Any = venue
+        asked = Doubts(held, ends)
+        running = asyncio.ensure_future(asked.run())
+        await play(asked, ends)
+        async with asyncio.timeout(10):
+            while len(ends.doors) < doors:
+                await asyncio.sleep(0.001)
+        await asyncio.sleep(stays_ms / 1000)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(whole())
+    return ends.doors
+
+
+def test_order_that_is_found_leaves_at_once() -> None:
+    async def play(asked: Doubts, _: Ends) -> None:
+        asked.open(A, time.monotonic_ns() + 10**12)
+
+    assert run(Venue(ORDER), play, doors=1, stays_ms=20) == [("found", A.cid)]
+
+
+def test_order_that_is_nowhere_leaves_after_its_fence_and_stays_watched() -> None:
+    venue = Venue(Absent())
+    opened = 0
+
+    async def play(asked: Doubts, _: Ends) -> None:
+        nonlocal opened
+        opened = time.monotonic_ns()
+        asked.open(A, opened + 30 * MS)
+        asked.measured(10 * MS)
+
+    assert run(venue, play, doors=1, stays_ms=80) == [("not accepted", A.cid)]
+    after = [at for _, at in venue.looks if at > opened + (30 + 10 + 1 + 5) * MS]
+    assert len(after) >= 2 + 2, "twice to be sure, and twice to see whether it comes late"
+
+
+def test_nothing_is_given_up_before_the_clocks_were_compared() -> None:
+    venue = Venue(Absent())
+
+    async def play(asked: Doubts, ends: Ends) -> None:
+        asked.open(A, time.monotonic_ns())
+        await asyncio.sleep(0.1)
+        assert ends.doors == []
+        assert len(venue.looks) > 3
+        asked.measured(MS)
+
+    assert run(venue, play, doors=1) == [("not accepted", A.cid)]
+
+
+def test_exchange_that_does_not_answer_is_asked_again_one_order_at_a_time() -> None:
+    venue = Venue(VenueError("down"), VenueError("down"), VenueError("down"), ORDER)
+
+    async def play(asked: Doubts, _: Ends) -> None:
+        asked.open(A, time.monotonic_ns())
+        asked.open(B, time.monotonic_ns())
+        asked.measured(MS)
+
+    assert sorted(run(venue, play, doors=2)) == sorted([("found", A.cid), ("found", B.cid)])
+    assert venue.most_at_once == 1
+
+
+def test_order_the_stream_spoke_of_is_not_given_up() -> None:
+    venue = Venue(Absent(), Absent(), Absent(), Absent(), Absent(), Absent(), ORDER)
+
+    async def play(asked: Doubts, _: Ends) -> None:
+        asked.open(A, time.monotonic_ns())
+        asked.measured(0)
+        asked.heard(A.iid)
+        asked.heard(B.iid)  # nobody doubts it
+
+    assert run(venue, play, doors=1, stays_ms=20) == [("found", A.cid)]
+
+
+@pytest.mark.parametrize("by_stream", [True, False])
+def test_late_appearance_is_told_once_and_then_looked_up(by_stream: bool) -> None:
+    async def play(asked: Doubts, _: Ends) -> None:
+        asked.bury(A)
+        if by_stream:
+            asked.heard(A.iid)
+
+    assert run(Venue(ORDER), play, doors=2, stays_ms=30) == [("appeared", A.cid), ("known", A.cid)]

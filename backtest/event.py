@@ -88,7 +88,11 @@ class DeskBacktest:
         self._volumes: dict[str, float] = {}
         self._is_deep = is_deep
         self._now = 0
-        self._filled: dict[bytes, Decimal] = {}  # by proposal, since the last negotiation began
+        self.unasked: list[Fill] = []
+        """What was filled since the moment began and no negotiation was about."""
+        self._seat: Seat | None = None  # whose offer is negotiated
+        self._filled = ZERO  # of that offer
+        self._late: list[Intent] = []  # ordered in a negotiation about something else
 
     def begin(self, run_id: str, capital: Decimal, t: int) -> None:
         """Open the run with `capital` of the desk's quote currency at market time `t` (ns)."""
@@ -102,10 +106,14 @@ class DeskBacktest:
 
     def step(self, moment: Moment) -> None:
         """Live through one moment; see the module for its order."""
+        self.unasked.clear()
         self._admit_all(self._exchange.course())
         self._exchange.open(moment.t, moment.begun)
         self._now = moment.t
         self._step += 1
+        late, self._late = self._late, []
+        for order in late:
+            self._admit_all(self._answer(order))
         length = self.firm.config.tf_ns
         for symbol, candle in moment.closed.items():
             self._volumes[symbol] = candle.volume
@@ -117,7 +125,8 @@ class DeskBacktest:
     def negotiate(self, seat: Seat, offer: Offer, t: int) -> Decimal:
         """Let a strategy's offer be negotiated with the market at its price; returns what was filled.
 
-        What of it did not fill at once is canceled: the strategy trades now or not at all.
+        What of it did not fill at once is canceled: the strategy trades now or not at all. What else the
+        desk orders meanwhile reaches the venue at the next opening: inside a candle nobody trades unasked.
         """
         self._exchange.move(offer.symbol, float(offer.px))
         # A nanosecond apart, so that two rounds of a symbol at one candle are two rounds.
@@ -125,20 +134,25 @@ class DeskBacktest:
         self._step += 1
         book = self._around(offer.symbol, float(offer.px), self._now)
         seat.offer(offer)
-        self._filled = {}
+        self._seat, self._filled = seat, ZERO
         self._admit(MarketBatch(step=self._step, t=self._now, books=(book,)), "hub")
         seat.withdraw()
         self._admit_all(self._exchange.expire(seat.pid))
-        return self._filled.get(seat.pid, ZERO)
+        self._seat = None
+        return self._filled
+
+    def opening(self, symbol: str) -> float | None:
+        """The opening price of the candle that runs, None where none does."""
+        return self._exchange.opening(symbol)
 
     def holds(self, agent: str, symbol: str) -> float:
         """What the desk's books hold of a symbol for an agent, base."""
         held = self.firm.account.ledger.holding(agent, self._instruments[symbol].base)
         return 0.0 if held is None else float(held.qty)
 
-    def end(self, *, flatten: bool = False) -> None:
-        """End the run: resting orders are canceled, positions stay unless they are to be left."""
-        self._admit(Shutdown(why="history_ended", flatten=flatten, t=0), "user")
+    def end(self) -> None:
+        """End the run: resting orders are canceled, positions stay."""
+        self._admit(Shutdown(why="history_ended", flatten=False, t=0), "user")
 
     def _book(self, symbol: str, moment: Moment) -> Book:
         """The best levels around the opening price; none where no candle begins, or none has closed yet."""
@@ -174,16 +188,18 @@ class DeskBacktest:
             facts += self._answer(order)
         self._admit_all(facts)
 
-    def _note(self, order: Intent, facts: Iterable[Message]) -> None:
-        for fact in facts:
-            if isinstance(fact, Fill):
-                self._filled[order.pid] = self._filled.get(order.pid, ZERO) + fact.qty
-
     def _answer(self, order: Intent | CancelIntent) -> list[Message]:
         if isinstance(order, CancelIntent):
             return self._exchange.cancel(order)
+        if self._seat is None:
+            facts = self._exchange.place(order)
+            self.unasked += [fact for fact in facts if isinstance(fact, Fill)]
+            return facts
+        if order.pid != self._seat.pid:
+            self._late.append(order)
+            return []
         facts = self._exchange.place(order)
-        self._note(order, facts)
+        self._filled += sum((fact.qty for fact in facts if isinstance(fact, Fill)), ZERO)
         return facts
 
     def _cascade(self, message: Message, sender: str) -> list[Intent | CancelIntent]:

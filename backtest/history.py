@@ -8,7 +8,7 @@ Not here: reading files (`venues.recorded`), what the moments are for (`backtest
 Invariant: every candle begins once and closes once, at its open time plus its length; moments rise.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from venues.sim.exchange import Candle
 
 _MS = 1_000_000
+_AT_A_TIME = 1024
 
 
 class Course(NamedTuple):
@@ -45,18 +46,18 @@ def moments(courses: Mapping[str, Course], length_ms: int) -> Iterator[Moment]:
     """
     times = np.unique(np.concatenate([_times(each.dates_ms, length_ms) for each in courses.values()]))
     rows = {symbol: _candles(courses[symbol]) for symbol in sorted(courses)}
-    next_row = dict.fromkeys(rows, 0)
+    following = {symbol: next(candles, None) for symbol, candles in rows.items()}
     running: dict[str, Candle] = {}
     length_ns = length_ms * _MS
     for time_ms in times.tolist():
         t = time_ms * _MS
         closed = {symbol: candle for symbol, candle in running.items() if candle.t_open + length_ns == t}
         begun = {}
-        for symbol, candles in rows.items():
-            at = next_row[symbol]
-            if at < len(candles) and candles[at].t_open == t:
-                begun[symbol] = candles[at]
-                next_row[symbol] = at + 1
+        for symbol, candle in following.items():
+            if candle is not None and candle.t_open == t:
+                begun[symbol] = candle
+        for symbol in begun:
+            following[symbol] = next(rows[symbol], None)
         running = begun if len(closed) == len(running) else _still(running, closed) | begun
         yield Moment(t, closed, begun)
 
@@ -74,6 +75,9 @@ def _times(dates_ms: NDArray[np.int64], length_ms: int) -> NDArray[np.int64]:
     return np.union1d(dates_ms, dates_ms + length_ms)
 
 
-def _candles(course: Course) -> Sequence[Candle]:
+def _candles(course: Course) -> Iterator[Candle]:
     columns = (course.dates_ms * _MS, *course[1:])
-    return list(map(Candle._make, zip(*(column.tolist() for column in columns), strict=True)))
+    # Some at a time: a million of them, of a year, would be a hundred megabytes that nobody looks at.
+    for begin in range(0, len(course.dates_ms), _AT_A_TIME):
+        part = (column[begin : begin + _AT_A_TIME].tolist() for column in columns)
+        yield from map(Candle._make, zip(*part, strict=True))

@@ -6,41 +6,46 @@ freqtrade would ask `confirm_trade_entry` or `confirm_trade_exit` the desk is as
 offer, the offer a round, and what the round lets through is what the simulation goes on with. A desk that
 agrees to everything trades exactly what the strategy trades alone.
 
-Several simulations take turns: each has a thread of its own, and only one of all threads ever runs.
+What the desk leaves by itself (a breaker that flattens) it leaves at an opening price; there the simulation
+is given an exit of its own, which the desk is not asked about.
 
-Not here: the seat (`agents.outside`), how a round goes (`orchestrator`), the simulated venue (`venues.sim`).
-What would have to wait at the venue (prices the candle does not reach), adjusted positions and shorts are
-refused.
+Not here: the seat (`agents.outside`), how a round goes (`orchestrator`), the simulated venue (`venues.sim`),
+several strategies at one candle (`together`). What would have to wait at the venue (prices the candle does
+not reach), adjusted positions and shorts are refused.
 
 Invariant: the simulation's position in a pair is the strategy's holding at the desk, after every candle.
 """
 
-import threading
 from bisect import insort
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from pandas import DataFrame
 
 from agents.outside import Offer
-from backtest.callbacks import Granted
+from backtest.callbacks import Granted, Hook
 from backtest.errors import NotSupported, SimulationError
 from backtest.event import DeskBacktest, Seat
 from backtest.result import Result
+from backtest.surroundings import Surroundings
+from backtest.turn import Turn
 from parley.kernels.exact import ROUND, price_to_precision
 from parley.kernels.settings import SimulationSettings
+from parley.messages import Fill
 from parley.money import decimal
 
-ASKED: Final = frozenset({"bot_loop_start", "confirm_trade_entry", "confirm_trade_exit"})
+ASKED: Final = frozenset({"bot_loop_start", "custom_exit", "confirm_trade_entry", "confirm_trade_exit"})
 """The callbacks at which a simulation meets the desk."""
 FORCED: Final = "force_exit"
+FLATTENED: Final = "desk_flatten"
 _DAY_MIN: Final = 1440
-Hook = Callable[..., Any]
 Hooks = Mapping[str, Hook]
-Simulate = Callable[[Hooks], Result]
+Around = Callable[[Hooks], Hooks]
+Simulate = Callable[[Around, Callable[[Surroundings], None]], Result]
+"""Runs a strategy's simulation with what the first makes of its callbacks, and tells the second of it."""
 
 
 def seated_settings(settings: SimulationSettings) -> SimulationSettings:
@@ -63,6 +68,17 @@ def seated_settings(settings: SimulationSettings) -> SimulationSettings:
     return msgspec.structs.replace(settings, hooks=settings.hooks | ASKED)
 
 
+class Question(NamedTuple):
+    """An order a simulation would make; ``is_opening``: at the opening price of the candle it is at."""
+
+    symbol: str
+    side: str
+    amount: float
+    price: Decimal
+    why: str
+    is_opening: bool
+
+
 class SeatedStrategy:
     """One strategy: its seat, its simulation in a thread of its own, and what came of it."""
 
@@ -71,35 +87,31 @@ class SeatedStrategy:
         name: str,
         seat: Seat,
         desk: DeskBacktest,
-        hooks: Hooks,
         simulate: Simulate,
         first_horizon_ms: int,
     ) -> None:
         self.name = name
+        self.question: Question | None = None
         self.result: Result | None = None
         self.cut = 0
         self.refused = 0  # entries
         self.kept = 0  # exits the desk did not let through
+        self.flattened = 0  # positions the desk left by itself
         self.left = 0  # pairs that were held at the end and nobody could sell
         self._holds: dict[str, float] = {}
+        self._flat: dict[str, float] = {}  # what the desk left by itself, at which price
         self._held_ms: list[int] = []  # how long its trades lasted, sorted
         self._seat = seat
         self._desk = desk
-        self._own = hooks
+        self._own: Hooks = {}
+        self._simulation: Surroundings | None = None
+        self._is_told = False  # whether its exits count in any case, for the desk has left something
         self._simulate = simulate
         self._first_horizon_ms = first_horizon_ms
         self._now = -1  # ms, of the candle it is at
         self._until = -1
-        self._error: BaseException | None = None
-        self._go = threading.Semaphore(0)
-        self._done = threading.Semaphore(0)
-        self._thread = threading.Thread(target=self._run, name=f"strategy {name}", daemon=True)
-        self._thread.start()
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the simulation has come to its end."""
-        return self.result is not None
+        self._filled = 0.0  # the answer to its question
+        self.turn = Turn(f"strategy {name}", self._run)
 
     @property
     def trades(self) -> DataFrame:
@@ -114,133 +126,188 @@ class SeatedStrategy:
             raise SimulationError(f"{self.name} has not come to its end")
         return self.result.trades
 
-    def trade(self, t_ms: int) -> None:
-        """Let the strategy trade everything up to and including the candle that began at `t_ms`.
+    def goes_on(self, t_ms: int) -> bool:
+        """Let it trade up to the candle that began at `t_ms`, included; returns whether it asks something.
 
         Raises
         ------
         Exception
             What the simulation raised.
         """
-        if self.is_over or (self._now > t_ms):
-            return
-        self._until = t_ms
-        self._take_turn()
-        self._check()
+        if self.question is None and not self.turn.is_over and self._now <= t_ms:
+            self._until = t_ms
+            self.turn.take()
+            if self._flat and self.question is None:
+                raise SimulationError(self._lost(f"did not leave {', '.join(sorted(self._flat))}"))
+        return self.question is not None
 
-    def finish(self) -> Result:
-        """Let it end while the last candle runs; what it leaves then the desk is asked to leave."""
-        while self.result is None:
-            self._until = 1 << 62
-            self._take_turn()
-        trades = self.result.trades
+    def settle(self) -> None:
+        """Negotiate what it asks.
+
+        Raises
+        ------
+        NotSupported
+            When the candle does not reach its price.
+        """
+        question, self.question = self.question, None
+        assert question is not None  # whoever calls this has looked
+        self._filled = self._negotiate(question)
+
+    def follow(self, fills: Sequence[Fill]) -> None:
+        """Take notice of what the desk left by itself at the opening; the next turn leaves it, too.
+
+        Raises
+        ------
+        SimulationError
+            When that was a part of a position only.
+        """
+        for pair, amount in self._holds.items():
+            held = self._desk.holds(self.name, pair)
+            if held == amount:
+                continue
+            prices = {float(fill.px) for fill in fills if fill.symbol == pair and fill.side == "sell"}
+            if held or len(prices) != 1:
+                raise SimulationError(self._lost(f"holds {amount!r} {pair}, the desk {held!r} for it"))
+            self._flat[pair] = prices.pop()
+
+    def finish(self) -> None:
+        """Leave what it leaves at its end, while the last candle runs; the desk is asked.
+
+        Raises
+        ------
+        SimulationError
+            Before its end.
+        """
+        trades = self.trades
         for pair, orders in trades.loc[trades["exit_reason"] == FORCED, ["pair", "orders"]].itertuples(
             index=False
         ):
             last = orders[-1]
+            price = decimal(last["safe_price"])
             try:
-                filled = self._negotiate(pair, "sell", last["amount"], decimal(last["safe_price"]), FORCED)
+                filled = self._negotiate(Question(pair, "sell", last["amount"], price, FORCED, True))
             except NotSupported:
                 filled = 0.0  # its candles ended earlier: nobody can sell there any more
             self.left += filled != last["amount"]
-        return self.result
 
-    def _check(self) -> None:
-        """Raise if the desk holds for this strategy what its simulation does not, or not what it does."""
-        for pair, amount in self._holds.items():
-            held = self._desk.holds(self.name, pair)
-            if held != amount:
-                raise SimulationError(
-                    f"{self.name} holds {amount!r} {pair} on {_day(self._now)}, the desk {held!r} for it: the"
-                    f" desk left the position by itself (a breaker that flattens, such as"
-                    f" limits.breakers.flatten_drawdown), which a simulation cannot follow yet"
-                )
-
-    def abandon(self) -> None:
-        """End the thread, wherever the simulation is."""
-        if self.result is None and self._thread.is_alive():
-            self._error = self._error or SimulationError("the backtest was given up")
-            self._go.release()
-            self._thread.join(2)
-
-    def _take_turn(self) -> None:
-        self._go.release()
-        self._done.acquire()
-        if self._error is not None:
-            raise self._error
+    def _lost(self, why: str) -> str:
+        return (
+            f"{self.name} cannot follow the desk on {_day(self._now)}, which left a position by itself (a"
+            f" breaker that flattens, such as limits.breakers.flatten_drawdown): it {why}"
+        )
 
     def _run(self) -> None:
-        self._go.acquire()
-        try:
-            if self._error is None:
-                self.result = self._simulate(self._hooks())
-        except BaseException as error:  # noqa: BLE001 - it is raised again where the turn was given
-            self._error = error
-        self._done.release()
+        self.result = self._simulate(self._around, self._open)
+
+    def _open(self, simulation: Surroundings) -> None:
+        self._simulation = simulation
+        self._tell()
 
     def _rest(self) -> None:
         """Give the turn back until this candle is due."""
         while self._now > self._until:
-            self._done.release()
-            self._go.acquire()
-            if self._error is not None:
-                raise self._error
+            self.turn.rest()
 
-    def _hooks(self) -> Hooks:
-        return {
-            **self._own, "bot_loop_start": self._begin, "confirm_trade_entry": self._enter,
-            "confirm_trade_exit": self._leave,
+    def _around(self, own: Hooks) -> Hooks:
+        self._own = own
+        hooks: dict[str, Hook] = {
+            **own, "bot_loop_start": self._begin, "custom_exit": self._exit,
+            "confirm_trade_entry": self._enter, "confirm_trade_exit": self._leave,
         }  # fmt: skip
+        if "custom_exit_price" in own:
+            hooks["custom_exit_price"] = self._exit_price
+        return hooks
 
     def _begin(self, current_time: datetime) -> None:
         self._now = _ms(current_time)
-        self._rest()
+        # Who holds nothing can miss nothing the desk does: it goes ahead to where it wants something.
+        if self._holds:
+            self._rest()
+        if self._is_told or self._flat:
+            self._tell()
         if "bot_loop_start" in self._own:
             self._own["bot_loop_start"](current_time=current_time)
+
+    def _tell(self) -> None:
+        """Let it leave what the desk has left, whatever its settings say of exits."""
+        assert self._simulation is not None  # it runs
+        self._is_told = bool(self._flat)
+        if self._simulation.heed_exits(self._is_told, asks="custom_exit" in self._own):
+            for pair in self._holds.keys() - self._flat.keys():
+                if self._desk.opening(pair) is not None:
+                    raise SimulationError(self._lost(f"still holds {pair} there"))
+
+    def _exit(self, **asked: Any) -> Any:
+        if asked["pair"] in self._flat:
+            return FLATTENED
+        own = self._own.get("custom_exit")
+        return None if own is None else own(**asked)
+
+    def _exit_price(self, **asked: Any) -> Any:
+        if asked["pair"] in self._flat:
+            return None  # the desk's price was the opening, as this exit's
+        return self._own["custom_exit_price"](**asked)
 
     def _enter(self, **asked: Any) -> Any:
         own = self._own.get("confirm_trade_entry")
         if own is not None and not own(**asked):
             return False
-        wanted = float(asked["amount"])
-        filled = self._negotiate(
-            asked["pair"], "buy", wanted, asked["rate"], str(asked["entry_tag"] or "entry")
-        )
+        pair, rate, wanted = asked["pair"], asked["rate"], float(asked["amount"])
+        filled = self._ask(pair, "buy", wanted, rate, rate, str(asked["entry_tag"] or "entry"))
         if filled == 0.0:
             self.refused += 1
             return False
-        self._holds[asked["pair"]] = filled
+        self._holds[pair] = filled
         if filled == wanted:
             return True
         self.cut += 1
         return Granted(filled)
 
     def _leave(self, **asked: Any) -> bool:
-        own = self._own.get("confirm_trade_exit")
-        if own is not None and not own(**asked):
-            return False
-        wanted = float(asked["amount"])
-        trade = asked["trade"]
+        pair, wanted, trade = asked["pair"], float(asked["amount"]), asked["trade"]
         # A stop lies between ticks; freqtrade rounds it when it makes the order.
         rate, precision = asked["rate"], trade.price_precision
         if precision is not None:
             rate = price_to_precision(rate, precision, trade.precision_mode_price, ROUND)
-        filled = self._negotiate(asked["pair"], "sell", wanted, decimal(rate), asked["exit_reason"])
+        if pair in self._flat:
+            return self._is_flat(pair, rate, trade)
+        own = self._own.get("confirm_trade_exit")
+        if own is not None and not own(**asked):
+            return False
+        filled = self._ask(pair, "sell", wanted, asked["rate"], rate, asked["exit_reason"])
         if filled == wanted:
-            self._holds.pop(asked["pair"], None)
+            self._holds.pop(pair, None)
             insort(self._held_ms, max(0, self._now - _ms(trade.open_date_utc)))
             return True
         self.kept += 1
         if filled:
             raise SimulationError(
-                f"{self.name}: the desk left {filled!r} of {wanted!r} {asked['pair']}; it must be all"
+                f"{self.name}: the desk left {filled!r} of {wanted!r} {pair}; it must be all"
             )
         return False
 
-    def _negotiate(self, pair: str, side: str, amount: float, price: Decimal, why: str) -> float:
+    def _is_flat(self, pair: str, rate: float, trade: Any) -> bool:
+        """Leave what the desk has left already; at any other price the two would part."""
+        price = self._flat[pair]
+        if rate != price:
+            raise SimulationError(self._lost(f"would leave {pair} at {rate!r}, the desk did at {price!r}"))
+        del self._flat[pair], self._holds[pair]
+        insort(self._held_ms, max(0, self._now - _ms(trade.open_date_utc)))
+        self.flattened += 1
+        return True
+
+    def _ask(self, pair: str, side: str, amount: float, rate: float, price: float, why: str) -> float:
+        """Ask the desk when this candle is due; returns what was filled. ``price``: the rate as ordered."""
+        self._rest()
+        is_opening = rate == self._desk.opening(pair)
+        self.question = Question(pair, side, amount, decimal(price), why, is_opening)
+        self.turn.rest()  # it goes on when this is settled
+        return self._filled
+
+    def _negotiate(self, question: Question) -> float:
         offer = Offer(
-            symbol=pair, side=side, qty=decimal(amount), px=price, why=why, leaves=side == "sell",
-            horizon_ms=self._horizon_ms(),
+            symbol=question.symbol, side=question.side, qty=decimal(question.amount), px=question.price,
+            why=question.why, leaves=question.side == "sell", horizon_ms=self._horizon_ms(),
         )  # fmt: skip
         try:
             filled = self._desk.negotiate(self._seat, offer, self._now * 1_000_000)

@@ -7,27 +7,46 @@ Not here: loading (`freqtrade_bridge.preparing`), what the loop does (`simulatio
 strategy object is lent for the run is taken back at its end, whatever happens.
 """
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 from pandas import DataFrame
 
+from backtest.callbacks import Hook
 from backtest.locks import LockBook, StrategyLocks
 from backtest.result import Result
 from backtest.simulation import FundingFees, simulate
+from backtest.surroundings import Surroundings
 from freqtrade_bridge.analysis import Analysed
 from freqtrade_bridge.asking import asking
 from freqtrade_bridge.hooks import CallbackErrors, Faults, strategy_hooks
 from freqtrade_bridge.preparing import Prepared
+from parley.kernels.settings import SimulationSettings
+
+Hooks = Mapping[str, Hook]
 
 
-def simulate_strategy(prepared: Prepared, analysed: Analysed, errors: CallbackErrors = "default") -> Result:
+def simulate_strategy(
+    prepared: Prepared,
+    analysed: Analysed,
+    errors: CallbackErrors = "default",
+    *,
+    settings: SimulationSettings | None = None,
+    around: Callable[[Hooks], Hooks] | None = None,
+    opened: Callable[[Surroundings], None] | None = None,
+) -> Result:
     """Simulate a strategy that has looked at its candles.
+
+    settings: instead of the strategy's own. around: makes of the strategy's callbacks those that are asked,
+    such as a desk's that asks the strategy's first. opened: told of the simulation before its first candle.
 
     Raises
     ------
     UserError
         When a callback asks or answers something that cannot be simulated, or freqtrade would stop here.
     """
-    strategy, settings, provider = analysed.strategy, analysed.settings, prepared.provider
+    strategy, provider = analysed.strategy, prepared.provider
+    settings = settings or analysed.settings
     faults = Faults()
     book = LockBook(settings.timeframe_ms)
     methods = StrategyLocks(book, settings.timeframe_ms)
@@ -35,15 +54,23 @@ def simulate_strategy(prepared: Prepared, analysed: Analysed, errors: CallbackEr
     strategy.lock_pair, strategy.is_pair_locked = methods.lock_pair, methods.is_pair_locked
     strategy.unlock_pair, strategy.unlock_reason = methods.unlock_pair, methods.unlock_reason
     hooks = strategy_hooks(strategy, provider, faults, errors)
+    if around is not None:
+        hooks = around(hooks)
     try:
-        with asking(strategy, provider) as opened:
+        with asking(strategy, provider) as tell:
+
+            def begin(surroundings: Surroundings) -> None:
+                tell(surroundings)
+                if opened is not None:
+                    opened(surroundings)
+
             result = simulate(
                 analysed.frames, settings, analysed.pairs,
                 hooks=hooks or None,
                 detail=prepared.detail or None,
                 funding={pair: _funding_fees(fees) for pair, fees in prepared.funding.items()} or None,
                 locks=book,
-                opened=opened if hooks else None,
+                opened=begin if hooks else None,
                 lists_rejected=prepared.config.get("export") == "signals",
             )  # fmt: skip
     finally:

@@ -57,6 +57,18 @@ class Surroundings:
         """Says which pair the callback under way is about, None at the beginning of a step; whoever binds the
         callbacks knows."""
 
+    def heed_exits(self, always: bool, *, asks: bool) -> bool:
+        """Let exit signals and `custom_exit` count in any case, or again as the strategy's settings say.
+
+        Returns whether the settings say otherwise, so that every pair's exits change.
+        asks: whether `custom_exit` is asked otherwise, at every candle of every open trade.
+        """
+        desk, settings = self._tables.desk[0], self._tables.settings
+        desk["hook_exit"] = always or asks
+        desk["use_exit_signal"] = always or settings.use_exit_signal
+        desk["exit_profit_only"] = not always and settings.exit_profit_only
+        return always and (settings.exit_profit_only or not settings.use_exit_signal)
+
     def open_count(self) -> int:
         """How many trades are open."""
         return int(self._tables.desk[0]["open_count"])

@@ -7,7 +7,7 @@ strategy that fails is named with its reason, and the others' results stand.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -39,6 +39,7 @@ from freqtrade_bridge.report import (
 from freqtrade_bridge.resolving import IStrategy, Refused
 from freqtrade_bridge.sources import CandleSource
 from parley.errors import UserError
+from runtime.watching import Watch
 
 Figures = dict[str, Any]
 
@@ -72,14 +73,6 @@ class Wanted:
     foresight: bool = False
     pages: Path | None = None
     candles: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """Who is told how far it is: `begin(what, steps)`, then `step()` after each."""
-
-    begin: Callable[[str, int], None]
-    step: Callable[[], None]
 
 
 @dataclass(slots=True)

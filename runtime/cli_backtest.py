@@ -140,17 +140,17 @@ def backtest(
 
     Trade for trade as freqtrade does.
     """
-    words = [*_split(strategy_list), *(word for word in rest or () if _kind(word) == "strategy")]
+    words = [*split(strategy_list), *(word for word in rest or () if kind_of(word) == "strategy")]
     options: dict[str, object] = {
         "config": tuple(config or ()), "strategy": strategy, "strategy_list": tuple(words),
         "strategy_path": strategy_path, "recursive_strategy_search": recursive, "timerange": timerange,
         "timeframe": timeframe, "timeframe_detail": timeframe_detail,
-        "pairs": (*_split(pairs), *(word for word in rest or () if _kind(word) == "pair")),
+        "pairs": (*split(pairs), *(word for word in rest or () if kind_of(word) == "pair")),
         "datadir": datadir, "dataformat_ohlcv": data_format, "user_data_dir": userdir,
         "max_open_trades": max_open_trades, "stake_amount": stake_amount, "dry_run_wallet": dry_run_wallet,
         "fee": fee, "position_stacking": position_stacking, "enable_protections": protections,
         "enable_dynamic_pairlist": dynamic_pairlist, "export": export, "backtest_directory": directory,
-        "breakdown": (*_split(breakdown), *(word for word in rest or () if _kind(word) == "period")),
+        "breakdown": (*split(breakdown), *(word for word in rest or () if kind_of(word) == "period")),
         "notes": notes, "markets": markets, "leverage_tiers": leverage_tiers,
         "allow_unknown_keys": allow_unknown, "page": page, "no_lookahead_check": no_lookahead_check,
     }  # fmt: skip
@@ -175,11 +175,13 @@ def _at_a_desk(desk: Path, options: dict[str, object], beside: dict[str, object]
         call("runtime.commands.desk_backtest:backtest_desk", desk, options, beside)
 
 
-def _split(given: list[str] | None) -> list[str]:
+def split(given: list[str] | None) -> list[str]:
+    """Return the words of an option that takes several, however they were given."""
     return [word for each in given or () for word in each.split(",") if word]
 
 
-def _kind(word: str) -> str:
+def kind_of(word: str) -> str:
+    """Say which option a word that is left over belongs to: period, pair or strategy."""
     if word in PERIODS:
         return "period"
     return "pair" if "/" in word and not word.endswith(".py") and not Path(word).exists() else "strategy"

@@ -12,6 +12,7 @@ Invariant: nothing is written before settings and candles are found good; a jour
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -27,9 +28,9 @@ from parley.errors import Fatal, UserError
 from parley.instruments import Instrument
 from runtime.bootstrap import hosts_of, make_firm
 from runtime.desk import manifest
-from runtime.history import JOURNAL_NAME
 from runtime.journal import JournalReader, JournalWriter
 from runtime.journal.schema import side_files
+from runtime.kept_backtests import place_for
 from runtime.launch import Market, make_run
 from runtime.outbox import group_of
 from runtime.provenance import with_origin
@@ -37,11 +38,11 @@ from runtime.recorded_market import recorded_market
 from runtime.run_config import RunConfig
 from runtime.settings import Settings
 from runtime.summary import Summary, summarise
+from runtime.watching import Watch
 from venues.recorded import CandleSeries, load_candles
 from venues.sandbox.feeds import minimum_notional
 from venues.sim.exchange import SimExchange
 
-FOLDER: Final = "backtests"
 _WAITING: Final = 4096  # groups a burst may be ahead of the disk
 _MOST: Final = Decimal(9_000_000_000)
 
@@ -58,14 +59,6 @@ class DeskResult:
     assets: Mapping[str, Decimal]
     ledger_equals_exchange: bool
     seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """Who is told how far it is: `begin(what, steps)`, then `step()` after each."""
-
-    begin: Callable[[str, int], None]
-    step: Callable[[], None]
 
 
 Seated = Callable[[DeskBacktest, Mapping[str, AgentHost], Iterable[Moment], Callable[[], None]], None]
@@ -105,13 +98,25 @@ def play(
     seated: Seated | None = None,
 ) -> DeskResult:
     """Play a run over candles; `seated` are strategies that trade beside its agents."""
+    with _journal_path(settings, run.run_id) as path:
+        return _play(path, run, courses, capital, spread_bps, watch, notes, seated)
+
+
+def _play(
+    path: Path,
+    run: RunConfig,
+    courses: Mapping[str, Course],
+    capital: Decimal,
+    spread_bps: Decimal,
+    watch: Watch,
+    notes: tuple[str, ...],
+    seated: Seated | None,
+) -> DeskResult:
     hosts = hosts_of(run)
     firm, transport = make_firm(run), InProc(hosts)
     exchange = SimExchange(run.instruments, run.desk.account, {run.desk.quote: capital}, spread_bps)
-    path = settings.journal or settings.home.expanduser() / FOLDER / run.run_id / JOURNAL_NAME
     length_ms = run.desk.tf_ns // 1_000_000
-    journal = _journal(path.expanduser().resolve(), run)
-
+    journal = _journal(path, run)
     failures: list[BaseException] = []
 
     def durable(gid: int, error: BaseException | None) -> None:
@@ -184,6 +189,12 @@ def _load(settings: Settings, symbol: str) -> CandleSeries:
 
 def _course(series: CandleSeries) -> Course:
     return Course(series.date_ms, series.open, series.high, series.low, series.close, series.volume)
+
+
+def _journal_path(settings: Settings, run_id: str) -> AbstractContextManager[Path]:
+    if settings.journal is not None:
+        return nullcontext(settings.journal.expanduser().resolve())
+    return place_for(settings.home.expanduser().resolve(), run_id, settings.keep_backtests)
 
 
 def _journal(path: Path, run: RunConfig) -> JournalWriter:

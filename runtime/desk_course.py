@@ -2,18 +2,18 @@
 
 Not here: sums of the whole run (`summary`), drawing (`backtest.desk_page`).
 
-Invariant: a fold in journal order; times are market time.
+Invariant: a fold in journal order; times are market time, that of weights the last change of the account's.
 """
 
 from collections import Counter
 from dataclasses import dataclass, field
 
 from parley.errors import DataError
-from parley.messages import Decision, MarketBatch, StateView, WeightUpdate, decode, decode_envelope
+from parley.messages import Decision, StateView, WeightUpdate, decode, decode_envelope
 from runtime.history import kinds
 from runtime.journal import JournalError, JournalReader
 
-_KINDS = kinds("Decision", "MarketBatch", "StateView", "WeightUpdate")
+_KINDS = kinds("Decision", "StateView", "WeightUpdate")
 _MS = 1_000_000
 
 
@@ -43,10 +43,9 @@ def read_course(reader: JournalReader) -> DeskCourse:
         for record in reader.records(kinds=_KINDS):
             message = decode(decode_envelope(record.body).body)
             match message:
-                case MarketBatch():
-                    now = message.t
                 case StateView() if message.t and message.equity > 0:
-                    _mark(course, message.t // _MS, float(message.equity))
+                    now = message.t
+                    _mark(course, now // _MS, float(message.equity))
                 case WeightUpdate():
                     course.weight_times_ms.append(now // _MS)
                     course.weights.append(dict(message.weights))

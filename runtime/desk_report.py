@@ -4,8 +4,7 @@ Not here: running it (`desk_backtest`, `desk_strategies`), the page's look (`bac
 nothing is computed here.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -13,12 +12,11 @@ from typing import Any, Final
 
 import numpy as np
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from backtest.desk_page import DeskPage, render
 from parley.errors import UserError
-from runtime.desk_backtest import DeskResult, Watch
+from runtime.desk_backtest import DeskResult
 from runtime.desk_course import DeskCourse, read_course
 from runtime.history import open_journal
 from runtime.output import console, plain, print_json, when
@@ -73,22 +71,6 @@ def report(result: DeskResult, asked: Asked, more: Mapping[str, Any] | None = No
         typer.echo("parley: the ledger differs from the simulated venue", err=True)
         return 1
     return 0
-
-
-@contextmanager
-def progress() -> Iterator[Watch]:
-    """Show on standard error how far it is."""
-    out = console(stderr=True)
-    with Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-        console=out, transient=True, disable=not out.is_terminal,
-    ) as bar:  # fmt: skip
-        task = bar.add_task("", total=None)
-
-        def begin(what: str, steps: int) -> None:
-            bar.reset(task, description=what, total=steps)
-
-        yield Watch(begin, lambda: bar.advance(task))
 
 
 def _page(result: DeskResult, course: DeskCourse) -> DeskPage:

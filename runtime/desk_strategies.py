@@ -26,14 +26,14 @@ from backtest.comparison import Standing, standing_alone, standing_of_all
 from backtest.errors import NotSupported
 from backtest.event import DeskBacktest
 from backtest.history import Course, Moment
-from backtest.locks import LockBook, StrategyLocks
 from backtest.result import Result
-from backtest.seated import Hooks, SeatedStrategy, first_horizon_ms, seated_settings
-from backtest.simulation import simulate
+from backtest.seated import Around, SeatedStrategy, first_horizon_ms, seated_settings
 from backtest.strategy_run import simulate_strategy
+from backtest.surroundings import Surroundings
+from backtest.together import trade_candle
+from backtest.turn import give_up
 from freqtrade_bridge.analysis import Analysed, analyse
-from freqtrade_bridge.asking import asking
-from freqtrade_bridge.hooks import Faults, strategy_hooks
+from freqtrade_bridge.lookahead import MOMENTS, Foresight, check_foresight
 from freqtrade_bridge.options import Options
 from freqtrade_bridge.preparing import Prepared, prepare
 from parley.agent import AgentSpec
@@ -42,14 +42,15 @@ from parley.errors import ConfigError, UserError
 from parley.instruments import Instrument
 from parley.kernels.settings import PairSpec, SimulationSettings
 from runtime.defaults import HEARS
-from runtime.desk_backtest import DeskResult, Watch, new_run_id, play
+from runtime.desk_backtest import DeskResult, new_run_id, play
 from runtime.launch import Market, make_run
 from runtime.provenance import with_origin
 from runtime.run_config import RunConfig
 from runtime.settings import Settings
+from runtime.watching import Watch
 
-_SEAT: Final = "agents.outside:make"
 CONSENT: Final = "agents.consent:make"
+_SEAT: Final = "agents.outside:make"
 _UNROUNDED: Final = Decimal("1e-18")
 _MOST: Final = Decimal(9_000_000_000)
 _TICK_SIZE: Final = 4  # ccxt's
@@ -106,19 +107,23 @@ def choose(options: Options) -> list[Chosen]:
     return found
 
 
+def capital_of(chosen: list[Chosen]) -> Decimal:
+    """What the strategies begin with, together."""
+    return sum((Decimal(repr(each.settings.dry_run_wallet)) for each in chosen), Decimal(0))
+
+
 def run_of(settings: Settings, chosen: list[Chosen], run_id: str, *, consent: bool) -> RunConfig:
     """Compose the desk: the strategies' seats, the agents of the settings, instruments of the candles."""
     first = chosen[0].settings
-    capital = sum((Decimal(repr(each.settings.dry_run_wallet)) for each in chosen), Decimal(0))
     instruments = {
-        pair: _instrument(spec, each.settings, each.prepared.candles[pair])
+        pair: instrument_of(spec, each.settings)
         for each in chosen
         for pair, spec in each.analysed.pairs.items()
         if pair in each.prepared.candles
     }
     own = settings.model_copy(update={
-        "quote": first.stake_currency, "capital": capital, "pairs": tuple(instruments), "speed": "max",
-        "timeframe": first.timeframe, "exchange": first.exchange,
+        "quote": first.stake_currency, "capital": capital_of(chosen), "pairs": tuple(instruments),
+        "speed": "max", "timeframe": first.timeframe, "exchange": first.exchange,
         "limits": {**(WIDEST if consent else {}), **settings.limits},
     })  # fmt: skip
     run = make_run(own, Market(pairs=tuple(instruments), crosses=()), run_id)
@@ -126,9 +131,9 @@ def run_of(settings: Settings, chosen: list[Chosen], run_id: str, *, consent: bo
         AgentSpec(
             id=each.agent, role="strategy", factory=_SEAT, subscriptions=("MarketBatch",), own_rounds=True,
             outside=True,
-        )  # fmt: skip
+        )
         for each in chosen
-    )
+    )  # fmt: skip
     names = [spec.id for spec in seats]
     if len(set(names)) != len(names):
         raise ConfigError(f"strategies at one desk need different names, these are {', '.join(names)}")
@@ -174,7 +179,6 @@ def run_seated_backtest(
     chosen = choose(options)
     watch.step()
     run = with_origin(run_of(settings, chosen, new_run_id(), consent=consent))
-    capital = sum((Decimal(repr(each.settings.dry_run_wallet)) for each in chosen), Decimal(0))
     players: list[SeatedStrategy] = []
     courses = courses_of(chosen)
     last = max(int(each.dates_ms[-1]) for each in courses.values()) * 1_000_000
@@ -189,35 +193,58 @@ def run_seated_backtest(
         try:
             for moment in course:
                 desk.step(moment)
-                for player in players:
-                    player.trade(moment.t // 1_000_000)
-                    if moment.t == last:
+                if desk.unasked:
+                    for player in players:
+                        player.follow(desk.unasked)
+                trade_candle(players, moment.t // 1_000_000)
+                if moment.t == last:
+                    for player in sorted(players, key=lambda each: each.name):
                         player.finish()
                 told()
         finally:
-            for player in players:
-                player.abandon()
+            give_up([player.turn for player in players])
 
-    result = play(settings, run, courses, capital, Decimal(0), watch, seated=seated)
+    result = play(settings, run, courses, capital_of(chosen), Decimal(0), watch, seated=seated)
     return result, players
 
 
-def alone(options: Options) -> list[tuple[Chosen, DataFrame]]:
-    """What each strategy trades without a desk; loaded anew, for strategies may remember what they saw."""
-    return [(each, simulate_strategy(each.prepared, each.analysed).trades) for each in choose(options)]
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """One strategy without a desk: its trades, and whether it knows the future, if that was asked."""
+
+    chosen: Chosen
+    trades: DataFrame
+    foresight: Foresight | None
 
 
-def compare(players: Sequence[SeatedStrategy], without: Sequence[tuple[Chosen, DataFrame]]) -> list[Standing]:
+def alone(options: Options, watch: Watch, *, foresight: bool) -> list[Alone]:
+    """Simulate each strategy without a desk; loaded anew, for strategies may remember what they saw."""
+    watch.begin("each strategy alone", 1)
+    without = [
+        Alone(each, simulate_strategy(each.prepared, each.analysed).trades, None) for each in choose(options)
+    ]
+    watch.step()
+    if not foresight:
+        return without
+    watch.begin("do they know the future", MOMENTS * len(without))
+    # Last: what a strategy keeps between calls is worthless afterwards.
+    return [
+        replace(each, foresight=check_foresight(each.chosen.prepared, each.chosen.analysed, each=watch.step))
+        for each in without
+    ]
+
+
+def compare(players: Sequence[SeatedStrategy], without: Sequence[Alone]) -> list[Standing]:
     """The desk's strategies together, the same without a desk, and each of these."""
-    wallets = [each.settings.dry_run_wallet for each, _ in without]
-    fee = without[0][0].settings.fee
-    trades = [frame for _, frame in without]
+    wallets = [each.chosen.settings.dry_run_wallet for each in without]
+    fee = without[0].chosen.settings.fee
+    trades = [each.trades for each in without]
     return [
         standing_of_all("at the desk", [player.trades for player in players], wallets, fee),
         standing_of_all("without a desk", trades, wallets, fee),
         *(
-            standing_alone(f"{each.agent} alone", frame, each.settings.dry_run_wallet, fee)
-            for each, frame in without
+            standing_alone(f"{each.chosen.agent} alone", each.trades, wallet, fee)
+            for each, wallet in zip(without, wallets, strict=True)
         ),
     ]
 
@@ -227,35 +254,17 @@ def seat_strategies(
     seats: Mapping[str, OutsideStrategy],
     desk: DeskBacktest,
 ) -> list[SeatedStrategy]:
-    """Put every strategy beside its seat; they are trading when `SeatedStrategy.trade` says so."""
+    """Put every strategy beside its seat; they trade when it is their turn (`together`)."""
     return [_seat(each, seats[each.agent], desk) for each in chosen]
 
 
-def _seat(
-    each: Chosen,
-    seat: OutsideStrategy,
-    desk: DeskBacktest,
-) -> SeatedStrategy:
-    prepared, analysed = each.prepared, each.analysed
-    strategy, provider = analysed.strategy, prepared.provider
-    faults = Faults()
-    book = LockBook(each.settings.timeframe_ms)
-    methods = StrategyLocks(book, each.settings.timeframe_ms)
-    strategy.lock_pair, strategy.is_pair_locked = methods.lock_pair, methods.is_pair_locked
-    strategy.unlock_pair, strategy.unlock_reason = methods.unlock_pair, methods.unlock_reason
+def _seat(each: Chosen, seat: OutsideStrategy, desk: DeskBacktest) -> SeatedStrategy:
+    def work(around: Around, opened: Callable[[Surroundings], None]) -> Result:
+        return simulate_strategy(
+            each.prepared, each.analysed, settings=each.settings, around=around, opened=opened
+        )
 
-    def work(hooks: Hooks) -> Result:
-        try:
-            with asking(strategy, provider) as opened:
-                result = simulate(
-                    analysed.frames, each.settings, analysed.pairs, hooks=hooks, locks=book, opened=opened
-                )
-        finally:
-            provider.leave(analysed.end)
-        return result._replace(faults=tuple(faults.lines()))
-
-    own = strategy_hooks(strategy, provider, faults)
-    return SeatedStrategy(each.agent, seat, desk, own, work, first_horizon_ms(each.settings))
+    return SeatedStrategy(each.agent, seat, desk, work, first_horizon_ms(each.settings))
 
 
 def _course(frame: DataFrame, begin: int, end: int) -> Course:
@@ -265,7 +274,7 @@ def _course(frame: DataFrame, begin: int, end: int) -> Course:
     return Course(dates[rows], *columns)
 
 
-def _instrument(spec: PairSpec, settings: SimulationSettings, frame: DataFrame) -> Instrument:
+def instrument_of(spec: PairSpec, settings: SimulationSettings) -> Instrument:
     """The pair as the simulation rounds it; what it does not round lies on a grid no number misses.
 
     The venue asks for no least amount: the simulation does when it enters, and like freqtrade not when it

@@ -13,8 +13,9 @@ from typing import Any, Final
 
 from parley.errors import UserError
 from runtime.desk_backtest import run_desk_backtest
-from runtime.desk_report import Asked, progress, report
+from runtime.desk_report import Asked, report
 from runtime.settings import load_settings
+from runtime.watching import progress
 
 # Options of freqtrade's that a desk's settings have, too, by the settings' names.
 _KNOWN: Final = {"pairs": "pairs", "timeframe": "timeframe", "datadir": "data", "dry_run_wallet": "capital"}

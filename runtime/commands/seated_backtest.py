@@ -16,10 +16,12 @@ from backtest.seated import SeatedStrategy
 from parley.errors import UserError
 from runtime.commands.simulate import options_of
 from runtime.desk_backtest import DeskResult
-from runtime.desk_report import Asked, progress, report
+from runtime.desk_report import Asked, report
 from runtime.desk_strategies import alone, compare, run_seated_backtest
+from runtime.foresight_report import show_foresight, told_foresight
 from runtime.output import console, table
 from runtime.settings import load_settings
+from runtime.watching import progress
 
 # freqtrade's options that have no meaning where a desk decides.
 _NOT_AT_A_DESK: Final = ("export", "backtest_directory", "breakdown", "notes", "enable_dynamic_pairlist")
@@ -42,16 +44,17 @@ def backtest_seated(config: Path, given: Mapping[str, Any], beside: Mapping[str,
     settings, options = load_settings(config, asked.settings), options_of(_bridged(given))
     # What strategies print is not the answer.
     with progress() as watch, redirect_stdout(sys.stderr):
-        watch.begin("each strategy alone", 1)
-        without = alone(options)
-        watch.step()
+        without = alone(options, watch, foresight=not given.get("no_lookahead_check"))
         result, players = run_seated_backtest(settings, options, watch, consent=asked.consent)
     standings = compare(players, without)
+    foresight = {each.chosen.agent: each.foresight for each in without if each.foresight is not None}
     notes = _notes(result, players, consent=asked.consent)
-    code = report(replace(result, notes=notes), asked, _told_seats(players, standings))
+    told = _told_seats(players, standings) | {"lookahead": told_foresight(foresight)}
+    code = report(replace(result, notes=notes), asked, told)
     if not asked.as_json:
         _show_seats(players, standings)
-    return code
+        show_foresight(console(), foresight)
+    return code if all(each.is_clean for each in foresight.values()) else 1
 
 
 def _bridged(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -83,6 +86,7 @@ def _told_seats(players: Sequence[SeatedStrategy], standings: Sequence[Standing]
                 "trades": len(each.trades),
                 "cut": each.cut,
                 "refused": each.refused,
+                "flattened": each.flattened,
                 "left": each.left,
             }
             for each in players
@@ -94,10 +98,10 @@ def _told_seats(players: Sequence[SeatedStrategy], standings: Sequence[Standing]
 def _show_seats(players: Sequence[SeatedStrategy], standings: Sequence[Standing]) -> None:
     if not players:
         return
-    head = ("strategy", "trades", "cut", "refused", "exits refused", "left")
+    head = ("strategy", "trades", "cut", "refused", "exits refused", "flattened", "left")
     seats = table(*head, title="freqtrade strategies at the desk")
     for player in players:
-        counts = (len(player.trades), player.cut, player.refused, player.kept, player.left)
+        counts = (len(player.trades), player.cut, player.refused, player.kept, player.flattened, player.left)
         seats.add_row(player.name, *(f"{count:,}" for count in counts))
     console().print(seats)
     beside = table("", "trades", "return", "drawdown", "turnover", "costs", title="with and without the desk")

@@ -5,27 +5,23 @@ with ``--json`` standard output holds one object; a strategy that could not be r
 error and exit code 1, nothing that could be run is exit code 2.
 """
 
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from freqtrade_bridge.options import Options
 from freqtrade_bridge.report import plain
 from parley.errors import UserError, nearest
 from runtime.backtest_tables import show_comparison, show_strategy
-from runtime.backtesting import Backtested, Wanted, Watch, run_backtest
+from runtime.backtesting import Backtested, Wanted, run_backtest
+from runtime.foresight_report import show_foresight, told_foresight
 from runtime.history import home_folder
 from runtime.output import console, print_json
+from runtime.watching import progress
 
-_SHOWN: Final = 8
 _EXPORTS: Final = ("none", "trades", "signals")
 _PERIODS: Final = ("day", "week", "month", "year", "weekday")
 _FORMATS: Final = ("feather", "parquet", "json", "jsongz")
@@ -43,7 +39,7 @@ def backtest(given: Mapping[str, Any], *, as_json: bool) -> int:
     pa.set_memory_pool(pa.system_memory_pool())
     beside = Wanted(foresight=not given["no_lookahead_check"], pages=given["page"], candles=False)
     options = options_of({k: v for k, v in given.items() if k not in ("no_lookahead_check", "page")})
-    with _progress() as watch:
+    with progress() as watch:
         done = run_backtest(options, watch, wanted=beside)
     if as_json:
         print_json(_told(done))
@@ -89,21 +85,6 @@ def _configuration(userdir: Path) -> tuple[Path, ...]:
     return tuple(found[:1])
 
 
-@contextmanager
-def _progress() -> Iterator[Watch]:
-    bars = Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-        console=console(stderr=True), transient=True, disable=not sys.stderr.isatty(),
-    )  # fmt: skip
-    tasks: list[Any] = []
-
-    def begin(what: str, steps: int) -> None:
-        tasks.append(bars.add_task(what, total=steps))
-
-    with bars:
-        yield Watch(begin=begin, step=lambda: bars.advance(tasks[-1]))
-
-
 def _show(done: Backtested, periods: tuple[str, ...]) -> None:
     out = console()
     for name, figures in done.results.items():
@@ -116,29 +97,11 @@ def _show(done: Backtested, periods: tuple[str, ...]) -> None:
         out.print(f"without candles in this time: {', '.join(done.prepared.skipped)}", style="yellow")
     for line in done.warnings:
         out.print(line, style="yellow")
-    _show_foresight(out, done)
+    show_foresight(out, done.foresight)
     if done.file is not None:
         out.print(f"result: {done.file}", style="dim")
     for page in done.pages:
         out.print(f"page: {page}", style="dim", soft_wrap=True)
-
-
-def _show_foresight(out: Console, done: Backtested) -> None:
-    for name, found in done.foresight.items():
-        if found.biases:
-            out.print(
-                f"{name} knows the future; at an exchange it would trade differently:", style="bold red"
-            )
-        for bias in found.biases[:_SHOWN]:
-            out.print(f"  {bias}", style="red", soft_wrap=True, markup=False)
-        if len(found.biases) > _SHOWN:
-            out.print(f"  and {len(found.biases) - _SHOWN} more columns; --json has all", style="red")
-        for why in found.unsure:
-            out.print(
-                f"{name}: not checked for look-ahead: {why}", style="yellow", soft_wrap=True, markup=False
-            )
-        if found.is_clean and not found.unsure:
-            out.print(f"{name}: no look-ahead at {found.moments} moments", style="dim")
 
 
 def _told(done: Backtested) -> dict[str, Any]:
@@ -150,14 +113,7 @@ def _told(done: Backtested) -> dict[str, Any]:
         "skipped_pairs": list(done.prepared.skipped),
         "seconds": done.seconds,
         "performance": {name: each._asdict() for name, each in done.performance.items()},
-        "lookahead": {
-            name: {
-                "moments": each.moments,
-                "biases": [{**asdict(bias), "text": str(bias)} for bias in each.biases],
-                "unsure": list(each.unsure),
-            }
-            for name, each in done.foresight.items()
-        },
+        "lookahead": told_foresight(done.foresight),
         "pages": [str(page) for page in done.pages],
         "file": None if done.file is None else str(done.file),
     })  # fmt: skip

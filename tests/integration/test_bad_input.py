@@ -14,33 +14,14 @@ import pandas as pd
 import pytest
 
 from tests.kit.freqtrade_folder import START, walk, write_candles, write_config
+from tests.kit.strategy_text import RETURN, strategy_text
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # The first run after a change of a kernel compiles it, on a busy machine for minutes.
 pytestmark = pytest.mark.timeout(400)
 KERNELS = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
 
-GOOD = """
-from freqtrade.strategy import IStrategy
-
-class {name}(IStrategy):
-    timeframe = "5m"
-    minimal_roi = {{"0": 0.01}}
-    stoploss = -0.1
-    startup_candle_count = 5
-
-    def populate_indicators(self, dataframe, metadata):
-        return dataframe
-
-    def populate_entry_trend(self, dataframe, metadata):
-        dataframe["enter_long"] = 1
-        return dataframe
-
-    def populate_exit_trend(self, dataframe, metadata):
-        return dataframe
-"""
 # By strategy: what its file has in place of what, and what is told of it ({file} is its file).
-RETURN = "        return dataframe\n"
 POPULATE_EXIT = "    def populate_exit"
 BAD = {
     "NoImport": (
@@ -85,9 +66,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_candles(made / "candles", {"AAA_USDT-5m": walk(1, 500)})
     write_config(made / "config.json", exchange={"pair_whitelist": ["AAA/USDT"]})
     (made / "strategies").mkdir()
-    (made / "strategies" / "good.py").write_text(GOOD.format(name="Good"))
+    (made / "strategies" / "good.py").write_text(strategy_text("Good"))
     for name, (old, new, _) in BAD.items():
-        text = GOOD.format(name=name)
+        text = strategy_text(name)
         assert old in text
         (made / "strategies" / f"{name.lower()}.py").write_text(text.replace(old, new, 1))
     return made

@@ -16,7 +16,8 @@ from freqtrade_bridge.analysis import analyse
 from freqtrade_bridge.options import Options
 from freqtrade_bridge.preparing import prepare
 from freqtrade_bridge.report import signal_candles
-from runtime.backtesting import Backtested, Watch, run_backtest
+from runtime.backtesting import Backtested, run_backtest
+from runtime.watching import UNWATCHED
 from tests.kit.freqtrade_folder import STRATEGIES, futures_candles, spot_candles, write_config
 from tests.kit.freqtrade_reference import reference_run
 
@@ -38,7 +39,6 @@ LATEST_CANDLE = "2025"
 WAITING = {"PatientPrices", "ChasedOrders"}
 # Wall time, and what needs the course of the wallet.
 APART = {"backtest_run_start_ts", "backtest_run_end_ts", "wallet_stats"}
-SILENT = Watch(begin=lambda what, steps: None, step=lambda: None)
 
 
 def options_of(folder: Path, names: tuple[str, ...], mode: str, **changes: Any) -> Options:
@@ -98,7 +98,7 @@ def test_frames_trades_and_figures_are_freqtrades(tmp_path: Path, names: tuple[s
                 assert_frame_equal(analysed.frames[pair], frame)
         assert (analysed.start, analysed.end) == tuple(theirs["span"])
     # Without a file of signals, frames of strategies without callbacks keep only what is read of them.
-    ours: Backtested = run_backtest(replace(options, export="none"), SILENT)
+    ours: Backtested = run_backtest(replace(options, export="none"), UNWATCHED)
 
     assert set(ours.results) == set(names)
     for name in names:

@@ -80,6 +80,11 @@ class SimExchange:
         self._candles = dict(candles)
         self._prices = {symbol: candle.open for symbol, candle in candles.items()}
 
+    def opening(self, symbol: str) -> float | None:
+        """The opening price of the candle that runs."""
+        candle = self._candles.get(symbol)
+        return None if candle is None else candle.open
+
     def move(self, symbol: str, price: float) -> None:
         """Let the price be somewhere else inside the candle that runs; what takes now takes there.
 

@@ -12,26 +12,7 @@ from freqtrade_bridge.options import Options
 from freqtrade_bridge.preparing import Prepared, prepare
 from parley.errors import UserError
 from tests.kit.freqtrade_folder import STRATEGIES, spot_candles, write_config
-
-HEAD = """
-from freqtrade.strategy import IStrategy
-
-class {name}(IStrategy):
-    timeframe = "5m"
-    minimal_roi = {{"0": 1}}
-    stoploss = -0.1
-    startup_candle_count = 5
-
-    def populate_indicators(self, dataframe, metadata):
-        return dataframe
-
-    def populate_entry_trend(self, dataframe, metadata):
-        dataframe["enter_long"] = 1
-        return dataframe
-
-    def populate_exit_trend(self, dataframe, metadata):
-        return dataframe
-"""
+from tests.kit.strategy_text import strategy_text
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +21,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write(folder: Path, name: str, *changes: tuple[str, str], more: str = "") -> Path:
-    text = HEAD.format(name=name) + more
+    text = strategy_text(name) + more
     for old, new in changes:
         assert old in text
         text = text.replace(old, new)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
 from freqtrade.configuration import TimeRange
 from freqtrade.constants import Config
 from freqtrade.data import history
@@ -64,8 +65,10 @@ class Prepared:
         return tuple(pair for pair, fees in self.funding.items() if fees.empty)
 
 
-def prepare(options: Options, source: CandleSource | None = None) -> Prepared:
+def prepare(options: Options, source: CandleSource | None = None, *, extra: int = 0) -> Prepared:
     """Load configuration, strategies and candles; without a source they come from the data folder.
+
+    extra: how many candles more than their warm-up strategies see before the time range, if there are.
 
     Raises
     ------
@@ -73,10 +76,7 @@ def prepare(options: Options, source: CandleSource | None = None) -> Prepared:
         When one thing is wrong; the first that is found.
     """
     config = load_configuration(options)
-    if source is None:
-        source = open_folder(
-            config["datadir"], _format(options, config), config["exchange"]["name"], config["trading_mode"]
-        )
+    source = source or open_source(config, options)
     available = source.available()
     exchange = offline_exchange(config, options, dict.fromkeys(key[0] for key in available))
     candles = CheckedCandles(source)
@@ -92,8 +92,10 @@ def prepare(options: Options, source: CandleSource | None = None) -> Prepared:
     startup = max((strategy.startup_candle_count for strategy in strategies), default=0)
     with told("startup_candle_count"):
         exchange.validate_required_startup_candles(startup, timeframe)
+    loaded = _load(candles, pairs, timeframe, config["candle_type_def"], timerange, startup + extra)
+    if extra:
+        loaded, startup = _with_history(loaded, timerange, startup)
     config["startup_candle_count"] = startup
-    loaded = _load(candles, pairs, timeframe, config["candle_type_def"], timerange, startup)
     _require_some(loaded, options, config, source, pairs)
     first, _ = history.get_timerange(loaded)
     timerange.adjust_start_if_necessary(timeframe_to_seconds(timeframe), startup, first)
@@ -106,8 +108,10 @@ def prepare(options: Options, source: CandleSource | None = None) -> Prepared:
     )  # fmt: skip
 
 
-def _format(options: Options, config: Config) -> str | None:
-    return options.dataformat_ohlcv or config["original_config"].get("dataformat_ohlcv")
+def open_source(config: Config, options: Options) -> CandleSource:
+    """Open the data folder of a configuration."""
+    kind = options.dataformat_ohlcv or config["original_config"].get("dataformat_ohlcv")
+    return open_folder(config["datadir"], kind, config["exchange"]["name"], config["trading_mode"])
 
 
 def _strategies(config: Config, options: Options) -> tuple[tuple[IStrategy, ...], tuple[Refused, ...]]:
@@ -181,6 +185,20 @@ def _load(
     # What reading and decoding took is free, and the allocators would keep it.
     give_back_memory()
     return found
+
+
+def _with_history(
+    loaded: Mapping[str, DataFrame], timerange: TimeRange, startup: int
+) -> tuple[dict[str, DataFrame], int]:
+    """Cut what lies before the time range to what every pair has; returns it and how many rows that are."""
+    begin = pd.Timestamp(timerange.startts, unit="s", tz="UTC")
+    before = {pair: int(rows["date"].searchsorted(begin)) for pair, rows in loaded.items()}
+    common = max(startup, min(before.values(), default=0))
+    cut = {
+        pair: rows.iloc[max(0, before[pair] - common) :].reset_index(drop=True)
+        for pair, rows in loaded.items()
+    }
+    return cut, common
 
 
 def _with_shared_dates(rows: DataFrame, others: dict[str, DataFrame]) -> DataFrame:

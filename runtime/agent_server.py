@@ -249,7 +249,7 @@ class _Server:
 
 
 def _is_question(word: FromDesk) -> bool:
-    return isinstance(word, Told) and isinstance(decode(bytes(word.body)), _QUESTIONS)
+    return isinstance(word, Told) and word.wants and isinstance(decode(bytes(word.body)), _QUESTIONS)
 
 
 def main() -> int:

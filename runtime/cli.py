@@ -18,6 +18,8 @@ import typer
 from runtime.calling import DEBUG, call, call_with_settings
 from runtime.cli_backtest import backtest
 from runtime.cli_data import app as data_app
+from runtime.cli_shadow import shadow
+from runtime.cli_trade import trade
 
 app = typer.Typer(
     name="parley", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -355,6 +357,8 @@ def rebuild(
 
 
 app.command()(backtest)
+app.command()(trade)
+app.command()(shadow)
 app.add_typer(data_app, name="data")
 
 

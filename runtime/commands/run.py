@@ -57,6 +57,7 @@ _LINES_S: Final = 5.0
 _POLL_S: Final = 0.2
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 Compose = Callable[[Settings, Market, str], RunConfig]
+Afterwards = Callable[[Path], Mapping[str, object]]
 Keepers = tuple[StoreKeeper | None, ApiKeeper | None]
 
 
@@ -73,9 +74,15 @@ def run(
     return play(load_settings(config, options), launch.make_run, as_json=as_json, with_database=with_database)
 
 
-def play(settings: Settings, compose: Compose, *, as_json: bool, with_database: bool) -> int:
-    """Run the desk that `compose` makes of settings, market and run id; as `run`."""
-    market = _market(settings)
+def play(
+    settings: Settings, compose: Compose, *, as_json: bool, with_database: bool, market: Market | None = None,
+    afterwards: Afterwards | None = None,
+) -> int:  # fmt: skip
+    """Run the desk that `compose` makes of settings, market and run id; as `run`.
+
+    afterwards: given the journal of a run that ended, more to say of it.
+    """
+    market = market or _market(settings)
     for note in (*market.notes, *open_trades.notes(settings)):
         console(stderr=True).print(f"note: {note}", style="dim")
     checked = compose(settings, market, "check")
@@ -122,10 +129,12 @@ def play(settings: Settings, compose: Compose, *, as_json: bool, with_database: 
     result = account_for(supervisor, layout, settings, market)
     result["database"] = store.told(unshipped) if store is not None else None
     result["api"] = {"url": api.url, "restarts": api.restarts} if api is not None else None
+    if not as_json:
+        show_result(result)
+    if afterwards is not None:
+        result |= afterwards(layout.journal)
     if as_json:
         print_json(result)
-    else:
-        show_result(result)
     if left:
         raise ParleyError(f"processes {left} could not be ended")
     return complain(result)

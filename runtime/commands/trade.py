@@ -1,0 +1,68 @@
+"""`parley trade --mode paper`: freqtrade strategies trade with a desk on the sandbox exchange.
+
+Not here: planning the run (`runtime.paper`), running it (`run`), what came of it beside a backtest
+(`runtime.shadow`). Invariant: as in `run`; nothing is started before strategies and candles are found good.
+"""
+
+import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+from parley.errors import ParleyError, UserError
+from runtime.commands.run import play
+from runtime.commands.simulate import options_of
+from runtime.history import open_journal
+from runtime.output import console
+from runtime.paper import plan
+from runtime.settings import load_settings
+from runtime.shadow import shadow
+
+MODES = ("paper", "live")
+
+
+def trade(
+    mode: str, desk: Path | None, settings: Mapping[str, object], given: Mapping[str, Any], *,
+    consent: bool, as_json: bool,
+) -> int:  # fmt: skip
+    """Trade freqtrade strategies until their candles end or somebody stops it; returns the exit code.
+
+    given: freqtrade's options, by the names of `runtime.cli_backtest`'s.
+
+    Raises
+    ------
+    UserError
+        When mode, settings, a strategy or candles are wrong.
+    """
+    if mode != "paper":
+        known = "live trading is not there yet" if mode in MODES else f"modes are {', '.join(MODES)}"
+        raise UserError(f"only --mode paper is possible, was {mode!r}: {known}")
+    loaded = load_settings(desk, settings)
+    home = loaded.home.expanduser().resolve()
+    home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="market-", dir=home) as name:
+        console(stderr=True).print("loading strategies and candles", style="dim")
+        with redirect_stdout(sys.stderr):  # what strategies print is not the answer
+            paper = plan(loaded, options_of(given), Path(name), consent=consent)
+        return play(
+            paper.settings, paper.compose,
+            as_json=as_json, with_database=loaded.pace != "max", market=paper.market,
+            afterwards=lambda journal: _beside_a_backtest(journal, as_json=as_json),
+        )  # fmt: skip
+
+
+def _beside_a_backtest(journal: Path, *, as_json: bool) -> dict[str, object]:
+    """Lay the run beside backtests of its candles; what keeps that from being possible is said, no more."""
+    with redirect_stdout(sys.stderr):
+        try:
+            found = shadow(open_journal(journal))
+        except ParleyError as error:
+            console(stderr=True).print(f"note: no shadow backtest: {error}", style="dim")
+            return {"shadow": None}
+    if not as_json:
+        for line in found.lines():
+            console().print(line, soft_wrap=True)
+        console().print("in full: parley shadow", style="dim")
+    return {"shadow": {"is_alarming": found.is_alarming, "lines": found.lines()}}

@@ -160,8 +160,8 @@ class Synthetic(BaseModel):
 class Settings(BaseSettings):
     """Everything a command can be told; see `parley run --help` and docs/concepts.md.
 
-    ``candle_parts``: in how many parts a candle is played, so that agents see prices inside it. ``keep_backtests``:
-    of how many backtests of desks the journals stay below ``home``.
+    ``candle_parts``: in how many parts a candle is played, so that agents see prices inside it.
+    ``keep_backtests``: of how many backtests of desks the journals stay below ``home``.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, populate_by_name=True)

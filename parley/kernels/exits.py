@@ -51,8 +51,8 @@ def check_exit(
     stop = stop_reached(trade, open_, low, high)
     roi = False
     if not (entering and desk["ignore_roi"]):
-        minutes, ratio = roi_in_force(desk, trade, (date - trade["open_date"]) // _MINUTE_MS, date)
-        roi = minutes >= 0 and profit_against(desk, trade, best, ratio) > 0
+        _, ratio = roi_in_force(desk, trade, (date - trade["open_date"]) // _MINUTE_MS, date)
+        roi = not math.isnan(ratio) and profit_against(desk, trade, best, ratio) > 0
 
     if desk["use_exit_signal"]:
         kind = NONE
@@ -84,7 +84,10 @@ def _note_extremes(trade: np.void, high: float, low: float) -> None:
 
 
 def roi_in_force(desk: np.void, trade: np.void, minutes: int, date: int) -> tuple[int, float]:
-    """The step of the ROI table for a trade of this age, (-1, NaN) for none."""
+    """The step of the ROI table for a trade of this age, NaN as its ratio for none.
+
+    Of a strategy's own ratio the step is the age, which is negative where detail candles end before an entry.
+    """
     at = -1
     for k in range(desk["roi_steps"]):
         if desk["roi_minutes"][k] <= minutes:
@@ -195,7 +198,7 @@ def _roi_rate(
 ) -> float:
     """NaN: this candle cannot have reached it after the entry."""
     step, ratio = roi_in_force(desk, trade, minutes, now)
-    if step < 0:
+    if math.isnan(ratio):
         return open_
     on_candle = step % desk["timeframe_min"] == 0
     if ratio == -1.0 and on_candle:

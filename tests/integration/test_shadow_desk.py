@@ -140,7 +140,9 @@ def deaf_to(pair: str, made: Path) -> Path:
     return made
 
 
-@pytest.mark.parametrize("name", QUIET)
+@pytest.mark.parametrize(
+    "name", [*QUIET[:2], *(pytest.param(name, marks=pytest.mark.long) for name in QUIET[2:])]
+)
 def test_run_that_nobody_disturbed_has_no_divergence(name: str, folder: Path) -> None:
     found = beside(folder, journal(folder, name))
     (one,) = found.strategies

@@ -44,7 +44,14 @@ def backtest(folder: Folder, strategy: str) -> list[Any]:
     return list(simulate_strategy(prepared, analyse(prepared, loaded)).trades.itertuples())
 
 
-@pytest.mark.parametrize("strategy", ["TrendCross", "BandReversion", "OldNames", "GuardedDips"])
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        "TrendCross", "GuardedDips",
+        pytest.param("BandReversion", marks=pytest.mark.long),
+        pytest.param("OldNames", marks=pytest.mark.long),
+    ],
+)  # fmt: skip
 def test_strategy_trades_in_paper_what_it_trades_in_a_backtest(strategy: str, tmp_path: Path) -> None:
     folder = make_folder(tmp_path, ROWS, **NO_STOPS)
     startup = {"TrendCross": 60, "BandReversion": 40, "OldNames": 40, "GuardedDips": 30}[strategy]

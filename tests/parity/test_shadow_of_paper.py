@@ -95,6 +95,7 @@ def test_what_differs_without_a_defect_is_fill(folder: Folder, quiet: ShadowedDe
     assert one.changes == ()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["BandReversion", "OldNames"])
 def test_signals_that_wait_and_callbacks_are_no_defect_either(name: str, folder: Folder) -> None:
     found = beside(traded(folder, name))

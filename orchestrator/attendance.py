@@ -73,6 +73,11 @@ class Attendance:
         record = self._of.get(agent)
         return record is None or record.strikes >= self._most
 
+    @property
+    def quarantined(self) -> frozenset[str]:
+        """Agents that will not be asked any more."""
+        return frozenset([agent for agent, record in self._of.items() if record.strikes >= self._most])
+
     def strikes(self, agent: str) -> int:
         return self._of[agent].strikes
 

@@ -9,7 +9,7 @@ checks. At most one round is open at a time, and a cascade ends before the next
 message is admitted.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from decimal import Decimal
 from hashlib import blake2b
 
@@ -193,6 +193,8 @@ class Firm:
         flattened = self.account.flattening
         if flattened:
             yield from self._flatten("flatten", seq)
+        elif gone := self.table.attendance.quarantined:
+            yield from self._flatten("quarantine", seq, gone)  # nobody else would ever leave what they hold
         if not self.stopping:
             yield from self._bars(batch, seq)
             yield from self.hearing.out()
@@ -254,10 +256,12 @@ class Firm:
         self._analysed[agent, symbol] = (self.table.now, nth)
         return nth
 
-    def _flatten(self, why: str, seq: int) -> Cascade:
-        """Propose to leave every position, on behalf of whoever holds it."""
+    def _flatten(self, why: str, seq: int, of: Collection[str] | None = None) -> Cascade:
+        """Propose to leave every position, or those of some agents, on behalf of whoever holds it."""
         table = self.table
         for n, holding, qty in to_leave(table, self.account, self.market):
+            if of is not None and holding.agent not in of:
+                continue
             trigger = trigger_of(holding, n, why, seq, table.now, self.market.step)
             rid = self._rid(trigger)
             exit_ = exit_of(holding, qty, rid, self.config)

@@ -14,7 +14,6 @@ in both placements.
 import argparse
 import contextlib
 import os
-import queue
 import socket
 import sys
 import threading
@@ -32,6 +31,7 @@ from runtime.agent_socket import dial
 from runtime.host import make_agent
 from runtime.idle_gc import IdleCollector
 from runtime.logs import set_up
+from runtime.news import News
 from runtime.unit import die_with_parent
 from runtime.wave_frames import (
     Answered,
@@ -124,7 +124,7 @@ class _Server:
         self._host: AgentHost | None = None
         self._unsent = bytearray()
         self._saying = threading.Lock()
-        self._news: queue.SimpleQueue[FromDesk | None] | None = None  # of an agent from outside
+        self._news: News | None = None  # of an agent from outside
         self._collector = IdleCollector()
 
     def run(self, stop: threading.Event) -> None:
@@ -149,7 +149,7 @@ class _Server:
     def close(self) -> None:
         """Let the thread that works off news end behind the message it is at."""
         if self._news is not None:
-            self._news.put(None)
+            self._news.end()
 
     def _say(self, word: FromAgent) -> None:
         with self._saying:
@@ -169,7 +169,10 @@ class _Server:
         self._news.put(word)
         return True
 
-    def _work_off(self, news: "queue.SimpleQueue[FromDesk | None]") -> None:
+    def _leave_out(self, seq: int) -> None:
+        self._say(Answered(seq, (), "", 0))
+
+    def _work_off(self, news: News) -> None:
         while (word := news.get()) is not None:
             try:
                 self._do(word)
@@ -212,7 +215,7 @@ class _Server:
             return False
         self._host = AgentHost(agent, word.seed)
         if word.spec.outside:
-            self._news = queue.SimpleQueue()
+            self._news = News(self._leave_out)
             threading.Thread(target=self._work_off, args=(self._news,), name="news", daemon=True).start()
         return True
 
@@ -223,8 +226,11 @@ class _Server:
     def _told(self, told: Told) -> None:
         started = time.perf_counter_ns()
         host, served = self._agent(), self._served
-        served.busy_since = started
         message = decode(bytes(told.body))
+        # of two threads the one with the news is the one that may hang
+        is_timed = self._news is None or not isinstance(message, _QUESTIONS)
+        if is_timed:
+            served.busy_since = started
         served.frames += 1
         self._see(message)
         if isinstance(message, StateView) and not host.hears_state:
@@ -233,7 +239,8 @@ class _Server:
         ask = Ask(served.agent, told.seq, told.now, message, told.nth)
         said, fault = host.deliver(ask) if told.wants else host.follow(ask)
         served.faults += bool(fault)
-        served.busy_since = 0
+        if is_timed:
+            served.busy_since = 0
         if not told.wants:
             return
         if self._is_deaf.is_set():

@@ -45,6 +45,7 @@ from runtime.freqtrade_works import Work, Works
 
 MS: Final = 1_000_000
 BPS: Final = 10_000.0
+EXIT_LOOKS: Final = 4  # how often in a candle an exit nobody called for is looked at anew
 UNDECIDED: Final = 3  # candles after which nothing more comes of an offer that was called for
 _PATHS: Final = frozenset(
     {"user_data_dir", "datadir", "strategy_path", "backtest_directory", "markets", "leverage_tiers"}
@@ -82,6 +83,7 @@ class FreqtradeAgent:
         self._undecided: dict[bytes, Made] = {}  # given up; should a decision come after all, it is known
         self._unseen: list[tuple[MarketBatch, Context]] = []  # followed, and not yet acted on
         self._now_ms = self._params.begin_ms
+        self._since: dict[str, int] = {}  # by key, when an exit was offered, market ns
         # Calls are answered by one thread while another works off news. The seat is only touched under the
         # first, which nobody holds for long; everything else under the second.
         self._at_the_seat = threading.Lock()
@@ -183,6 +185,7 @@ class FreqtradeAgent:
         with self._at_the_seat:
             for offer in offers:
                 self._seat.offer(offer)
+                self._since[offer.key] = ctx.now
             ready = self._seat.ready(ctx.now)
         return (Analysed(agent=self.spec.id, ready=ready, faults=faults),) if ready or faults else ()
 
@@ -232,9 +235,20 @@ class FreqtradeAgent:
         return next((made for made in self._seat.made if made.round == round_), None)
 
     def _take_back(self, closed: set[str], ctx: Context) -> list[str]:
-        """Withdraw what nobody called for: entries when their candle is over, exits at every look."""
+        """Withdraw what nobody called for: when its candle is over, exits after a part of one.
+
+        Not at every look: the call for an exit may be on its way while the next price is looked at.
+        """
+        patience = self._env.tf_ns // EXIT_LOOKS
         with self._at_the_seat:
-            old = [offer for offer in self._seat.offers if offer.leaves or offer.symbol in closed]
+            old = [
+                offer
+                for offer in self._seat.offers
+                if offer.symbol in closed
+                or (offer.leaves and ctx.now - self._since.get(offer.key, 0) >= patience)
+            ]
+            offered = {offer.key for offer in self._seat.offers}
+            self._since = {key: t for key, t in self._since.items() if key in offered}
             for offer in old:
                 self._seat.withdraw(offer.symbol)
             undecided = [made for made in self._seat.made if ctx.now - made.t > UNDECIDED * self._env.tf_ns]

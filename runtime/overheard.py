@@ -47,8 +47,11 @@ class Overheard:
             if remote.is_mulling and time.monotonic() < deadline:
                 await asyncio.sleep(LOOK_S)
                 continue
-            if remote.is_mulling:
-                log.warning("agents_not_waited_for agents=%s", ",".join(remote.give_up()))
+            late = remote.give_up() if remote.is_mulling else []
+            if late:
+                log.warning("agents_not_waited_for agents=%s", ",".join(late))
             said, self._said = sorted(self._said, key=lambda each: each.agent), []
             for message in said:
                 await admit(message)
+            if late:
+                return

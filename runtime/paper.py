@@ -64,6 +64,8 @@ def plan(settings: Settings, options: Options, folder: Path, *, consent: bool) -
     """
     chosen = choose(options)
     first = chosen[0].settings
+    for each in chosen:
+        _refuse_what_is_not_there(each)
     fees = {each.settings.fee for each in chosen}
     if len(fees) > 1:
         raise UserError(f"strategies on one account pay one fee, these {sorted(fees)}")
@@ -104,6 +106,22 @@ def _decimals(chosen: list[Chosen]) -> dict[str, tuple[int, int]]:
 
 def _places(step: Decimal) -> int:
     return min(MAX_DECIMALS, max(0, -step.normalize().as_tuple().exponent))  # type: ignore[operator]
+
+
+def _refuse_what_is_not_there(each: Chosen) -> None:
+    """Refuse pairs without candles, traded or only looked at: on paper they are heard or not there."""
+    prepared, strategy = each.prepared, each.analysed.strategy
+    if prepared.skipped:
+        raise UserError(
+            f"there are no candles of {', '.join(prepared.skipped)} in the time range:"
+            " leave these pairs out of the whitelist, or name others with --pairs"
+        )
+    looked_at = {str(pair) for pair, *_ in strategy.gather_informative_pairs()}
+    if untold := sorted(looked_at - prepared.candles.keys()):
+        raise UserError(
+            f"strategy {strategy.get_strategy_name()!r} looks at {', '.join(untold)}:"
+            " on paper these pairs have to be in the whitelist too"
+        )
 
 
 def _specs(chosen: list[Chosen], options: Options, begin_ms: int) -> Iterator[AgentSpec]:

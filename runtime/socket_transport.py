@@ -58,7 +58,10 @@ UNHURRIED: Final = 1 << 15  # bytes that may wait for an agent's next question
 SNAPSHOT_EVERY: Final = 1024  # frames; a new process has to hear that many before it is asked again
 _MS: Final = 1_000_000
 _QUESTIONS: Final = frozenset({Cfp, Ballot, Review, Counter})  # the rest is news
-_MISTAKE: Final = f"{ConfigError.__name__}: "  # how an agent's process says that its settings are wrong
+_MISTAKES: Final = (
+    f"{ConfigError.__name__}: ",
+    f"{UserError.__name__}: ",
+)  # how an agent's process says that its settings are wrong
 
 
 class SocketTransport:
@@ -173,16 +176,21 @@ class SocketTransport:
 
     @property
     def is_mulling(self) -> bool:
-        """Whether an agent from outside is still over what it was told."""
-        return any(seat.line is not None and seat.line.mulls for seat in self.seats.values())
+        """Whether an agent from outside is still over what it was told, or is not there to hear it."""
+        return any(
+            seat.line is None or not seat.is_ready or bool(seat.line.mulls)
+            for seat in self.seats.values()
+            if seat.spec.outside
+        )
 
     def give_up(self) -> list[str]:
-        """Wait no longer for what agents mull over; give their names."""
+        """Wait no longer for what agents mull over; give the names of those that are waited for."""
         found = []
         for agent, seat in self.seats.items():
-            if seat.line is not None and seat.line.mulls:
-                seat.line.mulls.clear()
+            if seat.spec.outside and (seat.line is None or not seat.is_ready or seat.line.mulls):
                 found.append(agent)
+                if seat.line is not None:
+                    seat.line.mulls.clear()
         return found
 
     def _wait(
@@ -244,13 +252,14 @@ class SocketTransport:
     def _hear_out(self, seat: Seat, word: Answered | Mute) -> None:
         """Pass on what an agent from outside said to news; what only holds it up is a fault of its own."""
         answer = _answer(seat, word)
-        said = [m for m in answer.messages if isinstance(m, Analysed)]
+        me = seat.spec.id
+        said = [m for m in answer.messages if isinstance(m, Analysed) and m.agent == me]
         faults = (answer.fault,) if answer.fault else ()
         if len(said) != len(answer.messages):
             names = [type(message).__name__ for message in answer.messages]
-            faults = (*faults, f"an agent from outside says Analysed to news, this one said {names}")
+            faults = (*faults, f"an agent from outside says its own Analysed to news, this one said {names}")
         if faults:
-            said.append(Analysed(agent=seat.spec.id, faults=faults))
+            said.append(Analysed(agent=me, faults=faults))
         if self._overheard is not None:
             for each in said:
                 self._overheard(each)
@@ -381,11 +390,15 @@ class SocketTransport:
     # ------------------------------------------------------------------ life
 
     def _look_round(self) -> None:
-        if all(seat.is_ready or seat.why for seat in self.seats.values()):
+        if all(seat.is_ready or seat.why or self._may_come_later(seat) for seat in self.seats.values()):
             self._assembled.set()
 
+    def _may_come_later(self, seat: Seat) -> bool:
+        """Whether the desk goes on without one: it has to follow a past in its own time."""
+        return seat.spec.outside and bool(seat.told)
+
     async def assembled(self, timeout_s: float) -> None:
-        """Wait until every agent has come.
+        """Wait until every agent has come, but for one from outside that has a past to follow.
 
         Raises
         ------
@@ -396,11 +409,20 @@ class SocketTransport:
             async with asyncio.timeout(timeout_s):
                 await self._assembled.wait()
         except TimeoutError:
-            absent = [agent for agent, seat in self.seats.items() if not seat.is_ready]
+            absent = [
+                agent
+                for agent, seat in self.seats.items()
+                if not seat.is_ready and not self._may_come_later(seat)
+            ]
             raise Fatal(f"within {timeout_s:.0f} s these agents did not come: {', '.join(absent)}") from None
-        unable = [f"{agent}: {seat.why}" for agent, seat in self.seats.items() if not seat.is_ready]
+        away = {
+            agent: seat.why
+            for agent, seat in self.seats.items()
+            if not seat.is_ready and not (self._may_come_later(seat) and not seat.why)
+        }
+        unable = [f"{agent}: {why}" for agent, why in away.items()]
         if unable:
-            mistaken = all(seat.why.startswith(_MISTAKE) for seat in self.seats.values() if not seat.is_ready)
+            mistaken = all(why.startswith(_MISTAKES) for why in away.values())
             kind = UserError if mistaken else Fatal
             raise kind(f"an agent cannot be made: {'; '.join(unable)}")
 

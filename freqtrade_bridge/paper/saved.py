@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import numpy as np
 from freqtrade.enums import TradingMode
 from freqtrade.persistence import LocalTrade, Order
 from freqtrade.persistence.custom_data import _CustomData
@@ -62,6 +63,8 @@ def _plain(value: Any) -> Any:
         return {_TIME: value.astimezone(UTC).isoformat()}
     if isinstance(value, TradingMode):
         return {_MODE: value.value}
+    if isinstance(value, np.generic):  # callbacks return what numpy gave them
+        return value.item()
     return value
 
 

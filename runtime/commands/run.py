@@ -93,8 +93,7 @@ def play(
     run_config = with_origin(compose(settings, market, layout.run_id))
     supervisor = Supervisor(layout.logs)
     lead = Lead(settings.home, run_config.desk.account)
-    for number in _SIGNALS:
-        signal.signal(number, lambda *_: supervisor.stopping.set())
+    before = {number: signal.signal(number, lambda *_: supervisor.stopping.set()) for number in _SIGNALS}
     started, store, api, unshipped = False, None, None, ""
     try:
         if settings.pace != "max":  # in lock-step nothing is led: the market waits for its one desk, and ends
@@ -126,6 +125,8 @@ def play(
         else:
             launch.discard(layout)
         lead.release()
+        for number, handler in before.items():  # what follows may be stopped as anything
+            signal.signal(number, handler)
     result = account_for(supervisor, layout, settings, market)
     result["database"] = store.told(unshipped) if store is not None else None
     result["api"] = {"url": api.url, "restarts": api.restarts} if api is not None else None

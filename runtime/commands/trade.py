@@ -4,6 +4,9 @@ Not here: planning the run (`runtime.paper`), running it (`run`), what came of i
 (`runtime.shadow`). Invariant: as in `run`; nothing is started before strategies and candles are found good.
 """
 
+import os
+import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -20,6 +23,7 @@ from runtime.paper import plan
 from runtime.settings import load_settings
 from runtime.shadow import shadow
 
+_TERMINATED = 143
 MODES = ("paper", "live")
 
 
@@ -42,15 +46,25 @@ def trade(
     loaded = load_settings(desk, settings)
     home = loaded.home.expanduser().resolve()
     home.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="market-", dir=home) as name:
+    _remove_markets(home)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))  # so that the folder goes
+    with tempfile.TemporaryDirectory(prefix=f"market-{os.getpid()}-", dir=home) as name:
         console(stderr=True).print("loading strategies and candles", style="dim")
         with redirect_stdout(sys.stderr):  # what strategies print is not the answer
             paper = plan(loaded, options_of(given), Path(name), consent=consent)
         return play(
             paper.settings, paper.compose,
             as_json=as_json, with_database=loaded.pace != "max", market=paper.market,
-            afterwards=lambda journal: _beside_a_backtest(journal, as_json=as_json),
+            afterwards=lambda journal: {"data": None, **_beside_a_backtest(journal, as_json=as_json)},
         )  # fmt: skip
+
+
+def _remove_markets(home: Path) -> None:
+    """Remove the candles of runs that were killed before they could."""
+    for folder in home.glob("market-*-*"):
+        pid = folder.name.split("-")[1]
+        if pid.isdecimal() and not Path(f"/proc/{pid}").exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _beside_a_backtest(journal: Path, *, as_json: bool) -> dict[str, object]:

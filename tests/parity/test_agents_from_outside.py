@@ -85,9 +85,10 @@ def test_news_are_put_without_waiting_and_calls_are_answered_meanwhile() -> None
         assert heard == []
         assert transport.is_mulling
         await until(lambda: not transport.is_mulling)
-        assert time.monotonic() - began >= 3 * MULL_S
-        assert [each.ready[0].t_candle for each in heard] == [1, 2, 3]
-        assert call(transport, 5).startswith("seen 3")
+        assert time.monotonic() - began >= MULL_S
+        seen = [each.ready[0].t_candle for each in heard]
+        assert seen in ([3], [1, 3])  # what was old news by then is left out
+        assert call(transport, 5).startswith(f"seen {len(seen)}")
 
     at_desk(scenario)
 
@@ -96,7 +97,7 @@ def test_what_it_raises_and_what_it_may_not_say_are_faults_of_its_own() -> None:
     async def scenario(transport: SocketTransport, hosts: Hosts, heard: list[Analysed]) -> None:
         for step in (1, 2, 3):
             put(transport, step, batch(step))
-        await until(lambda: not transport.is_mulling)
+            await until(lambda: not transport.is_mulling)
         assert [bool(each.faults) for each in heard] == [True, True, False]
         assert heard[0].faults == ("KeyError: 'close'",)
         assert "Refuse" in heard[1].faults[0]
@@ -108,7 +109,7 @@ def test_a_killed_process_follows_what_was_told_and_is_not_asked_before() -> Non
     async def scenario(transport: SocketTransport, hosts: Hosts, heard: list[Analysed]) -> None:
         for step in range(1, 4):
             put(transport, step, batch(step))
-        await until(lambda: not transport.is_mulling)
+            await until(lambda: not transport.is_mulling)
         os.kill(hosts.processes[ME].pid, signal.SIGKILL)
         await until(lambda: transport.seats[ME].line is None)
         assert put(transport, 4, batch(4)).missed  # it hears of it when it is back

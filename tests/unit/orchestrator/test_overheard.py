@@ -12,13 +12,14 @@ from parley.messages import (
     Analysed,
     AnalysisReady,
     Cfp,
+    Intent,
     Message,
     NotUnderstood,
     Refuse,
     Shutdown,
     Trigger,
 )
-from tests.kit.desk_cases import BTC, StepDesk, unless
+from tests.kit.desk_cases import BTC, StepDesk, event, unless
 from tests.kit.firm_kit import MINUTE
 
 ME = "strategy/a"
@@ -93,3 +94,19 @@ def test_after_a_shutdown_no_analysis_opens_a_round() -> None:
     at.admit(Shutdown(why="stopped", flatten=False, t=0), "user")
     at.admit(replace(Analysed(agent=ME), ready=(ready(BTC),)), "outside")
     assert analyses(at) == []
+
+
+def test_what_an_agent_in_quarantine_holds_is_left() -> None:
+    at = StepDesk()
+    (bought,) = at.close()
+    assert isinstance(bought, Intent)
+    at.admit(at.filled(bought, bought.qty), "gateway")
+    at.tell(event(bought, "closed"))
+    assert at.view.holding(ME, BTC) is not None
+    for _ in range(3):
+        at.admit(Analysed(agent=ME, faults=("custom_exit: KeyError",)), "outside")
+    assert at.said(AgentFaulted)[-1].quarantined
+    (sold,) = at.close()
+    assert isinstance(sold, Intent)
+    assert (sold.symbol, sold.side, sold.reduce_only) == (BTC, "sell", True)
+    assert [t.source for t in at.said(Trigger)][-2:] == ["quarantine", "feed"]

@@ -73,6 +73,7 @@ def test_strategies_that_know_the_future_are_named_as_without_a_desk(folder: Pat
     assert "knows the future" not in unchecked.stdout
 
 
+@pytest.mark.long
 def test_a_clean_strategy_is_checked_and_its_journal_is_kept(folder: Path, tmp_path: Path) -> None:
     asked = ("--strategy", "TrendCross", "--strategy-path", STRATEGIES)
     found = told(parley(folder, tmp_path, *asked, "--json"))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.timeout(500)  # six commands, each of which loads freqtrade
 ROOT = Path(__file__).resolve().parent.parent.parent
 HEAD = "## From a freqtrade configuration to a desk, in ten minutes"
 PARLEY = [sys.executable, "-m", "runtime.cli"]

@@ -43,7 +43,10 @@ Speed = Annotated[
     str | None,
     typer.Option(metavar="max|N", help="Market seconds per second; max waits for everybody [default: 300]."),
 ]
-Parts = Annotated[int, typer.Option(metavar="N", min=1, max=60, help="In how many parts a candle is played.")]
+Parts = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, max=60, help="In how many parts a candle is played [default: 8]."),
+]
 Duration = Annotated[float | None, typer.Option(metavar="S", help="Stop after this many seconds.")]
 
 
@@ -70,7 +73,7 @@ def trade(
     desk: Desk = None,
     consent: Consent = False,
     speed: Speed = None,
-    parts: Parts = 8,
+    parts: Parts = None,
     duration: Duration = None,
     as_json: Json = False,
 ) -> None:
@@ -88,5 +91,5 @@ def trade(
         "fee": fee, "enable_protections": protections, "markets": markets, "breakdown": (),
         "allow_unknown_keys": allow_unknown,
     }  # fmt: skip
-    settings = {"speed": speed or "300", "candle_parts": parts, "duration": duration}
+    settings = {"speed": speed, "candle_parts": parts, "duration": duration}
     call("runtime.commands.trade:trade", mode, desk, settings, given, consent=consent, as_json=as_json)

@@ -134,15 +134,21 @@ def run_of(settings: Settings, chosen: list[Chosen], run_id: str, *, consent: bo
         )
         for each in chosen
     )  # fmt: skip
-    names = [spec.id for spec in seats]
-    if len(set(names)) != len(names):
-        raise ConfigError(f"strategies at one desk need different names, these are {', '.join(names)}")
+    refuse_same_names(seats)
     return msgspec.structs.replace(
-        run, agents=(*seats, *_others(run, settings, consent=consent)), instruments=instruments
+        run, agents=(*seats, *others_of(run, settings, consent=consent)), instruments=instruments
     )
 
 
-def _others(run: RunConfig, settings: Settings, *, consent: bool) -> Iterator[AgentSpec]:
+def refuse_same_names(seats: Sequence[AgentSpec]) -> None:
+    """Raise a `ConfigError` when two strategies would have one seat."""
+    names = [spec.id for spec in seats]
+    if len(set(names)) != len(names):
+        raise ConfigError(f"strategies at one desk need different names, these are {', '.join(names)}")
+
+
+def others_of(run: RunConfig, settings: Settings, *, consent: bool) -> Iterator[AgentSpec]:
+    """Who sits at the table beside freqtrade strategies; own strategies only when the settings name them."""
     for spec in run.agents:
         if spec.role in ("strategy", "arbitrage"):
             if spec.id in settings.agents:

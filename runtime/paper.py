@@ -24,9 +24,16 @@ from pandas import DataFrame
 from backtest.candles import milliseconds
 from freqtrade_bridge.options import Options
 from parley.agent import AgentSpec
-from parley.errors import ConfigError, UserError
-from runtime.defaults import HEARS
-from runtime.desk_strategies import CONSENT, CONSENTING, WIDEST, Chosen, capital_of, choose, instrument_of
+from parley.errors import UserError
+from runtime.desk_strategies import (
+    WIDEST,
+    Chosen,
+    capital_of,
+    choose,
+    instrument_of,
+    others_of,
+    refuse_same_names,
+)
 from runtime.launch import Market, make_run
 from runtime.marketstore.formats import write_parquet
 from runtime.recorded_market import recorded_market
@@ -35,7 +42,7 @@ from runtime.settings import Settings
 from venues.recorded import MAX_DECIMALS
 
 AGENT: Final = "runtime.freqtrade_agent:make"
-HEARD: Final = ("MarketBatch", "Decision", "Fill", "OrderEvent", "VenueReject", "Started")
+HEARD: Final = ("MarketBatch", "Decision", "Fill", "OrderEvent", "VenueReject")
 HISTORY: Final = 500  # candles before the start that the venue serves
 _COLUMNS: Final = ("open", "high", "low", "close", "volume")
 
@@ -81,14 +88,11 @@ def plan(settings: Settings, options: Options, folder: Path, *, consent: bool) -
         "limits": {**(WIDEST if consent else {}), **settings.limits},
     })  # fmt: skip
     agents = tuple(_specs(chosen, options, begin))
-    names = [spec.id for spec in agents]
-    if len(set(names)) != len(names):
-        raise ConfigError(f"strategies at one desk need different names, these are {', '.join(names)}")
+    refuse_same_names(agents)
 
     def compose(of: Settings, market: Market, run_id: str) -> RunConfig:
         run = make_run(of, market, run_id)
-        others = _others(run, settings, consent=consent)
-        return msgspec.structs.replace(run, agents=(*agents, *others))
+        return msgspec.structs.replace(run, agents=(*agents, *others_of(run, settings, consent=consent)))
 
     market = replace(recorded_market(own), decimals=_decimals(chosen))
     return Paper(settings=own, compose=compose, market=market)
@@ -146,17 +150,6 @@ def _plain(value: Any) -> Any:
             return [_plain(each) for each in value]
         case _:
             return value
-
-
-def _others(run: RunConfig, settings: Settings, *, consent: bool) -> Iterator[AgentSpec]:
-    for spec in run.agents:
-        if spec.role in ("strategy", "arbitrage"):
-            if spec.id in settings.agents:
-                yield spec
-        elif not consent:
-            yield spec
-        elif spec.role in CONSENTING:
-            yield AgentSpec(id=spec.id, role=spec.role, factory=CONSENT, subscriptions=HEARS[spec.role][:0])
 
 
 def _write_market(chosen: list[Chosen], folder: Path, begin: int, end: int) -> tuple[str, ...]:

@@ -24,6 +24,8 @@ from runtime.settings import load_settings
 from runtime.shadow import shadow
 
 _TERMINATED = 143
+SPEED = 300.0  # market seconds per second
+PARTS = 8
 MODES = ("paper", "live")
 
 
@@ -44,6 +46,10 @@ def trade(
         known = "live trading is not there yet" if mode in MODES else f"modes are {', '.join(MODES)}"
         raise UserError(f"only --mode paper is possible, was {mode!r}: {known}")
     loaded = load_settings(desk, settings)
+    if loaded.speed is None:
+        loaded = loaded.model_copy(update={"speed": SPEED})
+    if "candle_parts" not in loaded.model_fields_set:
+        loaded = loaded.model_copy(update={"candle_parts": PARTS})
     home = loaded.home.expanduser().resolve()
     home.mkdir(parents=True, exist_ok=True)
     _remove_markets(home)

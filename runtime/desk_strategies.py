@@ -50,6 +50,7 @@ from runtime.settings import Settings
 from runtime.watching import Watch
 
 CONSENT: Final = "agents.consent:make"
+BOOK_READER: Final = "signal/book"
 _SEAT: Final = "agents.outside:make"
 _UNROUNDED: Final = Decimal("1e-18")
 _MOST: Final = Decimal(9_000_000_000)
@@ -60,6 +61,8 @@ WIDEST: Final[dict[str, object]] = {
     "max_correlated": "1", "max_daily_loss": "1", "max_drawdown": "1", "max_daily_trades": 1_000_000,
     "max_open_trades": 10_000, "max_position_age_h": 1_000_000, "orders_per_s": 100_000,
     "orders_per_10s": 1_000_000, "max_repeats": 1_000_000,
+    # Half of a position and then the other half, at one price: for freqtrade these are two orders.
+    "duplicate_window_ms": 0,
     "breakers": {"daily_loss": "1", "drawdown": "1", "flatten_drawdown": "1"},
 }  # fmt: skip
 
@@ -148,9 +151,13 @@ def refuse_same_names(seats: Sequence[AgentSpec]) -> None:
 
 
 def others_of(run: RunConfig, settings: Settings, *, consent: bool) -> Iterator[AgentSpec]:
-    """Who sits at the table beside freqtrade strategies; own strategies only when the settings name them."""
+    """Who sits at the table beside freqtrade strategies.
+
+    Own strategies and who reads order books only when the settings name them: the market is candles, and a
+    book made up around a price leans to no side. That abstention would be counted as doubt in every vote.
+    """
     for spec in run.agents:
-        if spec.role in ("strategy", "arbitrage"):
+        if spec.role in ("strategy", "arbitrage") or spec.id == BOOK_READER:
             if spec.id in settings.agents:
                 yield spec
         elif not consent:

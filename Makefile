@@ -10,7 +10,7 @@ PURE := parley agents orchestrator strategies arbitrage
 SHELLS := venues freqtrade_bridge backtest runtime api tools $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format bench bench-round bench-data bench-shipper bench-api bench-backtest bench-book fuzz-freqtrade long
+.PHONY: help setup run test check format bench bench-round bench-orders bench-data bench-shipper bench-api bench-backtest bench-book fuzz-freqtrade long
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,10 +38,13 @@ format: setup ## format the code and sort the imports
 	$(BIN)/ruff check --quiet --fix-only .
 	$(BIN)/ruff format .
 
-bench: bench-round bench-data bench-shipper bench-api bench-backtest bench-book ## all benchmarks
+bench: bench-round bench-orders bench-data bench-shipper bench-api bench-backtest bench-book ## all benchmarks
 
 bench-round: setup ## time of a negotiation round
 	@$(BIN)/python -m benchmarks.bench_round
+
+bench-orders: setup ## from a market event to the order at the exchange, over real sockets, and the checks before it
+	@$(BIN)/python -m benchmarks.bench_orders
 
 bench-data: setup ## importing and scanning market data, against pyarrow and pandas
 	@$(BIN)/python -m benchmarks.bench_data

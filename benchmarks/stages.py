@@ -11,6 +11,7 @@ the desk's file does not hold is an error, never a sample.
 """
 
 from bisect import bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,6 +44,7 @@ class _Decided:
     t_event: int
     t_admit: int
     t_commit: int
+    cid: str
 
 
 @dataclass
@@ -57,8 +59,11 @@ class Timeline:
     stages: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in STAGES})
 
 
-def read_timeline(desk: Path, gateway: Path) -> Timeline:
+def read_timeline(desk: Path, gateway: Path, arrived: Mapping[str, int] | None = None) -> Timeline:
     """Follow every order from the batch that caused it to the venue.
+
+    arrived: wall ns at which the venue noted an order, by client order id. With it the last stamp is this one
+        instead of the venue client's, and only orders in it count.
 
     Raises
     ------
@@ -81,7 +86,10 @@ def read_timeline(desk: Path, gateway: Path) -> Timeline:
                     raise RuntimeError(
                         "the gateway took an order that the killed desk's journal does not hold"
                     )
-                _add(found, decided[message.iid], *attempts[message.iid], message.t_venue)
+                order = decided[message.iid]
+                t_venue = message.t_venue if arrived is None else arrived.get(order.cid)
+                if t_venue is not None:
+                    _add(found, order, *attempts[message.iid], t_venue)
     return found
 
 
@@ -102,7 +110,7 @@ def _decided(desk: Path, found: Timeline) -> dict[bytes, _Decided]:
                     batch_of[record.round] = trigger.md_seq
                 case Intent() as intent:
                     start = groups[bisect_right(firsts, record.seq) - 1].t_commit
-                    decided[intent.iid] = _Decided(*admitted[batch_of[record.round]], start)
+                    decided[intent.iid] = _Decided(*admitted[batch_of[record.round]], start, intent.cid)
                 case _:
                     found.rounds += 1
     found.orders = len(decided)

@@ -10,7 +10,7 @@ PURE := parley agents orchestrator strategies arbitrage
 SHELLS := venues freqtrade_bridge backtest runtime api tools $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format bench bench-round bench-orders bench-data bench-shipper bench-api bench-backtest bench-book fuzz-freqtrade long
+.PHONY: help setup run test check format bench bench-round bench-orders bench-data bench-shipper bench-api bench-backtest bench-book paper-hour fuzz-freqtrade chaos chaos-mutants chaos-long long
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,8 +61,20 @@ bench-backtest: setup ## our backtest beside freqtrade's, same strategies and da
 bench-book: setup ## changes of order book levels per second on the recorded books, beside ccxt's book
 	@$(BIN)/python -m benchmarks.bench_book
 
+paper-hour: setup ## an hour of paper by the clock with injected divergences, each of which must be attributed
+	@$(BIN)/python -m benchmarks.paper_hour --save
+
 fuzz-freqtrade: setup ## random backtests against the installed freqtrade up to N=1000 a level, going on where the last run ended
 	@$(BIN)/python -m tests.differential.fuzz --results benchmarks/results/fuzz_freqtrade.json --cases $(or $(N),1000) --seed $(or $(SEED),1) $(if $(LEVEL),--level $(LEVEL))
+
+chaos: setup ## kill desk and gateway for SECONDS=30 on the way of orders; a stand-alone program judges
+	@$(BIN)/python -m tests.chaos.campaign --seconds $(or $(SECONDS),30) $(if $(SEED),--seed $(SEED)) --keep var/chaos
+
+chaos-mutants: setup ## gateways that break the protocol: each must be caught within 300 kills
+	@$(BIN)/python -m tests.chaos.campaign --mutants --results benchmarks/results/chaos.json
+
+chaos-long: setup ## the campaign up to N=10000 kills in all, going on where the last run ended
+	@$(BIN)/python -m tests.chaos.campaign --kills $(or $(N),10000) --results benchmarks/results/chaos.json --keep var/chaos
 
 long: setup ## the tests marked `long` and the property tests with many examples
 	@PARLEY_HYPOTHESIS_PROFILE=long $(BIN)/python -m tools.run_suites --long $(SUITE)

@@ -1,8 +1,9 @@
 """The risk agent: the last word on every proposal, and the breakers.
 
-It answers each review of stage risk with a `Verdict` on the view it holds, resizing
-where a limit leaves room and refusing where none does, and it asks the desk by
-`Breaker` to pause, flatten or cancel (F239-F244). A breaker only ever tightens.
+It answers each review of stage risk with a `Verdict` on the view it holds, resizing where a limit leaves room
+and refusing where none does, and it asks the desk by `Breaker` to pause, flatten or cancel: F239-F244, and
+for stale data, a venue that turns orders away and leaps of the account's worth (`parley.risk.watches`). A
+breaker only ever tightens.
 
 Not here: the limits' arithmetic (`parley.risk.assess`, which the desk shares), the
 gate, and obeying a breaker (the desk).
@@ -31,6 +32,7 @@ from parley.messages import (
     VenueReject,
     Verdict,
 )
+from parley.risk import watches
 from parley.risk.assess import assess
 from parley.risk.correlation import Correlations, CorrelationState
 from parley.risk.exposure import all_usable, usable
@@ -67,6 +69,10 @@ class Memory(msgspec.Struct, kw_only=True):
     trade: Decimal = ZERO  # result of the trades being closed
     trades: list[Decimal] = []  # results of the last closed trades, oldest first
     streak: int = 0
+    seen: dict[str, watches.Seen] = {}
+    fares: watches.Fares = msgspec.field(default_factory=watches.Fares)
+    equity: Decimal = ZERO
+    top: Decimal = ZERO  # since a person resumed: what the last stop is measured from
 
 
 class RiskAgent:
@@ -95,7 +101,7 @@ class RiskAgent:
                 return self._fault(ctx.now)
             case VenueReject(cancel=cancel, definitive=definitive) if not (cancel and definitive):
                 # a cancel that found its order gone is no error of the venue
-                return self._fault(ctx.now)
+                return (*self._fault(ctx.now), *(self._refused(ctx) if definitive else ()))
             case Halt(mode="RESUME"):
                 self._rearm(ctx.view)
         return ()
@@ -122,6 +128,7 @@ class RiskAgent:
         if closes:
             self._correlations.see(closes)
         found = self._spikes(batch)
+        found += self._stale(batch)
         found += self._account(ctx)
         return found
 
@@ -134,6 +141,23 @@ class RiskAgent:
                 self._memory.spiked[bar.symbol] = batch.t + MINUTE_NS
                 found.append(self._trip("price_spike", "cancel", batch.t, value, cap, bar.symbol))
         return found
+
+    def _stale(self, batch: MarketBatch) -> list[Breaker]:
+        limits = self._limits.breakers
+        came = {book.symbol: 0 for book in batch.books} | {bar.symbol: bar.tf_ns for bar in batch.bars}
+        return [
+            self._trip("stale_data", "cancel", batch.t, age, Decimal(limits.stale_bars), symbol)
+            for symbol, age in watches.stale_symbols(self._memory.seen, came, batch.t, limits)
+        ]
+
+    def _refused(self, ctx: Context) -> Sequence[Message]:
+        limits, fares = self._limits.breakers, self._memory.fares
+        watches.filled(fares, ctx.view.state.trades_today, ctx.now, limits)
+        share = watches.rejected(fares, ctx.now, limits)
+        if share is None:
+            return ()
+        until = ctx.now + limits.reject_pause_min * MINUTE_NS
+        return (self._pause("reject_rate", "pause", until, share, limits.reject_share),)
 
     def _move(self, bar: Bar, prints: Sequence[Print], now: int) -> float:
         """Give the largest move within a minute, as a fraction: F243."""
@@ -167,15 +191,16 @@ class RiskAgent:
             # the pause is over: the next fall is measured from here (F240), the stop still from the peak
             del memory.pauses["drawdown"]
             memory.peak = state.equity
-        memory.peak = max(memory.peak, state.equity)
-        limits, found = self._limits.breakers, []
+        memory.peak = max(memory.peak or state.peak, state.equity)
+        memory.top = max(memory.top or state.peak, state.equity)
+        limits, found = self._limits.breakers, self._leap(state.equity, now)
+        watches.filled(memory.fares, state.trades_today, now, limits)
         fall = (memory.peak - state.equity) / memory.peak
         cap = min(limits.drawdown, self._limits.max_drawdown)
-        if ctx.view.drawdown > limits.flatten_drawdown and not memory.stopped:
+        stop = (memory.top - state.equity) / memory.top
+        if stop > limits.flatten_drawdown and not memory.stopped:
             memory.stopped = True
-            found.append(
-                self._pause("drawdown_stop", "flatten", FOREVER, ctx.view.drawdown, limits.flatten_drawdown)
-            )
+            found.append(self._pause("drawdown_stop", "flatten", FOREVER, stop, limits.flatten_drawdown))
         if fall > cap and "drawdown" not in memory.pauses:
             until = now + limits.drawdown_pause_min * MINUTE_NS
             found.append(self._pause("drawdown", "pause", until, fall, cap))
@@ -185,6 +210,14 @@ class RiskAgent:
             found.append(self._pause("daily_loss", "pause", until, loss, limits.daily_loss))
         found += self._trades(ctx.view, now)
         return found
+
+    def _leap(self, equity: Decimal, now: int) -> list[Breaker]:
+        memory, limits = self._memory, self._limits.breakers
+        leap, memory.equity = watches.jump(memory.equity, equity), equity
+        if leap <= limits.pnl_jump:
+            return []
+        until = now + limits.pnl_jump_pause_min * MINUTE_NS
+        return [self._pause("pnl_jump", "pause", until, leap, limits.pnl_jump)]
 
     def _trades(self, view: FirmView, now: int) -> list[Breaker]:
         """Watch the results of closed trades: a streak of losses, or a fall over the last ones (F244)."""
@@ -225,7 +258,7 @@ class RiskAgent:
         # a person looked: falls count from here on, and the last trades are forgiven
         memory = self._memory
         memory.pauses, memory.stopped, memory.streak, memory.trades = {}, False, 0, []
-        memory.peak = view.state.equity if usable(view.state.equity) else ZERO
+        memory.peak = memory.top = view.state.equity if usable(view.state.equity) else ZERO
 
     def _pause(self, name: str, action: str, until: int, value: Decimal, cap: Decimal) -> Breaker:
         self._memory.pauses[name] = until
@@ -249,7 +282,7 @@ class RiskAgent:
         proposal = review.proposal
         # what only reduces passes every breaker, and whatever it moves with
         opens = not proposal.reduce_only
-        running = self._running(ctx.now) if opens else []
+        running = self._running(ctx.now, [leg.symbol for leg in proposal.legs]) if opens else []
         near = self._near(proposal.legs[0].symbol) if opens else {}
         result = assess(
             proposal, review.size, view, self._limits, self._env.instruments, self._memory.marks, near,
@@ -262,12 +295,12 @@ class RiskAgent:
             valid_until=ctx.now + self._params.verdict_ms * 1_000_000,
         )  # fmt: skip
 
-    def _running(self, now: int) -> list[Breach]:
-        return [
-            Breach(limit=f"breaker_{name}", value=str(until), cap=str(now))
-            for name, until in sorted(self._memory.pauses.items())
-            if until > now
-        ]
+    def _running(self, now: int, symbols: Sequence[str]) -> list[Breach]:
+        running = [(name, until) for name, until in sorted(self._memory.pauses.items()) if until > now]
+        stale = watches.is_stale(self._memory.seen, symbols, now)
+        if stale is not None:
+            running.append(("stale_data", stale[1]))
+        return [Breach(limit=f"breaker_{name}", value=str(until), cap=str(now)) for name, until in running]
 
     def _near(self, symbol: str) -> Mapping[tuple[str, str], float]:
         base = symbol.partition("/")[0]

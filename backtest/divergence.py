@@ -8,7 +8,7 @@ Not here: how differences are found (`shadow`). Invariant: everything is frozen 
 milliseconds, rates and amounts those of one pair in its own currencies, fees parts of what was turned over.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 DATA: Final = "data"
@@ -48,7 +48,10 @@ class Tolerances:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trade:
-    """A simulated trade; ``closed_ms`` is `NOWHERE` where only the end of the candles closed it."""
+    """A simulated trade; ``closed_ms`` is `NOWHERE` where only the end of the candles closed it.
+
+    ``adjusted_ms``: when more of it was bought or a part sold first; `NOWHERE`: never.
+    """
 
     pair: str
     opened_ms: int
@@ -58,11 +61,16 @@ class Trade:
     closed_ms: int = NOWHERE
     close_rate: float = 0.0
     exit_reason: str = ""
+    adjusted_ms: int = NOWHERE
 
     @property
     def is_closed(self) -> bool:
         """Whether the strategy left it."""
         return self.closed_ms != NOWHERE
+
+    def still_open(self) -> "Trade":
+        """Return it as it was before it was closed."""
+        return replace(self, closed_ms=NOWHERE, close_rate=0.0, exit_reason="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

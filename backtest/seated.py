@@ -6,18 +6,21 @@ freqtrade would ask `confirm_trade_entry` or `confirm_trade_exit` the desk is as
 offer, the offer a round, and what the round lets through is what the simulation goes on with. A desk that
 agrees to everything trades exactly what the strategy trades alone.
 
+Where freqtrade asks `adjust_trade_position`, what follows from the answer is asked of the desk too: more is
+bought and a part is sold as far as it grants (`adjusting`).
+
 What the desk leaves by itself (a breaker that flattens) it leaves at an opening price; there the simulation
 is given an exit of its own, which the desk is not asked about.
 
 Not here: the seat (`agents.outside`), how a round goes (`orchestrator`), the simulated venue (`venues.sim`),
 several strategies at one candle (`together`). What would have to wait at the venue (prices the candle does
-not reach), adjusted positions and shorts are refused.
+not reach) and shorts are refused.
 
 Invariant: the simulation's position in a pair is the strategy's holding at the desk, after every candle.
 """
 
 from bisect import insort
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
@@ -26,6 +29,7 @@ import msgspec
 from pandas import DataFrame
 
 from agents.outside import Offer
+from backtest.adjusting import Adjusting
 from backtest.callbacks import Granted, Hook
 from backtest.errors import NotSupported, SimulationError
 from backtest.event import DeskBacktest, Seat
@@ -33,7 +37,7 @@ from backtest.result import Result
 from backtest.surroundings import Surroundings
 from backtest.turn import Turn
 from parley.kernels.exact import ROUND, price_to_precision
-from parley.kernels.settings import SimulationSettings
+from parley.kernels.settings import PairSpec, SimulationSettings
 from parley.messages import Fill
 from parley.money import decimal
 
@@ -48,8 +52,8 @@ Simulate = Callable[[Around, Callable[[Surroundings], None]], Result]
 """Runs a strategy's simulation with what the first makes of its callbacks, and tells the second of it."""
 
 
-def seated_settings(settings: SimulationSettings) -> SimulationSettings:
-    """The settings under which a strategy is simulated at a desk.
+def seated_settings(settings: SimulationSettings, pairs: Iterable[PairSpec]) -> SimulationSettings:
+    """The settings under which a strategy is simulated at a desk; ``pairs``: those it trades.
 
     Raises
     ------
@@ -58,10 +62,14 @@ def seated_settings(settings: SimulationSettings) -> SimulationSettings:
     """
     for wrong, what in (
         (settings.trading_mode != "spot", f"trading_mode {settings.trading_mode!r}"),
-        (settings.position_adjustment_enable, "position_adjustment_enable"),
         (settings.position_stacking, "position stacking"),
         (settings.timeframe_detail_ms is not None, "timeframe_detail"),
         (bool(settings.other_balances), "a dry_run_wallet of several currencies"),
+        # Sums of such amounts end in digits that simulation and books cut differently.
+        (
+            settings.position_adjustment_enable and any(each.amount_precision is None for each in pairs),
+            "position_adjustment_enable for a pair without precision of amounts",
+        ),
     ):
         if wrong:
             raise NotSupported(f"{what} is not possible for a strategy at a desk")
@@ -94,8 +102,9 @@ class SeatedStrategy:
         self.question: Question | None = None
         self.result: Result | None = None
         self.cut = 0
-        self.refused = 0  # entries
-        self.kept = 0  # exits the desk did not let through
+        self.refused = 0  # entries and additions
+        self.kept = 0  # exits and partial exits the desk did not let through
+        self.adjusted = 0  # how often it bought more or sold a part
         self.flattened = 0  # positions the desk left by itself
         self.left = 0  # pairs that were held at the end and nobody could sell
         self._holds: dict[str, float] = {}
@@ -105,6 +114,7 @@ class SeatedStrategy:
         self._desk = desk
         self._own: Hooks = {}
         self._simulation: Surroundings | None = None
+        self._adjusting: Adjusting | None = None  # where it adjusts positions
         self._is_told = False  # whether its exits count in any case, for the desk has left something
         self._simulate = simulate
         self._first_horizon_ms = first_horizon_ms
@@ -201,6 +211,8 @@ class SeatedStrategy:
 
     def _open(self, simulation: Surroundings) -> None:
         self._simulation = simulation
+        if "adjust_trade_position" in self._own:
+            self._adjusting = Adjusting(simulation, self._own)
         self._tell()
 
     def _rest(self) -> None:
@@ -216,6 +228,10 @@ class SeatedStrategy:
         }  # fmt: skip
         if "custom_exit_price" in own:
             hooks["custom_exit_price"] = self._exit_price
+        if "adjust_trade_position" in own:
+            hooks["adjust_trade_position"] = self._adjust
+            if "custom_entry_price" in own:
+                hooks["custom_entry_price"] = self._entry_price
         return hooks
 
     def _begin(self, current_time: datetime) -> None:
@@ -225,6 +241,8 @@ class SeatedStrategy:
             self._rest()
         if self._is_told or self._flat:
             self._tell()
+        if self._adjusting is not None:
+            self._adjusting.restore()
         if "bot_loop_start" in self._own:
             self._own["bot_loop_start"](current_time=current_time)
 
@@ -246,7 +264,43 @@ class SeatedStrategy:
     def _exit_price(self, **asked: Any) -> Any:
         if asked["pair"] in self._flat:
             return None  # the desk's price was the opening, as this exit's
+        if self._adjusting is not None:
+            return self._adjusting.told("custom_exit_price", asked)
         return self._own["custom_exit_price"](**asked)
+
+    def _entry_price(self, **asked: Any) -> Any:
+        assert self._adjusting is not None  # who does not adjust is asked itself
+        return self._adjusting.told("custom_entry_price", asked)
+
+    def _adjust(self, **asked: Any) -> Any:
+        """Buy more or sell a part as far as the desk grants it; all of what the strategy says, or less."""
+        assert self._adjusting is not None  # it is asked because it adjusts
+        pair = asked["trade"].pair
+        if pair in self._flat:
+            return None  # the desk has left it
+        if asked["trade"].amount != self._holds[pair]:
+            raise SimulationError(
+                f"{self.name} holds {asked['trade'].amount!r} {pair} in its simulation, {self._holds[pair]!r}"
+                " at the desk"
+            )
+        answer = self._own["adjust_trade_position"](**asked)
+        wanted = self._adjusting.order(answer, asked)
+        if wanted is None:
+            return answer  # nothing comes of it
+        filled = self._ask(pair, wanted.side, wanted.amount, wanted.rate, wanted.price, wanted.why)
+        self._holds[pair] = self._desk.holds(self.name, pair)
+        if not self._holds[pair]:
+            self._gone(pair, asked["trade"])
+        if filled:
+            self.adjusted += 1
+        elif wanted.side == "buy":
+            self.refused += 1
+        else:
+            self.kept += 1
+        if filled == wanted.amount:
+            return answer
+        self.cut += filled > 0.0
+        return self._adjusting.granted(wanted, filled, asked)
 
     def _enter(self, **asked: Any) -> Any:
         own = self._own.get("confirm_trade_entry")
@@ -276,8 +330,7 @@ class SeatedStrategy:
             return False
         filled = self._ask(pair, "sell", wanted, asked["rate"], rate, asked["exit_reason"])
         if filled == wanted:
-            self._holds.pop(pair, None)
-            insort(self._held_ms, max(0, self._now - _ms(trade.open_date_utc)))
+            self._gone(pair, trade)
             return True
         self.kept += 1
         if filled:
@@ -291,10 +344,14 @@ class SeatedStrategy:
         price = self._flat[pair]
         if rate != price:
             raise SimulationError(self._lost(f"would leave {pair} at {rate!r}, the desk did at {price!r}"))
-        del self._flat[pair], self._holds[pair]
-        insort(self._held_ms, max(0, self._now - _ms(trade.open_date_utc)))
+        del self._flat[pair]
+        self._gone(pair, trade)
         self.flattened += 1
         return True
+
+    def _gone(self, pair: str, trade: Any) -> None:
+        self._holds.pop(pair, None)
+        insort(self._held_ms, max(0, self._now - _ms(trade.open_date_utc)))
 
     def _ask(self, pair: str, side: str, amount: float, rate: float, price: float, why: str) -> float:
         """Ask the desk when this candle is due; returns what was filled. ``price``: the rate as ordered."""

@@ -1,19 +1,20 @@
 """The firm's account: ledger, orders and legs folded into the `StateView` agents see.
 
-Equity, its peak and its value at the start of the UTC day are folds over the marks,
-in market time. The trading state only ever tightens by itself (a breaker's pause,
-a halt, a strain); loosening is a command, or the end of a pause or strain.
-"""
+Equity, its peak and its value at the start of the UTC day are folds over the marks, in market time. The
+trading state (`parley.risk.states`) only ever tightens by itself (a breaker's pause, a halt, a strain, a fall
+beyond the last limit); loosening is a command, or the end of a pause, strain or kill."""
 
 from collections.abc import Mapping
 from decimal import Decimal
 
 from parley.instruments import Instrument
 from parley.ledger import Ledger
-from parley.messages import Book, Breaker, Cash, Fill, Halt, Holding, StateView, Strain
+from parley.messages import Book, Breaker, Cash, Fill, Halt, Holding, Killed, StateView, Strain
 from parley.money import decimal
+from parley.risk.states import ACTIVE, BREAKER, DOUBT, FLATTENING, HALTED, REDUCING, moved
 from parley.view import FirmView
 
+from .kills import Kills
 from .legs import Legs
 from .orders import Orders
 from .policy import DeskConfig
@@ -22,7 +23,7 @@ ZERO = Decimal(0)
 DAY_NS = 86_400_000_000_000
 KEEP_FINAL = 4096  # final orders still known, so that what the venue repeats about them has an owner
 REDUCE_LEVEL, HALT_LEVEL = 3, 4  # of strain
-HALT_STATE = {"HALT": "HALTED", "CANCEL_ONLY": "HALTED", "REDUCE_ONLY": "REDUCING", "RESUME": "ACTIVE"}
+FOREVER = 2**62  # market ns: until a person resumes
 
 
 class Account:
@@ -36,12 +37,13 @@ class Account:
         self.legs = Legs(self.orders)
         self.version = 0
         self.t = 0
-        self.halt = "ACTIVE"
+        self.halt = ACTIVE
         self.pause_until = 0
-        self.flattening = False
+        self.kills = Kills()
         self._strain: dict[str, int] = {}
         self._open = False
         self._peak = ZERO
+        self._top = ZERO  # since a person last resumed: what the desk's own stop is measured from
         self._day = -1
         self._day_open = ZERO
         self._equity = ZERO
@@ -76,6 +78,7 @@ class Account:
             self.touch()
         self._equity = equity
         self._peak = max(self._peak, equity)
+        self._top = max(self._top, equity)
 
     def fill(self, fill: Fill, agent: str, pid: bytes, round_: bytes) -> bool:
         """Post a fill once; False when the ledger knows it."""
@@ -99,21 +102,45 @@ class Account:
         self.touch()
         self.pause_until = max(self.pause_until, breaker.until)
         if breaker.action == "flatten":
-            self.flattening = True
-            self.halt = "REDUCING" if self.halt == "ACTIVE" else self.halt
+            self.halt = moved(self.halt, BREAKER)
+
+    def fallen(self, most: Decimal, agent: str) -> Breaker | None:
+        """Give the stop that is due when equity fell by more than a share of its top, else None.
+
+        The desk says so itself, whatever became of those whose task it is: F241.
+        """
+        fall = self._top - self._equity
+        if self.halt in (FLATTENING, HALTED) or not self._open or fall <= most * self._top:
+            return None
+        return Breaker(
+            agent=agent,
+            name="drawdown_stop",
+            action="flatten",
+            until=FOREVER,
+            value=f"{fall / self._top:.6f}",
+            cap=str(most),
+        )
 
     def doubt(self) -> None:
         """Open nothing more: the account may not be what the ledger says. Only a command ends it."""
         self.touch()
-        self.halt = "REDUCING" if self.halt == "ACTIVE" else self.halt
+        self.halt = moved(self.halt, DOUBT)
+
+    def killed(self, killed: Killed) -> None:
+        """Take over what the gateway read in the kill file."""
+        self.touch()
+        self.kills = Kills(killed)
+        for leg in self.legs.all():
+            if self.kills.ends(leg.plan.symbol):
+                leg.closed = True  # no further children; the gateway takes back what rests
 
     def command(self, halt: Halt) -> None:
         """Obey a person; a word that is not understood stops everything."""
         self.touch()
-        self.halt = HALT_STATE.get(halt.mode, "HALTED")
+        self.halt = moved(self.halt, halt.mode)
         if halt.mode == "RESUME":
-            self.flattening = False
             self.pause_until = 0
+            self._top = self._equity  # a person looked: the next fall is measured from here
 
     def strain(self, strain: Strain) -> None:
         """Tighten or loosen what one source of strain asks for; nothing else is loosened by it."""
@@ -130,13 +157,22 @@ class Account:
     @property
     def trading(self) -> str:
         if not self._open:
-            return "HALTED"  # nothing trades before the venue's balances are known
-        level = self.strain_level
-        if self.halt == "HALTED" or level >= HALT_LEVEL:
-            return "HALTED"
-        if self.halt != "ACTIVE":
-            return self.halt
-        return "REDUCING" if self.t < self.pause_until or level >= REDUCE_LEVEL else "ACTIVE"
+            return HALTED  # nothing trades before the venue's balances are known
+        level, halt, kill = self.strain_level, self.halt, self.kills.state
+        if halt == HALTED or kill == HALTED:
+            return HALTED
+        if halt == FLATTENING or kill == FLATTENING:
+            return FLATTENING  # leaving goes on under every strain
+        if level >= HALT_LEVEL:
+            return HALTED
+        if halt != ACTIVE:
+            return halt
+        return REDUCING if self.t < self.pause_until or level >= REDUCE_LEVEL else ACTIVE
+
+    @property
+    def flattening(self) -> bool:
+        """Whether every position is being left."""
+        return self.trading == FLATTENING
 
     def holdings(self) -> tuple[Holding, ...]:
         """Sub-ledgers with the stop and take their opening decision set."""
@@ -190,7 +226,7 @@ class Account:
             trades_today=self._trades_today,
             realised=ledger.realised,
             fees=ledger.fees,
-            blocked=self.orders.unknown_symbols(),
+            blocked=self.kills.with_symbols(self.orders.unknown_symbols()),
         )
 
 

@@ -14,6 +14,7 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from parley.bus import Answer, Wave
+from parley.execution.styles import SLICED
 from parley.ids import account_key
 from parley.messages import (
     CancelIntent,
@@ -209,7 +210,7 @@ class Dispatch:
         draft = self._draft(leg, request.child, request.qty, request.px, request.style, request.tif)
         result = self._gate(draft, leg, verdict, view, said.seq)
         if isinstance(result, GateRefusal):
-            leg.closed = plan.style != "twap"
+            leg.closed = plan.style not in SLICED
             return
         self._send(result[0], leg, said.seq)
 

@@ -28,6 +28,7 @@ from parley.messages import (
     GateRefusal,
     Halt,
     Heartbeat,
+    Killed,
     MarketBatch,
     Message,
     OrderEvent,
@@ -50,7 +51,7 @@ from .attribution import Attribution
 from .dispatch import Dispatch, Opened
 from .gatekeeper import Gatekeeper
 from .hearing import Hearing
-from .leaving import exit_of, to_leave, trigger_of
+from .leaving import Blind, exit_of, to_leave, trigger_of
 from .market import Market
 from .negotiation import Negotiation
 from .orders import OrderState, VenueFact
@@ -89,6 +90,8 @@ class Firm:
         self._asked_at_bars = frozenset(s.id for s in specs if s.role == "strategy" and not s.own_rounds)
         self._analysed: dict[tuple[str, str], tuple[int, int]] = {}  # by agent and symbol: when, how often
         self.stopping = False
+        self._blind = Blind()
+        self._most_fall = limits.breakers.flatten_drawdown
 
     def is_news(self, message: Message) -> bool:
         """Whether an incoming fact would change anything; what would not is neither journaled nor handled."""
@@ -130,6 +133,7 @@ class Firm:
                     yield from self._analyses(seq)
             case Heartbeat():
                 self.gatekeeper.heartbeat(message, t_recv)
+                yield from self._leave_blind(seq)
             case Balance():
                 self.account.open(message.assets, table.now)
                 self._booked()
@@ -145,6 +149,8 @@ class Firm:
                 yield from self._state()
                 yield from table.tell(message, seq=seq)
                 yield from self.hearing.standing()
+            case Killed():
+                yield from self._killed(message, seq)
             case Strain():
                 self.account.strain(message)
                 if message.source == LOAD:
@@ -190,9 +196,12 @@ class Firm:
         yield from self.hearing.standing()
         self.dispatch.stop_forgotten(seq)
         yield from self._settle(seq)
+        yield from self.hearing.stop_if_fallen(self._most_fall, seq)
         flattened = self.account.flattening
         if flattened:
             yield from self._flatten("flatten", seq)
+        elif leaving := self.account.kills.leaving:
+            yield from self._flatten("kill", seq, symbols=leaving)
         elif gone := self.table.attendance.quarantined:
             yield from self._flatten("quarantine", seq, gone)  # nobody else would ever leave what they hold
         if not self.stopping:
@@ -256,13 +265,34 @@ class Firm:
         self._analysed[agent, symbol] = (self.table.now, nth)
         return nth
 
-    def _flatten(self, why: str, seq: int, of: Collection[str] | None = None) -> Cascade:
-        """Propose to leave every position, or those of some agents, on behalf of whoever holds it."""
+    def _leave_blind(self, heartbeat: int) -> Cascade:
+        """Go on leaving while no market comes, on the last prices there were."""
+        age = self.market.age_ms(self.table.recv) if self.account.flattening else None
+        is_dead = age is not None and age > self.gatekeeper.limits.max_data_age_ms
+        if is_dead and (step := self._blind.due(self.table.recv)):
+            yield from self._settle(heartbeat)
+            yield from self._flatten("blind", heartbeat, step=step)
+
+    def _killed(self, killed: Killed, seq: int) -> Cascade:
+        self.account.killed(killed)
+        yield from self._state()
+        yield from self.table.tell(killed, seq=seq)
+        yield from self.hearing.standing()
+        yield from self._settle(seq)
+
+    def _flatten(
+        self,
+        why: str,
+        seq: int,
+        of: Collection[str] | None = None,
+        symbols: Collection[str] | None = None,
+        step: int | None = None,
+    ) -> Cascade:
+        """Propose to leave positions, or those of some agents or symbols, on behalf of whoever holds them."""
         table = self.table
-        for n, holding, qty in to_leave(table, self.account, self.market):
-            if of is not None and holding.agent not in of:
-                continue
-            trigger = trigger_of(holding, n, why, seq, table.now, self.market.step)
+        for n, holding, qty in to_leave(table, self.account, self.market, of, symbols):
+            at = self.market.step if step is None else step
+            trigger = trigger_of(holding, n, why, seq, table.now, at)
             rid = self._rid(trigger)
             exit_ = exit_of(holding, qty, rid, self.config)
             yield from self._round(trigger, rid, (), (holding.symbol,), (exit_,), False)
@@ -413,6 +443,7 @@ class Firm:
             self._advance(order.intent.round, fact)
         yield from self._settle(seq)
         account.mark(self.market.books, table.now)
+        yield from self.hearing.stop_if_fallen(self._most_fall, seq)
         yield from self._state()
         # where nothing is left to steer nobody is in a hurry: it is heard before the next question
         is_over = isinstance(fact, Ack | Fill | OrderEvent) and not account.legs.all()

@@ -9,6 +9,7 @@ Invariant: agents that answer each other for ever are hushed after `MAX_DEPTH` t
 """
 
 from collections.abc import Generator, Sequence
+from decimal import Decimal
 
 from parley.bus import Answer, Wave
 from parley.messages import Analysed, AnalysisReady, Breaker, Opinion, WeightUpdate
@@ -19,7 +20,7 @@ from .attribution import Attribution
 from .dispatch import Dispatch
 from .negotiation import Negotiation
 from .policy import GroupOut
-from .table import Said, Table
+from .table import DESK, Said, Table
 
 MAX_DEPTH = 16  # how often agents may answer each other before the next message is admitted
 Flow = Generator[Wave | GroupOut, Sequence[Answer], None]
@@ -96,6 +97,16 @@ class Hearing:
                 return
             yield from self._table.tell_rest()
         self._hush()
+
+    def stop_if_fallen(self, most: Decimal, cause: int) -> Flow:
+        """Trip the last breaker of all: the desk's own, for when those whose task it is are dead."""
+        breaker = self._account.fallen(most, DESK)
+        if breaker is None:
+            return
+        seq = self._table.emit(breaker, sender=DESK, cause=cause)
+        self._account.breaker(breaker)
+        self._dispatch.cancel_all("", seq)
+        yield from self._dispatch.show()
 
     def _note(self, said: Said, ready: AnalysisReady) -> None:
         table = self._table

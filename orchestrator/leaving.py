@@ -3,6 +3,7 @@
 Not here: when that is (`firm`), how it is negotiated (`negotiation`).
 """
 
+from collections.abc import Collection
 from decimal import Decimal
 
 from parley.ids import proposal_id
@@ -15,12 +16,42 @@ from .policy import DeskConfig
 from .table import DESK, Table
 
 MAX_HOLDERS = 1024
+BLIND_PAUSE_NS = 5_000_000_000  # between two tries to leave without a market, wall time
 
 
-def to_leave(table: Table, account: Account, market: Market) -> list[tuple[int, Holding, Decimal]]:
-    """Give what can be left now and is not being left yet, as (number, holding, quantity)."""
+class Blind:
+    """Paces the tries to leave while no market comes; counts them, because market time stands still."""
+
+    def __init__(self) -> None:
+        self._tries = 0
+        self._last = 0
+
+    def due(self, t_recv: int) -> int:
+        """Give the number of the try that is due at a wall time, 0 when none is."""
+        if t_recv - self._last < BLIND_PAUSE_NS:
+            return 0
+        self._last = t_recv
+        self._tries += 1
+        return self._tries
+
+
+def to_leave(
+    table: Table,
+    account: Account,
+    market: Market,
+    of: Collection[str] | None = None,
+    symbols: Collection[str] | None = None,
+) -> list[tuple[int, Holding, Decimal]]:
+    """Give what can be left now and is not being left yet, as (number, holding, quantity).
+
+    ``of`` names the holders and ``symbols`` the symbols it is about; None is all.
+    """
     found = []
     for n, holding in enumerate(account.holdings()):
+        if (of is not None and holding.agent not in of) or (
+            symbols is not None and holding.symbol not in symbols
+        ):
+            continue
         instrument = table.env.instruments.get(holding.symbol)
         mid = market.mids().get(holding.symbol)
         if instrument is None or mid is None:

@@ -10,6 +10,7 @@ from decimal import Decimal
 
 import msgspec
 
+from parley.execution.styles import is_worked
 from parley.instruments import Instrument
 from parley.messages import Child, PlanLeg, Proposal, Reservation, Verdict
 
@@ -40,9 +41,7 @@ class Leg(msgspec.Struct, kw_only=True):
     @property
     def is_managed(self) -> bool:
         """Whether the execution agent works it over time; otherwise child 0 is all there is."""
-        return self.plan.style in ("post_only", "twap") or (
-            self.plan.style == "limit" and self.plan.tif == "GTC"
-        )
+        return is_worked(self.plan.style, self.plan.tif)
 
 
 class Legs:

@@ -8,6 +8,7 @@ only if nobody advises a price. Without advice the proposal's own limits stay.
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
+from parley.execution.styles import FOLLOWING, SLICED, venue_style
 from parley.ids import client_order_id, intent_id, tenant_tag
 from parley.instruments import Instrument
 from parley.messages import Book, Child, Counter, Intent, Leg, PlanLeg, Proposal
@@ -82,10 +83,10 @@ def _advised(proposal: Proposal, qty: Decimal, advice: Sequence[Counter], instru
         )
     if px is None:
         return own
-    children = _scaled(styled.split, qty, instrument) if styled and style == "twap" else ()
-    if style == "twap" and (len(children) < 2 or any(instrument.tradable(c.qty, px) for c in children)):
-        style, children = "limit", ()  # too little to be split
-    if style == "post_only":
+    children = _scaled(styled.split, qty, instrument) if styled and style in SLICED else ()
+    if style in SLICED and (len(children) < 2 or any(instrument.tradable(c.qty, px) for c in children)):
+        style, children = venue_style(style), ()  # too little to be split
+    if style in FOLLOWING:
         tif = "GTC"
     return PlanLeg(
         symbol=leg.symbol,
@@ -121,9 +122,9 @@ def worst_price(
 ) -> Decimal:
     """Price a leg at the worst it may trade at, in its own quote; ``own`` is the proposal's limit.
 
-    A post-only order may be quoted anew when the market moves: up to the proposal's limit and slippage.
+    An order that follows the market may be quoted anew up to the proposal's limit and slippage.
     """
-    if leg.px is not None and leg.style != "post_only":
+    if leg.px is not None and leg.style not in FOLLOWING:
         return leg.px
     factor = decimal(max(slippage_bps, 50.0)) / BPS
     if leg.side == "buy":
@@ -137,7 +138,7 @@ def worst_price(
 
 def order_style(plan: PlanLeg) -> str:
     """Name the venue order a plan's child is: market, limit or post_only."""
-    return "limit" if plan.style == "twap" else plan.style
+    return venue_style(plan.style)
 
 
 def intent(

@@ -8,6 +8,7 @@ from decimal import Decimal
 from math import isfinite
 
 from parley.agent import AgentEnv
+from parley.execution.styles import STYLES
 from parley.messages import (
     Allocation,
     Analysed,
@@ -201,7 +202,7 @@ def counter(c: Counter, pid: bytes) -> str:
         return "unknown_pid"
     if not (number(c.qty_max) and number(c.px_limit)):
         return "bad_number"
-    if c.style not in (None, "market", "limit", "post_only", "twap") or c.tif not in (None, *TIFS):
+    if (c.style is not None and c.style not in STYLES) or c.tif not in (None, *TIFS):
         return "unknown_enum"
     if len(c.split) > MAX_CHILDREN:
         return "bad_split"

@@ -57,7 +57,11 @@ class Sent(msgspec.Struct, kw_only=True):
 
 
 class Work(msgspec.Struct, kw_only=True):
-    """A decided leg being worked; mutable. ``plan`` are its children as (quantity, due market ns)."""
+    """A decided leg being worked; mutable. ``plan`` are its children as (quantity, due market ns).
+
+    ``tries`` are the moves of a chase; ``printed`` is the base volume seen since the leg's
+    window began, ``last`` that of its last candle.
+    """
 
     round: bytes
     pid: bytes
@@ -80,6 +84,8 @@ class Work(msgspec.Struct, kw_only=True):
     late: int = 0
     crossed: bool = False
     waiting: bool = False
+    printed: float = 0.0
+    last: float = 0.0
 
     @property
     def key(self) -> tuple[bytes, bytes, int]:

@@ -1,22 +1,26 @@
-"""How to work one order: the choice between market, limit, post_only and twap, and its prices.
+"""How to work one order: the choice between the styles of `execution.styles`, and its prices.
 
-All prices are side-aware (trap T1): a buy takes the asks and its limit is a ceiling, a
-sell takes the bids and its limit is a floor. Not here: working the order over time
-(`agents.execution`).
+Not here: the arithmetic of prices and of slices (`parley.execution`), working the order over
+time (`agents.execution`).
 
 Invariant: no price given here is worse than the leg's own limit, nor further from the
 best price than the proposal's slippage, the first tick excepted. Only an urgent exit
 goes without a price, and only where the book holds twice as much within that limit.
 """
 
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from math import ceil, isfinite
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
+import numpy as np
 from msgspec import Meta
 
 from parley.depth import depth, is_usable, side_levels, split_even, walk
+from parley.execution.iceberg import slices
+from parley.execution.pricing import reach_price, reaches, tighter, touch_price, within_cap
+from parley.execution.slicing import participation, weighted
 from parley.instruments import Instrument
 from parley.messages import Book, Child, Leg
 from parley.money import decimal
@@ -32,6 +36,13 @@ class Tactics(msgspec.Struct, frozen=True, kw_only=True):
     (`Limits.max_book_share`): half of that leaves room for a book that thins meanwhile.
     Limits reach ``buffer_bps`` beyond what the book would take; an own limit less than
     ``tighten_bps`` worse than that is left alone.
+
+    ``large``: how a large order that crosses is cut, evenly over time (twap), along the
+    day's volume (vwap) or as ``participation`` of what is printed (pov). ``patient``: a
+    patient order rests at its own side (post_only) or steps towards the other (requote);
+    ``patient_large``: a large one shows slices that vary by ``jitter`` (iceberg) or itself
+    (whole). ``beyond_cap``: an opening order of which the book holds only a part within its
+    slippage takes that part (cut) or nothing (refuse).
     """
 
     tight_spread_bps: Annotated[float, Meta(ge=0)] = 2.0
@@ -41,10 +52,24 @@ class Tactics(msgspec.Struct, frozen=True, kw_only=True):
     max_children: Annotated[int, Meta(ge=1, le=50)] = 10
     buffer_bps: Annotated[float, Meta(ge=0, le=100)] = 5.0
     tighten_bps: Annotated[float, Meta(ge=0, le=100)] = 5.0
+    large: Literal["twap", "vwap", "pov"] = "twap"
+    participation: Annotated[float, Meta(gt=0, le=1)] = 0.10
+    patient: Literal["post_only", "requote"] = "post_only"
+    patient_large: Literal["iceberg", "whole"] = "iceberg"
+    jitter: Annotated[float, Meta(ge=0, le=0.5)] = 0.2
+    beyond_cap: Literal["cut", "refuse"] = "cut"
+
+
+def _flat(steps: int) -> Sequence[float]:
+    return (1.0,) * steps
 
 
 class Task(NamedTuple):
-    """What is to be traded under which circumstances; ``volume`` base per usual candle, 0 unknown."""
+    """What is to be traded under which circumstances; volumes in base, 0 unknown.
+
+    ``volume`` is a usual candle's, ``printed`` the last one's, ``ahead`` gives those expected
+    of the next candles, ``rng`` the randomness of this message.
+    """
 
     leg: Leg
     qty: Decimal
@@ -53,6 +78,9 @@ class Task(NamedTuple):
     horizon_ms: int
     volume: float
     tf_ms: float
+    printed: float = 0.0
+    ahead: Callable[[int], Sequence[float]] = _flat
+    rng: Callable[[], np.random.Generator] | None = None
 
 
 class Advice(NamedTuple):
@@ -65,36 +93,6 @@ class Advice(NamedTuple):
     split: tuple[Child, ...]
     cost_bps: float
     detail: str
-
-
-def tighter(side: str, a: Decimal | None, b: Decimal | None) -> Decimal | None:
-    """Give the limit that allows less: the lower one for a buy, the higher one for a sell."""
-    if a is None or b is None:
-        return b if a is None else a
-    return min(a, b) if side == "buy" else max(a, b)
-
-
-def touch_price(book: Book, side: str, instrument: Instrument) -> Decimal:
-    """Give the price to join the own side of the book without crossing it."""
-    return instrument.price(book.bids[0][0] if side == "buy" else book.asks[0][0], side)
-
-
-def reach_price(book: Book, side: str, bps: float, instrument: Instrument) -> Decimal:
-    """Give the worst price within some bps of the best opposite one; it always reaches the best one."""
-    best = side_levels(book, side)[0][0]
-    sign = 1 if side == "buy" else -1
-    slack = bps if isfinite(bps) and bps > 0 else 0.0
-    cap = instrument.price(best * (1 + sign * slack / 1e4), side)
-    if isfinite(best) and (cap >= decimal(best) if side == "buy" else cap <= decimal(best)):
-        return cap  # it is on the tick and reaches the best price: so it reaches the tick next to that
-    nearest = instrument.crossing_price(best, side)
-    return max(cap, nearest) if side == "buy" else min(cap, nearest)
-
-
-def reaches(px: Decimal | None, book: Book, side: str) -> bool:
-    """Whether an order at this limit trades at once."""
-    best = decimal(side_levels(book, side)[0][0])
-    return px is None or (px >= best if side == "buy" else px <= best)
 
 
 def can_take(book: Book | None, side: str, qty: Decimal, limit: Decimal | None, levels: int = 10) -> bool:
@@ -134,7 +132,8 @@ def advise(task: Task, book: Book | None, instrument: Instrument, tactics: Tacti
         if px is None or px <= 0:  # a bid below one tick
             return Advice("no_book", None, None, None, (), 0.0, detail)
         maker = float(instrument.maker_fee) * 1e4 - spread / 2
-        return Advice("post_only", "post_only", px, "GTC", (), maker, detail)
+        style, shown = _patient(task, share, instrument, tactics, px, depth(levels))
+        return Advice(style, style, px, "GTC", shown, maker, detail)
     if not reaches(leg.limit_px, book, side):
         return Advice("resting", "limit", leg.limit_px, leg.tif, (), cost, detail)
     cap = _cap(task, book, taken.worst_px, instrument, tactics)
@@ -149,15 +148,36 @@ def advise(task: Task, book: Book | None, instrument: Instrument, tactics: Tacti
             return Advice("urgent_exit", "market", None, "IOC", (), cost, detail)
         return Advice("urgent", "market", cap, "IOC", (), cost, detail)
     large = share > tactics.large_share or (task.volume > 0 and qty > tactics.volume_share * task.volume)
-    split = _split(task, depth(levels), instrument, tactics, book) if large else ()
+    style, split = _split(task, depth(levels), instrument, tactics, book) if large else ("", ())
     if len(split) > 1:
         first = walk(levels, float(split[0].qty))
         cost = abs(first.avg_px / mid - 1) * 1e4 + fee
         # the market moves between children: what bounds them all is the proposal, not the book of this moment
-        return Advice("twap", "twap", widest, "IOC", split, cost, f"{detail} children={len(split)}")
+        return Advice(style, style, widest, "IOC", split, cost, f"{detail} children={len(split)}")
+    if taken.filled < qty or not _within(taken.worst_px, side, widest):
+        held = within_cap(levels, side, task.qty, widest, instrument)
+        whole = tactics.beyond_cap == "refuse" and not leg.reduce_only  # who has to leave leaves what he can
+        detail = f"{detail} within_cap={held.qty} of {task.qty}"
+        return Advice("slippage_cap", "limit", widest, "FOK" if whole else "IOC", (), cost, detail)
     if spread <= tactics.tight_spread_bps and share <= tactics.small_share:
         return Advice("tight_book", "market", cap, "IOC", (), cost, detail)
     return Advice("limit", "limit", cap, "IOC", (), cost, detail)
+
+
+def _within(px: float, side: str, limit: Decimal | None) -> bool:
+    return limit is None or (decimal(px) <= limit if side == "buy" else decimal(px) >= limit)
+
+
+def _patient(
+    task: Task, share: float, instrument: Instrument, tactics: Tactics, px: Decimal, deep: float
+) -> tuple[str, tuple[Child, ...]]:
+    """Choose how a patient order rests: whole at its own side, stepping, or in slices."""
+    if share > tactics.large_share and tactics.patient_large == "iceberg" and task.rng is not None:
+        visible = tactics.large_share * deep
+        cut = slices(task.qty, visible, tactics.max_children, tactics.jitter, instrument, px, task.rng())
+        if len(cut) > 1:
+            return "iceberg", tuple(Child(qty=q, delay_ms=0) for q in cut)
+    return ("post_only" if task.leg.post_only else tactics.patient), ()
 
 
 def _cap(task: Task, book: Book, worst: float, instrument: Instrument, tactics: Tactics) -> Decimal:
@@ -179,15 +199,54 @@ def _cap(task: Task, book: Book, worst: float, instrument: Instrument, tactics: 
 
 def _split(
     task: Task, deep: float, instrument: Instrument, tactics: Tactics, book: Book
-) -> tuple[Child, ...]:
+) -> tuple[str, tuple[Child, ...]]:
+    """Cut a large order over half its horizon as the tactics say; no children when it is too small for it."""
     bite = tactics.large_share * deep
+    within = 1 + int(task.horizon_ms / (2 * task.tf_ms)) if task.tf_ms > 0 else 1
+    most = min(within, tactics.max_children)
+    px = Decimal(repr(side_levels(book, task.leg.side)[0][0]))
+    if tactics.large == "pov":
+        cut = _shares(task, bite, instrument, tactics, most)
+        if len(cut) > 1 and not any(instrument.tradable(part, px) for part in cut):
+            return "pov", _timed(cut, task.tf_ms)
     if task.volume > 0:
         bite = min(bite, tactics.volume_share * task.volume)
     wanted = ceil(float(task.qty) / bite) if bite > 0 else tactics.max_children
-    within = 1 + int(task.horizon_ms / (2 * task.tf_ms)) if task.tf_ms > 0 else 1
-    px = Decimal(repr(side_levels(book, task.leg.side)[0][0]))
-    for parts in range(min(wanted, within, tactics.max_children), 1, -1):
+    for parts in range(min(wanted, most), 1, -1):
+        if tactics.large == "vwap":
+            cut = _curved(task, parts, bite, instrument)
+            if len(cut) == parts and not any(instrument.tradable(part, px) for part in cut):
+                return "vwap", _timed(cut, task.tf_ms)
         cut = split_even(task.qty, parts, instrument)
         if len(cut) == parts and not instrument.tradable(cut[-1], px):
-            return tuple(Child(qty=q, delay_ms=int(i * task.tf_ms)) for i, q in enumerate(cut))
-    return ()
+            return "twap", _timed(cut, task.tf_ms)
+    return "", ()
+
+
+def _timed(cut: Sequence[Decimal], tf_ms: float) -> tuple[Child, ...]:
+    return tuple(Child(qty=q, delay_ms=int(i * tf_ms)) for i, q in enumerate(cut))
+
+
+def _curved(task: Task, parts: int, bite: float, instrument: Instrument) -> tuple[Decimal, ...]:
+    """Cut along the expected volume; the first child goes at once, so the told book bounds it."""
+    ahead = task.ahead(parts)
+    cut = weighted(task.qty, ahead, instrument)
+    most = instrument.qty(bite)
+    if len(cut) < 2 or cut[0] <= most or most <= 0:
+        return cut
+    return (most, *weighted(task.qty - most, ahead[1:], instrument))
+
+
+def _shares(
+    task: Task, bite: float, instrument: Instrument, tactics: Tactics, most: int
+) -> tuple[Decimal, ...]:
+    """Give what may go at once of the last candle's volume, and an estimate of when the rest can follow."""
+    printed = task.printed if isfinite(task.printed) else 0.0
+    first = participation(tactics.participation, printed, printed, Decimal(0), 1.0, instrument)
+    first = min(first, instrument.qty(bite))
+    rest = task.qty - first
+    usual = tactics.participation * task.volume
+    if first <= 0 or rest <= 0 or not usual > 0:
+        return ()
+    parts = max(1, min(most - 1, ceil(float(rest) / usual)))
+    return (first, *split_even(rest, parts, instrument))

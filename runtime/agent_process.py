@@ -64,6 +64,7 @@ class AgentProcess:
             "answers": served.answers,
             "faults": served.faults,
             "busy_s": served.busy_s,
+            "is_stuck": served.is_stuck,
             "mean_us": round(sum(took) / len(took), 1) if took else None,
             "p95_us": round(took[int(len(took) * 0.95)], 1) if took else None,
             "why": "" if served.is_connected else served.why or self._why,

@@ -56,6 +56,11 @@ from runtime.wave_frames import (
 _CHUNK: Final = 1 << 16
 _QUESTIONS: Final = (Cfp, Ballot, Review, Counter)
 _RECENT: Final = 512
+# An agent that does not return, or whose process stands still, is silent to the desk at once; so long it may
+# be so before it gets a new process. On an overloaded machine a healthy one may be silent for seconds.
+HUNG_S: Final = 10.0
+# One from outside mulls over a candle of many pairs for as long as foreign code takes, and answers meanwhile.
+MULLS_S: Final = 60.0
 _EVERY_S: Final = 0.1  # how often a quiet line says that it lives, and looks whether it shall stop
 
 
@@ -72,12 +77,18 @@ class Served:
     why: str = ""
     took_us: list[float] = field(default_factory=list)
     busy_since: int = 0  # perf_counter ns at which the message it handles came; 0: it waits
+    patience_s: float = HUNG_S  # handling one message for longer, it hangs
 
     @property
     def busy_s(self) -> float:
         """How long it has handled one message, s."""
         since = self.busy_since
         return round((time.perf_counter_ns() - since) / 1e9, 3) if since else 0.0
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether it has handled one message for longer than an agent of its kind may."""
+        return self.busy_s > self.patience_s
 
 
 def serve(
@@ -214,6 +225,7 @@ class _Server:
             self._say(Unable(self._served.why))
             return False
         self._host = AgentHost(agent, word.seed)
+        self._served.patience_s = MULLS_S if word.spec.outside else HUNG_S
         if word.spec.outside:
             self._news = News(self._leave_out)
             threading.Thread(target=self._work_off, args=(self._news,), name="news", daemon=True).start()

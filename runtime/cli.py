@@ -18,6 +18,7 @@ import typer
 from runtime.calling import DEBUG, call, call_with_settings
 from runtime.cli_backtest import backtest
 from runtime.cli_data import app as data_app
+from runtime.cli_kill import kill, release
 from runtime.cli_shadow import shadow
 from runtime.cli_trade import trade
 
@@ -279,6 +280,25 @@ def orders(
 
 
 @app.command()
+def costs(
+    by: Annotated[
+        str, typer.Option(metavar="WHAT", help="Put orders together by style, agent or symbol.")
+    ] = "style",
+    symbol: Annotated[str | None, typer.Option(metavar="A/B", help="Only orders on this pair.")] = None,
+    journal: Journal = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Show what working orders cost against their decisions.
+
+    Delay, spread, impact, fees and what was missed, by way of working.
+    """
+    call_with_settings(
+        config, "runtime.commands.costs:show_costs", journal, by=by, symbol=symbol, as_json=as_json
+    )
+
+
+@app.command()
 def positions(journal: Journal = None, config: Config = None, as_json: Json = False) -> None:
     """Show balances, positions and who holds them.
 
@@ -359,6 +379,8 @@ def rebuild(
 app.command()(backtest)
 app.command()(trade)
 app.command()(shadow)
+app.command()(kill)
+app.command()(release)
 app.add_typer(data_app, name="data")
 
 

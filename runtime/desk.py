@@ -53,7 +53,7 @@ from .frames import CONTROL, Link, connect, control, pack, wrap
 from .heartbeat import Heartbeat
 from .idle_gc import IdleCollector
 from .journal import JournalError, JournalWriter
-from .load import LADDER_MS, LoadMeter, who_rests
+from .load import LADDER_MS, LoadMeter, resting_of
 from .outbox import Outbox
 from .overheard import OUTSIDE, Overheard
 from .recovery import Recovered, recover
@@ -130,7 +130,7 @@ class Desk:
             return None
 
         def resting() -> tuple[str, ...]:
-            return who_rests(specs_of(self._config.run), self._assembly.firm.negotiation.weights)
+            return resting_of(self._assembly.firm, specs_of(self._config.run))
 
         meter = LoadMeter(run.profile, resting, self._strained)
         self._outbox.on_waited = meter.waited
@@ -280,9 +280,8 @@ class Desk:
         return Outbox(self._journal, self._gateway, on_fatal=self._fail, on_void=void)
 
     def _take_up_held(self) -> None:
-        for arrived in self._held:
-            self._inbox.put_nowait(arrived)
-        self._held = []
+        while self._held:
+            self._inbox.put_nowait(self._held.pop(0))
 
     async def _greeting(self) -> Balance:
         async with asyncio.timeout(TIMEOUT_S):
@@ -308,6 +307,8 @@ class Desk:
         def lost(why: str) -> None:
             if not self._stopping and self._feed_end is None:
                 self._fail(Fatal(f"the {peer} is gone: {why}"))
+            else:  # whoever waits for answers looks again
+                self._inbox.put_nowait((control("lost", sender=peer, to="desk"), None))
 
         return lost
 
@@ -350,7 +351,7 @@ class Desk:
         in_lockstep = self._overheard.in_lockstep = batch.fills_due >= 0
         if batch.step > self._last_step:
             if in_lockstep:
-                await self._fills_until(batch.fills_due)
+                await self._facts_until(lambda: len(self._fills) >= batch.fills_due, "fills")
             self._candles += len(batch.bars)
             self._steps += 1
             self._last_step = batch.step
@@ -361,13 +362,13 @@ class Desk:
                 await self._overheard.hear_out(self._remote, self._hear, TIMEOUT_S)
             self._journal.flush()  # the market does not come back to this step
 
-    async def _fills_until(self, due: int) -> None:
-        await self._facts_until(lambda: len(self._fills) >= due, "fills")
-
     async def _quiesce(self) -> None:
         """Wait until every order sent is answered, and work off the answers; again while that sends more."""
-        while self._outbox.outstanding:
-            await self._facts_until(lambda: not self._outbox.outstanding, "answers")
+        orders, gateway = self._outbox, self._gateway
+        while orders.outstanding:
+            if not gateway.is_open:
+                raise Fatal(f"the gateway is gone, unanswered are {orders.outstanding!r}")
+            await self._facts_until(lambda: not (orders.outstanding and gateway.is_open), "answers")
 
     async def _facts_until(self, enough: Callable[[], bool], what: str) -> None:
         """Gather the venue's facts until there are enough, then admit them in the order of their orders."""

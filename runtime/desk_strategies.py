@@ -98,7 +98,7 @@ def choose(options: Options) -> list[Chosen]:
         for strategy in prepared.strategies:
             analysed = analyse(prepared, strategy)
             try:
-                settings = seated_settings(analysed.settings)
+                settings = seated_settings(analysed.settings, analysed.pairs.values())
             except NotSupported as error:
                 raise UserError(f"strategy {name!r}: {error}") from error
             found.append(Chosen(prepared, analysed, settings))

@@ -46,6 +46,7 @@ from runtime.books import MONEY_KINDS, ORDER_KINDS, Books
 from runtime.history import Entry, config_of, entries, kinds
 from runtime.journal import JournalReader
 from runtime.not_asked import Attended, not_asked
+from runtime.shortfall import Costs
 from runtime.story import Advice, Bid, Evidence, Judgement, OrderStory, Reply, Said, Story, VoteCast
 
 
@@ -78,10 +79,12 @@ def explain(reader: JournalReader, round_: bytes) -> Story:
     for entry in entries(reader, kinds("OrderRequest", "ScheduleDone"), after=decided):
         teller.schedule(entry)
     if any(isinstance(entry.message, Intent) for entry in own):
-        books = Books(run)
+        books, costs = Books(run), Costs(run.instruments)
         for entry in entries(reader, (*ORDER_KINDS, *MONEY_KINDS)):
             books.take(entry.message)
+            costs.take(entry.message)
         teller.settle(books)
+        teller.story.costs = costs.of_round(round_)
     if open_trades.CODES & _codes(teller.story):
         teller.story.open_trades = open_trades.binding(run)
     return teller.story

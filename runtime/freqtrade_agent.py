@@ -41,6 +41,7 @@ from parley.messages import (
     VenueReject,
 )
 from parley.view import FirmView
+from runtime.freqtrade_orphans import WHY, Orphans
 from runtime.freqtrade_works import Work, Works
 
 MS: Final = 1_000_000
@@ -79,7 +80,9 @@ class FreqtradeAgent:
         self._seat = OutsideStrategy(spec, env)
         self._works = Works()
         self._books: dict[str, Book] = {}
+        self._orphans = Orphans(spec.id)
         self._faults: list[str] = []
+        self._dropped: set[str] = set()  # told of the newest candle
         self._undecided: dict[bytes, Made] = {}  # given up; should a decision come after all, it is known
         self._unseen: list[tuple[MarketBatch, Context]] = []  # followed, and not yet acted on
         self._now_ms = self._params.begin_ms
@@ -131,6 +134,7 @@ class FreqtradeAgent:
                 "trader": self._trader.save(self._now_ms), "seat": seat.hex(), "now_ms": self._now_ms,
                 "books": msgspec.to_builtins(list(self._books.values())),
                 "works": msgspec.json.encode(self._works).decode(), "faults": self._faults,
+                "orphans": self._orphans.looks, "dropped": sorted(self._dropped),
             }  # fmt: skip
         return json.dumps(said).encode()
 
@@ -142,6 +146,7 @@ class FreqtradeAgent:
             self._trader.load(said["trader"])
             self._seat.restore(bytes.fromhex(said["seat"]))
             self._now_ms, self._faults, self._unseen = said["now_ms"], said["faults"], []
+            self._orphans.looks, self._dropped = said["orphans"], set(said["dropped"])
             self._books = {book.symbol: book for book in msgspec.convert(said["books"], list[Book])}
             self._works = msgspec.json.decode(said["works"], type=Works)
 
@@ -181,13 +186,18 @@ class FreqtradeAgent:
             trader.done(key, now_ms)
         faults = (*self._faults, *trader.see(now_ms, quotes, self._candles(batch), self._held(ctx.view)))
         self._faults = []
-        offers = self._offers()
+        told = set() if batch.bars else self._dropped
+        offers, self._dropped = self._offers(ctx)
+        dropped = tuple(sorted(self._dropped - told))
+        self._dropped |= told
         with self._at_the_seat:
             for offer in offers:
                 self._seat.offer(offer)
                 self._since[offer.key] = ctx.now
             ready = self._seat.ready(ctx.now)
-        return (Analysed(agent=self.spec.id, ready=ready, faults=faults),) if ready or faults else ()
+        if not (ready or faults or dropped):
+            return ()
+        return (Analysed(agent=self.spec.id, ready=ready, faults=faults, dropped=dropped),)
 
     def _hear(self, msg: Message, ctx: Context) -> None:
         match msg:
@@ -283,10 +293,10 @@ class FreqtradeAgent:
                     self._seat.withdraw(plan.symbol)
             for key in old:
                 self._trader.done(key, self._now_ms)
+            # "" without a trade: what nobody watches is sold
             key = self._trader.leave_for_another(plan.symbol, float(plan.qty), "desk", self._now_ms)
-            if key:
-                self._works.begin(key, decision, version)
-                return
+            self._works.begin(key, decision, version)
+            return
         self._faults.append(f"{plan.symbol} decision: a {plan.side} was decided that was never wanted")
 
     def _end(self, work: Work) -> None:
@@ -295,26 +305,41 @@ class FreqtradeAgent:
 
     # what it wants
 
-    def _offers(self) -> list[Offer]:
+    def _offers(self, ctx: Context) -> tuple[list[Offer], set[str]]:
         """Make offers of what freqtrade would have ordered now; what cannot be ordered here is given up."""
         with self._at_the_seat:
-            known = {offer.key for offer in self._seat.offers} | {m.offer.key for m in self._seat.made}
-        known |= {work.key for work in self._works.open}
-        found = []
-        for wanted in self._trader.orders():
+            waiting = [*self._seat.offers, *(made.offer for made in self._seat.made)]
+        known = {offer.key for offer in waiting} | {work.key for work in self._works.open}
+        busy = {offer.symbol for offer in waiting} | {work.symbol for work in self._works.open}
+        found, dropped = [], set()
+        for wanted in (*self._trader.orders(), *self._unwatched(ctx, busy)):
             if wanted.id not in known:
                 offer = self._offer_of(wanted)
-                if offer is None:
-                    self._trader.done(wanted.id, self._now_ms)
-                else:
+                if isinstance(offer, Offer):
                     found.append(offer)
-        return found
+                else:
+                    dropped.add(f"{wanted.pair} {wanted.side} {wanted.amount:g}: {offer}")
+                    self._trader.done(wanted.id, self._now_ms)
+        return found, dropped
 
-    def _offer_of(self, wanted: Wanted) -> Offer | None:
+    def _unwatched(self, ctx: Context, busy: set[str]) -> list[Wanted]:
+        """Sell what the desk holds for the strategy and no trade of it stands for."""
+        known = busy | {trade.pair for trade in self._trader.register.open}
+        prices = {symbol: book.bids[0][0] for symbol, book in self._books.items() if is_usable(book)}
+        orphans = self._orphans.look(ctx.view, known, self._env.instruments, prices)
+        return [
+            Wanted(
+                id=f"{WHY}/{symbol}/{self._now_ms}", pair=symbol, side="sell", amount=float(qty),
+                rate=prices[symbol], why=WHY, leaves=True, is_own=False, is_stop=True, t_candle_ms=0,
+            )
+            for symbol, qty in orphans.items()
+        ]  # fmt: skip
+
+    def _offer_of(self, wanted: Wanted) -> Offer | str:
+        """Make an offer, or say why nobody could place it."""
         instrument, book = self._env.instruments.get(wanted.pair), self._books.get(wanted.pair)
-        if instrument is None or not is_usable(book):
-            return None
-        assert book is not None
+        if instrument is None or book is None or not is_usable(book):
+            return "there is no usable book"
         qty, buys = instrument.qty(wanted.amount), wanted.side == "buy"
         levels = side_levels(book, wanted.side)
         best = levels[0][0]
@@ -324,8 +349,8 @@ class FreqtradeAgent:
             slack = (STOP_BPS if wanted.is_stop else EXIT_BPS if wanted.leaves else ENTRY_BPS) / BPS
             through = walk(levels, float(qty)).worst_px or best
             px = instrument.crossing_price(through * (1 + slack if buys else 1 - slack), wanted.side)
-        if instrument.tradable(qty, px):
-            return None
+        if code := instrument.tradable(qty, px):
+            return f"the venue takes no such order: {code}"
         beyond = (float(px) / best - 1) * BPS * (1 if buys else -1)
         return Offer(
             symbol=wanted.pair, side=wanted.side, qty=qty, px=px, why=wanted.why, leaves=wanted.leaves,

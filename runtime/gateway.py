@@ -26,6 +26,7 @@ from parley.messages import (
 )
 from runtime.frames import listen
 from runtime.gateway_config import GatewayConfig, make_venue
+from runtime.gateway_lock import GatewayLock
 from runtime.gateway_log import GatewayLog, Recovered, recover
 from runtime.gateway_orders import Gateway
 from runtime.idle_gc import IdleCollector
@@ -34,6 +35,7 @@ from runtime.unit import announce, die_with_parent, first_of, path_of, read_conf
 from venues.port import Venue, VenueError
 
 _STREAM_PATIENCE_S: Final = 30.0
+_LOCK_PATIENCE_S: Final = 2.0  # one that was killed may not be gone yet
 
 
 async def serve(config: GatewayConfig, stop: asyncio.Event) -> None:
@@ -53,10 +55,12 @@ async def serve(config: GatewayConfig, stop: asyncio.Event) -> None:
         stop.set()
 
     path = path_of(config.journal)
-    earlier = recover(path) if path.exists() else Recovered(counters=Counters())
+    lock = GatewayLock(path)
     venue = make_venue(config)
     journal: GatewayLog | None = None
     try:
+        lock.take(_LOCK_PATIENCE_S)
+        earlier = recover(path) if path.exists() else Recovered(counters=Counters())
         instruments, balance = await _open_venue(config, venue)
         path_of(config.instruments).write_bytes(msgspec.json.encode(list(instruments.values())))
         run = {
@@ -77,6 +81,7 @@ async def serve(config: GatewayConfig, stop: asyncio.Event) -> None:
         await venue.close()
         if journal is not None:
             journal.close()
+        lock.release()
     if failures:
         raise failures[0]
 
@@ -100,6 +105,9 @@ async def _run(config: GatewayConfig, venue: Venue, gateway: Gateway) -> None:
         except TimeoutError:
             raise UserError(f"the venue's user stream did not stand within {_STREAM_PATIENCE_S} s") from None
         server = await listen(path_of(config.socket), gateway.on_connect)
+        kills = None
+        if config.kill_socket:
+            kills = await listen(path_of(config.kill_socket), gateway.kills.on_connect)
         announce(
             {
                 "ready": True, "unit": "gateway", "pid": os.getpid(), "socket": config.socket,
@@ -112,6 +120,9 @@ async def _run(config: GatewayConfig, venue: Venue, gateway: Gateway) -> None:
         finally:
             server.close()
             path_of(config.socket).unlink(missing_ok=True)
+            if kills is not None:
+                kills.close()
+                path_of(config.kill_socket).unlink(missing_ok=True)
     finally:
         following.cancel()
 

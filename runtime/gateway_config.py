@@ -49,7 +49,10 @@ class NullConfig(UnitConfig, frozen=True, kw_only=True, tag_field="kind", tag="n
 
 
 class GatewayConfig(UnitConfig, frozen=True, kw_only=True):
-    """Everything a gateway is told. `desk_pid` 0 accepts any process of this user."""
+    """Everything a gateway is told. `desk_pid` 0 accepts any process of this user.
+
+    ``halt_file`` is the home's kill file, ``kill_socket`` where `parley kill` asks; empty: there is none.
+    """
 
     account: str
     socket: str
@@ -58,6 +61,7 @@ class GatewayConfig(UnitConfig, frozen=True, kw_only=True):
     venue: CcxtConfig | NullConfig
     limits: Limits
     halt_file: str = ""
+    kill_socket: str = ""
     desk_pid: int = 0
     tenant: str = "local"
     desk: int = 1

@@ -12,7 +12,7 @@ Invariant: `next_seq` moves only here, so journal order is the order in which th
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -58,7 +58,7 @@ NOT_ACCEPTED: Final = (
     "not_accepted", "the venue had not accepted it when its window was over, and no list shows it"
 )  # fmt: skip
 """Code and text of the end of an order whose answer never came."""
-_FOLDED = ("Intent", "Attempt", "Ack", "VenueReject", "Unknown", "OrderEvent", "Fill")
+_FOLDED = ("Intent", "CancelIntent", "Attempt", "Ack", "VenueReject", "Unknown", "OrderEvent", "Fill")
 
 
 class Alive(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,12 +75,14 @@ class Alive(msgspec.Struct, frozen=True, kw_only=True):
 class Recovered(msgspec.Struct, kw_only=True):
     """What an earlier life of the gateway left: its counters, its orders, and those without an outcome.
 
-    ``unsent`` are orders it refused by itself for good, ``buried`` those it found not accepted.
+    ``unsent`` are orders it refused by itself for good, ``buried`` those it found not accepted;
+    ``cancelling`` those it was about to cancel without having said what came of it.
     """
 
     counters: Counters
     orders: dict[str, bytes] = {}
     open_ended: tuple[bytes, ...] = ()
+    cancelling: tuple[bytes, ...] = ()
     unsent: frozenset[bytes] = frozenset()
     alive: tuple[Alive, ...] = ()
     buried: tuple[Intent, ...] = ()
@@ -98,6 +100,7 @@ def fold(said: Iterable[Message]) -> Recovered:
     intents: dict[bytes, Intent] = {}
     fences: dict[bytes, int] = {}
     undecided: dict[bytes, None] = {}
+    cancelling: dict[bytes, None] = {}
     unsent: set[bytes] = set()
     known: set[bytes] = set()
     buried: dict[bytes, None] = {}
@@ -108,9 +111,13 @@ def fold(said: Iterable[Message]) -> Recovered:
                 intents[intent.iid] = intent
                 undecided[intent.iid] = None
                 unsent.discard(intent.iid)
+            case CancelIntent() as cancel:
+                cancelling[cancel.iid] = None
+            case Ack(cancel=True) | VenueReject(cancel=True) | Unknown(cancel=True) as answer:
+                cancelling.pop(answer.iid, None)
             case Attempt() as attempt:
                 fences.setdefault(attempt.iid, attempt.fence_until)  # later ones are of its cancels
-            case VenueReject() as no if not no.cancel and no.definitive:
+            case VenueReject(definitive=True) as no:
                 counters.iids.add(no.iid)  # also one that never came: it must not come later
                 counters.dead(no.iid)
                 undecided.pop(no.iid, None)
@@ -118,7 +125,7 @@ def fold(said: Iterable[Message]) -> Recovered:
                     unsent.add(no.iid)
                 if no.code == NOT_ACCEPTED[0]:
                     buried[no.iid] = None
-            case Ack() | Unknown() as answer if not answer.cancel:
+            case Ack() | Unknown() as answer:
                 undecided.pop(answer.iid, None)
                 if isinstance(answer, Ack):
                     known.add(answer.iid)
@@ -134,6 +141,7 @@ def fold(said: Iterable[Message]) -> Recovered:
         counters=counters,
         orders={intent.cid: iid for iid, intent in intents.items()},
         open_ended=tuple(undecided),
+        cancelling=tuple(cancelling),
         unsent=frozenset(unsent),
         alive=tuple(
             Alive(intent=intent, fence_until=fences.get(iid, 0), is_known=iid in known)
@@ -256,6 +264,26 @@ class GatewayLog:
                 log.warning("attempt_not_durable cid=%s cause=%s", intent.cid, error)
 
         self._writer.post_now(Group(epoch, records, rows), durable)
+
+    def cancels(
+        self,
+        cancels: Sequence[CancelIntent],
+        attempts: Sequence[Attempt],
+        epoch: int,
+        done: Callable[[], None],
+    ) -> None:
+        """Make the attempts of some cancels durable in one group, then call `done` on the loop."""
+        seq = self._writer.next_seq
+        records: list[Record] = []
+        for cancel, attempt in zip(cancels, attempts, strict=True):
+            for said in (cancel, attempt):
+                records.append(Record(seq + len(records), KINDS[type(said)], cancel.round, encode(said)))
+
+        def durable(gid: int, error: JournalError | None) -> None:
+            if error is None:
+                self._loop.call_soon_threadsafe(done)
+
+        self._writer.post(Group(epoch, records), durable)
 
     def close(self) -> None:
         """Write what waits and seal the file."""

@@ -13,7 +13,6 @@ hears all but the attempts again (`resync`).
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import Callable
 from decimal import Decimal
@@ -24,7 +23,7 @@ from typing import Final
 import msgspec
 
 from parley.errors import ProtocolError
-from parley.instruments import Instrument
+from parley.instruments import ZERO, Instrument
 from parley.messages import (
     Ack,
     Attempt,
@@ -47,10 +46,11 @@ from runtime.frames import CONTROL, Link, control, wrap
 from runtime.gateway_config import GatewayConfig
 from runtime.gateway_log import NOT_ACCEPTED, OWN, GatewayLog, Recovered
 from runtime.held_orders import HeldOrders, read_word
+from runtime.kill_switch import KillSwitch
 from runtime.lanes import Lanes
-from runtime.lastlook import DUPLICATE, Counters, cancel_refusal, refusal
+from runtime.lastlook import DUPLICATE, HALTED, Counters, cancel_refusal, reduces, refusal
 from runtime.resync import RESYNCED, Resync, Retelling, read_resync
-from runtime.unit import Begun
+from runtime.unit import Begun, path_of
 from venues.port import Acked, Ambiguous, Fact, Rejected, SendResult, Venue, VenueError
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ HEARTBEAT_S: Final = 1.0
 MAX_WAITING: Final = 256
 UNRELEASED: Final = ("unreleased", "its desk took it back, or was gone before its own record was durable")
 _STOP_PATIENCE_S: Final = 5.0
-_LATE_CANCEL_NS: Final = 5_000_000_000
+_OWN_CANCEL_NS: Final = 5_000_000_000
 
 
 class Gateway:
@@ -93,7 +93,15 @@ class Gateway:
         self._rounds: dict[bytes, bytes] = {}
         self._held_orders = HeldOrders()
         self._idle = idle
+        self._sent: set[bytes] = set()  # orders whose request was begun, in this life or an earlier one
+        self._known: set[bytes] = set()  # orders the venue has spoken of
+        # the balance is of now: what this gateway's own fills brought is part of it
+        self._brought = {
+            asset: amount - counters.positions.get(asset, ZERO) for asset, amount in balance.assets
+        }
         self.doubts = Doubts(venue, self)
+        path = path_of(config.halt_file) if config.halt_file else None
+        self.kills = KillSwitch(path, config.tenant, config.account, self, self._say)
 
     # ------------------------------------------------------------------ the desk
 
@@ -113,6 +121,7 @@ class Gateway:
         listed = msgspec.json.encode(self._instruments).decode()
         link.send(control("instruments:" + listed, sender="gateway", to="desk"))
         self._send(self._balance, self._journal.say(self._balance, self._counters.epoch))
+        self.kills.greet()
         self._beat()
 
     def _lost(self, link: Link) -> None:
@@ -180,7 +189,7 @@ class Gateway:
             self._config.limits,
             self._instruments,
             now_mono=now,
-            is_halted=self._is_halted(),
+            halted=self._stopped(intent),
         )
         if no is None and self._lanes.waiting(intent.symbol) >= MAX_WAITING:
             no = ("busy", f"{MAX_WAITING} orders wait for {intent.symbol}")
@@ -237,8 +246,16 @@ class Gateway:
             body_hash=blake2b(asked, digest_size=16).digest(), desk_head=self._desk_head,
         )  # fmt: skip
 
-    def _is_halted(self) -> bool:
-        return bool(self._config.halt_file) and os.path.exists(self._config.halt_file)
+    def _stopped(self, intent: Intent, *, is_counted: bool = False) -> str:
+        """Say which kill keeps an order from leaving; exits pass one that flattens."""
+        kill = self.kills.stop_of(intent.symbol)
+        if kill is None:
+            return ""
+        if kill.mode == "flatten":
+            held = self._brought.get(intent.symbol.partition("/")[0], ZERO)
+            if reduces(intent, self._counters, held, is_counted=is_counted):
+                return ""
+        return f"killed: {kill.scope}, {kill.mode}: {kill.reason}"
 
     def _rest(self) -> None:
         """Do in an idle moment what would cost the next order time."""
@@ -251,6 +268,12 @@ class Gateway:
             self._counters.dead(intent.iid)
             self._refuse(intent, "too_late", "it waited past send_by", cause)
             return
+        if stopped := self._stopped(intent, is_counted=True):
+            self._send(attempt, seq, intent.round, cause)
+            self._counters.dead(intent.iid)
+            self._refuse(intent, HALTED, stopped, cause)
+            return
+        self._sent.add(intent.iid)
         self._held[intent.iid] = []
         sending = Begun(self._venue.send(intent))  # the request goes first, the desk hears of it then
         fence = time.monotonic_ns() + self._venue.fence_ns
@@ -271,6 +294,7 @@ class Gateway:
         is_cancel = isinstance(intent, CancelIntent)
         match result:
             case Acked():
+                self._known.add(intent.iid)
                 # The answer comes last: a desk that has it has everything the venue said with it.
                 self._emit_all(result)
                 self._release(intent.iid)
@@ -319,18 +343,47 @@ class Gateway:
         """Raise the alarm over an order that was told not to exist, and cancel it."""
         log.error("order_appeared_late cid=%s", intent.cid)
         self._say(Gap(stream=f"late:{intent.cid}", from_seq=0, to_seq=-1), intent.round)
+
+        def durable(cancels: list[CancelIntent]) -> None:
+            for cancel in cancels:
+                self._lanes.enter(cancel.symbol, partial(self._cancel, cancel, 0))
+
+        self._own_cancels([intent], durable)
+
+    def _own_cancels(self, intents: list[Intent], durable: Callable[[list[CancelIntent]], None]) -> None:
+        """Write down cancels that no desk asked for, as one group, then hand them on."""
         now = time.monotonic_ns()
-        cancel = CancelIntent(
-            iid=intent.iid, cid=intent.cid, round=intent.round, account=intent.account, venue=intent.venue,
-            symbol=intent.symbol, send_by=now + _LATE_CANCEL_NS, epoch=self._counters.epoch, n=0,
-        )  # fmt: skip
-        asked = encode(cancel)
-        attempt = self._attempt(cancel, asked, cancel.n, now)
+        cancels = [
+            CancelIntent(
+                iid=each.iid, cid=each.cid, round=each.round, account=each.account, venue=each.venue,
+                symbol=each.symbol, send_by=now + _OWN_CANCEL_NS, epoch=self._counters.epoch, n=0,
+            )
+            for each in intents
+        ]  # fmt: skip
+        attempts = [self._attempt(each, encode(each), each.n, now) for each in cancels]
+        self._journal.cancels(cancels, attempts, self._counters.epoch, lambda: durable(cancels))
 
-        def attempted(seq: int, is_first: bool) -> None:
-            self._lanes.enter(intent.symbol, lambda: self._cancel(cancel, 0))
+    # ------------------------------------------------------------------ the kill switch
 
-        self._journal.attempt(cancel, asked, attempt, self._counters.epoch, attempted)
+    def working(self) -> list[Intent]:
+        """Orders that were sent and may still trade."""
+        return [intent for intent in self._counters.working() if intent.iid in self._sent]
+
+    def is_known(self, iid: bytes) -> bool:
+        """Whether the venue has spoken of an order."""
+        return iid in self._known
+
+    async def written(self, intents: list[Intent]) -> list[CancelIntent]:
+        """Make cancels of orders durable, all at once."""
+        done: asyncio.Future[list[CancelIntent]] = asyncio.get_running_loop().create_future()
+        self._own_cancels(intents, done.set_result)
+        return await done
+
+    async def cancel_now(self, cancel: CancelIntent) -> SendResult:
+        """Cancel an order past its lane, and tell the desk what came of it."""
+        result = await self._venue.cancel(cancel)
+        self._conclude(cancel, result, 0)
+        return result
 
     # ------------------------------------------------------------------ facts
 
@@ -354,6 +407,7 @@ class Gateway:
 
     def _emit(self, fact: Fact) -> None:
         if not isinstance(fact, Gap):
+            self._known.add(fact.iid)
             self.doubts.heard(fact.iid)
         match fact:
             case Fill():
@@ -377,8 +431,13 @@ class Gateway:
             self._venue.know(cid, iid)
         for iid in recovered.open_ended:
             self._say(Unknown(iid=iid, cause="gateway_restarted"))
+        for iid in recovered.cancelling:  # a desk waits for an answer to each cancel as well
+            self._say(Unknown(iid=iid, cause="gateway_restarted", cancel=True))
         now, now_mono = time.time_ns(), time.monotonic_ns()
         for order in recovered.alive:
+            self._sent.add(order.intent.iid)
+            if order.is_known:
+                self._known.add(order.intent.iid)
             self._rounds[order.intent.iid] = order.intent.round
             # What the wall clock did meanwhile nobody knows, so the whole window counts from now at least.
             fence = now_mono + max(order.fence_until - now, self._venue.fence_ns)
@@ -414,6 +473,7 @@ class Gateway:
                 self.doubts.measured(int(self._offset_ms * 1_000_000) + took // 2)
             except VenueError:
                 self._offset_ms = -1.0
+            self.kills.look()
             self._beat()
             await asyncio.sleep(HEARTBEAT_S)
 
@@ -429,6 +489,7 @@ class Gateway:
         if self._link is not None:
             self._link.on_envelope = lambda envelope: None
         self._held_orders.drop_all()
+        self.kills.close()
         await self._lanes.finish(_STOP_PATIENCE_S)
         if self._link is not None:
             self._link.close("the gateway stops")

@@ -32,6 +32,7 @@ STYLES: Final = frozenset({"market", "limit", "post_only"})
 TIFS: Final = frozenset({"GTC", "IOC", "FOK"})
 
 DUPLICATE: Final = "duplicate_cid"
+HALTED: Final = "halted"
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,6 +59,7 @@ class _Open(msgspec.Struct, kw_only=True):
     price: Decimal
     qty: Decimal
     left: Decimal
+    intent: Intent
     end: Decimal | None = None  # what it had filled when it ended, once that is known
 
 
@@ -91,7 +93,12 @@ class Counters:
         while self._sent_ns and self._sent_ns[0] <= now_mono - _SECOND_NS:
             self._sent_ns.popleft()
         order = _Open(
-            symbol=intent.symbol, side=intent.side, price=_price(intent), qty=intent.qty, left=intent.qty
+            symbol=intent.symbol,
+            side=intent.side,
+            price=_price(intent),
+            qty=intent.qty,
+            left=intent.qty,
+            intent=intent,
         )
         self._open[intent.iid] = order
         self._add_working(order, order.qty)
@@ -131,6 +138,10 @@ class Counters:
     def is_working(self, iid: bytes) -> bool:
         """Whether an order may still trade, as far as is known."""
         return iid in self._open
+
+    def working(self) -> list[Intent]:
+        """All orders that may still trade, as far as is known, the oldest first."""
+        return [order.intent for order in self._open.values()]
 
     def in_last_second(self, now_mono: int) -> int:
         """Number of orders sent within the second before `now_mono`."""
@@ -182,22 +193,38 @@ def refusal(
     instruments: Mapping[str, Instrument],
     *,
     now_mono: int,
-    is_halted: bool,
+    halted: str = "",
 ) -> tuple[str, str] | None:
     """Return (code, detail) when the order must not be sent, None when it may.
 
-    ``now_mono`` is monotonic ns, as in ``send_by``.
+    ``now_mono`` is monotonic ns, as in ``send_by``; ``halted`` says what stops it, empty when nothing does.
     """
     # First of all, because it is the one refusal that says nothing of the order that was sent under this id.
     if intent.cid in counters.cids or intent.iid in counters.iids:
         return DUPLICATE, f"{intent.cid!r} or its intent was sent before"
-    if is_halted:
-        return "halted", "the halt flag is set"
+    if halted:
+        return HALTED, halted
     return (
         _stale(intent, counters, now_mono)
         or _malformed(intent, instruments)
         or _too_much(intent, counters, limits, instruments[intent.symbol], now_mono)
     )
+
+
+def reduces(intent: Intent, counters: Counters, held: Decimal, *, is_counted: bool = False) -> bool:
+    """Whether an order can only bring a position nearer to zero; what cannot be judged does not.
+
+    ``held`` is what the account had of the base asset besides this gateway's own fills. Whatever else works
+    on the same side is taken as filled; ``is_counted`` says that the order itself is among it.
+    """
+    if not intent.reduce_only or not intent.qty.is_finite() or not held.is_finite():
+        return False
+    base, _ = assets_of(intent.symbol)
+    worst = counters.worst(base, intent.side)
+    if not worst.is_finite():
+        return False
+    more = ZERO if is_counted else intent.qty
+    return worst + held >= more if intent.side == "sell" else worst + more <= ZERO
 
 
 def cancel_refusal(intent: CancelIntent, counters: Counters, *, now_mono: int) -> tuple[str, str] | None:

@@ -33,6 +33,7 @@ from runtime.backlog import BacklogConfig
 from runtime.defaults import MADE_UP, default_agents, with_params
 from runtime.history import JOURNAL_NAME
 from runtime.journal.schema import side_files
+from runtime.kill_file import NAME as KILL_FILE
 from runtime.open_trades import shared_limits, shared_params
 from runtime.run_config import DeskProcess, RunConfig, to_json
 from runtime.settings import Settings, candle_seconds
@@ -229,7 +230,7 @@ def discard(layout: Layout) -> None:
 
 def sweep(layout: Layout) -> None:
     """Remove sockets that ended processes left, and the claim on the folder."""
-    for name in ("control", "gateway", "hub", "agents", "ray"):
+    for name in ("control", "gateway", "kill", "hub", "agents", "ray"):
         with contextlib.suppress(OSError):
             Path(layout.socket(name)).unlink(missing_ok=True)
     with contextlib.suppress(OSError):
@@ -303,6 +304,8 @@ def write_gateway(
                 "kind": "ccxt", "symbols": market.symbols, "keys_file": str(layout.config("keys")),
                 "name": VENUE, "rest": rest, "ws": ws,
             },
+            "halt_file": str(settings.home.expanduser().resolve() / KILL_FILE),
+            "kill_socket": layout.socket("kill"),
             "limits": {
                 "max_notional": caps, "max_position": caps, "cash": [settings.quote],
                 "max_orders_per_s": rate,

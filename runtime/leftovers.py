@@ -28,7 +28,9 @@ CLAIM: Final = "running"
 RESTORING: Final = ".restoring"  # folder of a home, as long as a restore into it is not through
 _CLAIM_TRIES: Final = 50
 _CLAIM_WAIT_S: Final = 0.01
-_SOCKET: Final = re.compile(r"(?:[0-9a-f]{6}-(\d+)-(?:control|gateway|hub|agents|ray)|doctor-(\d+))\.sock")
+_SOCKET: Final = re.compile(
+    r"(?:[0-9a-f]{6}-(\d+)-(?:control|gateway|kill|hub|agents|ray)|doctor-(\d+))\.sock"
+)
 
 
 class _Desk(msgspec.Struct):

@@ -12,9 +12,11 @@ Not here: what a level means (`Strain`), how it is admitted (`desk`).
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
+from orchestrator.firm import Firm
+from orchestrator.leaving import to_leave
 from parley.agent import AgentSpec
 from parley.messages import Strain
 
@@ -69,20 +71,30 @@ def _p99(values: Sequence[int]) -> int:
     return sorted(values)[min(len(values) - 1, int(len(values) * 0.99))] if values else 0
 
 
-def who_rests(specs: Sequence[AgentSpec], weights: Mapping[str, float]) -> tuple[str, ...]:
+def who_rests(
+    specs: Sequence[AgentSpec], weights: Mapping[str, float], needed: Collection[str] = ()
+) -> tuple[str, ...]:
     """Return the half of the optional agents, role by role, that weighs least; one of each role stays.
 
     Parameters
     ----------
     weights : by agent id as meta-decision last said; who is not in it weighs one
+    needed : agents that never rest: nobody else would leave what they hold, at their stop or at all
     """
     resting: list[str] = []
     for role in sorted(OPTIONAL):
         agents = sorted(
             (spec.id for spec in specs if spec.role == role), key=lambda a: (weights.get(a, 1.0), a)
         )
-        resting += agents[: len(agents) // 2]
+        resting += [agent for agent in agents if agent not in needed][: len(agents) // 2]
     return tuple(sorted(resting))
+
+
+def resting_of(firm: Firm, specs: Sequence[AgentSpec]) -> tuple[str, ...]:
+    """Return who of a firm's agents rests: nobody who holds what could be sold, or has an order out."""
+    holders = {holding.agent for _, holding, _ in to_leave(firm.table, firm.account, firm.market)}
+    traders = {leg.agent for leg in firm.account.legs.all()}
+    return who_rests(specs, firm.negotiation.weights, holders | traders)
 
 
 class LoadMeter:

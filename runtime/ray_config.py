@@ -80,6 +80,8 @@ def environment(config: RayConfig) -> dict[str, str]:
     ours = {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(config.token_file),
+        # 15 if nothing is said: on a busy machine agents would answer when everybody else has nothing to do.
+        "RAY_worker_niceness": "0",
         # It prefers to kill what can be restarted, and counts the memory of foreign processes.
         "RAY_memory_monitor_refresh_ms": "0",
         "RAY_enable_metrics_collection": "0",

@@ -28,6 +28,7 @@ from ray.exceptions import ActorDiedError, ActorUnavailableError, GetTimeoutErro
 
 from parley.errors import UserError
 from runtime.actors import create_agent, warm_spares
+from runtime.agent_server import HUNG_S
 from runtime.logs import set_up
 from runtime.ray_config import LOOPBACK, SYSTEM_CONFIG, AgentPlace, RayConfig
 from runtime.unit import announce, die_with_parent, read_config
@@ -38,9 +39,6 @@ POLL_S: Final = 1.0
 FIRST_ANSWER_S: Final = 50.0
 SPARES: Final = 2  # of which each costs the memory of an agent's process
 _CALL_S: Final = 5.0
-# An agent that does not return, or whose process stands still, is silent to the desk at once; so long it may
-# be so before it gets a new process. On an overloaded machine a healthy one may be silent for seconds.
-HUNG_S: Final = 10.0
 _MB: Final = 1 << 20
 
 
@@ -99,7 +97,7 @@ class Agents:
         elif said["state"] != "silent":
             self._heard.pop(agent, None)  # it is being started, which takes as long as it takes
         last, known = self._heard.get(agent, (now, 0))
-        hangs = now - last > HUNG_S or (isinstance(busy, float) and busy > HUNG_S)
+        hangs = now - last > HUNG_S or said.get("is_stuck") is True
         if not hangs or not known:
             return
         log.warning("agent_hangs agent=%s pid=%d silent_s=%.0f busy_s=%s", agent, known, now - last, busy)

@@ -22,6 +22,7 @@ from backtest.divergence import CAUSES, NOWHERE, CandleChange, Compared, Toleran
 from backtest.exit_rules import ExitRules
 from backtest.market_time import at
 from backtest.shadow import compare
+from backtest.shadow_adjusted import before, judged
 from backtest.shadow_pair import Terms, no_rates
 from backtest.strategy_run import simulate_strategy
 from freqtrade_bridge.analysis import analyse
@@ -44,7 +45,10 @@ _SHARED: Final = 1e-6  # of a volume, which the venue's trades make up
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StrategyShadow:
-    """One strategy's run beside its backtests; ``changes`` are the candles the desk saw otherwise."""
+    """One strategy's run beside its backtests; ``changes`` are the candles the desk saw otherwise.
+
+    ``unjudged`` says what of the run is not compared, behind the candle of ``judged_ms``; empty: all is.
+    """
 
     strategy: str
     agent: str
@@ -54,6 +58,8 @@ class StrategyShadow:
     changes: tuple[CandleChange, ...]
     begin_ms: int
     end_ms: int
+    judged_ms: int
+    unjudged: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,19 +145,26 @@ def _one(heard: RunHeard, strategy: Heard, given: Mapping[str, Any], end_ms: int
         source = _seen_source(options, prepared, heard, first_ms, end_ms)
         simulated = _simulated(prepare(options, source, extra=extra))
         seen = simulated.trades
-    settings = simulated.settings
+    settings, words = simulated.settings, strategy.words()
+    judged_ms, unjudged = end_ms, ""
+    if settings.position_adjustment_enable:
+        judged_ms, unjudged = judged([*reference, *seen], words, settings.timeframe_ms, end_ms)
     terms = Terms(
-        timeframe_ms=settings.timeframe_ms, last_ms=end_ms, max_open_trades=settings.max_open_trades,
+        timeframe_ms=settings.timeframe_ms, last_ms=judged_ms, max_open_trades=settings.max_open_trades,
         remembers=bool(settings.protections) or "confirm_trade_entry" in settings.hooks,
         has_fixed_stake=not isinstance(settings.stake_amount, str), fee=settings.fee,
         rules=_rules(settings), rates=no_rates if spec.factory == SEAT else heard.rates,
         signals=lambda pair, t: t in simulated.left.get(pair, ()),
     )  # fmt: skip
+    behind = judged_ms + settings.timeframe_ms
+    compared = compare(
+        before(reference, behind), before(seen, behind), words, terms,
+        [each for each in changes if each.t_ms <= judged_ms], strategy.faults,
+    )  # fmt: skip
     return StrategyShadow(
-        strategy=str(options.strategy), agent=spec.id,
-        compared=compare(reference, seen, strategy.words(), terms, changes, strategy.faults),
+        strategy=str(options.strategy), agent=spec.id, compared=compared,
         reference_trades=len(reference), seen_trades=len(seen), changes=tuple(changes), begin_ms=first_ms,
-        end_ms=end_ms,
+        end_ms=end_ms, judged_ms=judged_ms, unjudged=unjudged,
     )  # fmt: skip
 
 
@@ -213,14 +226,25 @@ def _simulated(prepared: Prepared) -> _Simulated:
 def _trades(frame: DataFrame) -> list[Trade]:
     found = []
     for row in frame.itertuples(index=False):
-        ended = row.exit_reason == _FORCED
+        ended, adjusted_ms = row.exit_reason == _FORCED, _adjusted_ms(row.orders)
+        amount, rate = row.amount, row.open_rate
+        if adjusted_ms != NOWHERE:  # what it was entered with; freqtrade says what was left, and an average
+            amount, rate = row.orders[0]["amount"], row.orders[0]["safe_price"]
         found.append(Trade(
-            pair=row.pair, opened_ms=int(row.open_timestamp), open_rate=float(row.open_rate),
-            amount=float(row.amount), enter_tag=str(row.enter_tag or ""),
+            pair=row.pair, opened_ms=int(row.open_timestamp), open_rate=float(rate),
+            amount=float(amount), enter_tag=str(row.enter_tag or ""),
             closed_ms=NOWHERE if ended else int(row.close_timestamp),
             close_rate=0.0 if ended else float(row.close_rate), exit_reason="" if ended else row.exit_reason,
+            adjusted_ms=adjusted_ms,
         ))  # fmt: skip
     return found
+
+
+def _adjusted_ms(orders: list[dict[str, Any]]) -> int:
+    """When more was bought than with the first order, or less sold than with the last."""
+    buys = [each["order_filled_timestamp"] for each in orders if each["ft_is_entry"]]
+    sells = [each["order_filled_timestamp"] for each in orders if not each["ft_is_entry"]]
+    return int(min([*buys[1:], *sells[:-1]], default=NOWHERE))
 
 
 def _rules(settings: SimulationSettings) -> ExitRules:
@@ -284,7 +308,7 @@ def _line(each: StrategyShadow) -> str:
     counted = [f"{compared.count(cause)} {cause}" for cause in CAUSES if compared.count(cause)]
     counted += [f"{compared.followed} that follow"] if compared.followed else []
     return (
-        f"{each.strategy}: {compared.entries} entries and {compared.exits} exits until {at(each.end_ms)} as"
-        f" in the backtest, {compared.mean_slippage_bps:+.1f} bps slippage on average; divergences:"
-        f" {', '.join(counted) or 'none'}"
+        f"{each.strategy}: {compared.entries} entries and {compared.exits} exits until {at(each.judged_ms)}"
+        f" as in the backtest, {compared.mean_slippage_bps:+.1f} bps slippage on average; divergences:"
+        f" {', '.join(counted) or 'none'}{'; ' if each.unjudged else ''}{each.unjudged}"
     )

@@ -118,6 +118,7 @@ class RunHeard:
                 self._analysed((message,))
             case Analysed():
                 self._analysed(message.ready)
+                self._not_placed(message)
             case AgentFaulted() if message.agent in self.strategies:
                 self._fault(message)
             case Shutdown():
@@ -181,6 +182,12 @@ class RunHeard:
                 t = each.t_candle // _MS
                 due = t - t % self._tf_ms if heard.spec.factory == SEAT else t + self._tf_ms
                 self._ready[each.agent, each.symbol] = due
+
+    def _not_placed(self, message: Analysed) -> None:
+        """Tell of orders that were too small for the venue, or had no book: nobody was asked about them."""
+        for line in message.dropped if message.agent in self.strategies else ():
+            symbol = line.partition(" ")[0]
+            self._blind(message.agent, symbol, self._now - self._now % self._tf_ms, FILL, line)
 
     def _fault(self, message: AgentFaulted) -> None:
         until = _EVER if message.quarantined else self._now

@@ -10,6 +10,7 @@ from decimal import Decimal
 import msgspec
 
 from parley.messages import Bound, Breach, Child, Dissent, Fill, Leg, Outcome, PlanLeg
+from runtime.shortfall import OrderCost
 
 
 class Evidence(msgspec.Struct, kw_only=True):
@@ -159,3 +160,4 @@ class Story(msgspec.Struct, kw_only=True):
     outcomes: list[Outcome] = []
     fees: dict[str, Decimal] = {}
     pnl: Decimal | None = None
+    costs: list[OrderCost] = []  # what each decided leg cost against its decision

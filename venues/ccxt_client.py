@@ -5,7 +5,7 @@ venue's own text in ``info``. Not here: orders (`ccxt_venue`), market data (`ccx
 of ccxt is subclassed or patched; only addresses, keys and documented options differ from the default.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
@@ -53,9 +53,9 @@ def make_client(
 
 
 def instruments_of(
-    client: Any, symbols: Iterable[str], venue: str, fees: tuple[Decimal, Decimal] | None
+    client: Any, symbols: Iterable[str], read: Callable[[Mapping[str, Any]], Instrument]
 ) -> dict[str, Instrument]:
-    """Read the instruments of `symbols` from the loaded markets; `fees` is (maker, taker) of the account.
+    """Read the instruments of `symbols` from the loaded markets, each with `read`.
 
     Raises
     ------
@@ -67,11 +67,14 @@ def instruments_of(
     for symbol in sorted(symbols):
         if symbol not in listed:
             raise ConfigError(f"the venue does not list {symbol!r}; {nearest(symbol, list(client.symbols))}")
-        found[symbol] = _instrument(listed[symbol], venue, fees)
+        found[symbol] = read(listed[symbol])
     return found
 
 
-def _instrument(market: Mapping[str, Any], venue: str, fees: tuple[Decimal, Decimal] | None) -> Instrument:
+def binance_instrument(
+    market: Mapping[str, Any], venue: str, fees: tuple[Decimal, Decimal] | None
+) -> Instrument:
+    """Read a listed pair of Binance; `fees` is (maker, taker) of the account."""
     filters = {each["filterType"]: each for each in market["info"]["filters"]}
     price, lot = filters["PRICE_FILTER"], filters["LOT_SIZE"]
     notional = filters.get("NOTIONAL") or filters.get("MIN_NOTIONAL") or {"minNotional": "0"}

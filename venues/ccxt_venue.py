@@ -21,9 +21,10 @@ from typing import Any, Final
 import ccxt
 
 from parley.instruments import Instrument
-from parley.messages import CancelIntent, Fill, Gap, Intent, OrderEvent
-from venues.ccxt_client import MS, account_fees, exact, instruments_of, plain
+from parley.messages import CancelIntent, Fill, Intent, OrderEvent
+from venues.ccxt_client import MS, account_fees, binance_instrument, exact, instruments_of, plain
 from venues.ccxt_orders import asked, line, look_up, order_event
+from venues.ccxt_stream import Reading, UserStream
 from venues.port import Absent, Acked, Ambiguous, OnFact, Rejected, SendResult
 
 log = logging.getLogger(__name__)
@@ -39,10 +40,6 @@ _DEFINITIVE: Final = (
     ccxt.NotSupported,
     ccxt.InvalidNonce,
 )
-# A message that arrives between two waits wakes nobody, so the caches are also read by the clock.
-_SWEEP_S: Final = 0.05
-_BACKOFF_FIRST_S: Final = 1.0
-_BACKOFF_MOST_S: Final = 30.0
 
 
 class CcxtVenue:
@@ -66,9 +63,7 @@ class CcxtVenue:
         self._lag_ms = lag_ms
         self._iids: dict[str, bytes] = {}
         self._foreign: set[str] = set()
-        self._last_trade: Any = None
         self._last_seq = 0
-        self._told: dict[str, tuple[str, str, int]] = {}
 
     @property
     def fence_ns(self) -> int:
@@ -85,7 +80,10 @@ class CcxtVenue:
     async def connect(self) -> dict[str, Instrument]:
         await asked("markets", self._client.load_markets())
         balance = await asked("balance", self._client.fetch_balance())
-        return instruments_of(self._client, self._symbols, self._name, account_fees(balance))
+        fees = account_fees(balance)
+        return instruments_of(
+            self._client, self._symbols, lambda market: binance_instrument(market, self._name, fees)
+        )
 
     async def balances(self) -> tuple[tuple[str, Decimal], ...]:
         balance = await asked("balance", self._client.fetch_balance())
@@ -152,71 +150,16 @@ class CcxtVenue:
         return Acked(venue_id=venue_id, t_venue=t_venue, event=event)
 
     async def follow(self, on_fact: OnFact, on_ready: Callable[[], None]) -> None:
-        stream = asyncio.ensure_future(self._listen(self._client.watch_orders, on_fact))
-        trades = asyncio.ensure_future(self._listen(self._client.watch_my_trades, on_fact))
-        try:
-            while not self._is_subscribed():
-                await asyncio.sleep(_SWEEP_S / 10)
-            on_ready()
-            while True:
-                await asyncio.sleep(_SWEEP_S)
-                self._sweep(on_fact)
-        finally:
-            for task in (stream, trades):
-                task.cancel()
-            await asyncio.gather(stream, trades, return_exceptions=True)
+        stream = UserStream(
+            self._client, Reading(_version_of, self._event_of, self._fill_of), lambda: self._last_seq
+        )
+        await stream.follow(self._stands, on_fact, on_ready)
 
-    def _is_subscribed(self) -> bool:
+    async def _stands(self) -> bool:
         # ccxt notes the account type when it asks; only an answer on that socket shows that the stream
         # stands.
         sockets = list(self._client.clients.values())
         return any("spot" in each.subscriptions and each.last_message_at is not None for each in sockets)
-
-    async def _listen(self, watch: Callable[[], Awaitable[object]], on_fact: OnFact) -> None:
-        pause = _BACKOFF_FIRST_S
-        while True:
-            try:
-                await watch()
-                pause = _BACKOFF_FIRST_S
-                self._sweep(on_fact)
-            except ccxt.BaseError as error:
-                log.warning("user_stream_lost cause=%r retry_s=%s", error, pause)
-                on_fact(Gap(stream="user", from_seq=self._last_seq, to_seq=-1))
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, _BACKOFF_MOST_S)
-
-    def _sweep(self, on_fact: OnFact) -> None:
-        # Trades first: whoever hears that an order is closed has heard of its fills.
-        for raw in self._new_trades():
-            if (fill := self._fill_of(raw)) is not None:
-                on_fact(fill)
-        for raw in self._new_orders():
-            if (event := self._event_of(raw)) is not None:
-                on_fact(event)
-
-    def _new_orders(self) -> list[Mapping[str, Any]]:
-        cache = self._client.orders
-        found = []
-        # ccxt moves an order to the end with every update, so the new ones are the tail.
-        for order in reversed(cache) if cache is not None else ():
-            raw = order["info"]
-            version = (str(raw["X"]), str(raw["z"]), int(raw["E"]))
-            if self._told.get(order["id"]) == version:
-                break
-            self._told[order["id"]] = version
-            found.append(raw)
-        return found[::-1]
-
-    def _new_trades(self) -> list[Mapping[str, Any]]:
-        cache = self._client.myTrades
-        found = []
-        for trade in reversed(cache) if cache is not None else ():
-            if trade is self._last_trade:
-                break
-            found.append(trade)
-        if found:
-            self._last_trade = found[0]
-        return [trade["info"] for trade in reversed(found)]
 
     def _event_of(self, raw: Mapping[str, Any]) -> OrderEvent | None:
         self._last_seq = max(self._last_seq, int(raw.get("I") or 0))
@@ -261,6 +204,10 @@ class CcxtVenue:
 
     async def close(self) -> None:
         await self._client.close()
+
+
+def _version_of(raw: Mapping[str, Any]) -> tuple[str, ...]:
+    return str(raw["X"]), str(raw["z"]), str(raw["E"])
 
 
 def _client_ids(raw: Mapping[str, Any]) -> Iterator[str]:

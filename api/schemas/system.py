@@ -56,7 +56,7 @@ class Cash(Wire):
 
 
 class Account(Wire):
-    """An account's newest state; ``trading`` is ACTIVE, REDUCING or HALTED."""
+    """An account's newest state; ``trading`` is ACTIVE, REDUCING, FLATTENING or HALTED."""
 
     account: str
     trading: str

@@ -74,6 +74,16 @@ class Bot(FreqtradeBot):
         except CallbackRefused:
             log.debug("exit_refused pair=%s", trade.pair)
 
+    def adjust(self, trade: LocalTrade) -> None:
+        """Let freqtrade ask whether a position becomes more or less."""
+        self.wallets.update()
+        try:
+            self.check_and_call_adjust_trade_position(trade)  # type: ignore[arg-type]
+        except CallbackRefused:
+            log.debug("adjustment_refused pair=%s", trade.pair)
+        except DependencyException as error:
+            log.debug("adjustment_impossible pair=%s error=%s", trade.pair, error)
+
     def create_trade(self, pair: str) -> bool:
         """Enter one pair, unless the strategy's own code fails."""
         try:
@@ -86,6 +96,10 @@ class Bot(FreqtradeBot):
         order = trade.select_order_by_order_id(order_id)
         if order is None:
             raise DependencyException(f"there is no order {order_id} of {trade}")
+        if order.ft_order_side == trade.entry_side:
+            # freqtrade looks at the fee of a trade's first entry only; what it takes of the coin bought is
+            # not held, whichever entry it was.
+            trade.fee_open_currency = None
         if ended["filled"]:
             self.update_trade_state(trade, order_id, ended)  # type: ignore[arg-type]
             if ended["status"] != "closed" and order.ft_order_side == trade.exit_side and trade.is_open:

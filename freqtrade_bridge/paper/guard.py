@@ -106,10 +106,14 @@ def _pair_of(given: tuple[Any, ...], named: dict[str, Any]) -> str:
 
 
 def _wrong(name: str, answer: Any) -> str:
+    if name == "adjust_trade_position" and isinstance(answer, tuple):
+        answer = answer[0] if answer else None
     if not isinstance(answer, int | float) or isinstance(answer, bool):
         return ""
     if name in _PRICES and not math.isfinite(answer):
         return f"a price must be a number, was {answer!r}"
     if name == "custom_stake_amount" and not (math.isfinite(answer) and answer >= 0):
         return f"a stake must be at least 0, was {answer!r}"
+    if name == "adjust_trade_position" and not math.isfinite(answer):
+        return f"a stake must be a number, was {answer!r}"
     return ""

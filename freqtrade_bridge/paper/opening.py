@@ -92,10 +92,6 @@ def _refuse_what_is_not_done(
 ) -> None:
     if prepared.config["trading_mode"] != TradingMode.SPOT:
         raise UserError(f"{who}: trading_mode must be 'spot', futures are not traded in paper yet")
-    if strategy.position_adjustment_enable:
-        raise UserError(
-            f"{who}: position_adjustment_enable must be false, positions are not adjusted in paper yet"
-        )
     if prepared.config.get("timeframe_detail"):
         raise UserError(f"{who}: timeframe_detail is for backtests, here the market is followed as it moves")
     step_ms = timeframe_to_seconds(str(prepared.config["timeframe"])) * 1000

@@ -30,6 +30,7 @@ from freqtrade_bridge.paper.venue import Fills, HeldWallets, Quote, Venue
 from freqtrade_bridge.paper.window import Candle, Window
 
 STOPS: Final = frozenset({"stop_loss", "trailing_stop_loss", "liquidation", "emergency_exit"})
+ADDED: Final = "pos_adjust"  # why more is bought, where the strategy has no tag for it: freqtrade's word
 KEPT: Final = 64  # entries that were given up, in case that a fill of one comes late
 
 
@@ -114,6 +115,8 @@ class Trader:
             for trade in tuple(self.register.open):
                 if trade.pair in self._venue.quotes and not trade.has_open_orders:
                     self._bot.leave(trade)
+            if begun:
+                self._adjust((fresh - doubted) & analysed)
             ready = [
                 pair
                 for pair in self._bot.pairlists.whitelist
@@ -175,7 +178,7 @@ class Trader:
             with self.guard.booking():
                 self._bot.settle(trade, order_id, ended)
             self._bot.wallets.update()
-        if not fills.amount and order.ft_order_side == trade.entry_side:
+        if not fills.amount and order.ft_order_side == trade.entry_side and not self._knows(trade):
             self._gone[order_id] = trade
             while len(self._gone) > KEPT:
                 self._gone.pop(next(iter(self._gone)))
@@ -275,6 +278,17 @@ class Trader:
         provider._set_cached_df(pair, self._timeframe, DataFrame(), kind)
         return False
 
+    def _adjust(self, pairs: set[str]) -> None:
+        """Let the strategy make positions larger or smaller, where a candle has closed as it should."""
+        if not self._strategy.position_adjustment_enable:
+            return
+        for trade in tuple(self.register.open):
+            if (
+                trade.pair in pairs and trade.pair in self._venue.quotes
+                and trade.amount > 0 and not trade.has_open_orders
+            ):  # fmt: skip
+                self._bot.adjust(trade)
+
     def _find(self, order_id: str) -> tuple[LocalTrade, Order] | None:
         for trade in (*self.register.open, *self.register.closed[-KEPT:], *self._gone.values()):
             order = trade.select_order_by_order_id(order_id)
@@ -282,14 +296,21 @@ class Trader:
                 return trade, order
         return None
 
+    def _knows(self, trade: LocalTrade) -> bool:
+        return any(trade is each for each in (*self.register.open, *self.register.closed))
+
     def _wanted(self, trade: LocalTrade, order: Order) -> Wanted:
         leaves = order.ft_order_side == trade.exit_side
-        why = (trade.exit_reason if leaves else trade.enter_tag) or ""
+        why = order.ft_order_tag or (trade.exit_reason if leaves else _entered(trade)) or ""
         return Wanted(
             id=order.order_id, pair=trade.pair, side=order.ft_order_side, amount=order.safe_amount,
             rate=order.ft_price, why=why, leaves=leaves, is_own=order.order_id in self._venue.own,
             is_stop=leaves and why in STOPS, t_candle_ms=self.window.last_ms(trade.pair),
         )  # fmt: skip
+
+
+def _entered(trade: LocalTrade) -> str | None:
+    return ADDED if trade.nr_of_successful_entries else trade.enter_tag
 
 
 def _fills_of(trade: LocalTrade, order: Order) -> Fills:

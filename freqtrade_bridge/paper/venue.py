@@ -61,8 +61,9 @@ class Venue:
         self.own: set[str] = set()  # those at a price of the strategy's own
         self.asked: dict[tuple[str, str], float] = {}  # the rate last told, by pair and side
         own: dict[str, Any] = {
-            "get_rate": self._rate, "create_order": self.order, "fetch_ticker": self._ticker,
-            "fetch_l2_order_book": self._book, "get_trades_for_order": lambda *_, **__: [],
+            "get_rate": self._rate, "get_rates": self._rates, "create_order": self.order,
+            "fetch_ticker": self._ticker, "fetch_l2_order_book": self._book,
+            "get_trades_for_order": lambda *_, **__: [],
         }  # fmt: skip
         for name, method in own.items():
             setattr(exchange, name, method)
@@ -102,6 +103,10 @@ class Venue:
         rate = quote.asks[0][0] if buys else quote.bids[0][0]
         self.asked[pair, "buy" if buys else "sell"] = rate
         return rate
+
+    def _rates(self, pair: str, refresh: bool, is_short: bool) -> tuple[float, float]:
+        entry = self._rate(pair, side="entry", is_short=is_short)
+        return entry, self._rate(pair, side="exit", is_short=is_short)
 
     def order(
         self, *, pair: str, ordertype: str, side: str, amount: float, rate: float, **_: Any

@@ -80,7 +80,7 @@ class StateView(Wire, frozen=True, kw_only=True, tag=45):
 
     ``equity`` marks everything at the last mid; ``peak`` is its running maximum,
     ``day_open`` its value at the start of the UTC day of ``t``. ``trading``:
-    ACTIVE, REDUCING or HALTED.
+    ACTIVE, REDUCING, FLATTENING or HALTED.
     """
 
     account: str

@@ -14,6 +14,7 @@ from .control import (
     Breaker,
     Halt,
     Heartbeat,
+    Killed,
     Outcome,
     Shed,
     Shutdown,
@@ -110,6 +111,7 @@ Message = (
     | Shutdown
     | Strain
     | Shed
+    | Killed
 )
 
 TYPES: Final[tuple[type[msgspec.Struct], ...]] = Message.__args__

@@ -119,6 +119,17 @@ class Strain(Wire, frozen=True, kw_only=True, tag=79):
     resting: tuple[str, ...] = ()
 
 
+class Killed(Wire, frozen=True, kw_only=True, tag=81):
+    """What the kill file stops now, as the gateway read it; replaces what was said before.
+
+    ``standing`` are (scope, mode, reason): mode block, cancel or flatten; the scope is ``symbol:A/B`` or the
+    whole account.
+    """
+
+    standing: tuple[tuple[str, str, str], ...]
+    t: int
+
+
 class Shed(Wire, frozen=True, kw_only=True, tag=80):
     """A trigger for which no round was opened, so that "why did it not trade?" has an answer."""
 

@@ -156,7 +156,7 @@ class Child(Wire, frozen=True, kw_only=True):
 class Counter(Wire, frozen=True, kw_only=True, tag=38):
     """A reviewer's change: only the fields that are set. Binding from capital and risk, otherwise advice.
 
-    ``style``: market, limit, post_only or twap. ``reject`` refuses outright with
+    ``style``: a name of `parley.execution.styles`. ``reject`` refuses outright with
     ``code`` (a coupled cycle the arbitrage agent no longer sees, say).
     """
 

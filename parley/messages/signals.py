@@ -44,12 +44,14 @@ class Analysed(Wire, frozen=True, kw_only=True, tag=24):
     """What an agent from outside has to say to the news, whenever it is done with them (settled 12).
 
     ``ready`` asks for a round each; ``faults`` are what its own code raised, a line each: nothing is proposed
-    there, and the agent gets a strike.
+    there, and the agent gets a strike. ``dropped`` are orders it wanted and nobody could place here, a line
+    each, pair first: for who asks why there is no trade, and nothing follows from them.
     """
 
     agent: str
     ready: tuple[AnalysisReady, ...] = ()
     faults: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
 
 
 class Vote(Wire, frozen=True, kw_only=True, tag=23):

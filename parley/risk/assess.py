@@ -22,8 +22,21 @@ from parley.instruments import Instrument
 from parley.messages import Breach, Leg, Proposal
 from parley.view import FirmView
 
-from .exposure import Exposure, Prices, all_usable, exposure, gridlike, open_trades, split_symbol, to_decimal
+from .exposure import (
+    MOST,
+    Exposure,
+    Prices,
+    all_usable,
+    exposure,
+    gridlike,
+    open_trades,
+    split_symbol,
+    to_decimal,
+)
 from .limits import HOUR_NS, Limits
+from .loads import of_account
+from .states import ACTIVE, FLATTENING, REDUCING
+from .tree import Ask, path_of, tightest
 
 ZERO = Decimal(0)
 ONE = Decimal(1)
@@ -121,7 +134,7 @@ def _unusable(
 
 def _reduction(proposal: Proposal, view: FirmView, instruments: Mapping[str, Instrument]) -> Assessment:
     # only a halt stops a reduction; all it must not do is turn the position over
-    if view.state.trading not in ("ACTIVE", "REDUCING"):
+    if view.state.trading not in (ACTIVE, REDUCING, FLATTENING):
         return _refused((_breach("trading_state", view.state.trading, "REDUCING"),))
     first = proposal.legs[0]
     most = first.qty
@@ -221,6 +234,8 @@ def _opening(
             paid, got = got, paid
         has = max(ZERO, view.free(paid)) + delivered.get(paid, ZERO)
         own = _leg_caps(leg, cost, share, instrument, has, view, limits, prices, now, correlations)
+        if limits.tree:
+            own += _tree_caps(leg, cost / leg.qty, proposal.agent, view, limits, prices)
         if proposal.coupled:
             px = leg.limit_px or to_decimal(marks.get(leg.symbol)) or ZERO
             received = leg.qty if leg.side == "buy" else leg.qty * px
@@ -298,6 +313,19 @@ def _leg_caps(
     caps.append(Cap("min_uninvested", left * share / cost, (free - leg.qty * cost) / equity, least))
     caps.append(Cap("funds", free * share / cost, leg.qty * cost, free))
     return caps
+
+
+def _tree_caps(
+    leg: Leg, px: Decimal, agent: str, view: FirmView, limits: Limits, prices: Prices
+) -> list[Cap]:
+    # risk has no book and sends nothing: depth, collar and rate are the gate's
+    load = of_account(view, prices)
+    ask = Ask(symbol=leg.symbol, side=leg.side, qty=leg.qty, px=px, mid=px, depth=MOST, now=0)
+    least = tightest(path_of(limits.tree, load, view, prices, agent, leg.symbol), ask)
+    if least is None or least.room >= leg.qty:
+        return []
+    room = least.room * (ONE - limits.headroom)
+    return [Cap(f"{least.node} {least.limit}", room, Decimal(least.value), Decimal(least.cap))]
 
 
 def _cluster(

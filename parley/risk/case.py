@@ -27,6 +27,7 @@ from .exposure import (
     to_decimal,
 )
 from .limits import Limits
+from .states import FLATTENING
 
 ZERO = Decimal(0)
 ONE = Decimal(1)
@@ -121,6 +122,15 @@ class Case:
             self._read_book(facts.book)
         if self.numbers_ok and facts.view is not None:
             self._read_account(facts.view)
+
+    @property
+    def is_blind_exit(self) -> bool:
+        """Whether a firm that leaves everything, by the desk's state and the view's, does so on old data."""
+        state = self.state.trading if self.state is not None else ""
+        if not (self.intent.reduce_only and self.facts.trading == state == FLATTENING):
+            return False
+        age = self.facts.data_age_ms
+        return age is not None and age > self.limits.max_data_age_ms
 
     def _read_book(self, book: Book) -> None:
         bid, ask = book.bids[0][0], book.asks[0][0]

@@ -20,6 +20,8 @@ import msgspec
 
 from parley.errors import ConfigError, nearest
 
+from .nodes import NodeLimits, level_of
+
 MINUTE_NS = 60_000_000_000
 HOUR_NS = 60 * MINUTE_NS
 ZERO = Decimal(0)
@@ -28,6 +30,7 @@ ZERO = Decimal(0)
 class Breakers(msgspec.Struct, frozen=True, kw_only=True):
     """When trading stops by itself (F239-F244). Losses, falls and moves are fractions.
 
+    ``stale_*``, ``reject*`` and ``pnl_jump`` are those of `watches`.
     ``reduce_*``: from this fall on sizes are multiplied by ``reduce_factor``, and by
     nothing less (F244). ``lookback_trades`` closed trades are judged together.
     """
@@ -45,14 +48,26 @@ class Breakers(msgspec.Struct, frozen=True, kw_only=True):
     reduce_factor: Decimal = Decimal("0.5")
     loss_streak: int = 8
     loss_streak_pause_min: int = 60
+    stale_bars: int = 3
+    stale_pause_min: int = 5
+    rejects_least: int = 10
+    reject_share: Decimal = Decimal("0.5")
+    reject_window_min: int = 10
+    reject_pause_min: int = 15
+    pnl_jump: Decimal = Decimal("0.15")
+    pnl_jump_pause_min: int = 60
 
     def __post_init__(self) -> None:
         for name in ("daily_loss", "drawdown", "flatten_drawdown", "spike_per_min", "reduce_drawdown"):
             _in_range(name, getattr(self, name), ZERO, Decimal(1))
-        _in_range("reduce_factor", self.reduce_factor, ZERO, Decimal(1))
+        for name in ("reduce_factor", "reject_share"):
+            _in_range(name, getattr(self, name), ZERO, Decimal(1))
+        _in_range("pnl_jump", self.pnl_jump, ZERO, Decimal(100))
         for name in ("daily_pause_min", "drawdown_pause_min", "api_pause_min", "loss_streak_pause_min"):
             _at_least(name, getattr(self, name), 1)
-        for name in ("api_errors_per_min", "lookback_trades", "loss_streak"):
+        for name in ("stale_pause_min", "reject_pause_min", "reject_window_min", "pnl_jump_pause_min"):
+            _at_least(name, getattr(self, name), 1)
+        for name in ("api_errors_per_min", "lookback_trades", "loss_streak", "stale_bars", "rejects_least"):
             _at_least(name, getattr(self, name), 1)
         if self.flatten_drawdown < self.drawdown:
             raise ConfigError(
@@ -69,7 +84,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     never forgets. ``max_away_bps`` bounds how far a passive price may lie from the
     market, ``collar_bps`` how far an aggressive one, ``cumulative_collar_bps`` how
     far from the mid at the decision. ``max_schedule_min`` is how long the later
-    children of a decision may rest on its verdict.
+    children of a decision may rest on its verdict. ``tree`` are limits by node (`tree`), on top of these.
     """
 
     version: int = 0
@@ -106,8 +121,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     headroom: Decimal = Decimal("0.02")
     min_resize: Decimal = Decimal("0.10")
     breakers: Breakers = msgspec.field(default_factory=Breakers)
+    tree: dict[str, NodeLimits] = {}
 
     def __post_init__(self) -> None:
+        for node in self.tree:
+            level_of(node)
         for name in ("max_order_notional", "max_position", "max_gross", "max_net", "max_correlated"):
             _in_range(name, getattr(self, name), ZERO, Decimal(20))
         for name in ("max_daily_loss", "max_drawdown", "max_book_share"):
@@ -160,6 +178,10 @@ def limits_of(settings: Mapping[str, object]) -> Limits:
     inner = values.get("breakers")
     if isinstance(inner, Mapping):
         _known("limits.breakers", inner, Breakers)
+    tree = values.get("tree")
+    for name, node in tree.items() if isinstance(tree, Mapping) else ():
+        if isinstance(node, Mapping):
+            _known(f"limits.tree.{name}", node, NodeLimits)
     try:
         return msgspec.convert(values, Limits, strict=False)
     except msgspec.ValidationError as err:

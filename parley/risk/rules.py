@@ -20,9 +20,11 @@ from parley.messages import Breach, Verdict
 from .case import BPS, ONE, ZERO, Case
 from .exposure import open_trades, split_symbol
 from .limits import MINUTE_NS
+from .loads import Sent, of_account, without
+from .states import FLATTENING, HALTED, REDUCING, STATES
+from .tree import Ask, path_of, refusal
 
 Rule = Callable[[Case], Breach | None]
-STATES: Final = ("ACTIVE", "REDUCING", "HALTED")
 
 
 def breach(limit: str, value: object, cap: object) -> Breach:
@@ -79,14 +81,15 @@ def known_words(case: Case) -> Breach | None:
 
 
 def trading_state(case: Case) -> Breach | None:
-    """P01: ACTIVE trades, REDUCING only reduces, HALTED and what is unknown do nothing."""
+    """P01: ACTIVE trades, REDUCING and FLATTENING only reduce, HALTED and what is unknown do nothing."""
     if case.facts.trading == "ACTIVE" and case.state is not None and case.state.trading == "ACTIVE":
         return None
     states = {case.facts.trading, case.state.trading if case.state is not None else ""}
-    if not states <= set(STATES) or "HALTED" in states:
+    if not states <= set(STATES) or HALTED in states:
         return breach("trading_state", "/".join(sorted(states)), "ACTIVE")
-    reducing = "REDUCING" in states and not case.intent.reduce_only
-    return breach("trading_state", "REDUCING", "reduce_only") if reducing else None
+    if case.intent.reduce_only:
+        return None
+    return breach("trading_state", REDUCING if REDUCING in states else FLATTENING, "reduce_only")
 
 
 def limits_version(case: Case) -> Breach | None:
@@ -102,6 +105,8 @@ def gateway(case: Case) -> Breach | None:
 
 def fresh_data(case: Case) -> Breach | None:
     """P18: the market data are young enough by the venue's clock, and not from the future."""
+    if case.is_blind_exit:
+        return None  # who waits for prices to leave a sinking market never leaves it
     age, most = case.facts.data_age_ms, case.limits.max_data_age_ms
     # a clock slightly ahead of ours gives a small negative age; NaN fails both comparisons
     if age is None or not -most <= age <= most:
@@ -152,6 +157,10 @@ def cumulative_collar(case: Case) -> Breach | None:
 def duplicate(case: Case) -> Breach | None:
     """P12: no equal order within the window, and this intent is not alive already."""
     counters, intent = case.facts.counters, case.intent
+    if case.is_blind_exit and case.state is not None:
+        # a refused exit is tried again, alike, and without a market at the same market time
+        known = any(o.iid == intent.iid or o.cid == intent.cid for o in case.state.orders)
+        return breach("duplicate", intent.cid, "alive") if known else None
     if counters is None or case.state is None:
         return breach("duplicate", "unknown", "counters")
     for o in case.state.orders:
@@ -182,6 +191,8 @@ def self_match(case: Case) -> Breach | None:
 def order_rate(case: Case) -> Breach | None:
     """P10: orders in the last second and ten; reductions have as much again for themselves."""
     counters = case.facts.counters
+    if case.is_blind_exit and counters is not None:
+        return None  # market time stands still without a market; the gateway counts by the wall clock
     if counters is None:
         return breach("order_rate", "unknown", case.limits.orders_per_s)
     factor = 2 if case.intent.reduce_only else 1
@@ -275,6 +286,32 @@ def _verdict_age(case: Case, v: Verdict) -> Breach | None:
         return breach("verdict_version", v.state_version, have)
     until = v.valid_until + (0 if first else case.limits.max_schedule_min * MINUTE_NS)
     return None if case.facts.now < until else breach("verdict_expired", case.facts.now, until)
+
+
+def limit_tree(case: Case) -> Breach | None:
+    """P13: the nodes an order passes, from the platform to its symbol; the tightest names itself."""
+    tree = case.limits.tree
+    if not tree:
+        return None
+    if case.facts.view is None or case.prices is None or case.facts.counters is None or not case.numbers_ok:
+        return breach("limit_tree", "unknown", "view")
+    unit = case.prices.of(split_symbol(case.intent.symbol)[1])
+    if unit is None or case.worst_px is None or case.mid is None:
+        # an exit without a market is not what the tree is for
+        return None if case.is_blind_exit else breach("limit_tree", "unknown", "price")
+    counters, intent = case.facts.counters, case.intent
+    recent = tuple([Sent(r.symbol, r.side, r.qty, r.t) for r in counters.recent])
+    view = without(case.facts.view, intent.reservation_id, b"")
+    load = of_account(view, case.prices, recent=recent, orders_1s=counters.orders_1s)
+    agent = case.own.agent if case.own is not None else ""
+    # a child stands for all that its reservation may still send
+    qty = max(intent.qty, case.own.qty_left) if case.own is not None else intent.qty
+    ask = Ask(
+        symbol=intent.symbol, side=intent.side, qty=qty, px=case.worst_px * unit, mid=case.mid * unit,
+        depth=Decimal(repr(case.depth)), now=case.facts.now, reduce_only=intent.reduce_only,
+    )  # fmt: skip
+    no = refusal(path_of(tree, load, view, case.prices, agent, intent.symbol), ask)
+    return breach(f"{no.node} {no.limit}", no.value, no.cap) if no is not None else None
 
 
 # opening only
@@ -397,7 +434,7 @@ def activity(case: Case) -> Breach | None:
 ALWAYS: Final[tuple[Rule, ...]] = (
     sound_numbers, known_account, known_instrument, known_words, trading_state, limits_version, gateway,
     fresh_data, sound_book, grid, collar, cumulative_collar, duplicate, self_match, order_rate, reduce_only,
-    reservation, funds, verdict,
+    reservation, funds, verdict, limit_tree,
 )  # fmt: skip
 OPENING: Final[tuple[Rule, ...]] = (
     clock, listed, spread, slippage, book_share, order_notional, position_size, gross_exposure, net_exposure,

@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from runtime.commands.costs import told
 from runtime.explain import explain
 from runtime.history import find_round, newest_journal, open_journal
 from runtime.output import console, money, number, print_json, span, when
@@ -77,6 +78,11 @@ def show(story: Story, out: Console) -> None:
     _section(out, "open trades, the setting that binds", (text for text in (story.open_trades,) if text))
     _section(out, "decision", _decision(story))
     _section(out, "orders", (line for order in story.orders for line in _order(order)))
+    _section(
+        out,
+        "implementation shortfall against the mid at the decision, plus is worse",
+        (f"{c.style} {c.side} {c.symbol}: {told(c.cost, c.wanted, c.quote)}" for c in story.costs),
+    )
     _section(out, "later requests of execution", (f"{s.agent}: {s.code} {s.detail}" for s in story.requests))
     _section(out, "what it turned out to be worth", (
         f"{o.agent} ({o.kind} {o.score:+.2f}): {o.markout_bps_net:+.1f} bps net"

@@ -136,6 +136,8 @@ def _told(found: Shadow) -> dict[str, Any]:
                 "agent": each.agent,
                 "begin_ms": each.begin_ms,
                 "end_ms": each.end_ms,
+                "judged_ms": each.judged_ms,
+                "unjudged": each.unjudged,
                 "reference_trades": each.reference_trades,
                 "seen_trades": each.seen_trades,
                 "entries_as_backtest": each.compared.entries,

@@ -33,6 +33,7 @@ from parley.messages import (
     VenueReject,
     decode,
 )
+from runtime import kill_file
 from runtime.held_orders import DROP, RELEASE, word_of
 from runtime.journal import JournalReader, verify
 from tests.kit.sandbox import ACCOUNT, SandboxProcess, sandbox
@@ -259,10 +260,10 @@ def test_refused_by_the_last_look_never_reaches_the_exchange(play: Play) -> None
         flag = stage.folder / "HALT"
         stage.desk.send(large)
         await stage.desk.hear(VenueReject)
-        flag.touch()
+        kill_file.write(flag, "kill", ["firm"], mode="block", reason="enough")
         stage.desk.send(halted)
         await stage.desk.hear(VenueReject, 2)
-        flag.unlink()
+        kill_file.write(flag, "release", ["firm"])
 
         said = [(each.code, each.definitive) for each in stage.desk.of(VenueReject)]
         assert said == [("last_look:max_notional", True), ("last_look:halted", True)]

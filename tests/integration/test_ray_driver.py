@@ -60,6 +60,11 @@ def test_ready_line_names_every_actor_and_the_desk_hears_from_each(run: RayRun, 
     assert len({hello.pid for hello in heard.values()}) == len(AGENTS)
 
 
+def test_actor_is_as_urgent_as_its_desk(run: RayRun) -> None:
+    """Ray would have it answer when everybody else on the machine has nothing to do."""
+    assert psutil.Process(run.alive("risk/main")["pid"]).nice() == psutil.Process(run.process.pid).nice()
+
+
 def test_ray_lists_the_actors_by_name_for_who_has_the_token(run: RayRun, tmp_path: Path) -> None:
     def listed(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
         ray = Path(sys.executable).with_name("ray")

@@ -8,15 +8,11 @@ Not here: the same without processes, which is quicker (tests/parity/test_shadow
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,10 +22,8 @@ from backtest.strategy_run import simulate_strategy
 from freqtrade_bridge.analysis import analyse
 from freqtrade_bridge.options import Options
 from freqtrade_bridge.preparing import prepare
-from parley.messages import MarketBatch, decode, decode_envelope
-from runtime.history import kinds
-from runtime.journal import JournalReader
 from tests.kit.freqtrade_folder import STRATEGIES, walk, write_candles, write_config
+from tests.kit.paper_run import PATIENCE_S, PaperRun, causes
 from tests.kit.units import short_folder
 
 pytestmark = [pytest.mark.long, pytest.mark.kill, pytest.mark.timeout(900)]
@@ -39,41 +33,6 @@ CANDLES = 45  # that are traded
 CANDLE_MS = 300_000
 SPEED = 100
 STOPPED_S = 8.0  # more than two candles
-PATIENCE_S = 240.0
-
-
-class PaperRun:
-    """A `parley trade` in a process of its own, and what it left."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        named = {name: value for name, value in os.environ.items() if not name.startswith("PARLEY_")}
-        self.environment = named | {"PARLEY_HOME": str(folder / "home")}
-
-    def start(self, *words: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "runtime.cli", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True, env=self.environment, start_new_session=True,
-        )  # fmt: skip
-
-    def ask(self, *words: str) -> tuple[int, dict[str, Any]]:
-        done = subprocess.run(
-            [sys.executable, "-m", "runtime.cli", *words, "--json"], capture_output=True, text=True,
-            env=self.environment, timeout=PATIENCE_S, check=False,
-        )  # fmt: skip
-        return done.returncode, json.loads(done.stdout) if done.stdout else {}
-
-    def shadow(self, **given: Path) -> tuple[int, dict[str, Any]]:
-        words = [
-            word for name, place in given.items() for word in (f"--{name.replace('_', '-')}", str(place))
-        ]
-        code, told = self.ask("shadow", *words)
-        (strategy,) = told["strategies"]
-        return code, strategy
-
-
-def causes(told: dict[str, Any], cause: str) -> list[dict[str, Any]]:
-    return [each for each in told["divergences"] if each["cause"] == cause and not each["follows"]]
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +50,6 @@ def paper() -> Iterator[PaperRun]:
         write_candles(folder / "candles", frames)
         write_config(folder / "config.json")
         (folder / "user").mkdir()
-        (folder / "home").mkdir()
         run = PaperRun(folder)
         trading = run.start(
             "trade", "--config", str(folder / "config.json"), "--datadir", str(folder / "candles"),
@@ -99,8 +57,9 @@ def paper() -> Iterator[PaperRun]:
             "--consent", "--speed", str(SPEED), "--json",
         )  # fmt: skip
         try:
-            pid = _agent(run, trading)
-            _wait_until(run, _an_entry(folder) - CANDLE_MS // 2)
+            pid = run.pid_of(AGENT, trading)
+            moment = _an_entry(folder) - CANDLE_MS // 2
+            run.wait_until(lambda: run.market_ms() >= moment, trading)
             os.kill(pid, signal.SIGSTOP)
             try:
                 time.sleep(STOPPED_S)
@@ -121,19 +80,6 @@ def paper() -> Iterator[PaperRun]:
                     process.wait(60)
 
 
-def _agent(run: PaperRun, trading: subprocess.Popen[str]) -> int:
-    """Wait until the strategy's process answers and candles come."""
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        assert trading.poll() is None, trading.communicate()
-        code, told = run.ask("status")
-        found = told.get("agents", {}).get(AGENT, {}) if code == 0 else {}
-        if found.get("pid") and found.get("state") == "alive":
-            return int(found["pid"])
-        time.sleep(0.5)
-    raise AssertionError(f"{AGENT} did not come up")
-
-
 def _an_entry(folder: Path) -> int:
     """When the strategy enters in its backtest, ms: some time after the run began, and before it ends."""
     options = Options(
@@ -144,20 +90,6 @@ def _an_entry(folder: Path) -> int:
     trades = simulate_strategy(prepared, analyse(prepared, prepared.strategies[0])).trades
     begin = int(trades["open_timestamp"].min())
     return int(min(t for t in trades["open_timestamp"] if t >= begin + 12 * CANDLE_MS))
-
-
-def _wait_until(run: PaperRun, t_ms: int) -> None:
-    """Wait until the market is at a time."""
-    (path,) = (run.folder / "home" / "runs").glob("*/desk.journal")
-    deadline, seq, now = time.monotonic() + PATIENCE_S, 0, 0
-    while now < t_ms:
-        assert time.monotonic() < deadline, f"the market is at {now} and not at {t_ms}"
-        time.sleep(0.1)
-        with JournalReader(path) as reader:
-            for record in reader.records(seq, kinds("MarketBatch")):
-                seq, batch = record.seq, decode(decode_envelope(record.body).body)
-                assert isinstance(batch, MarketBatch)
-                now = batch.t // 1_000_000
 
 
 def test_run_differs_only_by_latency_where_its_process_was_stopped(paper: PaperRun) -> None:

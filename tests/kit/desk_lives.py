@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,10 @@ from runtime import launch
 from runtime.agent_process import AgentProcess
 from runtime.commands.run import check_books
 from runtime.journal import JournalReader
-from runtime.launch import Layout
+from runtime.launch import Layout, Market
 from runtime.recorded_market import recorded_market
-from runtime.settings import load_settings
+from runtime.run_config import RunConfig
+from runtime.settings import Settings, load_settings
 from runtime.supervisor import Supervisor
 from tests.kit.sandbox import ROOT
 
@@ -114,8 +115,22 @@ def desk_lives(
     """
     settings = load_settings(None, {**options, "home": home})
     market = recorded_market(settings)
+    with lives_of(settings, market, launch.make_run, apart=apart, hostility=hostility) as lives:
+        yield lives
+
+
+@contextlib.contextmanager
+def lives_of(
+    settings: Settings,
+    market: Market,
+    compose: Callable[[Settings, Market, str], RunConfig],
+    *,
+    apart: bool = False,
+    hostility: Mapping[str, object] | None = None,
+) -> Iterator[Lives]:
+    """As `desk_lives`, of a desk that is composed otherwise."""
     layout = launch.make_layout(settings)
-    run = launch.make_run(settings, market, layout.run_id)
+    run = compose(settings, market, layout.run_id)
     supervisor = Supervisor(layout.logs)
     keys = ("key", "secret")
     agents: list[AgentProcess] = []

@@ -167,6 +167,7 @@ class TestDesk:
         crosses: tuple[str, ...] = (),
         capital: Decimal = CAPITAL,
         fill: bool = True,
+        limits: dict[str, object] | None = None,
         **over: object,
     ) -> None:
         config = DeskConfig(symbols=symbols, profile="lockstep", **over)  # type: ignore[arg-type]
@@ -180,7 +181,7 @@ class TestDesk:
         )  # fmt: skip
         scripts = scripts or {}
         hosts = {s.id: AgentHost(Scripted(s, scripts.get(s.id, polite)), 1) for s in specs}
-        self.firm = Firm(config, env, specs, limits_of({}))
+        self.firm = Firm(config, env, specs, limits_of(limits or {}))
         self.transport = InProc(hosts)
         self.records: list[bytes] = []
         self.groups: list[GroupOut] = []

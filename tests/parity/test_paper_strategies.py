@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from backtest.strategy_run import simulate_strategy
@@ -42,6 +43,56 @@ def backtest(folder: Folder, strategy: str) -> list[Any]:
     prepared = prepare(options_of(folder, strategy))
     (loaded,) = prepared.strategies
     return list(simulate_strategy(prepared, analyse(prepared, loaded)).trades.itertuples())
+
+
+def orders_of(trade: Any) -> list[tuple[Any, ...]]:
+    return [
+        (
+            o.ft_order_side,
+            o.order_filled_date,
+            round(o.safe_amount_after_fee, 8),
+            o.safe_price,
+            o.ft_order_tag,
+        )
+        for o in trade.orders
+        if o.filled
+    ]
+
+
+def their_orders_of(trade: Any) -> list[tuple[Any, ...]]:
+    """The same of a backtest; a part and the rest that it sells at one candle's opening are one order here.
+
+    For live, freqtrade looks for exits before it looks for adjustments, and in a backtest after.
+    """
+    found: list[tuple[Any, ...]] = []
+    for o in trade.orders:
+        if o["ft_order_tag"] == FORCED:
+            continue
+        when = pd.Timestamp(o["order_filled_timestamp"], unit="ms", tz="UTC").to_pydatetime()
+        order = (o["ft_order_side"], when, round(o["amount"], 8), o["safe_price"], o["ft_order_tag"])
+        if found and found[-1][:2] == order[:2] == ("sell", when):
+            order = (*order[:2], round(found.pop()[2] + order[2], 8), *order[3:])
+        found.append(order)
+    return found
+
+
+def test_additions_and_partial_exits_are_those_of_the_backtest(tmp_path: Path) -> None:
+    first, rows = 60, 237
+    folder = make_folder(tmp_path, rows, **NO_STOPS)
+    desk = PaperDesk(make_paper_agent(folder, "Averaging", first))
+    for batch in folder.batches(first, rows - 1):
+        desk.play(batch)
+    register = desk.agent._trader.register
+    last = folder.t_ms(rows - 1)
+    ours = {(t.pair, ms_of(t)): orders_of(t) for t in (*register.closed, *register.open) if ms_of(t) < last}
+    theirs = {(t.pair, ms_of(t)): their_orders_of(t) for t in backtest(folder, "Averaging")}
+    assert min(t for _, t in theirs) > folder.t_ms(first)
+    assert ours == theirs
+    tags = [order[-1] for orders in ours.values() for order in orders]
+    assert tags.count("third_2") >= 2
+    assert tags.count("third_3") >= 1
+    assert tags.count("took_half") >= 1
+    assert not desk.faults
 
 
 @pytest.mark.parametrize(

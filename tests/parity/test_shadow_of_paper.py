@@ -23,7 +23,7 @@ from tests.kit.freqtrade_folder import STRATEGIES
 from tests.kit.paper_desk import TF_NS, Folder, make_folder, make_paper_agent
 from tests.kit.shadow_desk import ShadowedDesk, parts
 
-STARTUP = {"TrendCross": 60, "BandReversion": 40, "OldNames": 40}
+STARTUP = {"TrendCross": 60, "BandReversion": 40, "OldNames": 40, "Averaging": 30}
 ROWS = 320
 CANDLE_MS = TF_NS // 1_000_000
 # The first run after a change of a kernel compiles it, on a busy machine for minutes.
@@ -93,6 +93,24 @@ def test_what_differs_without_a_defect_is_fill(folder: Folder, quiet: ShadowedDe
     assert one.compared.exits >= 4
     assert abs(one.compared.mean_slippage_bps) < 10
     assert one.changes == ()
+
+
+def test_what_follows_from_adjusted_positions_is_not_judged_and_that_is_said(folder: Folder) -> None:
+    desk = desk_of(folder, "Averaging")
+    for batch in parts(folder, STARTUP["Averaging"], 140):
+        desk.play(batch)
+    wanted = [bid.why for _, bid in desk.proposals]
+    assert wanted.count("took_half") == 1
+    assert wanted[:2] == ["first_third"] * 2
+    (one,) = beside(desk).strategies
+    assert one.compared.divergences == ()
+    assert one.compared.entries == 2
+    assert one.judged_ms < one.end_ms
+    (line,) = beside(desk).lines()
+    assert line.endswith(
+        "not judged from 2024-03-01 08:55 on, when positions were first adjusted: 0 additions and 1"
+        " partial exits of the run, and what follows from them, are not compared"
+    )
 
 
 @pytest.mark.long

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from backtest.seated import SeatedStrategy
 from backtest.strategy_run import simulate_strategy
 from freqtrade_bridge.options import Options
 from parley.errors import UserError
-from parley.messages import Fill, MarketBatch, Proposal, Trigger, decode, decode_envelope
+from parley.messages import Decision, Fill, MarketBatch, Proposal, Trigger, decode, decode_envelope
 from runtime.desk_backtest import DeskResult
 from runtime.desk_strategies import choose, run_seated_backtest
 from runtime.history import kinds
@@ -24,7 +25,16 @@ from runtime.settings import load_settings
 from runtime.watching import UNWATCHED
 from tests.kit.freqtrade_folder import STRATEGIES, spot_candles, write_config
 
-ALONE = ("TrendCross", "BandReversion", "GuardedDips", "LadderStop", "OldNames", "TimedExit", "Gatekeeper")
+ALONE = (
+    "TrendCross",
+    "BandReversion",
+    "GuardedDips",
+    "LadderStop",
+    "OldNames",
+    "TimedExit",
+    "Gatekeeper",
+    "Averaging",
+)
 TOGETHER = ("TrendCross", "BandReversion", "ChannelBreakout")
 TF_NS = 300_000_000_000
 # The first run after a change of a kernel compiles it, on a busy machine for minutes.
@@ -151,6 +161,32 @@ def test_a_desk_that_negotiates_cuts_and_refuses_and_replays(folder: Path, tmp_p
     assert again.summary.decision_hash == result.summary.decision_hash
 
 
+def test_additions_and_partial_exits_are_negotiated(folder: Path, tmp_path: Path) -> None:
+    write_config(folder / "rich.json", stake_amount=300)
+    given = replace(options(folder, "Averaging", "TrendCross"), config=(folder / "rich.json",))
+    settings = load_settings(None, {"journal": tmp_path / "desk.journal"})
+    result, (player, other) = run_seated_backtest(settings, given, UNWATCHED, consent=False)
+    assert player.adjusted > 10
+    # More was wanted and cut, or refused; what was granted is what the simulation went on with.
+    with JournalReader(result.journal) as reader:
+        found = [
+            decode(decode_envelope(r.body).body) for r in reader.records(kinds=kinds("Proposal", "Decision"))
+        ]
+    bids = {each.pid: each for each in found if isinstance(each, Proposal)}
+    decided = {each.pid: each for each in found if isinstance(each, Decision) and each.action == "accept"}
+    more = [bid for bid in bids.values() if bid.why.startswith("third_")]
+    granted = [decided[bid.pid].qty / bid.legs[0].qty for bid in more if bid.pid in decided]
+    assert len(granted) > 0
+    assert min(granted) < 1
+    assert any(bid.why == "took_half" and bid.reduce_only for bid in bids.values())
+    told = sorted(
+        (f.symbol, f.side, float(f.qty), float(f.px), f.t // 1_000_000) for f in fills_of(result.journal)
+    )
+    assert told == sorted(order for trades in (player.trades, other.trades) for order in orders_of(trades))
+    assert result.ledger_equals_exchange
+    assert replay(result.journal).ok
+
+
 def test_the_order_in_which_strategies_are_listed_changes_nothing(folder: Path, tmp_path: Path) -> None:
     first: dict[str, DataFrame] = {}
     hashes = set()
@@ -195,6 +231,7 @@ def test_no_strategy_enters_at_an_opening_knowing_what_another_did_inside_the_ca
         (TOGETHER, "0.024", 2, True),  # exit_profit_only,
         (("ChannelBreakout",), "0.006", 2, False),  # and one whose exit signals are off
         (("ChannelBreakout",), "0.007", 1, True),
+        (("Averaging", "TrendCross"), "0.01", 4, True),  # and one that had sold a part before
     ],
 )
 def test_strategies_follow_a_desk_that_leaves_their_positions(
@@ -236,10 +273,7 @@ def test_seat_without_its_recorded_words_does_not_replay(
     assert not replay(result.journal).ok  # with nobody to repeat it, the seat says nothing
 
 
-@pytest.mark.parametrize(
-    ("name", "what"),
-    [("PatientPrices", "no order that waits"), ("Averaging", "position_adjustment_enable")],
-)
+@pytest.mark.parametrize(("name", "what"), [("PatientPrices", "no order that waits")])
 def test_what_a_desk_cannot_be_asked_is_refused(name: str, what: str, folder: Path, tmp_path: Path) -> None:
     with pytest.raises((UserError, NotSupported), match=what):
         at_the_desk(folder, tmp_path / "desk.journal", name)

@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from agents.execution import Execution, make
 from parley.agent import AgentEnv, AgentSpec, Context
+from parley.execution.styles import SLICED, STYLES, TAKING
 from parley.ids import intent_id
 from parley.messages import (
     Book,
@@ -36,6 +37,7 @@ from parley.messages import (
 from parley.view import FirmView
 from tests.kit.builders import (
     T0,
+    make_bar,
     make_book,
     make_decision,
     make_fill,
@@ -94,7 +96,7 @@ class Working(RuleBasedStateMachine):
         self.sent_after_done = False
 
     @initialize(
-        style=st.sampled_from(["post_only", "twap", "limit"]),
+        style=st.sampled_from(sorted(STYLES.keys() - {"market"})),
         lots=st.integers(30, 90_000),
         side=st.sampled_from(["buy", "sell"]),
         told=st.booleans(),
@@ -120,15 +122,18 @@ class Working(RuleBasedStateMachine):
         self.ask(
             Review(round=ROUND, pid=PID, stage="execution", proposal=bid, size=1.0, state_version=1, t=T0)
         )
-        first = self.qty if style != "twap" else (lots // 3) * LOT
-        children = ((first, 0), (first, 60_000), (self.qty - 2 * first, 120_000)) if style == "twap" else ()
+        first = self.qty if style not in SLICED else (lots // 3) * LOT
+        later = (60_000, 120_000) if style in TAKING else (0, 0)
+        children = ((first, 0), (first, later[0]), (self.qty - 2 * first, later[1]))
+        if style not in SLICED:
+            children = ()
         plan = PlanLeg(
             symbol="BTC/USDT",
             side=side,
             qty=self.qty,
             style=style,
             px=Decimal(60_300 if side == "buy" else 59_700),
-            tif="IOC" if style == "twap" else "GTC",
+            tif="IOC" if style in TAKING else "GTC",
             reduce_only=False,
             children=tuple(Child(qty=q, delay_ms=d) for q, d in children),
         )
@@ -224,12 +229,16 @@ class Working(RuleBasedStateMachine):
             )
         )
 
-    @rule(move=st.floats(-400, 400), qty=st.floats(0.0001, 3), accept=st.integers(0, 4))
-    def market(self, move: float, qty: float, accept: int) -> None:
+    @rule(
+        move=st.floats(-400, 400), qty=st.floats(0.0001, 3), accept=st.integers(0, 4),
+        printed=st.floats(0, 20),
+    )  # fmt: skip
+    def market(self, move: float, qty: float, accept: int, printed: float) -> None:
         self.minute += 1
         batch = MarketBatch(
-            step=self.minute, t=T0 + self.minute * MINUTE, books=(self.book(round(60_000 + move, 2), qty),)
-        )
+            step=self.minute, t=T0 + self.minute * MINUTE, books=(self.book(round(60_000 + move, 2), qty),),
+            bars=(make_bar(volume=printed),),
+        )  # fmt: skip
         self.ask(batch, accept > 0)
 
     @rule(which=st.integers(0, 50), part=st.sampled_from(["1", "0.5", "0.1"]))

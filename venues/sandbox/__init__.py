@@ -1,4 +1,4 @@
-"""The sandbox exchange: a process of its own that speaks Binance spot REST and WebSocket.
+"""The sandbox exchange: a process of its own that speaks a real venue's REST and WebSocket.
 
 It exists so that the real client classes, their signatures, parsers and reconnects are tested
 against a venue whose truth is known. It shares no code with the platform: a matching error here

@@ -18,7 +18,8 @@ from venues.sandbox.process import is_alive, make_feed, serve
 def main() -> int:
     """Read the configuration and the data, then serve."""
     parser = argparse.ArgumentParser(
-        prog="python -m venues.sandbox", description="A sandbox exchange that speaks Binance spot."
+        prog="python -m venues.sandbox",
+        description="A sandbox exchange that speaks Binance spot or Bybit v5 spot.",
     )
     parser.add_argument("--config", required=True, metavar="FILE", help="JSON configuration")
     parser.add_argument(

@@ -13,7 +13,6 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from venues.sandbox.tape import Candle, Print
-from venues.sandbox.units import money_text, text8
 
 _DAY_MS = 86_400_000
 _KEPT = 120_000
@@ -132,15 +131,13 @@ class BarHistory:
             self._quote -= old.quote
             self._count -= old.trades
 
-    def rows(
-        self, length_ms: int, start: int | None, end: int | None, limit: int, now: int
-    ) -> list[list[object]]:
-        """REST kline rows; the last one may be the placeholder of the candle that opens now."""
+    def rows(self, length_ms: int, start: int | None, end: int | None, limit: int, now: int) -> list[Bar]:
+        """Closed bars of a length; the last one may be the placeholder of the candle that opens now."""
         if length_ms == self.length_ms:
             chosen = self._window(start, end, limit)
         else:
             chosen = self._aggregated(length_ms, start, end, limit)
-        rows = [kline_row(bar) for bar in chosen]
+        rows = list(chosen)
         hole = self._placeholder(now)
         if (
             hole is not None
@@ -151,7 +148,7 @@ class BarHistory:
             if start is None and len(rows) == limit:
                 del rows[0]
             if len(rows) < limit:
-                rows.append(kline_row(hole))
+                rows.append(hole)
         return rows
 
     def day(self) -> tuple[Bar, Bar, int, int, int, int, int] | None:
@@ -198,21 +195,3 @@ def placeholder(last: Bar, open_ms: int, length_ms: int) -> Bar:
     """An empty candle at the last close: it shows that the former one is closed, and nothing else."""
     close = last.close
     return Bar(open_ms, open_ms + length_ms - 1, close, close, close, close, 0, 0, 0, 0, 0, -1, -1)
-
-
-def kline_row(bar: Bar) -> list[object]:
-    """A bar as GET /api/v3/klines shows it."""
-    return [
-        bar.open_ms,
-        text8(bar.open),
-        text8(bar.high),
-        text8(bar.low),
-        text8(bar.close),
-        text8(bar.volume),
-        bar.close_ms,
-        money_text(bar.quote),
-        bar.trades,
-        text8(bar.taker_volume),
-        money_text(bar.taker_quote),
-        "0",
-    ]

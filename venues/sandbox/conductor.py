@@ -18,7 +18,7 @@ import msgspec
 from venues.sandbox.connections import StreamHub
 from venues.sandbox.exchange import Exchange
 from venues.sandbox.feeds import Feed
-from venues.sandbox.publisher import Publisher
+from venues.sandbox.session import MarketSession, MarketStreams
 
 
 @dataclass(slots=True)
@@ -33,12 +33,13 @@ class Conductor:
     """Plays the feed, in lock-step with the control client or by the wall clock."""
 
     def __init__(
-        self, feed: Feed, exchange: Exchange, publisher: Publisher, hub: StreamHub, speed: float | None,
-        parts: int = 1,
+        self, feed: Feed, exchange: Exchange, session: MarketSession, streams: MarketStreams, hub: StreamHub,
+        speed: float | None, parts: int = 1,
     ) -> None:  # fmt: skip
         self._feed = feed
         self._exchange = exchange
-        self._publisher = publisher
+        self._session = session
+        self._streams = streams
         self._hub = hub
         self._speed = speed
         self._parts = parts
@@ -111,9 +112,9 @@ class Conductor:
                         due = started + (moment - first_ms) / 1000 / self._speed
                         await asyncio.sleep(max(0.0, due - loop.time()))
                     if moment < step.close_ms:
-                        self._publisher.play_until(step, moment)
+                        self._session.play_until(step, moment, self._streams)
                     else:
-                        self._publisher.play(step)
+                        self._session.play(step, self._streams)
                     self._hub.flush()
                     self.progress.steps += 1
                     if writer is not None:
@@ -133,8 +134,8 @@ class Conductor:
         return {
             "step": self.progress.steps,
             "t": close_ms,
-            "marks": self._publisher.marks(),
-            "candles_sent": self._publisher.candles_sent,
+            "marks": self._streams.marks(),
+            "candles_sent": self._streams.candles_sent,
             "fills": self._exchange.settlement.fill_count,
         }
 
@@ -147,7 +148,7 @@ class Conductor:
         self.progress.ended = True
         totals: dict[str, object] = {
             "steps": self.progress.steps,
-            "candles_sent": self._publisher.candles_sent,
+            "candles_sent": self._streams.candles_sent,
             "fills": self._exchange.settlement.fill_count,
         }
         self._exchange.truth.write("exhausted", self._exchange.clock, totals)

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+PROTOCOLS = ("binance", "bybit")
 DEFAULT_ASSETS = ("BTC", "ETH", "LTC", "SOL")
 DEFAULT_CROSSES = ("ETH/BTC", "LTC/BTC")
 
@@ -95,6 +96,7 @@ class Config:
     weight_limit: int = 1_000_000
     order_limit: int = 1_000_000
     hostility: HostilityConfig = HostilityConfig()
+    protocol: str = "binance"
 
 
 _FEED_KEYS = {
@@ -139,6 +141,7 @@ _KEYS = {
     "weight_limit",
     "order_limit",
     "hostility",
+    "protocol",
 }
 _SHARES = ("lost", "failed", "late", "dropped", "throttled")
 _ACCOUNT_KEYS = {"api_key", "secret", "balances", "name"}
@@ -185,7 +188,15 @@ def parse_config(raw: object) -> Config:
         weight_limit=_count(values, "weight_limit", 1_000_000, 1, 2**31),
         order_limit=_count(values, "order_limit", 1_000_000, 1, 2**31),
         hostility=_parse_hostility(values.get("hostility", {})),
+        protocol=_protocol(values),
     )
+
+
+def _protocol(values: Mapping[str, Any]) -> str:
+    protocol = _text(values, "protocol", PROTOCOLS[0])
+    if protocol not in PROTOCOLS:
+        raise ConfigError(f"protocol: expected one of {', '.join(PROTOCOLS)}, got {protocol!r}")
+    return protocol
 
 
 def _parse_feed(raw: object) -> FeedConfig:

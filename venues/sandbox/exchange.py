@@ -1,27 +1,43 @@
 """The venue's state behind its protocol: accounts, markets, orders, ids, and one market step.
 
 Requests and the market clock both enter here; everything is synchronous, so a step and a request
-never interleave. Not here: parsing, HTTP, sockets, where candles come from. Invariant: each public
-method leaves money, books and the truth log consistent, whether it returns or raises VenueError.
+never interleave. Where venues differ (`VenueRules`), and in which words they refuse, the protocol says.
+Not here: parsing, HTTP, sockets, where candles come from. Invariant: each public method leaves money,
+books and the truth log consistent, whether it returns or raises Denied.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from venues.sandbox import errors
 from venues.sandbox.accounts import Account
 from venues.sandbox.depth import DisplayedBook
 from venues.sandbox.instrument import Instrument
 from venues.sandbox.matching import Plan, SymbolMarket, triggers_at
 from venues.sandbox.orders import PRICED_TYPES, STOP_TYPES, Order, OrderRequest
+from venues.sandbox.refusals import Denied, Reason, Refusal
 from venues.sandbox.settlement import Settlement
 from venues.sandbox.tape import Print
 from venues.sandbox.truth import TruthLog
 from venues.sandbox.units import ONE, money_text, text8
 
-_CLIENT_ID = re.compile(r"[a-zA-Z0-9-_]{1,36}")
+
+@dataclass(frozen=True, slots=True)
+class VenueRules:
+    """What venues do differently with the same order.
+
+    A client id is taken while its order is open, or for ever (``ids_are_used_up``). A maker order that would
+    trade is refused, or accepted and then cancelled (``maker_orders_are_cancelled``).
+    """
+
+    client_id: re.Pattern[str] = re.compile(r"[a-zA-Z0-9-_]{1,36}")
+    ids_are_used_up: bool = False
+    maker_orders_are_cancelled: bool = False
+
+
+Spelled = Callable[[Reason], Denied]
 
 
 class Exchange:
@@ -35,14 +51,19 @@ class Exchange:
         truth: TruthLog,
         seed: int,
         levels: int,
+        rules: VenueRules,
+        spelled: Spelled,
     ) -> None:
         self.truth = truth
+        self._rules = rules
+        self._spelled = spelled
         self.settlement = settlement
         self.accounts = {account.api_key: account for account in accounts}
         self.orders: dict[int, Order] = {}
         self.by_account: dict[str, list[Order]] = {account.name: [] for account in accounts}
         self._open_ids: dict[tuple[str, str], Order] = {}
         self._by_client_id: dict[tuple[str, str, str], Order] = {}
+        self._newest: dict[tuple[str, str], Order] = {}
         self._next_order_id = 1
         self._next_trade = 0
         self.markets = {
@@ -66,14 +87,15 @@ class Exchange:
         return self._next_trade
 
     def submit(self, account: Account, request: OrderRequest, test_only: bool = False) -> Order | None:
-        """Check, accept and match a new order; VenueError when refused. None for a test order."""
+        """Check, accept and match a new order; Denied when refused. None for a test order."""
         market = self.markets[request.instrument.symbol]
         try:
             plan = self._check(account, request, market)
-        except errors.VenueError as error:
+        except Refusal as refusal:
+            denied = self._spelled(refusal.reason)
             if not test_only:
-                self._record_rejection(account, request, error)
-            raise
+                self._record_rejection(account, request, denied)
+            raise denied from refusal
         if test_only:
             return None
         order = self._accept(account, request)
@@ -89,7 +111,7 @@ class Exchange:
     def cancel(self, order: Order, cancel_id: str) -> None:
         """Cancel an open order."""
         if not order.is_open:
-            raise errors.unknown_order()
+            raise self._spelled(Reason.NOT_OPEN)
         market = self.markets[order.instrument.symbol]
         market.remove(order)
         order.cancel_id = cancel_id
@@ -106,6 +128,13 @@ class Exchange:
                 return None
             return order if client_id is None or order.request.client_order_id == client_id else None
         return self._by_client_id.get((account.name, symbol, client_id or ""))
+
+    def find_anywhere(self, account: Account, order_id: int | None, client_id: str) -> Order | None:
+        """The same without knowing the symbol; the venue's id counts more than the client's."""
+        if order_id is None:
+            return self._newest.get((account.name, client_id))
+        order = self.orders.get(order_id)
+        return order if order is not None and order.account is account else None
 
     def open_orders(self, account: Account, symbol: str | None) -> list[Order]:
         """This account's open orders, oldest first."""
@@ -133,10 +162,10 @@ class Exchange:
 
     def _check(self, account: Account, request: OrderRequest, market: SymbolMarket) -> Plan:
         instrument = request.instrument
-        if not _CLIENT_ID.fullmatch(request.client_order_id):
-            raise errors.illegal("newClientOrderId", "^[a-zA-Z0-9-_]{1,36}$")
+        if not self._rules.client_id.fullmatch(request.client_order_id):
+            raise Refusal(Reason.CLIENT_ID)
         if market.last_price == 0:
-            raise errors.rejected("This symbol has no market data yet.")
+            raise Refusal(Reason.NO_MARKET_YET)
         if request.qty or not request.quote_qty:
             instrument.check_quantity(request.qty)
         reference = request.price or market.last_price
@@ -147,9 +176,9 @@ class Exchange:
             instrument.check_price(request.stop_price)
             reference = request.price or request.stop_price
         instrument.check_notional(request.quote_qty or request.qty * reference)
-        key = (account.name, request.client_order_id)
-        if key in self._open_ids and self._open_ids[key].is_open:
-            raise errors.rejected(errors.DUPLICATE)
+        holder = self._newest.get((account.name, request.client_order_id))
+        if holder is not None and (self._rules.ids_are_used_up or holder.is_open):
+            raise Refusal(Reason.DUPLICATE)
         mine = self.open_orders(account, instrument.symbol)
         stops = sum(order.is_waiting_stop for order in mine)
         instrument.check_open_orders(len(mine) - stops, stops, request.type in STOP_TYPES)
@@ -158,17 +187,17 @@ class Exchange:
     def _check_against_book(self, account: Account, request: OrderRequest, market: SymbolMarket) -> Plan:
         if request.type in STOP_TYPES:
             if triggers_at(request.type, request.is_buy, request.stop_price, market.last_price):
-                raise errors.rejected(errors.WOULD_TRIGGER)
+                raise Refusal(Reason.WOULD_TRIGGER)
             plan = Plan([], 0, 0, False)
         else:
             plan = market.plan(request.is_buy, account.name, request.price, request.qty, request.quote_qty)
-            if request.type == "LIMIT_MAKER" and (plan.trades or plan.meets_own_order):
-                raise errors.rejected(errors.WOULD_MATCH)
+            if _would_take(request, plan) and not self._rules.maker_orders_are_cancelled:
+                raise Refusal(Reason.WOULD_MATCH)
             if request.type == "MARKET" and request.quote_qty and not plan.trades:
-                raise errors.filter_failure("LOT_SIZE")
+                raise Refusal(Reason.NOTHING_FOR_AMOUNT)
         asset = request.instrument.quote if request.is_buy else request.instrument.base
         if account.free.get(asset, 0) < self._reservation(request, plan):
-            raise errors.rejected(errors.INSUFFICIENT)
+            raise Refusal(Reason.INSUFFICIENT)
         return plan
 
     @staticmethod
@@ -189,6 +218,7 @@ class Exchange:
         self.by_account[account.name].append(order)
         self._open_ids[account.name, request.client_order_id] = order
         self._by_client_id[account.name, request.instrument.symbol, request.client_order_id] = order
+        self._newest[account.name, request.client_order_id] = order
         return order
 
     def _match(self, order: Order, market: SymbolMarket, plan: Plan) -> None:
@@ -197,6 +227,9 @@ class Exchange:
             # The venue turns an order by quote amount into the quantity that the book gives for it.
             order.qty = plan.qty
         kind = order.request.time_in_force
+        if _would_take(order.request, plan):
+            self._finish(order, "CANCELED", "CANCELED")
+            return
         if kind == "FOK" and (plan.qty < order.qty or plan.meets_own_order):
             self._finish(order, "EXPIRED", "EXPIRED")
             return
@@ -245,7 +278,7 @@ class Exchange:
         self.settlement.close_group()
         self.on_market_change(market)
 
-    def _record_rejection(self, account: Account, request: OrderRequest, error: errors.VenueError) -> None:
+    def _record_rejection(self, account: Account, request: OrderRequest, error: Denied) -> None:
         self.truth.write(
             "order",
             self.clock,
@@ -268,3 +301,8 @@ class Exchange:
                 "msg": error.msg,
             },
         )
+
+
+def _would_take(request: OrderRequest, plan: Plan) -> bool:
+    """Whether an order that may only rest would trade."""
+    return request.type == "LIMIT_MAKER" and bool(plan.trades or plan.meets_own_order)

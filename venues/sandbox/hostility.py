@@ -4,7 +4,8 @@ Problem: a platform that was only ever answered in time has proved nothing about
 order may be executed although nobody hears of it, may be executed after its client gave up, or may not be
 executed although it looks the same from outside; and lists may not show yet what exists.
 
-Only ``POST /api/v3/order`` is treated so; the user stream says what happened, at once. Not here: matching.
+Only requests for new orders over REST are treated so; the private stream says what happened, at once.
+Not here: matching, and what a protocol answers (`Failed`, `Throttled`).
 Invariant: what happens to a request depends on the seed and its client order id alone, and is written to the
 truth log before the client can notice.
 """
@@ -15,21 +16,28 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from venues.sandbox import errors
 from venues.sandbox.accounts import Account
-from venues.sandbox.authentication import check_timestamp, wall_ms
 from venues.sandbox.config import HostilityConfig
 from venues.sandbox.keyed_random import KeyedRandom
 from venues.sandbox.orders import Order
-from venues.sandbox.params import Params
+from venues.sandbox.refusals import Denied
 from venues.sandbox.truth import TruthLog
 
 _PARTS = 1_000_000
-Execute = Callable[[Account, Params], object]
+Execute = Callable[[], object]
+CheckFresh = Callable[[], None]
 
 
 class Unanswered(Exception):
     """The connection is to be closed without an answer."""
+
+
+class Failed(Exception):
+    """The order was executed, and the client is to hear of an internal error."""
+
+
+class Throttled(Exception):
+    """The order was not executed, because there were too many requests."""
 
 
 class Hostility:
@@ -44,37 +52,39 @@ class Hostility:
         self._late: set[asyncio.TimerHandle] = set()
         self.after_late: Callable[[], None] = lambda: None
 
-    def meet(self, account: Account, params: Params, execute: Execute) -> object:
-        """Answer a request for a new order, or not.
+    def meet(
+        self, account: Account, client_id: str | None, execute: Execute, check_fresh: CheckFresh
+    ) -> object:
+        """Answer a request for a new order, or not; `check_fresh` says whether it is still in its window.
 
         Raises
         ------
-        Unanswered
-            When nobody is to hear what became of it.
-        VenueError
-            As `execute`; 503 after it was executed, 429 instead of executing it.
+        Unanswered, Failed, Throttled
+            When a hostile fate was chosen for it.
+        Denied
+            As `execute`.
         """
-        what, delay_ms = self._chosen(params.optional("newClientOrderId") or "")
+        what, delay_ms = self._chosen(client_id or "")
         if what:
-            self._write(account, params, what, delay_ms)
+            self._write(account, client_id, what, delay_ms)
         match what:
             case "throttled":
-                raise errors.VenueError(-1003, "Too many requests; please use the websocket.", 429)
+                raise Throttled
             case "dropped":
                 raise Unanswered
             case "late":
-                self._execute_later(account, params, execute, delay_ms)
+                self._execute_later(account, client_id, execute, check_fresh, delay_ms)
                 raise Unanswered
         try:
-            answer = execute(account, params)
-        except errors.VenueError:
+            answer = execute()
+        except Denied:
             if what == "lost":
                 raise Unanswered from None
             raise
         if what == "lost":
             raise Unanswered
         if what == "failed":
-            raise errors.VenueError(-1000, "An unknown error occurred while processing the request.", 503)
+            raise Failed
         return answer
 
     def accepted(self, order: Order) -> None:
@@ -102,27 +112,34 @@ class Hostility:
             at -= share
         return "", 0
 
-    def _execute_later(self, account: Account, params: Params, execute: Execute, delay_ms: int) -> None:
+    def _execute_later(
+        self,
+        account: Account,
+        client_id: str | None,
+        execute: Execute,
+        check_fresh: CheckFresh,
+        delay_ms: int,
+    ) -> None:
         def run() -> None:
             self._late.discard(handle)
             try:
                 if not self._config.past_window:
-                    check_timestamp(params, wall_ms())
-                execute(account, params)
-            except errors.VenueError as error:
-                self._write(account, params, f"late_refused:{error.code}", delay_ms)
+                    check_fresh()
+                execute()
+            except Denied as error:
+                self._write(account, client_id, f"late_refused:{error.code}", delay_ms)
             self.after_late()
 
         handle = asyncio.get_running_loop().call_later(delay_ms / 1000, run)
         self._late.add(handle)
 
-    def _write(self, account: Account, params: Params, what: str, delay_ms: int) -> None:
+    def _write(self, account: Account, client_id: str | None, what: str, delay_ms: int) -> None:
         self._truth.write(
             "hostile",
             self._clock(),
             {
                 "account": account.name,
-                "client_order_id": params.optional("newClientOrderId"),
+                "client_order_id": client_id,
                 "what": what,
                 "delay_ms": delay_ms,
             },

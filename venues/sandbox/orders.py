@@ -105,38 +105,6 @@ class Order:
         """The asset that it spends."""
         return self.instrument.quote if self.is_buy else self.instrument.base
 
-    @property
-    def is_working(self) -> bool:
-        """Binance's `isWorking`: on the book, or was."""
-        return not self.is_waiting_stop
-
-    def query_body(self) -> dict[str, object]:
-        """The order as GET /api/v3/order shows it."""
-        request = self.request
-        body: dict[str, object] = {
-            "symbol": self.instrument.symbol,
-            "orderId": self.id,
-            "orderListId": -1,
-            "clientOrderId": request.client_order_id,
-            "price": text8(request.price),
-            "origQty": text8(self.qty),
-            "executedQty": text8(self.cum_qty),
-            "cummulativeQuoteQty": money_text(self.cum_quote),
-            "status": self.status,
-            "timeInForce": request.time_in_force,
-            "type": request.type,
-            "side": request.side,
-            "stopPrice": text8(request.stop_price),
-            "icebergQty": "0.00000000",
-            "time": self.created_ms,
-            "updateTime": self.updated_ms,
-            "isWorking": self.is_working,
-            "workingTime": self.working_ms,
-            "origQuoteOrderQty": money_text(request.quote_qty),
-            "selfTradePreventionMode": "EXPIRE_TAKER",
-        }
-        return body
-
     def truth(self) -> dict[str, object]:
         """The order as the truth log keeps it."""
         request = self.request

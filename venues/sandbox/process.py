@@ -16,26 +16,22 @@ import msgspec
 from aiohttp import web
 
 from venues.sandbox.accounts import Account
-from venues.sandbox.authentication import wall_ms
 from venues.sandbox.conductor import Conductor
 from venues.sandbox.config import Config, FeedConfig
 from venues.sandbox.connections import StreamHub
-from venues.sandbox.endpoints import rest_endpoints, socket_endpoints
 from venues.sandbox.exchange import Exchange
 from venues.sandbox.feeds import CandleFeed, Feed
 from venues.sandbox.hostility import Hostility
-from venues.sandbox.private_api import PrivateApi
-from venues.sandbox.public_api import PublicApi
-from venues.sandbox.publisher import Publisher
+from venues.sandbox.protocol import Engine
+from venues.sandbox.protocols import DIALECTS
 from venues.sandbox.rate_limits import RateLimits
-from venues.sandbox.rest_server import RestServer
+from venues.sandbox.session import MarketSession
 from venues.sandbox.settlement import Settlement
-from venues.sandbox.sockets import SocketServer
 from venues.sandbox.synthetic import SyntheticFeed
 from venues.sandbox.trade_feed import TradeFeed
 from venues.sandbox.truth import TruthLog
 from venues.sandbox.units import money_from_text, units_from_text
-from venues.sandbox.user_stream import UserStreams
+from venues.sandbox.wall import wall_ms
 
 _MAX_BODY = 256 * 1024
 _MAX_LINE = 128 * 1024
@@ -90,27 +86,31 @@ class Sandbox:
             )
             for one in config.accounts
         ]
+        dialect = DIALECTS[config.protocol]
         self.exchange = Exchange(
-            feed.instruments, accounts, settlement, self.truth, config.seed, config.book_levels
+            feed.instruments,
+            accounts,
+            settlement,
+            self.truth,
+            config.seed,
+            config.book_levels,
+            dialect.rules,
+            dialect.spelled,
         )
-        self.hub = StreamHub()
-        self.publisher = Publisher(feed, self.exchange, self.hub)
-        users = UserStreams(self.hub, self.exchange)
-        limits = RateLimits(config.weight_limit, config.order_limit)
-        public = PublicApi(self.exchange, self.publisher, config.weight_limit, config.order_limit)
+        hub = StreamHub()
+        session = MarketSession(feed, self.exchange)
         self.hostility = Hostility(config.hostility, config.seed, self.truth, lambda: self.exchange.clock)
-        private = PrivateApi(self.exchange, self.hostility, config.maker_fee, config.taker_fee)
-        self.rest = RestServer(
-            self.exchange, rest_endpoints(public, private), limits, users, self.hub, self.hostility
+        self.hostility.after_late = hub.flush
+        limits = RateLimits(config.weight_limit, config.order_limit)
+        self.spoken = dialect.speak(
+            Engine(self.exchange, session, hub, self.hostility, limits, config.maker_fee, config.taker_fee)
         )
-        self.sockets = SocketServer(
-            self.exchange, self.publisher, users, self.hub, socket_endpoints(public, private), limits
-        )
+        self.exchange.on_market_change = self.spoken.streams.changed
         self.conductor = Conductor(
-            feed, self.exchange, self.publisher, self.hub, config.speed, config.feed.parts
+            feed, self.exchange, session, self.spoken.streams, hub, config.speed, config.feed.parts
         )
         self._write_start(accounts)
-        self.publisher.open_market()
+        session.open_market()
 
     def _write_start(self, accounts: list[Account]) -> None:
         shown = asdict(self.config)
@@ -126,11 +126,9 @@ class Sandbox:
         )
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Route a request by what it is, a WebSocket handshake or plain HTTP."""
+        """Let the protocol answer."""
         assert isinstance(request, web.Request)
-        if request.headers.get("Upgrade", "").lower() == "websocket":
-            return await self.sockets.handle(request)
-        return await self.rest.handle(request)
+        return await self.spoken.handle(request)
 
 
 async def serve(config: Config, feed: Feed) -> None:
@@ -179,14 +177,14 @@ async def serve(config: Config, feed: Feed) -> None:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     sandbox.hostility.stop()
-    await sandbox.sockets.close()
+    await sandbox.spoken.close()
     await runner.cleanup()
     sandbox.truth.write(
         "end",
         sandbox.exchange.clock,
         {
             "steps": sandbox.conductor.progress.steps,
-            "candles_sent": sandbox.publisher.candles_sent,
+            "candles_sent": sandbox.spoken.streams.candles_sent,
             "fills": sandbox.exchange.settlement.fill_count,
             "accounts": {one.name: one.texts() for one in sandbox.exchange.accounts.values()},
         },

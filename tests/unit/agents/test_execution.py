@@ -272,22 +272,22 @@ def test_a_filled_order_ends_its_schedule_once() -> None:
 TWAP = [("0.1", 0), ("0.1", 60_000), ("0.1", 120_000)]
 
 
-def test_a_twap_sends_its_children_when_they_are_due_and_catches_up() -> None:
+def test_a_twap_spreads_what_a_child_missed_over_those_to_come() -> None:
     agent = make_agent()
     see(agent, deep_book())
     decided(agent, "twap", children=TWAP, px="60060")
     tell(agent, filled(0, "0.04"), canceled(0, "0.04", "expired"))
 
     (second,) = see(agent, deep_book(), 1)
-    tell(agent, filled(1, "0.16"))
+    tell(agent, filled(1, "0.13"))
     (third,) = see(agent, deep_book(), 2)
-    (done,) = tell(agent, filled(2, "0.1"))
+    (done,) = tell(agent, filled(2, "0.13"))
 
     assert isinstance(second, OrderRequest)
-    assert (second.child, second.qty, second.tif) == (1, Decimal("0.16"), "IOC")
+    assert (second.child, second.qty, second.tif) == (1, Decimal("0.13"), "IOC")
     assert (second.px or 0) <= Decimal(60_060)
     assert isinstance(third, OrderRequest)
-    assert third.qty == Decimal("0.1")
+    assert third.qty == Decimal("0.13")
     assert isinstance(done, ScheduleDone)
     assert done.why == "filled"
 

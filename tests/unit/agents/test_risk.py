@@ -133,7 +133,7 @@ def _names(found: object) -> list[str]:
 
 
 def test_drawdown_pauses_a_day_and_is_measured_anew_after_it() -> None:
-    risk = agent()
+    risk = agent(limits={"breakers": {"stale_bars": 10_000}})  # a day passes without a candle
     risk.handle(batch(), context(make_account(100_000)))
     fallen = make_account(89_999, peak=100_000)
 

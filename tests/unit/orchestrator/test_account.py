@@ -74,7 +74,7 @@ def test_flattening_outlives_its_pause_until_a_person_resumes() -> None:
     made = account()
     made.breaker(breaker("flatten", until=T0))
     mark(made, 50_000, T0 + DAY_NS)
-    assert (made.trading, made.flattening) == ("REDUCING", True)
+    assert (made.trading, made.flattening) == ("FLATTENING", True)
     made.command(halt("RESUME"))
     assert (made.trading, made.flattening) == ("ACTIVE", False)
 

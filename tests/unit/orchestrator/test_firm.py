@@ -135,7 +135,7 @@ def test_flatten_sells_for_every_holder_although_the_strategies_are_silent() -> 
     assert sorted(d.agent for d in flats) == holders
     execute(desk, orders)
     assert all(h.qty < spot(BTC).lot for h in desk.view.state.holdings)
-    assert desk.view.state.trading == "REDUCING"
+    assert desk.view.state.trading == "FLATTENING"
     before = len(desk.said(Decision))
     desk.close()
     assert len(desk.said(Decision)) == before + 1  # dust cannot be sold: nobody tries, at every bar

@@ -233,7 +233,7 @@ def test_votes_opinions_rankings_and_splits_have_ranges() -> None:
     counter = Counter(pid=BID.pid, agent="execution/a", code="x", binding=False)
     for child in (Child(qty=D(1), delay_ms=-1), Child(qty=D(1), delay_ms=10**12)):
         assert validate.counter(replace(counter, split=(child,)), BID.pid) == "bad_split"
-    assert validate.counter(replace(counter, style="iceberg"), BID.pid) == "unknown_enum"
+    assert validate.counter(replace(counter, style="peg"), BID.pid) == "unknown_enum"
 
 
 def test_every_role_has_words_and_only_message_types_are_words() -> None:

@@ -10,6 +10,7 @@ from parley.messages import Cash, Intent
 from parley.risk import Approved, GateFacts, Limits, Recent, Refused, check
 from parley.risk._token import mint
 from parley.risk.case import Case
+from parley.risk.limits import limits_of
 from parley.risk.rules import ALWAYS, OPENING
 from parley.view import FirmView
 from tests.kit.builders import T0, make_instrument
@@ -264,7 +265,9 @@ def test_every_rule_refuses_when_nothing_is_known() -> None:
         view=None, instrument=None, book=None, data_age_ms=None, clock_offset_ms=None, gateway_alive=False,
         verdict=None, reservation=None, counters=None, trading="",
     )  # fmt: skip
-    case = Case(make_intent(qty=D("NaN")), unknown, LIMITS)
+    # without a node nobody asked the tree anything
+    limits = limits_of({"tree": {"platform": {"max_gross": "1"}}})
+    case = Case(make_intent(qty=D("NaN")), unknown, limits)
     silent = {rule.__name__ for rule in (*ALWAYS, *OPENING) if rule(case) is None}
 
     # these two judge the order's own words and say nothing of facts

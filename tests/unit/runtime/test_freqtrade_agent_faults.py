@@ -160,7 +160,6 @@ def test_loop_that_cannot_begin_enters_nothing_and_still_leaves(folder: Folder, 
 @pytest.mark.parametrize(
     ("body", "over", "told"),
     [
-        ("\n    position_adjustment_enable = True\n", {}, "position_adjustment_enable must be false"),
         ("", {"timeframe_detail": "1m"}, "timeframe_detail"),
         ("", {"timeframe": "1h"}, "the timeframe must be that of the desk"),
         (

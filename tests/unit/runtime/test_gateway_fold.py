@@ -8,7 +8,7 @@ import pytest
 
 from parley.messages import Ack, Attempt, Fill, Intent, Message, OrderEvent, Unknown, VenueReject
 from runtime.gateway_log import NOT_ACCEPTED, OWN, fold
-from tests.kit.units import make_intent
+from tests.kit.units import make_cancel, make_intent
 
 ORDER = make_intent(1)
 FENCE = 17
@@ -85,3 +85,22 @@ def test_order_that_was_not_accepted_is_watched_until_it_appears() -> None:
     assert fold(given_up).alive == ()
     assert fold([*given_up, event("open", Decimal(0))]).buried == ()
     assert fold(given_up).unsent == frozenset(), "it was sent: a second one of its id may say no less"
+
+
+@pytest.mark.parametrize(
+    ("said", "is_open_ended"),
+    [
+        ((), True),
+        ((VenueReject(iid=ORDER.iid, code="last_look:too_late", definitive=True, cancel=True),), False),
+        ((Ack(iid=ORDER.iid, venue_id="1", t_venue=0, cancel=True),), False),
+        ((Unknown(iid=ORDER.iid, cause="timeout", cancel=True),), False),
+        ((UNKNOWN,), True),
+    ],
+    ids=["nothing", "refused", "done", "unknown", "answer about the order"],
+)
+def test_cancel_that_was_never_answered_is_told_of(said: tuple[Message, ...], is_open_ended: bool) -> None:
+    """A desk that comes back waits for an answer to each cancel; found by `make chaos`."""
+    past = fold([ORDER, attempt(ORDER), ACK, make_cancel(ORDER), attempt(ORDER), *said])
+
+    assert past.cancelling == ((ORDER.iid,) if is_open_ended else ())
+    assert [each.intent for each in past.alive] == [ORDER], "what is said of a cancel ends no order"

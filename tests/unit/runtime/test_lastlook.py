@@ -69,8 +69,8 @@ def event(intent: Intent, status: str, cum_qty: Decimal) -> OrderEvent:
     )
 
 
-def look(intent: Intent, counters: Counters | None = None, now: int = NOW, is_halted: bool = False) -> str:
-    found = refusal(intent, counters or Counters(), LIMITS, INSTRUMENTS, now_mono=now, is_halted=is_halted)
+def look(intent: Intent, counters: Counters | None = None, now: int = NOW, halted: str = "") -> str:
+    found = refusal(intent, counters or Counters(), LIMITS, INSTRUMENTS, now_mono=now, halted=halted)
     return found[0] if found else ""
 
 
@@ -124,7 +124,7 @@ def test_halt_stops_orders_and_not_cancels() -> None:
         epoch=1,
     )
 
-    assert look(order(1), counters, is_halted=True) == "halted"
+    assert look(order(1), counters, halted="killed") == "halted"
     assert cancel_refusal(cancel, counters, now_mono=NOW) is None
 
 
@@ -146,13 +146,13 @@ def test_client_id_and_intent_are_each_used_once(over: dict[str, Any]) -> None:
     assert look(order(**over), counters) == "duplicate_cid"
 
 
-@pytest.mark.parametrize(("epoch", "is_halted"), [(0, False), (1, True)])
-def test_order_sent_before_is_a_duplicate_whatever_else_is_wrong(epoch: int, is_halted: bool) -> None:
+@pytest.mark.parametrize(("epoch", "halted"), [(0, ""), (1, "killed")])
+def test_order_sent_before_is_a_duplicate_whatever_else_is_wrong(epoch: int, halted: str) -> None:
     # The gateway says of every other refusal that the order cannot exist, and this one may.
     counters = Counters()
     counters.sent(order(), NOW)
 
-    assert look(order(epoch=epoch), counters, is_halted=is_halted) == "duplicate_cid"
+    assert look(order(epoch=epoch), counters, halted=halted) == "duplicate_cid"
 
 
 def test_older_epoch_is_refused_once_a_newer_one_spoke() -> None:

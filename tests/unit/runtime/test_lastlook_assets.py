@@ -69,7 +69,7 @@ def end(intent: Intent, cum_qty: Decimal) -> OrderEvent:
 
 
 def look(intent: Intent, counters: Counters, limits: Limits = LIMITS) -> str:
-    found = refusal(intent, counters, limits, INSTRUMENTS, now_mono=0, is_halted=False)
+    found = refusal(intent, counters, limits, INSTRUMENTS, now_mono=0)
     return found[0] if found else ""
 
 
@@ -176,9 +176,7 @@ def test_what_cannot_be_counted_is_refused_from_then_on(over: dict[str, Any]) ->
 
 def test_name_that_does_not_say_the_assets_is_refused() -> None:
     instruments = {"LTC/BTC": pair("LTC/BTC", quote="WBTC")}
-    found = refusal(
-        order(0, "LTC/BTC", "buy", 1), Counters(), LIMITS, instruments, now_mono=0, is_halted=False
-    )
+    found = refusal(order(0, "LTC/BTC", "buy", 1), Counters(), LIMITS, instruments, now_mono=0)
     assert found is not None
     assert found[0] == "unknown_assets"
 

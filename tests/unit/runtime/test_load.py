@@ -76,7 +76,11 @@ def test_lighter_half_of_each_optional_role_rests_and_one_always_stays() -> None
     ]  # fmt: skip
     specs = [AgentSpec(id=i, role=r, factory="tests:x", subscriptions=()) for i, r in team]
 
-    assert who_rests(specs, {"strategy/a": 0.2, "strategy/b": 0.1}) == ("arbitrage/x", "strategy/b")
+    weights = {"strategy/a": 0.2, "strategy/b": 0.1}
+    assert who_rests(specs, weights) == ("arbitrage/x", "strategy/b")
+    # nobody else would leave what the lightest holds
+    assert who_rests(specs, weights, {"strategy/b"}) == ("arbitrage/x", "strategy/a")
+    assert who_rests(specs, weights, {"strategy/a", "strategy/b", "strategy/c"}) == ("arbitrage/x",)
 
 
 def test_meter_tells_of_a_slow_disk_of_a_blocked_loop_and_of_better_times() -> None:

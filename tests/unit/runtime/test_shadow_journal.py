@@ -94,6 +94,13 @@ def test_order_that_was_filled_is_one_word() -> None:
     assert word.lost == ""
 
 
+def test_order_nobody_could_place_is_told_as_a_matter_of_fills() -> None:
+    line = f"{PAIR} buy 0.0001: the venue takes no such order: below_min_qty"
+    word = only(batch(), Analysed(agent=ME, dropped=(line,)))
+    assert (word.pair, word.side, word.due_ms) == (PAIR, "", MS)
+    assert (word.lost, word.objection) == ("fill", line)
+
+
 def test_executions_are_added_up_and_fees_are_of_what_was_turned_over() -> None:
     half = make_fill(trade_id="t2", qty="0.1", px="61000", fee="0.0002", fee_asset="BTC")
     word = only(*ROUTE, TAKEN, INTENT, FILLED, half)

@@ -8,9 +8,7 @@ from typing import Any
 import pytest
 
 from venues.sandbox.config import ConfigError, HostilityConfig, parse_config
-from venues.sandbox.errors import VenueError
-from venues.sandbox.hostility import Hostility, Unanswered
-from venues.sandbox.params import Params
+from venues.sandbox.hostility import Failed, Hostility, Throttled, Unanswered
 from venues.sandbox.truth import TruthLog
 
 MINIMAL: dict[str, object] = {"feed": {"kind": "synthetic"}, "truth": "t.jsonl"}
@@ -27,17 +25,17 @@ def fates(config: HostilityConfig, folder: Path, seed: int = 7) -> list[str]:
     found = []
     for n in range(100):
         executed: list[str] = []
+
+        def execute(done: list[str] = executed) -> None:
+            done.append("order")
+
         try:
-            hostility.meet(
-                owner,
-                Params({"newClientOrderId": f"c{n}"}),
-                lambda account, params, done=executed: done.append(account.name),  # type: ignore[misc]
-            )
+            hostility.meet(owner, f"c{n}", execute, lambda: None)
             seen = "answer"
         except Unanswered:
             seen = "nothing"
-        except VenueError as error:
-            seen = str(error.status)
+        except (Failed, Throttled) as error:
+            seen = type(error).__name__
         found.append(f"{seen} {len(executed)}")
     return found
 
@@ -50,7 +48,7 @@ def test_nothing_is_hostile_by_default(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("switch", "met"),
-    [("lost", "nothing 1"), ("failed", "503 1"), ("dropped", "nothing 0"), ("throttled", "429 0")],
+    [("lost", "nothing 1"), ("failed", "Failed 1"), ("dropped", "nothing 0"), ("throttled", "Throttled 0")],
 )
 def test_each_switch_does_one_thing_to_its_share_and_the_truth_log_says_to_whom(
     tmp_path: Path, switch: str, met: str

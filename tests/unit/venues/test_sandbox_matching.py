@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from tests.kit.effort import examples
 from venues.sandbox.accounts import Account
-from venues.sandbox.errors import VenueError
+from venues.sandbox.binance.assembly import BINANCE_SPOT
 from venues.sandbox.exchange import Exchange
 from venues.sandbox.instrument import ORDER_TYPES, Instrument
 from venues.sandbox.matching import SymbolMarket
 from venues.sandbox.orders import PRICED_TYPES, Order, OrderRequest
+from venues.sandbox.refusals import Denied
 from venues.sandbox.settlement import Settlement
 from venues.sandbox.tape import Print
 from venues.sandbox.truth import TruthLog
@@ -81,7 +82,16 @@ def build(path: Path) -> Venue:
     truth = TruthLog(path)
     money = {"USDT": 10**6 * MONEY_ONE, "AAA": 10**4 * MONEY_ONE}
     accounts = [Account(name, name, "s", money) for name in ("first", "second")]
-    exchange = Exchange([AAA], accounts, Settlement(truth, ONE // 1000, ONE // 1000), truth, 1, 10)
+    exchange = Exchange(
+        [AAA],
+        accounts,
+        Settlement(truth, ONE // 1000, ONE // 1000),
+        truth,
+        1,
+        10,
+        BINANCE_SPOT.rules,
+        BINANCE_SPOT.spelled,
+    )
     venue = Venue(exchange, accounts[0], accounts[1])
     venue.market.last_price = PRICE
     venue.market.book.refresh(PRICE, BIG, 0)
@@ -148,7 +158,7 @@ def test_money_is_conserved_and_never_negative(
     start = {asset: venue.first.total(asset) + venue.second.total(asset) for asset in ("USDT", "AAA")}
     placed: list[Order] = []
     for action in actions:
-        with contextlib.suppress(VenueError):  # refused: then nothing may have changed, as the sums show
+        with contextlib.suppress(Denied):  # refused: then nothing may have changed, as the sums show
             act(venue, action, placed)
         settlement = venue.exchange.settlement
         for asset, amount in start.items():
@@ -242,7 +252,7 @@ def test_own_orders_never_meet(open_venue: Callable[[], Venue]) -> None:
 
     assert (taker.status, taker.cum_qty) == ("EXPIRED_IN_MATCH", 0)
     assert resting.is_open
-    with pytest.raises(VenueError, match="immediately match"):
+    with pytest.raises(Denied, match="immediately match"):
         venue.place("BUY", "LIMIT_MAKER", ONE, inside)
     other = venue.place("BUY", "LIMIT", ONE, best_ask, account=venue.second)
     assert (other.status, other.fills[0].price) == ("FILLED", inside)
@@ -274,7 +284,7 @@ def test_stops_trigger_on_prints_and_meet_the_market_of_that_moment(open_venue: 
 
     assert stop.status == "FILLED"
     assert stop.fills[0].price <= 90 * ONE
-    with pytest.raises(VenueError, match="trigger immediately"):
+    with pytest.raises(Denied, match="trigger immediately"):
         venue.place("BUY", "STOP_LOSS", ONE, stop_price=89 * ONE)
 
 

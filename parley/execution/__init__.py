@@ -1,0 +1,1 @@
+"""Execution algorithms as arithmetic: styles, slices, quotes, brackets, routes, and what they cost."""

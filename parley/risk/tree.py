@@ -1,0 +1,203 @@
+"""Limits that lie over each other: platform over tenant over account over bot over symbol, the tightest wins.
+
+Problem: an order belongs to several wholes at once, each with limits of its own, and whoever is refused wants
+to know by whom. Here every limit of every node on an order's path is worked out as the quantity it leaves
+room for; the least of them is the answer, and it carries its node's name.
+
+Not here: what a node uses at the moment (the account's view, `rules`), who may change a limit (a new run's
+settings, which its journal holds).
+
+Invariant: pure and total. What cannot be judged leaves no room; a node that says nothing about something
+leaves all of it; adding a node or tightening a limit never lets more through."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from parley.view import FirmView
+
+from .exposure import Prices, all_usable, gridlike, split_symbol
+from .loads import Load, of_bot, of_symbol
+from .nodes import LEVELS, NodeLimits, level_of
+
+ZERO: Final = Decimal(0)
+BPS: Final = Decimal(10_000)
+LESS: Final = Decimal("0.999999")
+# a first position is all there is: its share of the whole says something only beyond this share of equity
+CONCENTRATION_FROM: Final = Decimal("0.25")
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """An order: ``px`` its worst price and ``mid`` in the account's money, ``depth`` in its base asset."""
+
+    symbol: str
+    side: str
+    qty: Decimal
+    px: Decimal
+    mid: Decimal
+    depth: Decimal
+    now: int
+    reduce_only: bool = False
+
+
+class Node(msgspec.Struct, frozen=True):
+    """One level of an order's path: what it allows, and what it uses now. ``name`` such as ``bot:grid``."""
+
+    name: str
+    limits: NodeLimits
+    load: Load
+
+
+class Tightest(msgspec.Struct, frozen=True):
+    """The limit that leaves least: its node, the value with the whole order, its cap, the room in base."""
+
+    node: str
+    limit: str
+    value: str
+    cap: str
+    room: Decimal
+
+
+def tightest(path: Sequence[Node], ask: Ask) -> Tightest | None:
+    """Return what leaves least room for an order, None when no node on its path says anything.
+
+    The order passes when the room is at least its quantity. Of two that leave the same the upper is named.
+    """
+    found = [each for node in sorted(path, key=_depth) for each in _of_node(node, ask)]
+    return min(found, key=lambda each: each.room, default=None)
+
+
+def refusal(path: Sequence[Node], ask: Ask) -> Tightest | None:
+    """Return what keeps an order from passing, None when it may pass."""
+    least = tightest(path, ask)
+    # a quantity that is none, zero or less is more than any room
+    return least if least is not None and not (gridlike(ask.qty) and least.room >= ask.qty) else None
+
+
+def path_of(
+    tree: Mapping[str, NodeLimits], load: Load, view: FirmView, prices: Prices, agent: str, symbol: str
+) -> list[Node]:
+    """Return the nodes of a tree that an agent's order of a symbol passes, with what each uses."""
+    path = []
+    for name, limits in tree.items():
+        level, _, which = name.partition(":")
+        if level == "bot":
+            if which == agent:
+                path.append(Node(name, limits, of_bot(load, view, prices, agent)))
+        elif level == "symbol":
+            if which == symbol:
+                path.append(Node(name, limits, of_symbol(load, symbol)))
+        else:
+            path.append(Node(name, limits, load))
+    return path
+
+
+def _depth(node: Node) -> int:
+    return LEVELS.index(level_of(node.name))
+
+
+def _of_node(node: Node, ask: Ask) -> Iterator[Tightest]:
+    if not _usable(node, ask):
+        yield Tightest(node.name, "not_finite", "unusable", "finite", ZERO)
+        return
+    for limit, value, cap, room in _always(node, ask) if ask.reduce_only else _opening(node, ask):
+        yield Tightest(node.name, limit, f"{value:f}", f"{cap:f}", max(ZERO, room))
+
+
+def _usable(node: Node, ask: Ask) -> bool:
+    load = node.load
+    amounts = [load.equity, load.peak, load.day_open, load.net, *load.by_asset.values()]
+    prices = (ask.qty, ask.px, ask.mid)
+    known = ask.side in ("buy", "sell") and all(gridlike(each) for each in prices)
+    return known and all_usable((*amounts, ask.depth)) and load.equity > ZERO and load.is_priced
+
+
+def _crosses(ask: Ask, px: Decimal) -> bool:
+    return ask.px >= px if ask.side == "buy" else ask.px <= px
+
+
+Found = tuple[str, Decimal, Decimal, Decimal]
+
+
+def _hard(limit: str, value: Decimal, cap: Decimal, ask: Ask, *, broken: bool) -> Found:
+    # what no smaller order would mend
+    return limit, value, cap, ZERO if broken else ask.qty
+
+
+def _always(node: Node, ask: Ask) -> Iterator[Found]:
+    limits, load = node.limits, node.load
+    if limits.collar_bps is not None:
+        over = (ask.px - ask.mid if ask.side == "buy" else ask.mid - ask.px) / ask.mid * BPS
+        yield _hard("collar_bps", over, limits.collar_bps, ask, broken=over > limits.collar_bps)
+    if limits.orders_per_s is not None:
+        # exits have as much again for themselves, as at the gate
+        most = Decimal(limits.orders_per_s * (2 if ask.reduce_only else 1))
+        yield _hard("orders_per_s", Decimal(load.orders_1s), most, ask, broken=load.orders_1s >= most)
+    if limits.duplicate_window_ms is not None:
+        since = ask.now - limits.duplicate_window_ms * 1_000_000
+        same = [
+            each
+            for each in load.recent
+            if each.t >= since and (each.symbol, each.side, each.qty) == (ask.symbol, ask.side, ask.qty)
+        ]
+        yield _hard("duplicate", Decimal(len(same)), ZERO, ask, broken=bool(same))
+    if limits.self_match:
+        own = [each for each in load.resting if each.symbol == ask.symbol and each.side != ask.side]
+        meets = [each for each in own if each.px is None or _crosses(ask, each.px)]
+        yield _hard("self_match", Decimal(len(meets)), ZERO, ask, broken=bool(meets))
+
+
+def _room(ask: Ask, most: Decimal, *, fits: bool) -> Decimal:
+    # the division may round; whether the order fits was found without one
+    return max(most, ask.qty) if fits else min(most, ask.qty * LESS)
+
+
+def _opening(node: Node, ask: Ask) -> Iterator[Found]:
+    yield from _always(node, ask)
+    limits, load = node.limits, node.load
+    notional = ask.qty * ask.px
+
+    def share(limit: str, used: Decimal, cap: Decimal | None) -> Iterator[Found]:
+        if cap is not None:
+            fits = used + notional <= cap * load.equity
+            most = (cap * load.equity - used) / ask.px
+            yield limit, (used + notional) / load.equity, cap, _room(ask, most, fits=fits)
+
+    yield from share("max_order_notional", ZERO, limits.max_order_notional)
+    if ask.side == "buy":
+        # on a spot account a sale adds no exposure: what is not held cannot be sold
+        held = load.by_asset.get(split_symbol(ask.symbol)[0], ZERO)
+        yield from share("max_position", held, limits.max_position)
+        yield from share("max_gross", load.gross, limits.max_gross)
+        yield from share("max_leverage", load.gross, limits.max_leverage)
+        yield from share("max_net", load.net, limits.max_net)
+        yield from _concentrated(limits, load, ask, held, notional)
+    if limits.max_book_share is not None:
+        most = limits.max_book_share * max(ZERO, ask.depth)
+        value = ask.qty / ask.depth if ask.depth > ZERO else BPS
+        yield "max_book_share", value, limits.max_book_share, most
+    if limits.max_daily_trades is not None:
+        trades, cap = Decimal(load.trades_today), Decimal(limits.max_daily_trades)
+        yield _hard("max_daily_trades", trades, cap, ask, broken=trades >= cap)
+    for limit, top, cap_ in (
+        ("max_daily_loss", load.day_open, limits.max_daily_loss),
+        ("max_drawdown", load.peak, limits.max_drawdown),
+    ):
+        if cap_ is not None:
+            # equity is marked to market: what is not realised counts
+            fall = (top - load.equity) / top if top > ZERO else BPS
+            yield _hard(limit, fall, cap_, ask, broken=fall > cap_)
+
+
+def _concentrated(
+    limits: NodeLimits, load: Load, ask: Ask, held: Decimal, notional: Decimal
+) -> Iterator[Found]:
+    cap, gross, least = limits.max_concentration, load.gross + notional, CONCENTRATION_FROM * load.equity
+    if cap is None:
+        return
+    fits = gross <= least or held + notional <= cap * gross
+    # the most x with (held + x) / (gross + x) at the cap, or that stays below where it is asked
+    most = max((cap * load.gross - held) / (1 - cap) if cap < 1 else notional, least - load.gross, ZERO)
+    yield "max_concentration", (held + notional) / gross, cap, _room(ask, most / ask.px, fits=fits)

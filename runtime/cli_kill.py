@@ -1,0 +1,64 @@
+"""The commands `parley kill` and `parley release`: their options.
+
+Not here: what they do (`commands.kill`). Invariant: nothing is loaded that could keep a kill from working.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from runtime.calling import call_with_settings
+
+Scopes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--scope",
+        metavar="SCOPE",
+        help="platform, tenant:NAME, firm, firm:ACCOUNT or symbol:A/B; may be repeated [default: firm].",
+        show_default=False,
+    ),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="TOML file of settings [default: PARLEY_CONFIG's].",
+        show_default=False),
+]  # fmt: skip
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+
+
+def kill(
+    scope: Scopes = None,
+    mode: Annotated[
+        str,
+        typer.Option(
+            metavar="block|cancel|flatten",
+            help="Send nothing more; cancel what works too; leave every position too.",
+        ),
+    ] = "cancel",
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why, for the record.")] = "",
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Stop trading, now and over every restart, until 'parley release'.
+
+    Works without desk and database; a gateway that does not answer is ended and its orders are cancelled.
+    """
+    call_with_settings(
+        config, "runtime.commands.kill:kill", tuple(scope or ("firm",)), mode, reason, as_json=as_json
+    )
+
+
+def release(
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why it may trade again, for the record.")],
+    scope: Scopes = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Let what was killed trade again.
+
+    'platform' releases everything, also a damaged kill file.
+    """
+    call_with_settings(
+        config, "runtime.commands.kill:release", tuple(scope or ("firm",)), reason, as_json=as_json
+    )

@@ -1,0 +1,54 @@
+"""`parley kill` and `parley release`: what was done, on the screen or as JSON.
+
+Not here: doing it (`killing`). Invariant: the exit code is 1 as long as something is not confirmed.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from runtime import killing
+from runtime.output import console, print_json
+from runtime.settings import Settings
+
+
+def kill(settings: Settings, scopes: Sequence[str], mode: str, reason: str, *, as_json: bool) -> int:
+    """Kill; the exit code is 1 when a gateway could not be reached or an order is not confirmed gone."""
+    result = killing.kill(settings.home, scopes, mode, reason)
+    _say(result, as_json=as_json)
+    return 0 if all(each["error"] is None and not each["unconfirmed"] for each in result["accounts"]) else 1
+
+
+def release(settings: Settings, scopes: Sequence[str], reason: str, *, as_json: bool) -> int:
+    """Release; the exit code is 1 when a running gateway did not hear of it."""
+    result = killing.release(settings.home, scopes, reason)
+    _say(result, as_json=as_json)
+    return 0 if all(each["error"] is None for each in result["accounts"]) else 1
+
+
+def _say(result: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(result)
+        return
+    out = console()
+    if result["damage"]:
+        out.print(f"everything is stopped: the kill file is damaged, {result['damage']}", style="bold red")
+    if not result["standing"] and not result["damage"]:
+        out.print("nothing is killed", style="bold")
+    for each in result["standing"]:
+        out.print(f"killed {each['scope']}, {each['mode']}: {each['reason'] or 'no reason given'}")
+    if not result["accounts"]:
+        out.print("no gateway runs; whatever starts obeys the file")
+    for each in result["accounts"]:
+        out.print(_line(each), soft_wrap=True)
+
+
+def _line(said: dict[str, Any]) -> str:
+    if said["error"]:
+        return f"account {said['account']}: {said['error']}"
+    how = f"ended gateway {said['ended']} and took over" if said["taken_over"] else f"pid {said['pid']} obeys"
+    text = f"account {said['account']}: {how}"
+    if said["cancels_sent"]:
+        text += f"; {said['confirmed']} orders cancelled in {said['cancel_ms']} ms"
+    if said["unconfirmed"]:
+        text += f"; NOT CONFIRMED: {', '.join(said['unconfirmed'])}"
+    return text

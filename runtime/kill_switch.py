@@ -1,0 +1,211 @@
+"""A gateway's end of the kill switch: what may still be sent, and the sweep of what works already.
+
+Problem: whoever kills wants three things of the process that holds the keys: that nothing more leaves it,
+that what rests at the venue is taken back, and an answer at once. The first is the kill file, looked at
+before every send; the second goes past the lanes, many requests at a time, and again until the venue has
+confirmed each.
+
+Not here: the file (`kill_file`), the command and what it does without an answer (`commands.kill`).
+
+Invariant: an order is confirmed only by the venue: its cancel was acknowledged, or the venue knew the order
+and knows nothing of it to cancel. One that may still come to exist is asked for again until it cannot."""
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Final, Protocol
+
+import msgspec
+
+from parley.messages import CancelIntent, Envelope, Halt, Intent, Killed, Message
+from runtime.frames import CONTROL, Link, control
+from runtime.kill_file import Kill, KillFile, Standing, hits
+from venues.port import Acked, Ambiguous, Rejected, SendResult
+
+ASK: Final = "kill"
+STANDING: Final = "standing:"
+SWEPT: Final = "swept:"
+PATIENCE_S: Final = 10.0
+_AT_ONCE: Final = 32
+_NOT_FOUND: Final = "venue:order_not_found"
+_PAUSE_S: Final = 0.1
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What a gateway answers at once: who it is and what it does not send any more."""
+
+    account: str
+    pid: int
+    standing: tuple[Kill, ...]
+    damage: str = ""
+
+
+class Swept(msgspec.Struct, frozen=True):
+    """What became of the orders that worked: cancels sent, orders confirmed gone, ids of the others."""
+
+    sent: int
+    confirmed: int
+    unconfirmed: tuple[str, ...]
+    first_round_ms: float
+    took_ms: float
+
+
+class Orders(Protocol):
+    """The gateway, as far as a sweep needs it."""
+
+    def working(self) -> list[Intent]:
+        """Orders that were sent and may still trade."""
+
+    def is_known(self, iid: bytes) -> bool:
+        """Whether the venue has spoken of an order."""
+
+    async def written(self, intents: list[Intent]) -> list[CancelIntent]:
+        """Make cancels durable, all at once."""
+
+    async def cancel_now(self, cancel: CancelIntent) -> SendResult:
+        """Send a cancel past the lanes."""
+
+
+async def sweep(
+    orders: Orders, concerns: Callable[[Intent], bool], *, patience_s: float = PATIENCE_S
+) -> Swept:
+    """Cancel what works now, again and again until the venue has confirmed all of it or patience is over."""
+    began = time.monotonic()
+    wanted = {each.iid: each for each in orders.working() if concerns(each)}
+    left, sent, first_ms = dict(wanted), 0, 0.0
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def ask(cancel: CancelIntent) -> SendResult:
+        async with gate:
+            return await orders.cancel_now(cancel)
+
+    while left:
+        asked = list(left.values())
+        sent += len(asked)
+        answers = await asyncio.gather(*(ask(each) for each in await orders.written(asked)))
+        first_ms = first_ms or (time.monotonic() - began) * 1e3
+        for intent, answer in zip(asked, answers, strict=True):
+            match answer:
+                case Acked():
+                    del left[intent.iid]
+                case Rejected(code=code) if code == _NOT_FOUND and orders.is_known(intent.iid):
+                    del left[intent.iid]
+                case Rejected() | Ambiguous():
+                    pass
+        if not left or time.monotonic() - began > patience_s:
+            break
+        await asyncio.sleep(_PAUSE_S)
+        works = {each.iid for each in orders.working()}
+        left = {iid: each for iid, each in left.items() if iid in works}
+    took = (time.monotonic() - began) * 1e3
+    unconfirmed = tuple(sorted(each.cid for each in left.values()))
+    return Swept(sent, len(wanted) - len(left), unconfirmed, round(first_ms, 1), round(took, 1))
+
+
+class KillSwitch:
+    """What stands against one account; ``say`` tells the desk, in the gateway's journal, what changed."""
+
+    def __init__(
+        self,
+        path: Path | None,
+        tenant: str,
+        account: str,
+        orders: Orders,
+        say: Callable[[Message], None],
+    ) -> None:
+        self._file = KillFile(path) if path is not None else None
+        self._tenant = tenant
+        self._account = account
+        self._orders = orders
+        self._say = say
+        self._told: tuple[Kill, ...] = ()
+        # what was released before this process began was for others to hear
+        self._released = self.standing().released
+        self._sweep: asyncio.Task[Swept] | None = None
+
+    def standing(self) -> Standing:
+        """What the file says now."""
+        return self._file.standing() if self._file is not None else Standing()
+
+    def over(self) -> tuple[Kill, ...]:
+        """The kills over this account, now."""
+        standing = self.standing()
+        return standing.over(self._tenant, self._account) if standing.kills or standing.damage else ()
+
+    def stop_of(self, symbol: str) -> Kill | None:
+        """The strictest kill that keeps orders of a symbol from leaving; None when they may."""
+        # of two scopes the one that lets less pass counts: exits pass a flatten only where nothing else stops
+        found = [each for each in self.over() if hits(each, symbol)]
+        return min(found, key=lambda each: each.mode == "flatten", default=None)
+
+    def look(self) -> None:
+        """Notice a change of the file: tell of it, and take back what works where that is wanted."""
+        now = self.over()
+        if now != self._told:
+            self._change(now)
+        released = self.standing().released
+        if released != self._released and all(each.scope.startswith("symbol:") for each in now):
+            # it also ends what breakers stopped: a person looked, and gave a reason
+            self._say(Halt(scope="account", mode="RESUME", by=released[1], why=released[2]))
+        self._released = released
+
+    def greet(self) -> None:
+        """Tell a desk that connects what stands; one that comes back may believe what was released since."""
+        if self.standing() != Standing():
+            self._say(_killed(self.over()))
+
+    def _change(self, now: tuple[Kill, ...]) -> None:
+        fresh = [each for each in now if each not in self._told and each.mode != "block"]
+        self._told = now
+        self._say(_killed(now))
+        if fresh:
+            self._begin(fresh)
+
+    def _begin(self, kills: Sequence[Kill]) -> None:
+        before = self._sweep
+
+        async def work() -> Swept:
+            if before is not None:
+                await asyncio.wait([before])
+            return await sweep(self._orders, lambda order: any(hits(kill, order.symbol) for kill in kills))
+
+        self._sweep = asyncio.ensure_future(work())
+
+    def settled(self) -> Awaitable[Swept] | None:
+        """The sweep that was begun last, None before the first."""
+        return self._sweep
+
+    def on_connect(self, link: Link) -> None:
+        """Answer a command on the kill socket."""
+        link.on_envelope = lambda envelope: self._asked(link, envelope)
+
+    def _asked(self, link: Link, envelope: Envelope) -> None:
+        if envelope.kind != CONTROL or envelope.body.decode(errors="replace") != ASK:
+            link.close("the kill socket takes one word", abort=True)
+            return
+        self.look()
+        told = Told(self._account, os.getpid(), self._told, self.standing().damage)
+        link.send(_line(STANDING, told))
+        running = self._sweep
+
+        async def report() -> None:
+            swept = await running if running is not None else Swept(0, 0, (), 0.0, 0.0)
+            link.send(_line(SWEPT, swept))
+
+        self._report = asyncio.ensure_future(report())
+
+    def close(self) -> None:
+        """Begin nothing more."""
+        if self._sweep is not None:
+            self._sweep.cancel()
+
+
+def _killed(kills: Sequence[Kill]) -> Killed:
+    standing = tuple((each.scope, each.mode, each.reason) for each in kills)
+    return Killed(standing=standing, t=time.time_ns())
+
+
+def _line(word: str, said: msgspec.Struct) -> Envelope:
+    return control(word + msgspec.json.encode(said).decode(), sender="gateway", to="kill")

@@ -1,0 +1,166 @@
+"""Kills and releases the firms of a home: the kill file first, then every gateway that runs.
+
+Problem: whoever kills must not depend on what he kills. The kill file is written first and is all that is
+needed to keep orders from leaving; then every running gateway is asked, and one that does not answer within
+half a second is ended and its orders are cancelled from here, with its key (settled 21).
+
+Not here: what a kill means to a gateway (`kill_switch`) and to a desk (`orchestrator.kills`), the command
+line (`commands.kill`).
+
+Invariant: nothing is said to be cancelled that the venue did not confirm. A firm that was killed stays killed
+until it is released, over any restart.
+"""
+
+import asyncio
+import getpass
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from parley.errors import UserError
+from parley.messages import Envelope, Intent
+from runtime import kill_file
+from runtime.frames import CONTROL, connect, control
+from runtime.gateway_config import GatewayConfig
+from runtime.kill_file import NAME, Kill, Standing, hits
+from runtime.kill_switch import ASK, PATIENCE_S, STANDING, SWEPT, Swept, Told
+from runtime.kill_takeover import take_over
+from runtime.leftovers import CLAIM, is_claimed
+from runtime.unit import path_of, read_config
+
+ANSWER_S: Final = 0.5
+_SWEEP_S: Final = PATIENCE_S + 5.0
+Result = dict[str, Any]
+
+
+def kill(home: Path, scopes: Sequence[str], mode: str, reason: str) -> Result:
+    """Write the kills, then see to it that every running gateway obeys.
+
+    Raises
+    ------
+    UserError
+        When a scope or mode is none.
+    OSError
+        When the home cannot be written to.
+    """
+    began = time.monotonic()
+    path = file_of(home)
+    standing = kill_file.write(path, "kill", scopes, mode=mode, reason=reason, by=_who())
+    written_ms = (time.monotonic() - began) * 1e3
+    accounts = [_obey(config, standing) for config in gateways(home)]
+    return _result(path, standing, accounts) | {"written_ms": round(written_ms, 1)}
+
+
+def release(home: Path, scopes: Sequence[str], reason: str) -> Result:
+    """Write the releases and tell every running gateway; what else stands goes on standing.
+
+    Raises
+    ------
+    UserError
+        When no reason is given, or a scope is none.
+    OSError
+        When the home cannot be written to.
+    """
+    if not reason.strip():
+        raise UserError("a release must say why: --reason TEXT")
+    path = file_of(home)
+    standing = kill_file.write(path, "release", scopes, reason=reason, by=_who())
+    return _result(path, standing, [_told(config) for config in gateways(home)])
+
+
+def file_of(home: Path) -> Path:
+    """Return where a home's kill file is; the home is made if need be: one may kill before trading."""
+    home = home.expanduser().resolve()
+    home.mkdir(parents=True, exist_ok=True)
+    return home / NAME
+
+
+def gateways(home: Path) -> list[GatewayConfig]:
+    """The configurations of the gateways of all runs that live."""
+    found = []
+    for held in sorted((home.expanduser() / "runs").glob(f"*/{CLAIM}")):
+        file = held.parent / "config" / "gateway.json"
+        if is_claimed(held) and file.exists():
+            found.append(read_config(file, GatewayConfig))
+    return found
+
+
+def _who() -> str:
+    return f"{getpass.getuser()} (pid {os.getpid()})"
+
+
+def _obey(config: GatewayConfig, standing: Standing) -> dict[str, Any]:
+    over = standing.over(config.tenant, config.account)
+    wanted = [each for each in over if each.mode != "block"]
+    told = _told(config)
+    if told["error"] is None or not over:
+        return told
+    try:
+        concerns = (lambda order: _concerns(wanted, order)) if wanted else None
+        done = asyncio.run(take_over(config, concerns))
+    except UserError as error:
+        return told | {"error": f"{told['error']}; taking over failed: {error}"}
+    return told | {
+        "error": None, "taken_over": True, "ended": done.ended, "epoch": done.epoch, **_swept(done.swept),
+    }  # fmt: skip
+
+
+def _concerns(kills: Sequence[Kill], order: Intent) -> bool:
+    return any(hits(kill, order.symbol) for kill in kills)
+
+
+def _told(config: GatewayConfig) -> dict[str, Any]:
+    """Ask a gateway to read the file; says ``error`` when it does not answer in time."""
+    began = time.monotonic()
+    blank = {
+        "account": config.account, "pid": None, "answer_ms": None, "taken_over": False, "error": None,
+        **_swept(Swept(0, 0, (), 0.0, 0.0)),
+    }  # fmt: skip
+    if not config.kill_socket:
+        return blank | {"error": "the gateway has no kill socket"}
+    try:
+        told, swept, answered = asyncio.run(_ask(path_of(config.kill_socket), began))
+    except TimeoutError:
+        return blank | {"error": f"no answer within {ANSWER_S} s"}
+    except (UserError, ConnectionError) as error:
+        return blank | {"error": f"no answer: {error}"}
+    return blank | {"pid": told.pid, "answer_ms": round(answered * 1e3, 1), **_swept(swept)}
+
+
+async def _ask(path: Path, began: float) -> tuple[Told, Swept, float]:
+    said: asyncio.Queue[Envelope | None] = asyncio.Queue()
+    link = await connect(path, said.put_nowait, lambda why: said.put_nowait(None))
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            link.send(control(ASK, sender="kill", to="gateway"))
+            told = msgspec.json.decode(_body(await said.get(), STANDING), type=Told)
+        answered = time.monotonic() - began
+        async with asyncio.timeout(_SWEEP_S):
+            return told, msgspec.json.decode(_body(await said.get(), SWEPT), type=Swept), answered
+    finally:
+        link.close("done", abort=True)
+        await asyncio.sleep(0)
+
+
+def _body(envelope: Envelope | None, word: str) -> bytes:
+    if envelope is None or envelope.kind != CONTROL or not envelope.body.startswith(word.encode()):
+        raise ConnectionError("the gateway hung up")
+    return envelope.body.removeprefix(word.encode())
+
+
+def _swept(swept: Swept) -> dict[str, Any]:
+    return {
+        "cancels_sent": swept.sent, "confirmed": swept.confirmed, "unconfirmed": list(swept.unconfirmed),
+        "cancel_ms": swept.took_ms,
+    }  # fmt: skip
+
+
+def _result(path: Path, standing: Standing, accounts: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "file": str(path), "damage": standing.damage, "accounts": accounts,
+        "standing": [msgspec.structs.asdict(each) for each in standing.kills],
+    }  # fmt: skip

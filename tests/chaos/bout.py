@@ -1,0 +1,403 @@
+"""One bout: an exchange, a hub, a gateway and a desk of their own, beaten until the market ends.
+
+All four are the real processes over real sockets and journals; only their birth is a fork. What is done to
+them, and when they said that they serve, is written to ``events.jsonl`` beside their own files, which is
+all that the judge (tools/chaos) reads.
+
+Not here: what is done (`plan`, `places`), who judges, counting bouts (`campaign`).
+
+Invariant: a bout ends with everybody told: the last life of the desk heard all that its gateway knows.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from msgspec.structs import replace
+
+from parley.agent import AgentSpec
+from parley.messages import (
+    Ack,
+    Attempt,
+    CancelIntent,
+    Fill,
+    Intent,
+    OrderEvent,
+    Unknown,
+    VenueReject,
+    decode,
+)
+from runtime import launch
+from runtime.history import kinds
+from runtime.run_config import RunConfig
+from runtime.settings import Settings, load_settings
+from tests.chaos import busy, places
+from tests.chaos.mutants import MUTANTS
+from tests.chaos.nursery import Child, Nursery, until
+from tests.chaos.plan import LAG_MS, PATIENCE_MS, Blow, Plan, blow_of, fuse_of
+
+EVENTS: Final = "events.jsonl"
+_START_S: Final = 90.0
+_END_S: Final = 60.0
+_TERM_S: Final = 30.0
+_QUIET_S: Final = 90.0
+_MOST_STRANGE: Final = 5
+_BUSY: Final = ("strategy/trend", "strategy/reversion")
+_ABOUT_ORDERS: Final = (
+    "Intent", "CancelIntent", "Attempt", "Ack", "VenueReject", "Unknown", "OrderEvent", "Fill"
+)  # fmt: skip
+_SECOND_WRITER: Final = "UNIQUE constraint failed"
+_SEATED: Final = ("capital", "risk", "execution", "meta")
+# How a unit may end that nobody hit: because another one went.
+_COLLATERAL: Final = ("the gateway is gone", "the hub is gone", "cannot reach the socket", "cannot be used: ")
+
+
+@dataclass
+class Outcome:
+    """What was done: kills by "unit place", other signals, and ends that nobody can explain."""
+
+    kills: Counter[str] = field(default_factory=Counter)
+    signals: Counter[str] = field(default_factory=Counter)
+    strange: list[str] = field(default_factory=list)
+    lives: int = 0
+    seconds: float = 0.0
+
+
+class Bout:
+    """One bout in a folder."""
+
+    def __init__(self, plan: Plan, folder: Path, mutant: str = "") -> None:
+        self.plan = plan
+        self.folder = folder
+        self.outcome = Outcome()
+        self._mutate: Callable[[], None] = MUTANTS[mutant] if mutant else _as_it_is
+        self._dice = plan.dice("blows")
+        self._fuses = plan.dice("fuses")
+        self._armed: dict[int, places.Fuse | None] = {}
+        self._hit: set[int] = set()
+        self._rivals: set[int] = set()  # desks that took over: who wrote first decides which of two has to go
+        self._is_over = False
+        self._layout: launch.Layout
+        self._nursery: Nursery
+        self._sandbox: Child
+        self._gateway: Child
+        self._hub: Child
+        self._desk: Child
+
+    def fight(self) -> Outcome:
+        """Run the bout to its end."""
+        began = time.monotonic()
+        for part in ("config", "logs"):
+            (self.folder / part).mkdir(parents=True)
+        with Nursery(self.folder / "logs") as self._nursery:
+            self._open()
+            while sum(self.outcome.kills.values()) < self.plan.kills and not (self._is_over or self._is_lost):
+                self._round()
+            self._close()
+        self.outcome.seconds = time.monotonic() - began
+        return self.outcome
+
+    @property
+    def _is_lost(self) -> bool:
+        """Whether so much went wrong that nobody gets up any more."""
+        return len(self.outcome.strange) >= _MOST_STRANGE
+
+    # ------------------------------------------------------------------ start and end
+
+    def _open(self) -> None:
+        plan = self.plan
+        settings = load_settings(None, {
+            "home": self.folder, "speed": plan.speed, "seed": plan.seed % 1_000_000, "crosses": "none",
+            "synthetic": {"assets": ["BTC", "ETH", "LTC"], "candles": plan.candles, "history": 5},
+        })  # fmt: skip
+        market = launch.synthetic_market(settings)
+        layout = self._layout = launch.Layout(
+            run_id=f"chaos-{plan.seed:06d}", folder=self.folder, journal=self.folder / "desk.journal",
+            sockets=self.folder, claim=-1,
+        )  # fmt: skip
+        keys = ("key", "secret")
+        exchange = launch.write_sandbox(layout, settings, market, keys)
+        _change(exchange, lambda config: config.update(hostility=plan.hostility))
+        self._sandbox = self._nursery.start("sandbox", exchange)
+        self._until_ready(self._sandbox)
+        line = self._sandbox.lines[0]
+        rest, ws = str(line["rest"]), str(line["ws"])
+        _change(launch.write_gateway(layout, settings, market, keys, rest, ws), self._narrow)
+        hub = launch.write_hub(layout, settings, market, rest, ws)
+        launch.write_desk(layout, _run_of(settings, market, layout.run_id))
+        self._note(
+            "bout", seed=plan.seed, hostility=plan.hostility, window_ms=plan.window_ms,
+            position_cap=plan.position_cap,
+        )  # fmt: skip
+        self._gateway = self._born("gateway", None)
+        self._until_ready(self._gateway)
+        self._hub = self._nursery.start("hub", hub)
+        self._until_ready(self._hub)
+        self._desk = self._born("desk", None)
+
+    def _narrow(self, config: dict[str, Any]) -> None:
+        config["halt_file"] = str(self.folder / "HALT")
+        config["venue"] |= {
+            "recv_window_ms": self.plan.window_ms, "lag_ms": LAG_MS, "timeout_ms": PATIENCE_MS
+        }  # fmt: skip
+        if self.plan.position_cap:
+            config["limits"]["max_position"] = {"USDT": str(self.plan.position_cap)}
+
+    def _close(self) -> None:
+        """Let nothing new be sent, play the market to its end, and let everybody hear how it ended."""
+        self._halt()
+        if not until(self._is_played, _QUIET_S):
+            self.outcome.strange.append("the market did not come to its end")
+        if not until(self._is_quiet, _QUIET_S):
+            self.outcome.strange.append(f"the gateway has orders in doubt after {_QUIET_S:.0f} s")
+        self._desk = self._born("desk", None)
+        if self._desk.wait(_START_S) != 0:
+            self.outcome.strange.append(
+                f"the last desk ended with {self._desk.exit}: {self._last(self._desk)}"
+            )
+        for child in (self._hub, self._gateway, self._sandbox):
+            child.send(signal.SIGTERM)
+            if child.wait(_END_S) != 0:
+                self.outcome.strange.append(f"{child.unit} ended with {child.exit}: {self._last(child)}")
+
+    def _is_played(self) -> bool:
+        """Whether a desk has heard the end of the market; keeps gateway and desk alive until then."""
+        self._keep_gateway(fused=False)
+        if not self._desk.is_alive:
+            self._explain(self._desk)
+            if not self._is_over:
+                self._desk = self._born("desk", None)
+        return self._is_over or self._is_lost
+
+    def _is_quiet(self) -> bool:
+        """Whether the gateway, by its journal, knows the fate of every order it tried to send."""
+        self._keep_gateway(fused=False)
+        wanted = ",".join(map(str, kinds(*_ABOUT_ORDERS)))
+        open_ended: set[bytes] = set()
+        is_order = False
+        path = self.folder / "gateway.journal"
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=5.0)) as reader:
+            rows = reader.execute(f"SELECT body FROM records WHERE kind IN ({wanted}) ORDER BY seq")
+            for message in (decode(body) for (body,) in rows):
+                match message:
+                    case Intent() | CancelIntent():
+                        is_order = isinstance(message, Intent)
+                    case Attempt() if is_order:
+                        open_ended.add(message.iid)
+                    case Unknown(cancel=False):
+                        open_ended.add(message.iid)
+                    case (
+                        Ack(cancel=False) | VenueReject(cancel=False, definitive=True) | OrderEvent() | Fill()
+                    ):
+                        open_ended.discard(message.iid)
+                    case _:
+                        pass
+        return not open_ended
+
+    # ------------------------------------------------------------------ lives
+
+    def _born(self, unit: str, fuse: places.Fuse | None) -> Child:
+        is_gateway = unit == "gateway"
+
+        def prepare() -> None:
+            if is_gateway:
+                self._mutate()
+            else:
+                places.tell_ready(self.folder / EVENTS)
+            if fuse is not None:
+                places.lay(fuse)
+
+        child = self._nursery.start(unit, self._layout.config(unit), prepare)
+        self._armed[child.pid] = fuse
+        self.outcome.lives += 1
+        self._note("born", unit=unit, pid=child.pid, fuse=fuse.place if fuse else "")
+        return child
+
+    def _keep_gateway(self, *, fused: bool) -> None:
+        """Start the gateway until it serves; a fuse may burn before."""
+        while not (self._gateway.is_alive or self._is_lost):
+            self._explain(self._gateway)
+            self._gateway = self._born("gateway", fuse_of(self._fuses, "gateway") if fused else None)
+            self._until_ready(self._gateway)
+
+    def _keep_alive(self) -> None:
+        """Start what is dead, until both serve or the market is over; fuses may burn before."""
+        while not (self._is_over or self._is_lost):
+            self._keep_gateway(fused=True)
+            if not self._desk.is_alive:
+                self._explain(self._desk)
+                if not self._is_over:
+                    self._desk = self._born("desk", fuse_of(self._fuses, "desk"))
+            elif self._desk.is_ready:
+                return
+            else:
+                self._until_ready(self._desk)
+
+    def _until_ready(self, child: Child) -> None:
+        if not until(lambda: child.is_ready or not child.is_alive, _START_S):
+            self.outcome.strange.append(f"{child.unit} was not ready after {_START_S:.0f} s")
+            child.send(signal.SIGKILL)
+            child.wait(_END_S)
+            self._hit.add(child.pid)
+        if child.is_ready:
+            took = time.monotonic() - child.began
+            self._note("ready", unit=child.unit, pid=child.pid, took_s=round(took, 3))
+
+    def _explain(self, child: Child) -> None:
+        """Count how a child ended, once."""
+        child.read()
+        if child.pid in self._hit:
+            return
+        self._hit.add(child.pid)
+        fuse = self._armed.get(child.pid)
+        if child.exit == -signal.SIGKILL and fuse is not None:
+            self._count(child, fuse.place if not fuse.delay_us else f"after {fuse.place}")
+        elif fuse is not None and fuse.place in places.FAILING and places.BROKEN_DISK in self._log(child):
+            self.outcome.signals[f"{child.unit} {fuse.place}"] += 1
+        elif child.exit == 0 and any(line.get("end", {}).get("feed") for line in child.lines):
+            self._is_over = True
+        elif child.pid in self._rivals and _SECOND_WRITER in self._log(child):
+            self.outcome.signals["desk gave way to a zombie"] += 1
+        elif not any(why in self._log(child) for why in _COLLATERAL):
+            said = self._last(child)
+            self.outcome.strange.append(f"{child.unit} ended with {child.exit}, nobody hit it: {said}")
+
+    def _count(self, child: Child, place: str) -> None:
+        self.outcome.kills[f"{child.unit} {place}"] += 1
+        self._note("killed", unit=child.unit, pid=child.pid, place=place)
+
+    # ------------------------------------------------------------------ blows
+
+    def _round(self) -> None:
+        self._keep_alive()
+        if self._is_over or self._is_lost:
+            return
+        if self.plan.halts_at and sum(self.outcome.kills.values()) >= self.plan.halts_at:
+            self._halt()
+        blow = blow_of(self._dice)
+        for child in (self._gateway, self._desk):
+            fuse = self._armed[child.pid]
+            if fuse is not None and fuse.place == "sealing":
+                blow = Blow("term", (child.unit,), blow.after_s)
+        if until(lambda: not (self._gateway.is_alive and self._desk.is_alive), blow.after_s):
+            until(lambda: not self._desk.is_alive, 0.0 if self._gateway.is_alive else _END_S)
+            return
+        victims = [getattr(self, f"_{unit}") for unit in blow.victims]
+        match blow.what:
+            case "kill":
+                self._kill(victims, "random")
+            case "term":
+                self._end(victims)
+            case "stop":
+                self._stop(victims, blow.pause_s)
+                self._signal(victims, signal.SIGCONT)
+            case "stop_kill":
+                self._stop(victims, blow.pause_s)
+                self._kill(victims, "stopped")
+            case "zombie":
+                self._raise_zombie(blow.pause_s)
+        if not self._gateway.is_alive and not until(lambda: not self._desk.is_alive, _END_S):
+            self.outcome.strange.append("the desk outlives its gateway")
+            self._kill([self._desk], "random")
+
+    def _kill(self, victims: list[Child], place: str) -> None:
+        for child in victims:
+            if child.is_alive:
+                self._hit.add(child.pid)
+                self._count(child, place)
+                child.send(signal.SIGKILL)
+        for child in victims:
+            child.wait(_END_S)
+
+    def _end(self, victims: list[Child]) -> None:
+        self._signal(victims, signal.SIGTERM)
+        for child in victims:
+            if child.wait(_TERM_S) is None:
+                self.outcome.strange.append(f"{child.unit} did not end at SIGTERM")
+                self._kill([child], "random")
+            elif child.exit == 0 and not any(line.get("end", {}).get("feed") for line in child.lines):
+                self._hit.add(child.pid)
+                self.outcome.signals[f"{child.unit} ended in order"] += 1
+            else:
+                self._explain(child)
+
+    def _stop(self, victims: list[Child], pause_s: float) -> None:
+        self._signal(victims, signal.SIGSTOP)
+        time.sleep(pause_s)
+
+    def _signal(self, victims: list[Child], number: signal.Signals) -> None:
+        for child in victims:
+            if child.is_alive:
+                self.outcome.signals[f"{child.unit} {number.name}"] += 1
+                self._note("signal", unit=child.unit, pid=child.pid, signal=number.name)
+                child.send(number)
+
+    def _raise_zombie(self, pause_s: float) -> None:
+        """Stop the desk, let another one take over, and wake the first: it must end by itself."""
+        zombie = self._desk
+        self._signal([zombie], signal.SIGSTOP)
+        self._desk = self._born("desk", None)
+        until(lambda: self._desk.is_ready or not self._desk.is_alive, 3.0)
+        time.sleep(pause_s)
+        self._signal([zombie], signal.SIGCONT)
+        self.outcome.signals["desk zombie"] += 1
+        if zombie.wait(_END_S) is None:
+            self.outcome.strange.append("a desk that was replaced goes on")
+            self._kill([zombie], "random")
+        self._hit.add(zombie.pid)
+        self._rivals.add(self._desk.pid)
+        self._note("zombie", pid=zombie.pid, exit=zombie.exit, said=self._last(zombie))
+
+    def _halt(self) -> None:
+        """Set the halt flag: from now on nothing may be sent."""
+        path = self.folder / "HALT"
+        if not path.exists():
+            path.touch()
+            self._note("halt")
+
+    # ------------------------------------------------------------------ evidence
+
+    def _note(self, what: str, **fields: object) -> None:
+        with (self.folder / EVENTS).open("a") as file:
+            file.write(json.dumps({"wall_ns": time.time_ns(), "what": what, **fields}) + "\n")
+
+    def _log(self, child: Child) -> str:
+        """What the process itself said on standard error."""
+        path = self.folder / "logs" / f"{child.unit}.log"
+        return path.read_bytes()[child.log_from :].decode(errors="replace") if path.exists() else ""
+
+    def _last(self, child: Child) -> str:
+        return next((line for line in reversed(self._log(child).splitlines()) if line.strip()), "")
+
+
+def _as_it_is() -> None:
+    pass
+
+
+def _change(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    config = msgspec.json.decode(path.read_bytes())
+    change(config)
+    path.write_bytes(msgspec.json.encode(config))
+
+
+def _run_of(settings: Settings, market: launch.Market, run_id: str) -> RunConfig:
+    """A small desk: two strategies that always want something, and the four roles that decide on it."""
+    run = launch.make_run(settings, market, run_id)
+    agents: list[AgentSpec] = []
+    for spec in run.agents:
+        if spec.id in _BUSY:
+            params = {"source": busy.FACTORY, "source_params": {"seed": len(agents)}, "cooldown_ms": 0}
+            agents.append(replace(spec, params=params))
+        elif spec.role in _SEATED:
+            agents.append(spec)
+    return replace(run, agents=tuple(agents))

@@ -1,0 +1,115 @@
+"""The results file of the campaign: kills so far by victim and place, what was found, and where to go on.
+
+Problem: ten thousand kills take longer than one sitting. A run goes on where the last one ended as long as
+the code is the same; what was counted for other code is kept beside it as history and proves nothing now.
+
+Not here: bouts (`campaign`). Invariant: the file is replaced as a whole, so a run that is cut off leaves the
+last complete one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import sqlite3
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tests.differential.record import ROOT, sources_of
+
+ROOTS = ("tests/chaos/campaign.py", "tools/chaos/judge.py")
+COUNTED = ("intents", "orders", "trades", "attempts", "in_doubt", "taken_back", "decisions", "epochs")
+KEPT = 40
+
+
+@cache
+def fingerprint() -> str:
+    """Return a hash of all source that takes part: what a result is a result of."""
+    digest = hashlib.sha256(f"{version('ccxt')} {sqlite3.sqlite_version}".encode())
+    for path in sources_of(ROOTS, ROOT):
+        digest.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@dataclass
+class Record:
+    """What was counted for this code; ``next_seed`` is the first bout not yet fought."""
+
+    next_seed: int = 1
+    bouts: int = 0
+    seconds: float = 0.0
+    kills: Counter[str] = field(default_factory=Counter)
+    signals: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
+    violations: list[str] = field(default_factory=list)
+    strange: list[str] = field(default_factory=list)
+    recovery_s: dict[str, list[float]] = field(default_factory=dict)
+    mutants: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def killed(self) -> int:
+        """All kills."""
+        return sum(self.kills.values())
+
+    def summary(self) -> dict[str, Any]:
+        """Return the figures for people."""
+        by_victim: Counter[str] = Counter()
+        for name, count in self.kills.items():
+            by_victim[name.partition(" ")[0]] += count
+        return {
+            "kills": self.killed, "violations": len(self.violations), "unexplained": len(self.strange),
+            "bouts": self.bouts, "seconds": round(self.seconds, 1),
+            "kills_per_s": round(self.killed / self.seconds, 2) if self.seconds else 0.0,
+            "kills_by_victim": dict(by_victim), **{name: self.counts[name] for name in COUNTED},
+            "recovery_s": {unit: _figures(times) for unit, times in self.recovery_s.items()},
+            "mutants": {
+                name: f"caught after {each['kills']} kills" if each["caught"] else f"NOT in {each['kills']}"
+                for name, each in self.mutants.items()
+            },
+        }  # fmt: skip
+
+
+def _figures(times: list[float]) -> dict[str, float]:
+    ordered = sorted(times)
+    return {
+        "count": len(ordered), "p50": ordered[len(ordered) // 2], "p90": ordered[len(ordered) * 9 // 10],
+        "max": ordered[-1],
+    }  # fmt: skip
+
+
+def load(path: Path | None) -> Record:
+    """Return what a file knows of this code, or an empty record."""
+    kept = json.loads(path.read_text()) if path is not None and path.is_file() else {}
+    if kept.get("code") != fingerprint():
+        return Record()
+    state = kept["state"]
+    counters = {name: Counter(state[name]) for name in ("kills", "signals", "counts")}
+    return Record(**{**state, **counters})
+
+
+def save(path: Path | None, record: Record) -> None:
+    """Write a record; the totals of other code go into the history."""
+    if path is None:
+        return
+    kept = json.loads(path.read_text()) if path.is_file() else {}
+    earlier = kept.get("earlier", [])
+    if kept and kept.get("code") != fingerprint():
+        earlier = [*earlier, {name: kept[name] for name in ("code", "date", "total")}][-KEPT:]
+    content = {
+        "code": fingerprint(), "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": {
+            "cores": len(os.sched_getaffinity(0)), "load": round(os.getloadavg()[0], 2),
+            "python": platform.python_version(), "ccxt": version("ccxt"), "sqlite": sqlite3.sqlite_version,
+        },
+        "total": record.summary(), "earlier": earlier, "state": vars(record),
+    }  # fmt: skip
+    beside = path.with_suffix(".new")
+    beside.write_text(json.dumps(content, indent=1) + "\n")
+    os.replace(beside, path)

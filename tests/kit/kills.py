@@ -1,0 +1,104 @@
+"""A home with a running gateway at a real exchange, for kills: where `parley kill` finds what runs.
+
+Not here: what a test expects. Invariant: as in `units` and `sandbox`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from parley.messages import Ack, Intent
+from runtime import killing, leftovers
+from tests.kit.sandbox import SandboxProcess, sandbox
+from tests.kit.units import FakeDesk, UnitProcess, gateway_config, make_intent, short_folder, start
+
+
+class Home:
+    """A home in which one run lives: its exchange, its gateway, its desk."""
+
+    def __init__(self, folder: Path, venue: SandboxProcess) -> None:
+        self.folder = folder
+        self.venue = venue
+        self.home = folder / "home"
+        self.gateway: UnitProcess
+        self.desk: FakeDesk
+        self._made = 0
+
+    @property
+    def kill_file(self) -> Path:
+        return killing.file_of(self.home)
+
+    async def begin(self) -> None:
+        """Start a gateway, on the journal of the one before if there was one, and connect a desk."""
+        config = gateway_config(
+            self.folder, self.venue, halt_file=str(self.kill_file),
+            kill_socket=str(self.folder / "kill.sock"),
+        )  # fmt: skip
+        run = self.home / "runs" / "r1"
+        (run / "config").mkdir(parents=True, exist_ok=True)
+        (run / "config" / "gateway.json").write_text(json.dumps(config))
+        self.gateway = await start("gateway", config, self.folder)
+        self.desk = await FakeDesk.connect(self.gateway.socket)
+
+    async def rest(self, count: int, symbol: str = "BTC/USDT") -> list[Intent]:
+        """Rest buy orders well below the market, and wait until the exchange has them."""
+        async with self.venue.client() as exchange:
+            last = Decimal((await exchange.fetch_ticker(symbol))["info"]["lastPrice"])
+        px = (last * Decimal("0.8")).quantize(Decimal(1))
+        made = [
+            make_intent(
+                self._made + n, symbol=symbol, style="limit", tif="GTC", px=px, ref_px=px,
+                qty=Decimal("0.1"),
+            )
+            for n in range(count)
+        ]  # fmt: skip
+        self._made += count
+        known = len(self.desk.of(Ack))
+        for intent in made:
+            self.desk.send(intent)
+        await self.desk.until(lambda: len(self.desk.of(Ack)) == known + count)
+        return made
+
+    async def kill(self, *scopes: str, mode: str = "cancel") -> dict[str, Any]:
+        """Kill, and return what was done."""
+        home = self.home
+        return await asyncio.to_thread(killing.kill, home, scopes or ("firm",), mode, "test")
+
+    async def release(self, *scopes: str) -> dict[str, Any]:
+        """Take a kill back."""
+        return await asyncio.to_thread(killing.release, self.home, scopes or ("firm",), "looked")
+
+    def cancelled(self, orders: Sequence[Intent]) -> set[str]:
+        """The client ids of those orders that the exchange wrote down as cancelled."""
+        cids = {each.cid for each in orders}
+        lines = [line for line in self.venue.truth("order") if line["status"] == "CANCELED"]
+        return {line["client_order_id"] for line in lines} & cids
+
+
+@contextlib.asynccontextmanager
+async def home_with_gateway() -> AsyncIterator[Home]:
+    """Run an exchange and a gateway in a home of their own."""
+    with short_folder() as folder:
+        async with sandbox() as venue:
+            home = Home(folder, venue)
+            market = await venue.control()
+            await market.go()
+            await market.steps(1)
+            (home.home / "runs" / "r1").mkdir(parents=True)
+            claim = leftovers.claim(home.home / "runs" / "r1")
+            try:
+                await home.begin()
+                yield home
+            finally:
+                home.desk.link.close("the test is over")
+                if home.gateway.process.returncode is None:
+                    home.gateway.process.kill()
+                    await home.gateway.process.wait()
+                leftovers.release(home.home / "runs" / "r1", claim)
+                await market.hang_up()

@@ -1,0 +1,1 @@
+"""The judge of the chaos campaign: reads files, imports nothing of Parley."""

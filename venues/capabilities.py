@@ -1,0 +1,80 @@
+"""What each venue can do, as far as our adapter uses it: one row per adapter, certified by its contract test.
+
+Problem: at-most-once sending rests on what a venue promises about client order ids. A promise that is
+assumed and not written down is found out with money.
+
+Not here: how a venue is spoken to. Invariant: a row says no more than the adapter's contract test has shown
+or the venue's documentation promises; what nobody certified is absent.
+"""
+
+import re
+from typing import Final, Literal
+
+import msgspec
+
+from parley.errors import ConfigError, nearest
+
+Uniqueness = Literal["none", "open", "forever", "idempotent"]
+Listed = Literal["open", "closed"]
+
+
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
+    """One adapter's row.
+
+    ``look_up`` are the lists in which an order is found by its client id; ``retention_h`` is how long one is
+    that ended without a fill. ``fence`` is the request's own deadline at the venue, empty if there is none.
+    """
+
+    cid_len: int
+    cid_charset: str
+    uniqueness: Uniqueness
+    look_up: tuple[Listed, ...]
+    retention_h: int
+    fence: str
+    cancel_by_cid: bool
+    post_only: bool
+    reduce_only: bool
+    stops: bool
+    amend: bool
+
+
+CAPABILITIES: Final[dict[str, Capabilities]] = {
+    "binance": Capabilities(
+        cid_len=36, cid_charset="a-zA-Z0-9_-", uniqueness="open", look_up=("open", "closed"),
+        retention_h=90 * 24, fence="recvWindow", cancel_by_cid=True, post_only=True, reduce_only=False,
+        stops=False, amend=False,
+    ),
+    "bybit": Capabilities(
+        cid_len=36, cid_charset="a-zA-Z0-9_-", uniqueness="forever", look_up=("open", "closed"),
+        retention_h=24, fence="X-BAPI-RECV-WINDOW", cancel_by_cid=True, post_only=True, reduce_only=False,
+        stops=False, amend=False,
+    ),
+}  # fmt: skip
+"""Rows by ccxt's names of venues; spot."""
+
+
+def capabilities_of(venue: str) -> Capabilities:
+    """Return a venue's row.
+
+    Raises
+    ------
+    ConfigError
+        When nobody certified an adapter for it; names the nearest.
+    """
+    found = CAPABILITIES.get(venue)
+    if found is None:
+        raise ConfigError(f"no certified adapter for {venue!r}; {nearest(venue, list(CAPABILITIES))}")
+    return found
+
+
+def lacks_for_opening(row: Capabilities) -> str:
+    """Say what a venue lacks for orders that open positions with real money; empty if nothing."""
+    missing = [each for each in ("open", "closed") if each not in row.look_up]
+    return f"no look-up by client order id among {' and '.join(missing)} orders" if missing else ""
+
+
+def wrong_cid(row: Capabilities, cid: str) -> str:
+    """Say why the venue would not take a client order id; empty if it would."""
+    if not re.fullmatch(f"[{row.cid_charset}]{{1,{row.cid_len}}}", cid):
+        return f"expected 1 to {row.cid_len} of [{row.cid_charset}] as client order id, got {cid!r}"
+    return ""

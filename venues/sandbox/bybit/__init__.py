@@ -1,0 +1,4 @@
+"""Bybit v5 spot: REST, public and private streams, on the sandbox's engine.
+
+Nothing here matches orders or moves money. Nothing of the engine knows this package.
+"""

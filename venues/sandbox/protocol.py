@@ -1,0 +1,56 @@
+"""What a protocol gets from the engine, and what it has to be.
+
+One exchange with its matching, accounts, truth log and market stands behind every protocol. A protocol is
+its addresses, its signatures, its words for orders and refusals, and its streams. Not here: any protocol, and
+which ones there are (`protocols`). Invariant: a protocol changes nothing but through the exchange's methods.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from aiohttp import web
+
+from venues.sandbox.connections import StreamHub
+from venues.sandbox.exchange import Exchange, Spelled, VenueRules
+from venues.sandbox.hostility import Hostility
+from venues.sandbox.rate_limits import RateLimits
+from venues.sandbox.session import MarketSession, MarketStreams
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """The parts that a protocol is put on."""
+
+    exchange: Exchange
+    session: MarketSession
+    hub: StreamHub
+    hostility: Hostility
+    limits: RateLimits
+    maker_fee: str
+    taker_fee: str
+
+
+class Spoken(Protocol):
+    """A protocol at work."""
+
+    @property
+    def streams(self) -> MarketStreams:
+        """Its market streams."""
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer a request, be it plain HTTP or a WebSocket handshake."""
+
+    async def close(self) -> None:
+        """Close all connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """A protocol before it is put on an engine: its rules, its words for refusals, and how to speak it."""
+
+    rules: VenueRules
+    spelled: Spelled
+    speak: Callable[[Engine], Spoken]

@@ -1,0 +1,14 @@
+"""Which protocols the sandbox speaks.
+
+Not here: what they are. Invariant: the names are those of `config.PROTOCOLS`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from venues.sandbox.binance.assembly import BINANCE_SPOT
+from venues.sandbox.bybit.assembly import BYBIT_SPOT
+from venues.sandbox.protocol import Dialect
+
+DIALECTS: Final[dict[str, Dialect]] = {"binance": BINANCE_SPOT, "bybit": BYBIT_SPOT}

@@ -41,6 +41,7 @@ NOT_SUITES = {"kit"}
 STOP_AT_BUDGETS = 4
 STOP_LONG_AFTER_S = 6 * 3600
 LONG_TEST_S = 3600
+SLOWEST = 10  # tests named after each suite, so that whoever must save time knows where
 NO_TESTS_SELECTED = 5  # pytest's exit code
 
 
@@ -106,7 +107,7 @@ def run_suite(tests: Path, name: str, is_long: bool) -> Result:
     limit = [f"--timeout={LONG_TEST_S}"] if is_long else []
     with tempfile.TemporaryDirectory(prefix="parley-suite-") as folder:
         report = Path(folder) / "report.xml"
-        pytest = [sys.executable, "-m", "pytest", "-q", "-m", marker, *limit]
+        pytest = [sys.executable, "-m", "pytest", "-q", "-m", marker, f"--durations={SLOWEST}", *limit]
         started = time.monotonic()
         code = run_group([*pytest, f"--junitxml={report}", str(tests / name)], stop_after)
         if code is None:

@@ -149,7 +149,7 @@ SWITCHES: dict[str, tuple[dict[str, object], set[str]]] = {
 }  # fmt: skip
 
 
-IN_SHORT = {"answer lost", "request lost", "all"}
+IN_SHORT = {"answer lost", "all"}
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,7 @@ def told(done: subprocess.CompletedProcess[str], code: int = 0) -> dict[str, Any
     return found
 
 
+@pytest.mark.long
 def test_strategies_that_know_the_future_are_named_as_without_a_desk(folder: Path, tmp_path: Path) -> None:
     asked = ("--strategy", "NextClose", "--strategy-path", BIASED)
     at_desk = told(parley(folder, tmp_path, *asked, "--json"), 1)["lookahead"]

@@ -98,7 +98,8 @@ def test_additions_and_partial_exits_are_those_of_the_backtest(tmp_path: Path) -
 @pytest.mark.parametrize(
     "strategy",
     [
-        "TrendCross", "GuardedDips",
+        "GuardedDips",
+        pytest.param("TrendCross", marks=pytest.mark.long),
         pytest.param("BandReversion", marks=pytest.mark.long),
         pytest.param("OldNames", marks=pytest.mark.long),
     ],

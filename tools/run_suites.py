@@ -1,4 +1,4 @@
-"""Run the test suites one after the other, each against a printed time budget.
+"""Run the test suites, each against a printed time budget; two lanes of quick ones beside each other.
 
 Problem: "the tests passed" says nothing about what was skipped or how long it took. Here every suite prints
 its budget and its time, the end is one line `N passed, N failed, N skipped`, and every skip is named.
@@ -19,23 +19,26 @@ import sys
 import tempfile
 import time
 import xml.etree.ElementTree as ET
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# Seconds on 2 cores, in the order in which the suites run: the quick ones first. Together at most 25 minutes.
-# About twice what an idle machine needs, since the machines that run this are seldom idle.
+# Seconds on 2 cores, in the order in which the suites run. `expected_s` of them is at most 25 minutes.
 BUDGETS = {
+    "contract": 480,
     "architecture": 20,
-    "unit": 120,
-    "property": 45,
-    "differential": 130,
-    "contract": 390,
-    "parity": 120,
-    "integration": 545,
-    "kill": 130,
+    "unit": 150,
+    "property": 60,
+    "parity": 180,
+    "differential": 140,
+    "integration": 760,
+    "kill": 180,
 }
+# These run beside each other: none needs more than a core, and contracts mostly wait for a socket. The others
+# start whole desks with deadlines of their own and have the machine to themselves.
+LANES = (("contract",), ("architecture", "unit", "property", "parity", "differential"))
 NOT_SUITES = {"kit"}
 # Over budget is a warning, since machines differ; only a suite that hangs is stopped.
 STOP_AT_BUDGETS = 4
@@ -82,54 +85,114 @@ def read_report(report: Path) -> Result:
     return result
 
 
-def run_group(command: list[str], stop_after: float) -> int | None:
-    """Run `command` and return its exit code, or None after ending it and whatever it started."""
-    process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
-    try:
-        return process.wait(stop_after)
-    except BaseException as error:  # also on Ctrl-C: desks that tests started must not stay behind
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        if isinstance(error, subprocess.TimeoutExpired):
-            return None
-        raise
+def expected_s(names: list[str]) -> float:
+    """Say how long the named suites may take together: the longer lane, then the rest."""
+    lanes = [sum(BUDGETS[name] for name in lane if name in names) for lane in LANES]
+    return max(lanes) + sum(BUDGETS[name] for name in names if not any(name in lane for lane in LANES))
 
 
-def run_suite(tests: Path, name: str, is_long: bool) -> Result:
-    """Run one suite in a process of its own and count its cases.
+@dataclass
+class Running:
+    """One suite's process; its own session, so that ending it ends the desks its tests started."""
 
-    A process that ends without a readable report (crash, wrong option, hanging) counts as one failure.
-    """
-    budget = BUDGETS[name]
+    name: str
+    process: subprocess.Popen[bytes]
+    report: Path
+    output: Path | None  # where it writes while another suite has the terminal
+    stop_after_s: float
+    started: float
+
+    def end(self) -> None:
+        """Kill it and whatever it started."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def result(self) -> Result | None:
+        """Return what it did once it ended or was stopped for being late, None while it runs.
+
+        A process that ends without a readable report (crash, wrong option, hanging) counts as one failure.
+        """
+        seconds = time.monotonic() - self.started
+        code = self.process.poll()
+        if code is None:
+            if seconds < self.stop_after_s:
+                return None
+            self.end()
+            print(f"== {self.name}: stopped after {self.stop_after_s} s", flush=True)
+            return Result(failed=1, seconds=seconds)
+        result = read_report(self.report) if self.report.exists() else Result()
+        result.seconds = seconds
+        if code not in (0, NO_TESTS_SELECTED) and result.failed == 0:
+            print(f"== {self.name}: pytest ended with {code} without naming a failed test", flush=True)
+            result.failed = 1
+        return result
+
+
+def start_suite(tests: Path, name: str, is_long: bool, folder: Path, is_aside: bool) -> Running:
+    """Start one suite in a process of its own; `folder` takes its report and, `is_aside`, its output."""
     marker = "long or not long" if is_long and name == "property" else "long" if is_long else "not long"
-    stop_after = STOP_LONG_AFTER_S if is_long else budget * STOP_AT_BUDGETS
     # Many examples need more time than one test has in `make test`; a test's own limit still counts.
     limit = [f"--timeout={LONG_TEST_S}"] if is_long else []
-    with tempfile.TemporaryDirectory(prefix="parley-suite-") as folder:
-        report = Path(folder) / "report.xml"
-        pytest = [sys.executable, "-m", "pytest", "-q", "-m", marker, f"--durations={SLOWEST}", *limit]
-        started = time.monotonic()
-        code = run_group([*pytest, f"--junitxml={report}", str(tests / name)], stop_after)
-        if code is None:
-            print(f"== {name}: stopped after {stop_after} s", flush=True)
-            return Result(failed=1, seconds=time.monotonic() - started)
-        result = read_report(report) if report.exists() else Result()
-    result.seconds = time.monotonic() - started
-    if code not in (0, NO_TESTS_SELECTED) and result.failed == 0:
-        print(f"== {name}: pytest ended with {code} without naming a failed test", flush=True)
-        result.failed = 1
-    return result
+    report = folder / f"{name}.xml"
+    pytest = [sys.executable, "-m", "pytest", "-q", "-m", marker, f"--durations={SLOWEST}", *limit]
+    output = folder / f"{name}.log" if is_aside else None
+    print(f"\n== {name}: budget {'none' if is_long else f'{BUDGETS[name]} s'}", flush=True)
+    with open(output, "wb") if output else nullcontext() as stream:
+        process = subprocess.Popen(
+            [*pytest, f"--junitxml={report}", str(tests / name)],
+            cwd=ROOT,
+            start_new_session=True,
+            stdout=stream,
+            stderr=stream,
+        )
+    stop_after = STOP_LONG_AFTER_S if is_long else BUDGETS[name] * STOP_AT_BUDGETS
+    return Running(name, process, report, output, stop_after, time.monotonic())
+
+
+def run_lanes(tests: Path, lanes: list[list[str]], is_long: bool, every_s: float = 0.2) -> dict[str, Result]:
+    """Run each lane in order and the lanes beside each other, printing budget and time of each suite."""
+    results: dict[str, Result] = {}
+    waiting = [list(lane) for lane in lanes]
+    running: list[Running | None] = [None for _ in lanes]
+    with tempfile.TemporaryDirectory(prefix="parley-suites-") as folder:
+        try:
+            while any(waiting) or any(running):
+                for number, lane in enumerate(waiting):
+                    one = running[number]
+                    if one is None:
+                        if lane:
+                            running[number] = start_suite(
+                                tests, lane.pop(0), is_long, Path(folder), number > 0
+                            )
+                    elif (result := one.result()) is not None:
+                        running[number], results[one.name] = None, result
+                        _print_end(one, result, is_long)
+                time.sleep(every_s)
+        except BaseException:  # also on Ctrl-C
+            for left in running:
+                if left is not None:
+                    left.end()
+            raise
+    return results
+
+
+def _print_end(one: Running, result: Result, is_long: bool) -> None:
+    if one.output is not None:
+        print(f"\n== {one.name} said:\n{one.output.read_text(errors='replace')}", flush=True)
+    late = not is_long and result.seconds > BUDGETS[one.name]
+    print(f"== {one.name}: {result.seconds:.0f} s{', OVER BUDGET' if late else ''}", flush=True)
 
 
 def run_all(tests: Path, names: list[str], is_long: bool) -> dict[str, Result]:
-    """Run the named suites in order, printing budget and time of each."""
-    results: dict[str, Result] = {}
-    for name in names:
-        print(f"\n== {name}: budget {'none' if is_long else f'{BUDGETS[name]} s'}", flush=True)
-        results[name] = result = run_suite(tests, name, is_long)
-        late = not is_long and result.seconds > BUDGETS[name]
-        print(f"== {name}: {result.seconds:.0f} s{', OVER BUDGET' if late else ''}", flush=True)
-    return results
+    """Run the named suites: first the lanes beside each other, then the rest one after the other.
+
+    Long tests run one after the other: they may use the whole machine.
+    """
+    lanes = [lane for lane in ([name for name in lane if name in names] for lane in LANES) if lane]
+    together = [] if is_long else lanes
+    results = run_lanes(tests, together, is_long)
+    alone = [name for name in names if name not in results]
+    return results | run_lanes(tests, [alone], is_long)
 
 
 def print_summary(results: dict[str, Result]) -> None:
@@ -164,7 +227,8 @@ def main(arguments: list[str] | None = None) -> int:
     if missing:
         raise SystemExit(f"run_suites: no such suite {sorted(missing)!r}, there are {present!r}")
     names = [name for name in present if not options.suites or name in options.suites]
-    print("suites: " + ", ".join(f"{name} {BUDGETS[name]} s" for name in names), flush=True)
+    budgets = ", ".join(f"{name} {BUDGETS[name]} s" for name in names)
+    print(f"suites: {budgets}; at most {expected_s(names):.0f} s by budget", flush=True)
 
     results = run_all(options.tests, names, options.long)
     print_summary(results)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -81,9 +82,48 @@ def test_named_suite_that_is_not_there_is_refused(tmp_path: Path) -> None:
         run_suites.main(["--tests", str(tmp_path), "kill"])
 
 
-def test_hanging_suite_is_ended_with_its_children(tmp_path: Path) -> None:
-    assert run_suites.run_group(["sh", "-c", "sleep 60 & wait"], stop_after=0.3) is None
+def test_hanging_suite_is_ended_with_its_children(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pid = tmp_path / "pid"
+    text = "import subprocess\ndef test_hangs():\n    child = subprocess.Popen(['sleep', '60'])\n"
+    text += f"    open({str(pid)!r}, 'w').write(str(child.pid))\n    child.wait()\n"
+    write_suite(tmp_path, "unit", text)
+    monkeypatch.setitem(run_suites.BUDGETS, "unit", 1)
+
+    assert run_suites.main(["--tests", str(tmp_path)]) == 1
+
+    assert "unit: stopped after 4 s" in capsys.readouterr().out
+    deadline = time.monotonic() + 5
+    while Path(f"/proc/{pid.read_text()}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{pid.read_text()}").exists()
+
+
+def test_lanes_run_beside_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # Each waits for a file that only the other writes.
+    text = """
+import time
+from pathlib import Path
+def test_meets():
+    Path({mine!r}).touch()
+    deadline = time.monotonic() + 60
+    while not Path({other!r}).exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    print("seen by {name}")
+"""
+    first, second = str(tmp_path / "first"), str(tmp_path / "second")
+    write_suite(tmp_path, "contract", text.format(mine=first, other=second, name="contract"))
+    write_suite(tmp_path, "unit", text.format(mine=second, other=first, name="unit"))
+
+    assert run_suites.main(["--tests", str(tmp_path)]) == 0
+
+    output = capsys.readouterr().out
+    assert "== unit said:" in output
+    assert output.splitlines()[-1] == "2 passed, 0 failed, 0 skipped"
 
 
 def test_budgets_fit_the_promise() -> None:
-    assert sum(run_suites.BUDGETS.values()) <= 25 * 60
+    assert run_suites.expected_s(list(run_suites.BUDGETS)) <= 25 * 60
+    assert {name for lane in run_suites.LANES for name in lane} <= run_suites.BUDGETS.keys()

@@ -10,7 +10,7 @@ PURE := parley agents orchestrator strategies arbitrage
 SHELLS := venues freqtrade_bridge backtest runtime api tools $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format bench bench-round bench-orders bench-data bench-shipper bench-api bench-backtest bench-book paper-hour fuzz-freqtrade chaos chaos-mutants chaos-long long
+.PHONY: help setup run test check format bench bench-round bench-orders bench-data bench-shipper bench-api bench-backtest bench-desk bench-book paper-hour fuzz-freqtrade chaos chaos-mutants chaos-long long
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,7 +38,7 @@ format: setup ## format the code and sort the imports
 	$(BIN)/ruff check --quiet --fix-only .
 	$(BIN)/ruff format .
 
-bench: bench-round bench-orders bench-data bench-shipper bench-api bench-backtest bench-book ## all benchmarks
+bench: bench-round bench-orders bench-data bench-shipper bench-api bench-backtest bench-desk bench-book ## all benchmarks
 
 bench-round: setup ## time of a negotiation round
 	@$(BIN)/python -m benchmarks.bench_round
@@ -54,6 +54,9 @@ bench-api: setup ## requests of the API beside a running desk
 
 bench-shipper: setup ## how fast journals reach PostgreSQL
 	@$(BIN)/python -m benchmarks.bench_shipper
+
+bench-desk: setup ## a year of ten pairs with three freqtrade strategies at the desk, and a recorded crash (ONLY=year)
+	@$(BIN)/python -m benchmarks.bench_desk $(addprefix --only ,$(ONLY))
 
 bench-backtest: setup ## our backtest beside freqtrade's, same strategies and data (ONLY="loop memory", QUICK=1, VECTORBT=PYTHON)
 	@$(BIN)/python -m benchmarks.backtest_vs_freqtrade $(addprefix --only ,$(ONLY)) $(if $(QUICK),--quick) $(if $(VECTORBT),--vectorbt-python $(VECTORBT))

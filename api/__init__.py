@@ -6,5 +6,5 @@ their SQL, `stream` the WebSocket. Conventions are those of docs/api.md.
 Not here: anything that decides or trades. Nothing of the desk imports this package.
 
 Invariant: everything it answers comes from the read model in PostgreSQL, read in a transaction that can
-neither write nor see another tenant, or from what a unit says about itself.
+neither write nor see another tenant, from what a unit says about itself, or from the kill file.
 """

@@ -28,6 +28,7 @@ from api.services import Services
 from api.stream.broker import LOOK_EVERY_S, Broker
 from runtime.postgres import Database, DatabaseDown, connect, tenant_id
 from runtime.postgres.reading import ReadPool
+from runtime.standing_kills import KillWatch
 from runtime.unit import announce, die_with_parent, first_of, path_of, read_config, run_unit
 
 CHANNEL: Final = "parley_journal"
@@ -90,6 +91,7 @@ async def _services(config: ApiConfig, version: str) -> Services:
         shipper=path_of(config.shipper) if config.shipper else None,
         journals=tuple([str(path_of(each)) for each in config.journals]), backlog_s=config.backlog_s,
         desk=path_of(config.desk) if config.desk else None,
+        kills=KillWatch(path_of(config.home), config.tenant) if config.home else None,
     )  # fmt: skip
 
 

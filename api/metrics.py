@@ -51,6 +51,7 @@ class Metrics:
         self.journals_refused = Gauge(
             "parley_journals_refused", "Journals the shipper refuses, of earlier runs, too", registry=own
         )
+        self.killed = Gauge("parley_kill_switch_active", "Kills that stand", ("scope",), registry=own)
         Gauge("parley_build_info", "Version", ("version",), registry=own).labels(version).set(1)
 
     @contextmanager

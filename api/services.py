@@ -24,6 +24,7 @@ from api.stream.broker import Broker
 from runtime import heartbeat
 from runtime.backlog import Status, read_status, why_silent, why_unanswered
 from runtime.postgres.reading import Reading, ReadPool
+from runtime.standing_kills import KillWatch, Stop
 
 _DATABASE_S: Final = 2.0  # in which a database that works answers whether it does
 
@@ -44,6 +45,7 @@ class Services:
     journals: tuple[str, ...] = ()
     desk: Path | None = None
     backlog_s: float = 900.0
+    kills: KillWatch | None = None
     is_stopping: bool = False
     streams: int = 0
     _asked: asyncio.Task[str] | None = field(default=None, init=False)
@@ -61,6 +63,13 @@ class Services:
     def own(self, status: Status) -> Status:
         """Return what the shipper says of this run's journals; of all without a run."""
         return status.only(self.journals) if self.journals else status
+
+    def killed(self) -> tuple[Stop, ...]:
+        """Return what is killed now; a process that knows of no home knows of no kill."""
+        if self.kills is None:
+            return ()
+        self.kills.look()
+        return self.kills.stops
 
     async def checks(self) -> list[Check]:
         """Say for each thing the API depends on whether it is as it must be."""

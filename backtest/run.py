@@ -16,8 +16,9 @@ from typing import Any
 
 from pandas import DataFrame
 
+from backtest.errors import NotSupported
 from backtest.result import Result
-from backtest.strategy_run import simulate_strategy
+from backtest.strategy_run import simulate_by_freqtrade, simulate_strategy
 from freqtrade_bridge.analysis import analyse
 from freqtrade_bridge.given import Strategy, given_candles, require_timeframe
 from freqtrade_bridge.hooks import CallbackErrors
@@ -69,6 +70,10 @@ def run(
             names = ", ".join(each.get_strategy_name() for each in prepared.strategies)
             raise UserError(f"{strategy}: expected one strategy, found {names}")
         analysed = analyse(prepared, prepared.strategies[0])
-        result = simulate_strategy(prepared, analysed, callback_errors)
+        try:
+            result = simulate_strategy(prepared, analysed, callback_errors)
+        except NotSupported as why:
+            name = prepared.strategies[0].get_strategy_name()
+            result, _ = simulate_by_freqtrade(prepare(options, source), name, why)
         unknown = tuple(f"{pair}: no funding is known, none is charged" for pair in prepared.funding_unknown)
         return result._replace(faults=result.faults + unknown)

@@ -7,20 +7,29 @@ Not here: loading (`freqtrade_bridge.preparing`), what the loop does (`simulatio
 strategy object is lent for the run is taken back at its end, whatever happens.
 """
 
-from collections.abc import Callable, Mapping
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
 
 import numpy as np
 from pandas import DataFrame
 
+from backtest import callbacks
 from backtest.callbacks import Hook
+from backtest.errors import NotSupported, SimulationError
 from backtest.locks import LockBook, StrategyLocks
-from backtest.result import Result
+from backtest.result import PairLock, Rejected, Result
 from backtest.simulation import FundingFees, simulate
 from backtest.surroundings import Surroundings
 from freqtrade_bridge.analysis import Analysed
 from freqtrade_bridge.asking import asking
 from freqtrade_bridge.hooks import CallbackErrors, Faults, strategy_hooks
+from freqtrade_bridge.own_loop import run_own_loop
 from freqtrade_bridge.preparing import Prepared
+from freqtrade_bridge.report import Captured
+from freqtrade_bridge.resolving import IStrategy
+from freqtrade_bridge.steady import Moved, replaced_rules, steady
 from parley.kernels.settings import SimulationSettings
 
 Hooks = Mapping[str, Hook]
@@ -42,10 +51,14 @@ def simulate_strategy(
 
     Raises
     ------
+    NotSupported
+        When strategy or configuration want something that only freqtrade's own loop can do.
     UserError
-        When a callback asks or answers something that cannot be simulated, or freqtrade would stop here.
+        When a callback answers something that cannot be simulated, or freqtrade would stop here.
     """
     strategy, provider = analysed.strategy, prepared.provider
+    if replaced := replaced_rules(strategy):
+        raise NotSupported(f"not simulated: the strategy has its own {', '.join(replaced)}")
     settings = settings or analysed.settings
     faults = Faults()
     book = LockBook(settings.timeframe_ms)
@@ -57,7 +70,7 @@ def simulate_strategy(
     if around is not None:
         hooks = around(hooks)
     try:
-        with asking(strategy, provider) as tell:
+        with asking(strategy, provider) as tell, _steady(strategy, hooks), _answers(strategy):
 
             def begin(surroundings: Surroundings) -> None:
                 tell(surroundings)
@@ -78,6 +91,84 @@ def simulate_strategy(
         # The strategy keeps the book: through it, it would keep the simulation's tables.
         book.watch(lambda: None)
     return result._replace(faults=tuple(faults.lines()))
+
+
+@contextmanager
+def _steady(strategy: IStrategy, hooks: Hooks) -> Iterator[None]:
+    if not hooks:  # nothing of the strategy's runs
+        yield
+        return
+    try:
+        with steady(strategy):
+            yield
+    except Moved as moved:
+        raise NotSupported(f"not simulated: the strategy changes its {moved} while it runs") from None
+
+
+@contextmanager
+def _answers(strategy: IStrategy) -> Iterator[None]:
+    """Say of an answer that cannot be used whose it was; freqtrade ends with a traceback there."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        *_, last = traceback.extract_tb(error.__traceback__)
+        if last.filename != callbacks.__file__:
+            raise
+        raise SimulationError(
+            f"strategy {strategy.get_strategy_name()!r} ({strategy.__file__}): what its callback for"
+            f" {last.name.replace('_', ' ')} answered cannot be used: {error}"
+        ) from error
+
+
+def simulate_by_freqtrade(
+    prepared: Prepared, name: str, why: NotSupported, each: Callable[[float], None] = lambda part: None
+) -> tuple[Result, Captured]:
+    """Backtest a strategy that `simulate_strategy` refused with freqtrade's own loop; a fault says so.
+
+    prepared: loaded anew, since the strategy must not have run. each: is told the part that is done. The
+    second value is what freqtrade's wallet held.
+
+    Raises
+    ------
+    UserError
+        When freqtrade stops too.
+    """
+    strategy = next(one for one in prepared.strategies if one.get_strategy_name() == name)
+    done = run_own_loop(prepared, strategy, each)
+    content = done.content
+    captured = Captured(content["wallet_summary"], str(prepared.config["stake_currency"]))
+    counts = {count: int(content[count]) for count in _COUNTED}
+    result = Result(
+        trades=content["results"],
+        final_balance=float(content["final_balance"]),
+        starting_balance=done.starting_balance,
+        canceled_exit_orders=done.canceled_exit_orders,
+        replaced_exit_orders=done.replaced_exit_orders,
+        locks=tuple(
+            PairLock(
+                lock.pair, lock.side, _ms(lock.lock_time), _ms(lock.lock_end_time), lock.reason, lock.active
+            )
+            for lock in content["locks"]
+        ),
+        start_ms=done.start_ms,
+        end_ms=done.end_ms,
+        rejected=tuple(
+            Rejected(pair, _ms(date), tag) for pair, signals in done.rejected.items() for date, tag in signals
+        ),
+        faults=(f"{why}; freqtrade's own loop backtested it, which takes as long as freqtrade does",),
+        **counts,
+    )
+    return result, captured
+
+
+_COUNTED = (
+    "rejected_signals", "timedout_entry_orders", "timedout_exit_orders", "canceled_trade_entries",
+    "canceled_entry_orders", "replaced_entry_orders",
+)  # fmt: skip
+
+
+def _ms(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
 
 
 def _funding_fees(fees: DataFrame) -> FundingFees:

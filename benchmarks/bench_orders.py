@@ -51,6 +51,7 @@ from parley.messages import (
 from runtime import lastlook
 from runtime.awake import CoresAwake
 from runtime.journal import JournalReader
+from venues.capabilities import capabilities_of
 
 RESULTS: Final = Path(__file__).resolve().parent / "results" / "bench_orders.json"
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -186,12 +187,14 @@ def last_look_us(journal: Path, gateway: Path, instruments: Mapping[str, Instrum
         cash=tuple(quotes), max_orders_per_s=1_000_000,
     )  # fmt: skip
     counters, spent = lastlook.Counters(), _Spent(lastlook.refusal)
+    rows = {symbol: capabilities_of(instrument.venue) for symbol, instrument in instruments.items()}
     with JournalReader(gateway) as reader:
         for record in reader.records(kinds=[KIND_OF[each] for each in ("Attempt", "Fill", "OrderEvent")]):
             match decode(record.body):
                 case Attempt() as attempt:
                     order, at = orders[attempt.iid], orders[attempt.iid].send_by - 1
-                    refused = spent(order, counters, limits, instruments, now_mono=at)
+                    row = rows[order.symbol]
+                    refused = spent(order, counters, limits, instruments, row=row, now_mono=at)
                     if refused is not None:
                         raise SystemExit(f"the last look refuses what the gateway sent: {refused}")
                     counters.sent(order, at)

@@ -18,7 +18,7 @@ from typing import Any, Final
 import rapidjson
 from freqtrade.config_schema import CONF_SCHEMA
 from freqtrade.configuration.environment_vars import environment_vars_to_dict
-from freqtrade.constants import ENV_VAR_PREFIX
+from freqtrade.constants import ENV_VAR_PREFIX, UNLIMITED_STAKE_AMOUNT
 from jsonschema import Draft4Validator, ValidationError
 from jsonschema.exceptions import best_match
 
@@ -217,9 +217,14 @@ def _check_values(content: Mapping[str, Any], file: _File) -> None:
 def _told(error: ValidationError, file: _File) -> str:
     keys = [str(part) for part in error.absolute_path]
     key = next((part for part in reversed(keys) if not part.isdigit()), "")
-    named = ".".join(keys) or "configuration"
+    return f"{file.place(key)}: {said(error)}"
+
+
+def said(error: ValidationError) -> str:
+    """Say in a few words which key of the schema is wrong, what was expected and what was there."""
+    named = ".".join(str(part) for part in error.absolute_path) or "configuration"
     was = "" if error.validator == "required" else f", was {_short(error.instance)}"
-    return f"{file.place(key)}: {named} {_expected(error)}{was}"
+    return f"{named} {_expected(error)}{was}"
 
 
 def _expected(error: ValidationError) -> str:
@@ -229,10 +234,12 @@ def _expected(error: ValidationError) -> str:
             return "must be " + (" or ".join(wanted) if isinstance(wanted, list) else str(wanted))
         case "enum":
             return "must be one of " + ", ".join(repr(each) for each in wanted)
-        case "minimum" | "exclusiveMinimum":
-            return f"must be at least {wanted}"
-        case "maximum" | "exclusiveMaximum":
-            return f"must be at most {wanted}"
+        case "minimum":
+            return f"must be {'above' if error.schema.get('exclusiveMinimum') else 'at least'} {wanted}"
+        case "maximum":
+            return f"must be {'below' if error.schema.get('exclusiveMaximum') else 'at most'} {wanted}"
+        case "pattern" if wanted == UNLIMITED_STAKE_AMOUNT:
+            return f"must be a number or {wanted!r}"
         case "required":
             return f"must have {error.message.partition(' is ')[0]}, has {', '.join(sorted(error.instance))}"
         case _:

@@ -10,6 +10,7 @@ logged and nothing asked of the network.
 
 import json
 import logging
+import math
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -113,9 +114,7 @@ def _require(config: Config) -> None:
     ):
         if config.get(key) in (None, ""):
             raise ConfigError(f"configuration: {key} must be {what}, was not given")
-    stake = config["stake_amount"]
-    if stake != UNLIMITED_STAKE_AMOUNT and not stake > 0:
-        raise ConfigError(f"configuration: stake_amount must be above 0 or 'unlimited', was {stake!r}")
+    _check_money(config)
     if config.get("freqai", {}).get("enabled", False):
         raise ConfigError("configuration: freqai.enabled must be false, FreqAI is not supported yet")
     if config["exchange"].get("use_public_trades", False):
@@ -124,6 +123,24 @@ def _require(config: Config) -> None:
         )
     if config["trading_mode"] == TradingMode.MARGIN:
         raise ConfigError("configuration: trading_mode must be 'spot' or 'futures', was 'margin'")
+
+
+def _check_money(config: Config) -> None:
+    # Before the schema, which takes "not a number" for a number and any text with "unlimited" in it.
+    stake = config["stake_amount"]
+    if stake != UNLIMITED_STAKE_AMOUNT:
+        if not isinstance(stake, int | float):
+            raise ConfigError(f"configuration: stake_amount must be a number or 'unlimited', was {stake!r}")
+        if not 0 < stake < math.inf:
+            raise ConfigError(f"configuration: stake_amount must be above 0 or 'unlimited', was {stake!r}")
+    wallet = config.get("dry_run_wallet", 0)
+    for name, amount in wallet.items() if isinstance(wallet, dict) else (("", wallet),):
+        if isinstance(amount, int | float) and not 0 <= amount < math.inf:
+            key = f"dry_run_wallet.{name}" if name else "dry_run_wallet"
+            raise ConfigError(f"configuration: {key} must be at least 0, was {amount!r}")
+    for key in ("fee", "max_open_trades"):
+        if isinstance(value := config.get(key, 0), float) and math.isnan(value):
+            raise ConfigError(f"configuration: {key} must be a number, was {value!r}")
 
 
 def _check_stake(config: Config) -> None:

@@ -18,7 +18,7 @@ from freqtrade.resolvers import StrategyResolver
 from freqtrade.strategy.interface import IStrategy
 from pandas import DataFrame, to_datetime
 
-from freqtrade_bridge.resolving import load_strategy
+from freqtrade_bridge.loading import load_named
 from freqtrade_bridge.sources import GivenFrames, Key
 from parley.errors import DataError, UserError
 
@@ -43,7 +43,7 @@ def load_given(config: Config, strategy: IStrategy | type[IStrategy]) -> IStrate
         )
     config["strategy"] = kind.__name__
     with _resolved_to(strategy, kind):
-        return load_strategy(config)
+        return load_named(config)
 
 
 @contextmanager

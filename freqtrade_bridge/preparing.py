@@ -29,10 +29,11 @@ from freqtrade_bridge.exchange import offline_exchange
 from freqtrade_bridge.faults import told
 from freqtrade_bridge.given import load_given
 from freqtrade_bridge.lean_frames import give_back_memory
+from freqtrade_bridge.loading import check_warm_up, load_each, load_named
 from freqtrade_bridge.markets import PAIR
 from freqtrade_bridge.options import Options
 from freqtrade_bridge.provider import OfflineDataProvider
-from freqtrade_bridge.resolving import Refused, load_listed, load_strategy, named_strategies
+from freqtrade_bridge.resolving import Refused, named_strategies
 from freqtrade_bridge.sources import CandleSource, open_folder
 from parley.errors import DataError, UserError, nearest
 
@@ -84,14 +85,16 @@ def prepare(options: Options, source: CandleSource | None = None, *, extra: int 
     provider = OfflineDataProvider(config, exchange, candles)
     strategies, refused = _strategies(config, options)
     timeframe = str(config["timeframe"])
+    strategies, asking_too_much = check_warm_up(strategies, exchange, timeframe)
+    refused += asking_too_much
+    if not strategies:
+        raise UserError("; ".join(each.reason for each in refused))
     disable_database_use(timeframe)
     pairlists, pairs = _pairs(config, exchange, provider, len(strategies))
     fee = _fee(config, exchange, pairs)
     with told("timerange"):
         timerange = TimeRange.parse_timerange(config.get("timerange"))
     startup = max((strategy.startup_candle_count for strategy in strategies), default=0)
-    with told("startup_candle_count"):
-        exchange.validate_required_startup_candles(startup, timeframe)
     loaded = _load(candles, pairs, timeframe, config["candle_type_def"], timerange, startup + extra)
     if extra:
         loaded, startup = _with_history(loaded, timerange, startup)
@@ -123,9 +126,9 @@ def _strategies(config: Config, options: Options) -> tuple[tuple[IStrategy, ...]
     names = named_strategies(config, asked or (str(config["strategy"]),))
     if not asked and len(names) == 1:
         config["strategy"] = names[0]
-        return (load_strategy(config),), ()
+        return (load_named(config),), ()
     config["strategy_list"] = list(names)
-    found = load_listed(config, names)
+    found = load_each(config, names)
     strategies = tuple(each for each in found if isinstance(each, IStrategy))
     refused = tuple(each for each in found if isinstance(each, Refused))
     if strategies and "timeframe" not in config:

@@ -19,6 +19,7 @@ from parley.ids import round_id
 from parley.ledger import EXTERNAL
 from parley.messages import (
     Ack,
+    Alarm,
     Analysed,
     Balance,
     Breaker,
@@ -169,6 +170,8 @@ class Firm:
                 # fills may be missing until positions are compared with the venue's: nothing opens on a guess
                 self.account.doubt()
                 yield from self._state()
+            case Alarm():
+                pass  # for people, and on record; the order's own doubt is what closes its symbol
             case _:
                 raise TypeError(f"a firm admits external messages only, was {type(message).__name__}")
         if not isinstance(message, (*FACTS, Heartbeat)):  # what they leave unsaid is in no hurry
@@ -315,14 +318,9 @@ class Firm:
         while waiting and nth < trigger.nth + MAX_FOLLOW_UPS:
             nth += 1
             again = Trigger(
-                source=trigger.source,
-                symbol=trigger.symbol,
-                kind=trigger.kind,
-                payload_hash=trigger.payload_hash,
-                md_seq=trigger.md_seq,
-                t=trigger.t,
-                nth=nth,
-            )
+                source=trigger.source, symbol=trigger.symbol, kind=trigger.kind,
+                payload_hash=trigger.payload_hash, md_seq=trigger.md_seq, t=trigger.t, nth=nth,
+            )  # fmt: skip
             waiting = yield from self._round(again, self._rid(again), waiting, symbols, (), True)
 
     def _round(

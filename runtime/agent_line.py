@@ -11,15 +11,15 @@ Invariant: frames leave whole and in order, or the line is closed.
 
 import socket
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from parley.agent import AgentEnv, AgentSpec
 from parley.bus import Ask
 from parley.errors import ProtocolError
-from parley.messages import encode
-from runtime.wave_frames import Cutter, FromAgent, Told, from_agent
+from parley.messages import Message, StateView, decode, encode
+from runtime.wave_frames import Cutter, FromAgent, SnapshotPlease, Told, from_agent
 
 MAX_UNSENT: Final = 256 * 1024 * 1024
 _CHUNK: Final = 1 << 16
@@ -29,6 +29,14 @@ FIRST_SHUT_S: Final = 1.0
 LONGEST_SHUT_S: Final = 64.0
 _S: Final = 1_000_000_000
 SILENT_NS: Final = _S  # ten beats
+
+
+class Asked(NamedTuple):
+    """What was told before a snapshot was asked for: how many frames that are still kept, and which seqs."""
+
+    frames: int
+    last_told: int
+    most_told: int
 
 
 class AgentLine:
@@ -122,10 +130,14 @@ class Seat:
         self.missed = 0
         self.why = ""
         self.snapshot = b""
-        self.through = 0  # seq of the last frame in the snapshot
         self.told: list[Told] = []  # since the snapshot; wants no answers
         self.view: Told | None = None  # the account's last state; no snapshot of an agent holds it
-        self.is_snapshot_due = False
+        self.last_told = 0  # seq of the last message told, but for the account's states
+        self.most_told = 0  # the highest seq of anything told
+        self.asked: Asked | None = None  # a snapshot it has not given yet
+        self.spared: list[
+            Told
+        ] = []  # what a kept snapshot stands for, until a process has shown that it does
         self.deaths = 0  # in a row, while it caught up or was being waited for
         self.shut_until = 0  # monotonic ns; nobody is seated before
 
@@ -164,15 +176,52 @@ class Seat:
         oldest = next(iter(self.line.owes.values()), since)
         return oldest >= since
 
+    def note(self, quiet: Told, message: Message) -> None:
+        """Keep a message it was told, or that an earlier life of the desk told it."""
+        self.told.append(quiet)
+        self.most_told = max(self.most_told, quiet.seq)
+        if type(message) is StateView:
+            self.view = quiet
+        else:
+            self.last_told = quiet.seq
+
     def remember(self, asks: Sequence[Ask]) -> None:
         """Keep what an agent was told by an earlier life of the desk."""
         for ask in asks:
             body = msgspec.Raw(encode(ask.message))
-            self.told.append(Told(ask.seq, ask.now, ask.nth, False, body))
+            self.note(Told(ask.seq, ask.now, ask.nth, False, body), ask.message)
 
-    def take_snapshot(self, through: int, state: bytes) -> None:
-        """Take the agent's state after the frame ``through``; what led there need not be told again."""
-        if through <= self.through:
-            return
-        self.snapshot, self.through = state, through
-        self.told = [each for each in self.told if each.seq > through]
+    def ask_snapshot(self) -> SnapshotPlease:
+        """Ask for the state behind all it was told so far."""
+        self.asked = Asked(len(self.told), self.last_told, self.most_told)
+        return SnapshotPlease(self.last_told)
+
+    def take_snapshot(self, state: bytes) -> None:
+        """Take the state that was asked for; what led there need not be told again.
+
+        By place, not by seq: what can wait is told later, and has a lower seq than what was told before it.
+        """
+        if self.asked is not None:
+            del self.told[: self.asked.frames]
+        self.snapshot, self.asked = state, None
+
+    def take_kept(self, last_told: int, state: bytes) -> None:
+        """Take a snapshot of an earlier life of the desk, unless what was remembered does not lead there."""
+        for n, told in enumerate(self.told):
+            if told.seq == last_told and type(decode(bytes(told.body))) is not StateView:
+                self.spared = self.told[: n + 1]
+                self.asked = Asked(n + 1, last_told, 0)
+                self.take_snapshot(state)
+                return
+
+    def tell_all(self) -> bool:
+        """Do without the snapshot of an earlier life of the desk; False when none is in use."""
+        if not self.spared:
+            return False
+        self.told, self.spared, self.snapshot = [*self.spared, *self.told], [], b""
+        return True
+
+    @property
+    def is_view_told(self) -> bool:
+        """Whether the account's last state is among what has to be told again."""
+        return any(each is self.view for each in self.told)

@@ -7,7 +7,7 @@ strategy that fails is named with its reason, and the others' results stand.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,16 +17,18 @@ from typing import Any
 import numpy as np
 from pandas import DataFrame
 
+from backtest.errors import NotSupported
 from backtest.page import Page, render
 from backtest.performance import Performance, daily_balance, performance
 from backtest.result import Result
-from backtest.strategy_run import simulate_strategy
+from backtest.strategy_run import simulate_by_freqtrade, simulate_strategy
 from freqtrade_bridge.analysis import Analysed, analyse
 from freqtrade_bridge.lean_frames import REPORTED, SIMULATED, give_back_memory, thin_out
 from freqtrade_bridge.lookahead import MOMENTS, Foresight, check_foresight
 from freqtrade_bridge.options import Options
 from freqtrade_bridge.preparing import Prepared, prepare
 from freqtrade_bridge.report import (
+    Captured,
     WalletCourse,
     WalletRun,
     compare_strategies,
@@ -110,7 +112,7 @@ def run_backtest(
     found.warnings += [f"{pair}: no funding is known, none is charged" for pair in prepared.funding_unknown]
     for strategy in prepared.strategies:
         try:
-            _run_one(prepared, strategy, watch, seconds, found, beside)
+            _run_one(prepared, strategy, watch, seconds, found, beside, anew=lambda: prepare(options, source))
         except UserError as error:
             refused.append(Refused(strategy.get_strategy_name(), str(error)))
     if not found.results:
@@ -137,7 +139,7 @@ def _timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
 
 def _run_one(
     prepared: Prepared, strategy: IStrategy, watch: Watch, seconds: dict[str, float], found: _Collected,
-    beside: Wanted,
+    beside: Wanted, anew: Callable[[], Prepared],
 ) -> None:  # fmt: skip
     name = strategy.get_strategy_name()
     started = datetime.now(UTC)
@@ -146,18 +148,23 @@ def _run_one(
         analysed = analyse(prepared, strategy, lambda _: watch.step())
     watch.begin(f"{name}: trades", 1)
     is_last = strategy is prepared.strategies[-1] and not (beside.candles or beside.foresight or beside.pages)
+    captured: Captured | None = None
     with _timed(seconds, "simulate"):
         if is_last and not analysed.asks:
             thin_out(prepared.candles, SIMULATED)
             give_back_memory()
-        result = simulate_strategy(prepared, analysed)
+        try:
+            result = simulate_strategy(prepared, analysed)
+        except NotSupported as why:
+            bar = _bar(watch, f"{name}: trades, by freqtrade")
+            result, captured = simulate_by_freqtrade(anew(), name, why, bar)
         if is_last and prepared.config.get("export") != "signals":
             analysed.frames.clear()
             thin_out(prepared.candles, REPORTED)
         give_back_memory()
     watch.step()
     with _timed(seconds, "report"):
-        course = wallet_course(_wallet_run(analysed), result.trades, prepared.candles)
+        course = wallet_course(_wallet_run(analysed), result.trades, prepared.candles, captured)
         wallet = wallet_figures(course)
         give_back_memory()
         found.results[name] = strategy_figures(
@@ -177,6 +184,19 @@ def _run_one(
         watch.begin(f"{name}: does it know the future", MOMENTS)
         with _timed(seconds, "look ahead"):
             found.foresight[name] = check_foresight(prepared, analysed, each=watch.step)
+
+
+def _bar(watch: Watch, what: str) -> Callable[[float], None]:
+    done = 0
+    watch.begin(what, 100)
+
+    def tell(part: float) -> None:
+        nonlocal done
+        while done < int(part * 100):
+            done += 1
+            watch.step()
+
+    return tell
 
 
 def page_of(name: str, prepared: Prepared, analysed: Analysed, result: Result) -> Page:

@@ -13,11 +13,12 @@ from decimal import Decimal
 from typing import Final
 
 from orchestrator.attribution import Attribution, AttributionReport
-from orchestrator.orders import Order, Orders
+from orchestrator.orders import Order, Orders, OrderState
 from parley.errors import StateError
 from parley.ledger import Ledger
 from parley.messages import (
     Ack,
+    Alarm,
     Balance,
     Book,
     CancelIntent,
@@ -38,8 +39,9 @@ from runtime.history import kinds
 from runtime.run_config import RunConfig
 
 ORDER_KINDS: Final = kinds(
-    "Decision", "Intent", "CancelIntent", "Ack", "VenueReject", "Unknown", "OrderEvent", "Fill", "Void"
-)
+    "Decision", "Intent", "CancelIntent", "Ack", "VenueReject", "Unknown", "OrderEvent", "Fill", "Void",
+    "Alarm",
+)  # fmt: skip
 MONEY_KINDS: Final = kinds("Balance", "MarketBatch", "Proposal", "CounterReply", "Opinion")
 
 
@@ -49,6 +51,7 @@ class OrderBook:
     def __init__(self) -> None:
         self._orders = Orders()
         self._agents: dict[bytes, str] = {}  # pid -> who proposed
+        self._alarms: dict[bytes, Alarm] = {}  # iid -> the newest over it
         self.iids: list[bytes] = []
         self.t = 0
 
@@ -70,8 +73,19 @@ class OrderBook:
             case Void():
                 for iid in message.iids:
                     self._orders.void(iid)
+            case Alarm():
+                self._alarms[message.iid] = message
             case _:
                 pass
+
+    def alarm(self, order: Order) -> Alarm | None:
+        """Return the newest alarm over an order of which nobody knows what became of it."""
+        return self._alarms.get(order.intent.iid) if order.state is OrderState.UNKNOWN else None
+
+    def alarms(self) -> list[Alarm]:
+        """Return the newest alarm over every order in doubt."""
+        iids = [iid for iid in self._alarms if (order := self.get(iid)) is not None and self.alarm(order)]
+        return [self._alarms[iid] for iid in iids]
 
     def get(self, iid: bytes) -> Order | None:
         """Return an order by its intent id."""

@@ -5,6 +5,7 @@ Not here: when to start it and what its end means (`supervisor`).
 Invariant: only the process itself is signalled, and `end` returns when it is gone.
 """
 
+import contextlib
 import signal
 import subprocess
 import threading
@@ -66,6 +67,13 @@ class Child:
                 self._changed.wait(POLL_S)
         return found
 
+    def tell(self, words: bytes) -> None:
+        """Write to its standard input, if it has one and lives; a few words at a time fit without waiting."""
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.write(words)
+                self._process.stdin.flush()
+
     def sample_memory(self) -> None:
         """Note the highest resident memory so far, MB; Linux only, elsewhere it stays 0."""
         try:
@@ -110,6 +118,9 @@ class Child:
             except subprocess.TimeoutExpired:
                 self._process.kill()
         self._process.wait()
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
         self._reader.join(SETTLE_S)
         if self._process.stdout is not None and not self._reader.is_alive():
             self._process.stdout.close()

@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from runtime.calling import DEBUG, call, call_with_settings
-from runtime.cli_backtest import backtest
+from runtime.cli_backtest import backtest, show_version
 from runtime.cli_data import app as data_app
 from runtime.cli_kill import kill, release
 from runtime.cli_shadow import shadow
@@ -52,13 +52,6 @@ def _use(database: bool | None) -> dict[str, bool] | None:
     return None if database is None else {"enabled": database}
 
 
-def show_version(wanted: bool) -> None:
-    """Print which Parley this is, and end."""
-    if wanted:
-        call("runtime.provenance:print_version")
-        raise typer.Exit
-
-
 @app.callback()
 def options(
     version: Annotated[
@@ -83,6 +76,12 @@ def run(
     ] = None,
     exchange: Annotated[
         str | None, typer.Option(metavar="NAME", help="Exchange the candles are of [default: binance].")
+    ] = None,
+    venue: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Exchange the sandbox speaks as: binance, bybit [default: binance]."
+        ),
     ] = None,
     pairs: Annotated[
         str | None,
@@ -140,10 +139,9 @@ def run(
     The market is made up, or recorded with --data or --trades.
     """
     options = {
-        "data": data, "trades": trades, "exchange": exchange, "pairs": pairs, "timeframe": timeframe,
-        "start": start, "end": end,
-        "speed": speed, "seed": seed, "capital": capital, "quote": quote, "crosses": crosses,
-        "silent": silent,
+        "data": data, "trades": trades, "exchange": exchange, "venue": venue, "pairs": pairs,
+        "timeframe": timeframe, "start": start, "end": end, "speed": speed, "seed": seed,
+        "capital": capital, "quote": quote, "crosses": crosses, "silent": silent,
         "duration": duration, "journal": journal, "port": port,
         "desk": {"placement": placement} if placement else None, "database": _use(database),
     }  # fmt: skip

@@ -6,6 +6,7 @@ so the words that are left over are given to the option they belong to by what t
 Not here: what the command does (`runtime.commands.simulate`). Invariant: as in `cli`.
 """
 
+import os
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -14,6 +15,14 @@ import typer
 from runtime.calling import call
 
 PERIODS: Final = ("day", "week", "month", "year", "weekday")
+
+
+def show_version(wanted: bool) -> None:
+    """Print which Parley this is, and end."""
+    if wanted:
+        call("runtime.provenance:print_version")
+        raise typer.Exit
+
 
 Words = list[str] | None
 Folder = Path | None
@@ -75,8 +84,34 @@ Out = Annotated[
 ]
 Breakdown = Annotated[Words, typer.Option(metavar="PERIOD..", help=f"Profit by {', '.join(PERIODS)}.")]
 Cache = Annotated[
-    str | None, typer.Option(metavar="AGE", help="Taken for freqtrade's sake; nothing is cached.")
+    str | None,
+    typer.Option(
+        metavar="AGE", help="none, day, week or month: taken for freqtrade's sake; nothing is cached."
+    ),
 ]
+FileName = Annotated[
+    Folder,
+    typer.Option(
+        "--export-filename", "--backtest-filename", metavar="FILE",
+        help="As in freqtrade: a folder for result files; a file's name says nothing.",
+    ),
+]  # fmt: skip
+Verbose = Annotated[
+    int,
+    typer.Option("-v", "--verbose", count=True, show_default=False, help="What freqtrade logs, -vv more."),
+]
+LogFile = Annotated[
+    Folder, typer.Option("--logfile", "--log-file", metavar="FILE", help="Write freqtrade's log there.")
+]
+Plain = Annotated[bool, typer.Option("--no-color", help="No colours.")]
+Version = Annotated[
+    bool, typer.Option("-V", "--version", is_eager=True, callback=show_version, help="Show the version.")
+]
+Model = Annotated[
+    str | None, typer.Option("--freqaimodel", metavar="NAME", help="FreqAI, which is not supported yet.")
+]
+ModelPath = Annotated[Folder, typer.Option("--freqaimodel-path", metavar="DIR", help="FreqAI, as above.")]
+LiveModels = Annotated[bool, typer.Option("--freqai-backtest-live-models", help="FreqAI, as above.")]
 Notes = Annotated[str | None, typer.Option(metavar="TEXT", help="Kept with the result.")]
 Markets = Annotated[Folder, typer.Option(metavar="FILE", help="ccxt's load_markets, as JSON.")]
 Tiers = Annotated[Folder, typer.Option(metavar="FILE", help="ccxt's fetch_leverage_tiers, as JSON.")]
@@ -122,6 +157,7 @@ def backtest(
     dynamic_pairlist: Dynamic = False,
     export: Export = None,
     directory: Out = None,
+    filename: FileName = None,
     breakdown: Breakdown = None,
     cache: Cache = None,
     notes: Notes = None,
@@ -135,6 +171,13 @@ def backtest(
     spread: Spread = 0.0,
     journal: Journal = None,
     as_json: Json = False,
+    verbose: Verbose = 0,
+    logfile: LogFile = None,
+    no_color: Plain = False,
+    version: Version = False,
+    freqaimodel: Model = None,
+    freqaimodel_path: ModelPath = None,
+    freqai_live: LiveModels = False,
 ) -> None:
     """Simulate freqtrade strategies on recorded candles.
 
@@ -153,7 +196,12 @@ def backtest(
         "breakdown": (*split(breakdown), *(word for word in rest or () if kind_of(word) == "period")),
         "notes": notes, "markets": markets, "leverage_tiers": leverage_tiers,
         "allow_unknown_keys": allow_unknown, "page": page, "no_lookahead_check": no_lookahead_check,
+        "export_filename": filename, "cache": cache, "verbosity": verbose or None, "logfile": logfile,
+        "freqaimodel": freqaimodel, "freqaimodel_path": freqaimodel_path,
+        "freqai_backtest_live_models": freqai_live,
     }  # fmt: skip
+    if no_color:
+        os.environ["NO_COLOR"] = "1"  # what every library that colours asks for (no-color.org)
     if desk is not None:
         beside: dict[str, object] = {
             "spread_bps": spread, "journal": journal, "consent": consent, "as_json": as_json,

@@ -29,6 +29,7 @@ from parley.errors import Fatal, ProtocolError, UserError
 from parley.instruments import Instrument
 from parley.messages import (
     Ack,
+    Alarm,
     Analysed,
     Attempt,
     Balance,
@@ -47,19 +48,23 @@ from parley.messages import (
 )
 
 from .agent_socket import open_listener, parse_address, read_token
+from .alarms import Refusals
 from .backlog_watch import REDUCE, BacklogWatch
 from .bootstrap import Assembly, assemble, env_of, make_firm, specs_of
 from .frames import CONTROL, Link, connect, control, pack, wrap
 from .heartbeat import Heartbeat
 from .idle_gc import IdleCollector
 from .journal import JournalError, JournalWriter
+from .kept_snapshots import KeptSnapshots
 from .load import LADDER_MS, LoadMeter, resting_of
 from .outbox import Outbox
 from .overheard import OUTSIDE, Overheard
 from .recovery import Recovered, recover
 from .resync import RESYNCED, Resync
 from .run_config import DeskProcess, RunConfig, to_json
+from .seals import read_key
 from .socket_transport import SocketTransport
+from .tenure import in_office
 from .unit import announce, die_with_parent, read_config, run_unit
 from .watchdog import Watchdog
 
@@ -72,8 +77,9 @@ Arrived = tuple[Envelope, Message | None]
 class Desk:
     """One desk process; see the module."""
 
-    def __init__(self, config: DeskProcess) -> None:
+    def __init__(self, config: DeskProcess, key: bytes = b"") -> None:
         self._config = config
+        self._key = key  # of what is said to the gateway
         self._loop = asyncio.get_running_loop()
         self._inbox: asyncio.Queue[Arrived] = asyncio.Queue()
         self._held: list[Arrived] = []
@@ -132,7 +138,7 @@ class Desk:
         def resting() -> tuple[str, ...]:
             return resting_of(self._assembly.firm, specs_of(self._config.run))
 
-        meter = LoadMeter(run.profile, resting, self._strained)
+        meter = LoadMeter(run.profile, resting, self._note_own)
         self._outbox.on_waited = meter.waited
         return meter
 
@@ -142,15 +148,15 @@ class Desk:
             return None
 
         def tell(strain: Strain) -> None:
-            self._loop.call_soon_threadsafe(self._strained, strain)
+            self._loop.call_soon_threadsafe(self._note_own, strain)
 
         reduces = self._assembly.firm.account.strain_level >= REDUCE
         watch = BacklogWatch(self._config.backlog, tell, is_reducing=reduces)
         watch.start()
         return watch
 
-    def _strained(self, strain: Strain) -> None:
-        self._inbox.put_nowait((wrap(strain, sender="clock", to="desk", t_event=time.time_ns()), strain))
+    def _note_own(self, note: Strain | Alarm) -> None:
+        self._inbox.put_nowait((wrap(note, sender="clock", to="desk", t_event=time.time_ns()), note))
 
     async def _watch(self, stop: asyncio.Event) -> None:
         await stop.wait()
@@ -169,13 +175,11 @@ class Desk:
 
     async def _open(self) -> None:
         """Begin a run, or go on with the one that the journal holds."""
-        if Path(self._config.journal).exists():
-            await self._go_on()
-            self._hub = await connect(Path(self._config.hub), self._arrive, self._lost("hub"))
+        comes_back = Path(self._config.journal).exists()
+        await (self._go_on() if comes_back else self._begin())
+        self._hub = await connect(Path(self._config.hub), self._arrive, self._lost("hub"))
+        if comes_back:
             self._hub.send(control(f"have:{self._last_step}", sender="desk", to="hub"))
-        else:
-            await self._begin()
-            self._hub = await connect(Path(self._config.hub), self._arrive, self._lost("hub"))
 
     async def _begin(self) -> None:
         """Hear the venue's instruments and balances first: before that there is nothing to record."""
@@ -256,12 +260,14 @@ class Desk:
         address = parse_address(self._config.agents)
         token = read_token(address.token_file) if address.is_tcp else b""
         listener = open_listener(self._config.agents)
-        remote = SocketTransport(
-            specs_of(run), lambda: env_of(run), run.desk.seed, listener, token, overheard=self._overheard.take
-        )
+        kept = KeptSnapshots(Path(self._config.journal), run.run_id)
+        self._remote = remote = SocketTransport(
+            specs_of(run), lambda: env_of(run), run.desk.seed, listener, token,
+            overheard=self._overheard.take,
+            refused=Refusals(self._note_own).refused, keep=kept.keep,
+        )  # fmt: skip
         if past is not None:
-            past.seat(remote.seats.values())
-        self._remote = remote
+            past.seat(remote.seats.values(), kept)
         await remote.assembled(TIMEOUT_S)
         return Assembly(past.firm if past is not None else make_firm(run), remote)
 
@@ -277,6 +283,7 @@ class Desk:
         def void(void: Void) -> None:
             self._inbox.put_nowait((wrap(void, sender="clock", to="desk", t_event=time.time_ns()), void))
 
+        self._gateway.sign(self._key)
         return Outbox(self._journal, self._gateway, on_fatal=self._fail, on_void=void)
 
     def _take_up_held(self) -> None:
@@ -403,11 +410,8 @@ class Desk:
         message = arrived[1]
         rank = 0 if isinstance(message, Fill) else 1 if isinstance(message, OrderEvent) else 2
         iid = getattr(message, "iid", b"")
-        return (
-            self._outbox.placed.get(iid, 1 << 62),
-            rank,
-            message.trade_id if isinstance(message, Fill) else "",
-        )
+        trade_id = message.trade_id if isinstance(message, Fill) else ""
+        return self._outbox.placed.get(iid, 1 << 62), rank, trade_id
 
     def _note(self, message: Message) -> None:
         """Count fills, and tick off what was answered."""
@@ -466,22 +470,17 @@ def manifest(run: RunConfig) -> dict[str, str]:
     """Give the run table's rows: everything a replay needs, and what ran it."""
     desk = run.desk
     return {
-        "run_id": run.run_id,
-        "unit": "desk",
-        "tenant": desk.tenant,
-        "desk": str(desk.desk),
-        "account": desk.account,
-        "policy_version": str(desk.policy_version),
-        "seed": str(desk.seed),
-        "python": sys.version.split()[0],
-        "config": to_json(run).decode(),
-    }
+        "run_id": run.run_id, "unit": "desk", "tenant": desk.tenant, "desk": str(desk.desk),
+        "account": desk.account, "policy_version": str(desk.policy_version), "seed": str(desk.seed),
+        "python": sys.version.split()[0], "config": to_json(run).decode(),
+    }  # fmt: skip
 
 
 def main() -> int:
     """Run a desk: ``python -m runtime.desk --config FILE.json``."""
     parser = argparse.ArgumentParser(prog="runtime.desk", description="One desk: decides, records, orders.")
     parser.add_argument("--config", required=True, type=Path, help="JSON file of a DeskProcess")
+    parser.add_argument("--key-on-input", action="store_true", help="standard input holds the own key")
     arguments = parser.parse_args()
 
     async def serve(stop: asyncio.Event) -> None:
@@ -490,7 +489,8 @@ def main() -> int:
         config = read_config(arguments.config, DeskProcess)
         if config.parent_pid:
             die_with_parent()
-        await Desk(config).run(stop)
+        key = read_key() if arguments.key_on_input else b""
+        await in_office(config.journal, Desk(config, key).run(stop))
 
     return run_unit("desk", serve)
 

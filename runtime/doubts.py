@@ -3,28 +3,44 @@
 Problem: after a timeout, a 5xx, a cut connection or a restart an order may exist, may come to exist, or may
 not. It keeps its reservation and closes its symbol until the venue was asked often and late enough. An order
 that was found not accepted is still listened and looked for during a day: the venue's window is checked at
-its edge, and what stands behind the edge is not ours to know.
+its edge, and what stands behind the edge is not ours to know. When the venue does not answer for long, a
+person is called, again and again: nobody else can end it.
 
 Not here: when absence counts (`resolution`), journal and desk (`gateway`).
 
 Invariant: one look-up at a time, so that many doubts do not use up the venue's budget; an order leaves
-through exactly one of `found` and `not_accepted`, and through `appeared` only after the latter.
+through exactly one of `found` and `not_accepted`, and through `appeared` only after the latter. An alarm
+waits for no look-up.
 """
 
 import asyncio
 import logging
 import time
+from collections.abc import Callable
+from decimal import Decimal
 from typing import Final, Protocol
 
 import msgspec
 
 from parley.messages import Intent
-from runtime.resolution import Doubt, Fate, Sight, learn, measured, next_look
+from runtime.resolution import (
+    Doubt,
+    Fate,
+    Sight,
+    alarmed,
+    is_alarming,
+    is_forgotten,
+    learn,
+    measured,
+    next_look,
+)
 from venues.port import Acked, Venue, VenueError
 
 log = logging.getLogger(__name__)
 
 _SECOND: Final = 1_000_000_000
+_ALARM_LOOK_S: Final = 1.0
+_LONGEST_WORD: Final = 200  # of what a venue says goes into an alarm
 _LATE_LOOKS_NS: Final = (30 * _SECOND, 300 * _SECOND, 3600 * _SECOND, 86_400 * _SECOND)
 
 
@@ -40,36 +56,59 @@ class Endings(Protocol):
     def appeared(self, intent: Intent) -> None:
         """An order that was said not to exist does."""
 
+    def alarm(self, intent: Intent, n: int, why: str) -> None:
+        """Nobody can find out what became of the order; the ``n``-th time this is said of it."""
+
+
+class InDoubt(msgspec.Struct, frozen=True):
+    """An order in doubt as it is told: since ``age_s`` seconds, ``alarms`` were raised, ``why`` in words."""
+
+    cid: str
+    symbol: str
+    side: str
+    qty: Decimal
+    age_s: float
+    alarms: int
+    why: str
+
 
 class _Case(msgspec.Struct, kw_only=True):
     intent: Intent
     doubt: Doubt
     due: int
     is_known: bool = False
+    said: str = ""  # by the venue, when the last look-up failed
     late_looks: int = -1  # -1: in doubt; from 0 on: it was not accepted, and so often was looked for since
 
 
 class Doubts:
     """All orders in doubt, and those of the last day that were not accepted."""
 
-    def __init__(self, venue: Venue, endings: Endings) -> None:
+    def __init__(self, venue: Venue, endings: Endings, clock: Callable[[], int] = time.monotonic_ns) -> None:
         self._venue = venue
         self._endings = endings
+        self._clock = clock
         self._cases: dict[bytes, _Case] = {}
         self._clock_error: int | None = None
         self._changed = asyncio.Event()
 
-    def open(self, intent: Intent, fence: int, *, is_known: bool = False) -> None:
-        """Take up an order whose request may be accepted until ``fence``, monotonic ns."""
-        doubt = Doubt(fence=fence, lag=self._venue.lag_ns, is_seen=is_known)
-        self._cases[intent.iid] = _Case(
-            intent=intent, doubt=doubt, due=time.monotonic_ns(), is_known=is_known
+    def open(
+        self, intent: Intent, fence: int, *, is_known: bool = False, sure_until: int | None = None
+    ) -> None:
+        """Take up an order whose request may be accepted until ``fence``, monotonic ns.
+
+        ``sure_until``: how long the venue remembers how it ended, None for ever.
+        """
+        now = self._clock()
+        doubt = Doubt(
+            fence=fence, lag=self._venue.lag_ns, is_seen=is_known, opened=now, sure_until=sure_until
         )
+        self._cases[intent.iid] = _Case(intent=intent, doubt=doubt, due=now, is_known=is_known)
         self._changed.set()
 
     def bury(self, intent: Intent) -> None:
         """Watch for an order that was not accepted."""
-        due = time.monotonic_ns() + _LATE_LOOKS_NS[0]
+        due = self._clock() + _LATE_LOOKS_NS[0]
         doubt = Doubt(fence=0, lag=0)
         self._cases[intent.iid] = _Case(intent=intent, doubt=doubt, due=due, late_looks=0)
 
@@ -90,16 +129,47 @@ class Doubts:
         for case in self._cases.values():
             if case.doubt.clock_error is None:
                 measured(case.doubt, worst)
-                case.due = min(case.due, next_look(case.doubt, time.monotonic_ns()))
+                case.due = min(case.due, next_look(case.doubt, self._clock()))
                 self._changed.set()
             else:
                 measured(case.doubt, clock_error)
 
+    def told(self) -> list[InDoubt]:
+        """Say of every order of which nobody knows what became of it since when and why, the oldest first."""
+        now = self._clock()
+        return [
+            InDoubt(
+                each.intent.cid, each.intent.symbol, each.intent.side, each.intent.qty,
+                round((now - each.doubt.opened) / _SECOND, 1), each.doubt.alarms, _why(each, now),
+            )
+            for each in self._cases.values()
+            if each.late_looks < 0
+        ]  # fmt: skip
+
     async def run(self) -> None:
-        """Look for the orders until cancelled."""
+        """Look for the orders, and call a person where that is in vain, until cancelled."""
+        await asyncio.gather(self._look_on(), self._watch())
+
+    async def _watch(self) -> None:
+        # beside the look-ups: one that never returns is what an alarm is for
+        while True:
+            await asyncio.sleep(_ALARM_LOOK_S)
+            for case in list(self._cases.values()):
+                self._alarm_if_due(case)
+
+    def _alarm_if_due(self, case: _Case) -> None:
+        now = self._clock()
+        if case.late_looks < 0 and is_alarming(case.doubt, now):
+            alarmed(case.doubt, now)
+            age_s = (now - case.doubt.opened) / _SECOND
+            self._endings.alarm(
+                case.intent, case.doubt.alarms, f"in doubt for {age_s:.0f} s: {_why(case, now)}"
+            )
+
+    async def _look_on(self) -> None:
         while True:
             case = min(self._cases.values(), key=lambda each: each.due, default=None)
-            pause = None if case is None else (case.due - time.monotonic_ns()) / _SECOND
+            pause = None if case is None else (case.due - self._clock()) / _SECOND
             if case is not None and pause is not None and pause <= 0:
                 await self._look(case)
                 continue
@@ -111,13 +181,13 @@ class Doubts:
                 pass
 
     async def _look(self, case: _Case) -> None:
-        began = time.monotonic_ns()
+        began = self._clock()
         order: Acked | None = None
         try:
             answer = await self._venue.look_up(case.intent)
         except VenueError as error:
             log.warning("look_up_failed cid=%s cause=%s", case.intent.cid, error)
-            sight = Sight.FAILED
+            sight, case.said = Sight.FAILED, str(error)
         else:
             order = answer if isinstance(answer, Acked) else None
             sight = Sight.FOUND if order is not None else Sight.ABSENT
@@ -137,7 +207,8 @@ class Doubts:
             self.bury(case.intent)
             self._endings.not_accepted(case.intent)
         else:
-            case.due = next_look(case.doubt, time.monotonic_ns())
+            case.due = next_look(case.doubt, self._clock())
+            self._alarm_if_due(case)
 
     def _looked_late(self, case: _Case, sight: Sight) -> None:
         if sight is Sight.FOUND:
@@ -149,8 +220,24 @@ class Doubts:
                 return
             case.due += _LATE_LOOKS_NS[case.late_looks] - _LATE_LOOKS_NS[case.late_looks - 1]
         else:
-            case.due = time.monotonic_ns() + _LATE_LOOKS_NS[0]
+            case.due = self._clock() + _LATE_LOOKS_NS[0]
 
     def _appeared(self, case: _Case) -> None:
-        self.open(case.intent, time.monotonic_ns(), is_known=True)
+        self.open(case.intent, self._clock(), is_known=True)
         self._endings.appeared(case.intent)
+
+
+def _why(case: _Case, now: int) -> str:
+    doubt = case.doubt
+    if doubt.failures:
+        times = "once" if doubt.failures == 1 else f"{doubt.failures} times in a row"
+        return f"the venue did not answer {times}, last: {case.said[:_LONGEST_WORD]}"
+    if not doubt.looks:
+        return "no look-up has come back yet"
+    if doubt.is_seen:
+        return "the venue spoke of it, and no list shows it"
+    if is_forgotten(doubt, now):
+        return "no list shows it, and the venue may have forgotten it: only its own history can tell"
+    if doubt.counts_after is None:
+        return "no list shows it, and the venue's clock is not known"
+    return "no list shows it, and it may still come to be"

@@ -4,10 +4,11 @@ Problem: desk, gateway, hub and hosts exchange envelopes at bar and order speed,
 garbage, lags or dies must cost its connection and nothing else. `FrameDecoder` is the codec without I/O;
 `Link` is one connection of asyncio; `listen` and `connect` make links.
 
-Not here: what an envelope means, who is to be trusted beyond its user and pid, where sockets lie
+Not here: what an envelope means, who is to be trusted (`gateway_door`), seals (`seals`), where sockets lie
 (`runtime.unit`).
 
-Invariant: a link delivers whole envelopes in the order they were sent, or is closed. Nothing is buffered
+Invariant: a link delivers whole envelopes in the order they were sent, or is closed; one that expects a seal
+delivers nothing without. Nothing is buffered
 without bound: a frame above the limit closes the link, and so does a peer that does not read.
 Envelopes of kind `CONTROL` carry a short text for the peer's shell (flow control) and are never journaled.
 """
@@ -26,6 +27,7 @@ import msgspec
 
 from parley.errors import ProtocolError, UserError
 from parley.messages import KINDS, Envelope, Message, decode_envelope, encode
+from runtime.seals import Seal
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +86,7 @@ class FrameDecoder:
     """Cut a byte stream into envelopes, however it was split on the way."""
 
     def __init__(self, max_frame: int = MAX_FRAME) -> None:
+        self.seal: Seal | None = None  # that every frame has to bear
         self._max_frame = max_frame
         self._buffer = bytearray()
 
@@ -98,7 +101,8 @@ class FrameDecoder:
         Raises
         ------
         ProtocolError
-            When a frame is empty, longer than the limit or no envelope. The stream is of no use any more.
+            When a frame is empty, longer than the limit, without its seal or no envelope. The stream is of no
+            use any more.
         """
         self._buffer += data
         envelopes: list[Envelope] = []
@@ -110,7 +114,8 @@ class FrameDecoder:
             body = start + _LENGTH.size
             if end - body < length:
                 break
-            envelopes.append(_open(bytes(memoryview(self._buffer)[body : body + length])))
+            raw = bytes(memoryview(self._buffer)[body : body + length])
+            envelopes.append(_open(raw if self.seal is None else self.seal.open(raw)))
             start = body + length
         del self._buffer[:start]
         return envelopes
@@ -128,6 +133,8 @@ def _open(raw: bytes) -> Envelope:
 class Link(asyncio.Protocol):
     """One connection. `on_envelope` is called for every envelope, `on_lost` once at the end.
 
+    `on_refused` is called before that, when something that came or whoever connected is the reason.
+
     Guarantees: envelopes arrive in the order of the peer's `send`; an exception of the type ProtocolError
     from `on_envelope` closes this link only. `send` neither blocks nor fails: what cannot be delivered
     ends the link, and `on_lost` tells.
@@ -138,6 +145,7 @@ class Link(asyncio.Protocol):
     ) -> None:
         self.on_envelope: Callable[[Envelope], None] = _refuse_early
         self.on_lost: Callable[[str], None] = _ignore
+        self.on_refused: Callable[[str], None] = _ignore
         self.peer_pid = 0
         self.peer_uid = -1
         self._on_connect = on_connect
@@ -145,6 +153,15 @@ class Link(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._fd = -1
         self._why = "peer closed"
+        self._seal: Seal | None = None
+
+    def sign(self, key: bytes) -> None:
+        """Seal whatever is sent from now on; with an empty key nothing is."""
+        self._seal = Seal(key) if key else None
+
+    def expect(self, key: bytes) -> None:
+        """Take nothing from now on that is not sealed with a key; with an empty key everything."""
+        self._decoder.seal = Seal(key) if key else None
 
     @property
     def is_open(self) -> bool:
@@ -162,9 +179,13 @@ class Link(asyncio.Protocol):
 
     def send_frame(self, frame: bytes) -> None:
         """Queue a frame that was packed before, for several peers."""
-        transport = self._transport
-        if transport is None or transport.is_closing():
-            return
+        if self._transport is not None and not self._transport.is_closing():
+            self._write(self._transport, self._sealed(frame))
+
+    def _sealed(self, frame: bytes) -> bytes:
+        return frame if self._seal is None else frame_of(self._seal.close(frame[_LENGTH.size :]))
+
+    def _write(self, transport: asyncio.Transport, frame: bytes) -> None:
         transport.write(frame)
         if transport.get_write_buffer_size() > MAX_UNSENT:
             self.close(f"peer left more than {MAX_UNSENT} bytes unread", abort=True)
@@ -177,11 +198,12 @@ class Link(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.is_closing():
             return
+        frame = self._sealed(frame)
         if self._fd >= 0 and transport.get_write_buffer_size() == 0:
             with contextlib.suppress(OSError):  # full, or gone: the transport waits, or finds out and tells
                 frame = frame[os.write(self._fd, frame) :]
         if frame:
-            self.send_frame(frame)
+            self._write(transport, frame)
 
     def close(self, why: str, abort: bool = False) -> None:
         """End the link; what was sent is still delivered unless `abort`."""
@@ -191,6 +213,12 @@ class Link(asyncio.Protocol):
                 self._transport.abort()
             else:
                 self._transport.close()
+
+    def refuse(self, why: str) -> None:
+        """End the link at once, because of who is at its other end or what came from there."""
+        log.warning("link refused peer_pid=%d why=%s", self.peer_pid, why)
+        self.on_refused(why)
+        self.close(why, abort=True)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -209,8 +237,7 @@ class Link(asyncio.Protocol):
                     return
                 self.on_envelope(envelope)
         except ProtocolError as error:
-            log.warning("link closed peer_pid=%d why=%s", self.peer_pid, error)
-            self.close(str(error), abort=True)
+            self.refuse(str(error))
 
     def eof_received(self) -> bool | None:
         if self._decoder.pending:

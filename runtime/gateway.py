@@ -4,7 +4,9 @@ Run as ``python -m runtime.gateway --config FILE.json``; it writes one JSON line
 connects to its socket and sends `Intent` and `CancelIntent`; it gets `Balance`, `Heartbeat`, `Attempt`,
 `Ack`, `VenueReject`, `Unknown`, `OrderEvent`, `Fill` and `Gap`.
 
-Not here: what is done with orders (`gateway_orders`); the MAC of frames (later issue).
+With ``--introduced`` its standard input names the one process that may send, and that process's key.
+
+Not here: what is done with orders (`gateway_orders`), who may send them (`gateway_door`).
 
 Invariant: no desk is served before the venue's user stream stands: what happens to an order is heard.
 """
@@ -26,6 +28,7 @@ from parley.messages import (
 )
 from runtime.frames import listen
 from runtime.gateway_config import GatewayConfig, make_venue
+from runtime.gateway_door import Introductions
 from runtime.gateway_lock import GatewayLock
 from runtime.gateway_log import GatewayLog, Recovered, recover
 from runtime.gateway_orders import Gateway
@@ -38,8 +41,10 @@ _STREAM_PATIENCE_S: Final = 30.0
 _LOCK_PATIENCE_S: Final = 2.0  # one that was killed may not be gone yet
 
 
-async def serve(config: GatewayConfig, stop: asyncio.Event) -> None:
-    """Run a gateway until `stop`.
+async def serve(
+    config: GatewayConfig, stop: asyncio.Event, introductions: Introductions | None = None
+) -> None:
+    """Run a gateway until `stop`; ``introductions`` say which process is its desk, None: any of this user's.
 
     Raises
     ------
@@ -72,7 +77,14 @@ async def serve(config: GatewayConfig, stop: asyncio.Event) -> None:
         journal = GatewayLog(path, run, asyncio.get_running_loop(), fail, earlier.unsent)
         earlier.counters.heard(journal.epoch)
         gateway = Gateway(
-            config, venue, instruments, earlier.counters, journal, balance, IdleCollector().idle
+            config,
+            venue,
+            instruments,
+            earlier.counters,
+            journal,
+            balance,
+            IdleCollector().idle,
+            introductions,
         )
         gateway.adopt(earlier)
         await first_of(stop, gateway.beat(), _run(config, venue, gateway))
@@ -133,13 +145,15 @@ def main() -> int:
         prog="python -m runtime.gateway", description="Gateway to one venue account."
     )
     parser.add_argument("--config", required=True, type=Path, help="JSON file, see GatewayConfig")
+    parser.add_argument("--introduced", action="store_true", help="standard input names its desks")
     arguments = parser.parse_args()
 
     async def run(stop: asyncio.Event) -> None:
         # as in the desk: the commit thread asks for the interpreter between its calls of SQLite
         sys.setswitchinterval(2e-4)
         die_with_parent()
-        await serve(read_config(arguments.config, GatewayConfig), stop)
+        introductions = Introductions() if arguments.introduced else None
+        await serve(read_config(arguments.config, GatewayConfig), stop, introductions)
 
     return run_unit("gateway", run)
 

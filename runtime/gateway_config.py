@@ -11,10 +11,11 @@ import msgspec
 from parley.errors import ConfigError
 from runtime.lastlook import Limits
 from runtime.unit import UnitConfig, path_of, read_private
-from venues.ccxt_client import make_client
-from venues.ccxt_venue import CcxtVenue
+from venues.adapters import ADAPTERS, venue_of
+from venues.capabilities import capabilities_of, lacks_for_opening
 from venues.null_venue import NullVenue
 from venues.port import Venue
+from venues.words import Account
 
 
 class Keys(UnitConfig, frozen=True, kw_only=True):
@@ -25,13 +26,15 @@ class Keys(UnitConfig, frozen=True, kw_only=True):
 
 
 class CcxtConfig(UnitConfig, frozen=True, kw_only=True, tag_field="kind", tag="ccxt"):
-    """Binance spot; with `rest` and `ws` empty the real one.
+    """Spot at ``exchange``, ccxt's name of it; with `rest` and `ws` empty the real one.
 
-    ``lag_ms`` is how long an order may exist before the venue's lists show it.
+    ``name`` is what instruments, fills and orders call it. ``lag_ms`` is how long an order may exist before
+    the venue's lists show it.
     """
 
     symbols: tuple[str, ...]
     keys_file: str
+    exchange: str = "binance"
     name: str = "binance"
     rest: str = ""
     ws: str = ""
@@ -69,27 +72,33 @@ class GatewayConfig(UnitConfig, frozen=True, kw_only=True):
 
 
 def make_venue(config: GatewayConfig) -> Venue:
-    """Make the venue a configuration names; nothing is connected yet.
+    """Make the venue a configuration names, if it may be traded at; nothing is connected yet.
 
     Raises
     ------
     ConfigError
-        When the keys cannot be read.
+        When nobody certified the venue, it lacks what opening needs, or the keys cannot be read.
     """
     venue = config.venue
     match venue:
         case NullConfig():
             return NullVenue(venue.symbols, tuple(venue.balances.items()), venue.name)
         case CcxtConfig():
+            _check(venue.exchange)
             keys = _read_keys(venue.keys_file)
-            client = make_client(
+            client = ADAPTERS[venue.exchange].make_client(
                 venue.rest, venue.ws, api_key=keys.api_key, secret=keys.secret,
                 recv_window_ms=venue.recv_window_ms, timeout_ms=venue.timeout_ms,
             )  # fmt: skip
-            return CcxtVenue(
-                client, symbols=venue.symbols, account=config.account, name=venue.name,
-                recv_window_ms=venue.recv_window_ms, lag_ms=venue.lag_ms,
-            )  # fmt: skip
+            account = Account(name=config.account, venue=venue.name, symbols=venue.symbols)
+            return venue_of(
+                venue.exchange, client, account, recv_window_ms=venue.recv_window_ms, lag_ms=venue.lag_ms
+            )
+
+
+def _check(exchange: str) -> None:
+    if lacks := lacks_for_opening(capabilities_of(exchange)):
+        raise ConfigError(f"the venue {exchange!r} cannot be traded at: {lacks}")
 
 
 def _read_keys(name: str) -> Keys:

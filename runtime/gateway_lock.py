@@ -18,7 +18,7 @@ from typing import Final
 import msgspec
 
 from parley.errors import UserError
-from runtime.process_tree import look
+from runtime.process_tree import end_recorded, look
 
 _POLL_S: Final = 0.01
 
@@ -73,6 +73,13 @@ class GatewayLock:
         with contextlib.suppress(OSError, msgspec.MsgspecError):
             return msgspec.json.decode(self._path.read_bytes(), type=Holder)
         return None
+
+    def end_holder(self) -> int:
+        """End the process that holds it, and return its number; 0 when there is none to end."""
+        holder = self.holder()
+        if holder is None:
+            return 0
+        return holder.pid if end_recorded([(holder.pid, holder.started)]) else 0
 
     def release(self) -> None:
         """Let another process have it; the file stays, so that nobody locks one that was removed."""

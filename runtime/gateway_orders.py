@@ -41,9 +41,11 @@ from parley.messages import (
     decode,
     encode,
 )
+from runtime.alarms import Refusals, in_doubt
 from runtime.doubts import Doubts
 from runtime.frames import CONTROL, Link, control, wrap
 from runtime.gateway_config import GatewayConfig
+from runtime.gateway_door import Door, Introductions
 from runtime.gateway_log import NOT_ACCEPTED, OWN, GatewayLog, Recovered
 from runtime.held_orders import HeldOrders, read_word
 from runtime.kill_switch import KillSwitch
@@ -69,15 +71,10 @@ class Gateway:
     """
 
     def __init__(
-        self,
-        config: GatewayConfig,
-        venue: Venue,
-        instruments: dict[str, Instrument],
-        counters: Counters,
-        journal: GatewayLog,
-        balance: Balance,
-        idle: Callable[[], None],
-    ) -> None:
+        self, config: GatewayConfig, venue: Venue, instruments: dict[str, Instrument], counters: Counters,
+        journal: GatewayLog, balance: Balance, idle: Callable[[], None],
+        introductions: Introductions | None = None,
+    ) -> None:  # fmt: skip
         self._config = config
         self._venue = venue
         self._instruments = instruments
@@ -101,15 +98,15 @@ class Gateway:
         }
         self.doubts = Doubts(venue, self)
         path = path_of(config.halt_file) if config.halt_file else None
-        self.kills = KillSwitch(path, config.tenant, config.account, self, self._say)
+        self._refusals = Refusals(self._say)
+        self._door = Door(config.desk_pid, introductions, self._refusals.refused)
+        self.kills = KillSwitch(path, config.tenant, config.account, self, self._say, self._door.watch)
 
     # ------------------------------------------------------------------ the desk
 
     def on_connect(self, link: Link) -> None:
         """Take a desk's connection; it replaces an older one."""
-        wanted = self._config.desk_pid
-        if wanted and link.peer_pid != wanted:
-            link.close(f"only process {wanted} may send orders, this is {link.peer_pid}", abort=True)
+        if not self._door.admits(link):
             return
         if self._link is not None:
             self._link.close("another desk connected")
@@ -188,6 +185,7 @@ class Gateway:
             self._counters,
             self._config.limits,
             self._instruments,
+            row=self._venue.capabilities,
             now_mono=now,
             halted=self._stopped(intent),
         )
@@ -263,15 +261,12 @@ class Gateway:
         self._idle()
 
     async def _place(self, intent: Intent, attempt: Attempt, seq: int, cause: int) -> None:
-        if time.monotonic_ns() >= intent.send_by:
+        is_late, stopped = time.monotonic_ns() >= intent.send_by, self._stopped(intent, is_counted=True)
+        if is_late or stopped:
             self._send(attempt, seq, intent.round, cause)
             self._counters.dead(intent.iid)
-            self._refuse(intent, "too_late", "it waited past send_by", cause)
-            return
-        if stopped := self._stopped(intent, is_counted=True):
-            self._send(attempt, seq, intent.round, cause)
-            self._counters.dead(intent.iid)
-            self._refuse(intent, HALTED, stopped, cause)
+            no = ("too_late", "it waited past send_by") if is_late else (HALTED, stopped)
+            self._refuse(intent, *no, cause)
             return
         self._sent.add(intent.iid)
         self._held[intent.iid] = []
@@ -281,7 +276,7 @@ class Gateway:
         result = await sending
         self._conclude(intent, result, cause)
         if isinstance(result, Ambiguous):
-            self.doubts.open(intent, fence)
+            self.doubts.open(intent, fence, sure_until=fence + self._venue.capabilities.retention_ns)
         self._release(intent.iid)
 
     async def _cancel(self, intent: CancelIntent, cause: int) -> None:
@@ -349,6 +344,11 @@ class Gateway:
                 self._lanes.enter(cancel.symbol, partial(self._cancel, cancel, 0))
 
         self._own_cancels([intent], durable)
+
+    def alarm(self, intent: Intent, n: int, why: str) -> None:
+        """Call a person over an order whose fate nobody can find out."""
+        log.error("order_in_doubt cid=%s n=%d why=%s", intent.cid, n, why)
+        self._say(in_doubt(intent, n, why), intent.round)
 
     def _own_cancels(self, intents: list[Intent], durable: Callable[[list[CancelIntent]], None]) -> None:
         """Write down cancels that no desk asked for, as one group, then hand them on."""
@@ -441,7 +441,8 @@ class Gateway:
             self._rounds[order.intent.iid] = order.intent.round
             # What the wall clock did meanwhile nobody knows, so the whole window counts from now at least.
             fence = now_mono + max(order.fence_until - now, self._venue.fence_ns)
-            self.doubts.open(order.intent, fence, is_known=order.is_known)
+            sure_until = now_mono + order.fence_until - now + self._venue.capabilities.retention_ns
+            self.doubts.open(order.intent, fence, is_known=order.is_known, sure_until=sure_until)
         for intent in recovered.buried:
             self._rounds[intent.iid] = intent.round
             self.doubts.bury(intent)
@@ -474,6 +475,7 @@ class Gateway:
             except VenueError:
                 self._offset_ms = -1.0
             self.kills.look()
+            self._refusals.look()
             self._beat()
             await asyncio.sleep(HEARTBEAT_S)
 
@@ -490,6 +492,7 @@ class Gateway:
             self._link.on_envelope = lambda envelope: None
         self._held_orders.drop_all()
         self.kills.close()
+        self._refusals.tell_rest()
         await self._lanes.finish(_STOP_PATIENCE_S)
         if self._link is not None:
             self._link.close("the gateway stops")

@@ -34,7 +34,7 @@ from runtime.frames import CONTROL, Link, control, listen, wrap
 from runtime.hub_control import End, Sandbox
 from runtime.hub_feed import MS, CandleClose, Conflation, Seen, Sent, Step, behind
 from runtime.unit import UnitConfig, announce, die_with_parent, first_of, path_of, read_config, run_unit
-from venues.ccxt_client import make_client
+from venues.adapters import feed_of
 from venues.ccxt_feed import CcxtFeed
 
 _ARRIVAL_PATIENCE_S: Final = 30.0
@@ -52,11 +52,13 @@ _BETWEEN_STEPS_S: Final = 0.25
 class HubConfig(UnitConfig, frozen=True, kw_only=True):
     """Everything a hub is told. `streams` of candle, trade, book; `levels` of a book's side sent on.
 
-    ``desk_returns_s``: how long a hub outlives its desk, for one that is started again.
+    ``exchange`` is ccxt's name of the venue. ``desk_returns_s``: how long a hub outlives its desk, for one
+    that is started again.
     """
 
     socket: str
     symbols: tuple[str, ...]
+    exchange: str = "binance"
     timeframe: str = "1m"
     rest: str = ""
     ws: str = ""
@@ -182,7 +184,7 @@ class Hub:
         await self._connected.wait()
         try:
             async with asyncio.timeout(_ARRIVAL_PATIENCE_S):
-                while not self._feed.is_subscribed():
+                while not await self._feed.is_subscribed():
                     await asyncio.sleep(0.005)
         except TimeoutError:
             raise Fatal(f"the venue did not confirm the streams within {_ARRIVAL_PATIENCE_S} s") from None
@@ -269,7 +271,7 @@ class Hub:
             symbol: Seen(
                 candle=self._closes[symbol].closed if has_candles else None,
                 trade=feed.last_trade_id(symbol) if has_trades else None,
-                book=feed.book_nonce(symbol) if has_books else None,
+                book=feed.book_number(symbol) if has_books else None,
             )
             for symbol in feed.symbols
         }
@@ -295,9 +297,9 @@ class Hub:
         """Take bars, books and prints out of the caches; `t` is market time in ns."""
         self._take_bars()
         for symbol in self._feed.symbols:
-            nonce = self._feed.book_nonce(symbol)
-            if nonce > self._books[symbol]:
-                self._books[symbol] = nonce
+            number = self._feed.book_number(symbol)
+            if number > self._books[symbol]:
+                self._books[symbol] = number
                 seq, wall, bids, asks = self._feed.book(symbol, self._config.levels)
                 self._t_event = max(self._t_event, wall)
                 if bids and asks:
@@ -367,9 +369,9 @@ async def serve(config: HubConfig, stop: asyncio.Event) -> None:
     """
     if config.lockstep and not config.control:
         raise ConfigError("lockstep needs the sandbox's control socket in 'control'")
-    client = make_client(config.rest, config.ws)
-    feed = CcxtFeed(
-        client, symbols=config.symbols, timeframe=config.timeframe, streams=config.streams,
+    feed = feed_of(
+        config.exchange, config.rest, config.ws,
+        symbols=config.symbols, timeframe=config.timeframe, streams=config.streams,
         pause_s=_BETWEEN_STEPS_S if config.control else _BY_ARRIVAL_S / 2,
     )  # fmt: skip
     try:

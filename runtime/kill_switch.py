@@ -19,12 +19,15 @@ from typing import Final, Protocol
 
 import msgspec
 
+from parley.errors import ProtocolError
 from parley.messages import CancelIntent, Envelope, Halt, Intent, Killed, Message
+from runtime.doubts import Doubts
 from runtime.frames import CONTROL, Link, control
 from runtime.kill_file import Kill, KillFile, Standing, hits
 from venues.port import Acked, Ambiguous, Rejected, SendResult
 
 ASK: Final = "kill"
+DOUBTS: Final = "doubts"
 STANDING: Final = "standing:"
 SWEPT: Final = "swept:"
 PATIENCE_S: Final = 10.0
@@ -67,6 +70,10 @@ class Orders(Protocol):
     async def cancel_now(self, cancel: CancelIntent) -> SendResult:
         """Send a cancel past the lanes."""
 
+    @property
+    def doubts(self) -> Doubts:
+        """Orders of which nobody knows what became of them."""
+
 
 async def sweep(
     orders: Orders, concerns: Callable[[Intent], bool], *, patience_s: float = PATIENCE_S
@@ -105,7 +112,10 @@ async def sweep(
 
 
 class KillSwitch:
-    """What stands against one account; ``say`` tells the desk, in the gateway's journal, what changed."""
+    """What stands against one account; ``say`` tells the desk, in the gateway's journal, what changed.
+
+    ``watch`` puts on record why a link of the kill socket is closed.
+    """
 
     def __init__(
         self,
@@ -114,7 +124,9 @@ class KillSwitch:
         account: str,
         orders: Orders,
         say: Callable[[Message], None],
+        watch: Callable[[Link], None],
     ) -> None:
+        self._watch = watch
         self._file = KillFile(path) if path is not None else None
         self._tenant = tenant
         self._account = account
@@ -179,12 +191,17 @@ class KillSwitch:
 
     def on_connect(self, link: Link) -> None:
         """Answer a command on the kill socket."""
+        self._watch(link)
         link.on_envelope = lambda envelope: self._asked(link, envelope)
 
     def _asked(self, link: Link, envelope: Envelope) -> None:
-        if envelope.kind != CONTROL or envelope.body.decode(errors="replace") != ASK:
-            link.close("the kill socket takes one word", abort=True)
+        word = envelope.body.decode(errors="replace") if envelope.kind == CONTROL else ""
+        if word == DOUBTS:
+            listed = msgspec.json.encode(self._orders.doubts.told()).decode()
+            link.send(control(f"{DOUBTS}:{listed}", sender="gateway", to="kill"))
             return
+        if word != ASK:
+            raise ProtocolError(f"the kill socket takes {ASK!r} or {DOUBTS!r}, was {word[:20]!r}")
         self.look()
         told = Told(self._account, os.getpid(), self._told, self.standing().damage)
         link.send(_line(STANDING, told))

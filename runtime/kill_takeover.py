@@ -26,8 +26,7 @@ from runtime.gateway_lock import GatewayLock
 from runtime.gateway_log import GatewayLog, Recovered, recover
 from runtime.gateway_orders import Gateway
 from runtime.kill_switch import PATIENCE_S, Swept, sweep
-from runtime.process_tree import end_recorded
-from runtime.unit import path_of
+from runtime.unit import path_of, read_config
 from venues.port import Venue, VenueError
 
 _LOCK_PATIENCE_S: Final = 5.0
@@ -40,6 +39,19 @@ class Takeover(msgspec.Struct, frozen=True):
     ended: int
     epoch: int
     swept: Swept
+
+
+async def take_over_from(
+    file: Path, concerns: Callable[[Intent], bool] | None, *, patience_s: float = PATIENCE_S
+) -> Takeover:
+    """As `take_over`, of the gateway that a configuration file is of.
+
+    Raises
+    ------
+    UserError
+        As `take_over`, and when the file is no gateway's configuration.
+    """
+    return await take_over(read_config(file, GatewayConfig), concerns, patience_s=patience_s)
 
 
 async def take_over(
@@ -56,7 +68,7 @@ async def take_over(
     if not path.exists():
         raise UserError(f"there is no journal {str(path)!r}: this gateway has never sent anything")
     lock = GatewayLock(path)
-    ended = _end(lock)
+    ended = lock.end_holder()
     lock.take(_LOCK_PATIENCE_S)
     try:
         earlier = recover(path)
@@ -70,13 +82,6 @@ async def take_over(
     finally:
         lock.release()
     return Takeover(ended=ended, epoch=epoch, swept=swept)
-
-
-def _end(lock: GatewayLock) -> int:
-    holder = lock.holder()
-    if holder is None:
-        return 0
-    return holder.pid if end_recorded([(holder.pid, holder.started)]) else 0
 
 
 async def _cancel(

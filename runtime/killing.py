@@ -2,7 +2,8 @@
 
 Problem: whoever kills must not depend on what he kills. The kill file is written first and is all that is
 needed to keep orders from leaving; then every running gateway is asked, and one that does not answer within
-half a second is ended and its orders are cancelled from here, with its key (settled 21).
+half a second is ended and its orders are cancelled from here, with its key (settled 21). What that needs, a
+venue's client among it, is loaded only then: it takes seconds, and it may be what is broken.
 
 Not here: what a kill means to a gateway (`kill_switch`) and to a desk (`orchestrator.kills`), the command
 line (`commands.kill`).
@@ -15,26 +16,38 @@ import asyncio
 import getpass
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
-from parley.errors import UserError
+from parley.errors import ConfigError, UserError
 from parley.messages import Envelope, Intent
 from runtime import kill_file
+from runtime.doubts import InDoubt
 from runtime.frames import CONTROL, connect, control
-from runtime.gateway_config import GatewayConfig
+from runtime.gateway_lock import GatewayLock
+from runtime.host import load
 from runtime.kill_file import NAME, Kill, Standing, hits
-from runtime.kill_switch import ASK, PATIENCE_S, STANDING, SWEPT, Swept, Told
-from runtime.kill_takeover import take_over
+from runtime.kill_switch import ASK, DOUBTS, PATIENCE_S, STANDING, SWEPT, Swept, Told
 from runtime.leftovers import CLAIM, is_claimed
-from runtime.unit import path_of, read_config
+from runtime.unit import path_of
 
 ANSWER_S: Final = 0.5
 _SWEEP_S: Final = PATIENCE_S + 5.0
+_TAKE_OVER: Final = "runtime.kill_takeover:take_over_from"
 Result = dict[str, Any]
+
+
+class _Gateway(msgspec.Struct, frozen=True):
+    """Of a gateway's configuration what it takes to ask it, and to end it; ``file`` is where it was found."""
+
+    account: str
+    journal: str
+    tenant: str = "local"
+    kill_socket: str = ""
+    file: Path = Path()
 
 
 def kill(home: Path, scopes: Sequence[str], mode: str, reason: str) -> Result:
@@ -72,6 +85,17 @@ def release(home: Path, scopes: Sequence[str], reason: str) -> Result:
     return _result(path, standing, [_told(config) for config in gateways(home)])
 
 
+def in_doubt(home: Path) -> list[InDoubt] | None:
+    """Ask every running gateway which orders nobody knows the fate of; None when one does not answer."""
+    try:
+        found = [
+            asyncio.run(_doubts(path_of(each.kill_socket))) for each in gateways(home) if each.kill_socket
+        ]
+    except (UserError, ConnectionError, TimeoutError, msgspec.MsgspecError):
+        return None
+    return [each for told in found for each in told]
+
+
 def file_of(home: Path) -> Path:
     """Return where a home's kill file is; the home is made if need be: one may kill before trading."""
     home = home.expanduser().resolve()
@@ -79,33 +103,45 @@ def file_of(home: Path) -> Path:
     return home / NAME
 
 
-def gateways(home: Path) -> list[GatewayConfig]:
-    """The configurations of the gateways of all runs that live."""
+def gateways(home: Path) -> list[_Gateway]:
+    """The gateways of all runs that live, as their configurations name them."""
     found = []
     for held in sorted((home.expanduser() / "runs").glob(f"*/{CLAIM}")):
         file = held.parent / "config" / "gateway.json"
         if is_claimed(held) and file.exists():
-            found.append(read_config(file, GatewayConfig))
+            found.append(_read(file))
     return found
+
+
+def _read(file: Path) -> _Gateway:
+    try:
+        named = msgspec.json.decode(file.read_bytes(), type=_Gateway)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise ConfigError(f"the gateway of {str(file)!r} cannot be asked: {error}") from error
+    return msgspec.structs.replace(named, file=file)
 
 
 def _who() -> str:
     return f"{getpass.getuser()} (pid {os.getpid()})"
 
 
-def _obey(config: GatewayConfig, standing: Standing) -> dict[str, Any]:
+def _obey(config: _Gateway, standing: Standing) -> dict[str, Any]:
     over = standing.over(config.tenant, config.account)
     wanted = [each for each in over if each.mode != "block"]
     told = _told(config)
     if told["error"] is None or not over:
         return told
+    path = path_of(config.journal)
+    ended = GatewayLock(path).end_holder() if path.exists() else 0  # it sends no more, whatever comes next
     try:
         concerns = (lambda order: _concerns(wanted, order)) if wanted else None
-        done = asyncio.run(take_over(config, concerns))
+        take_over_from = cast("Callable[..., Any]", load(_TAKE_OVER))
+        done = asyncio.run(take_over_from(config.file, concerns))
     except UserError as error:
-        return told | {"error": f"{told['error']}; taking over failed: {error}"}
+        return told | {"error": f"{told['error']}; taking over failed: {error}", "ended": ended}
     return told | {
-        "error": None, "taken_over": True, "ended": done.ended, "epoch": done.epoch, **_swept(done.swept),
+        "error": None, "taken_over": True, "ended": ended or done.ended, "epoch": done.epoch,
+        **_swept(done.swept),
     }  # fmt: skip
 
 
@@ -113,7 +149,7 @@ def _concerns(kills: Sequence[Kill], order: Intent) -> bool:
     return any(hits(kill, order.symbol) for kill in kills)
 
 
-def _told(config: GatewayConfig) -> dict[str, Any]:
+def _told(config: _Gateway) -> dict[str, Any]:
     """Ask a gateway to read the file; says ``error`` when it does not answer in time."""
     began = time.monotonic()
     blank = {
@@ -129,6 +165,18 @@ def _told(config: GatewayConfig) -> dict[str, Any]:
     except (UserError, ConnectionError) as error:
         return blank | {"error": f"no answer: {error}"}
     return blank | {"pid": told.pid, "answer_ms": round(answered * 1e3, 1), **_swept(swept)}
+
+
+async def _doubts(path: Path) -> list[InDoubt]:
+    said: asyncio.Queue[Envelope | None] = asyncio.Queue()
+    link = await connect(path, said.put_nowait, lambda why: said.put_nowait(None))
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            link.send(control(DOUBTS, sender="status", to="gateway"))
+            return msgspec.json.decode(_body(await said.get(), f"{DOUBTS}:"), type=list[InDoubt])
+    finally:
+        link.close("done", abort=True)
+        await asyncio.sleep(0)
 
 
 async def _ask(path: Path, began: float) -> tuple[Told, Swept, float]:

@@ -20,6 +20,7 @@ import msgspec
 
 from parley.instruments import ZERO, Instrument
 from parley.messages import CancelIntent, Fill, Intent, OrderEvent
+from venues.capabilities import Capabilities, wrong_cid
 
 _SECOND_NS: Final = 1_000_000_000
 _BPS: Final = Decimal(10_000)
@@ -192,12 +193,14 @@ def refusal(
     limits: Limits,
     instruments: Mapping[str, Instrument],
     *,
+    row: Capabilities,
     now_mono: int,
     halted: str = "",
 ) -> tuple[str, str] | None:
     """Return (code, detail) when the order must not be sent, None when it may.
 
-    ``now_mono`` is monotonic ns, as in ``send_by``; ``halted`` says what stops it, empty when nothing does.
+    ``row`` says what the venue takes; ``now_mono`` is monotonic ns, as in ``send_by``; ``halted`` says what
+    stops it, empty when nothing does.
     """
     # First of all, because it is the one refusal that says nothing of the order that was sent under this id.
     if intent.cid in counters.cids or intent.iid in counters.iids:
@@ -206,6 +209,7 @@ def refusal(
         return HALTED, halted
     return (
         _stale(intent, counters, now_mono)
+        or _unusable_id(intent, row)
         or _malformed(intent, instruments)
         or _too_much(intent, counters, limits, instruments[intent.symbol], now_mono)
     )
@@ -244,6 +248,11 @@ def _stale(intent: Intent, counters: Counters, now_mono: int) -> tuple[str, str]
     if now_mono >= intent.send_by:
         return "too_late", f"{now_mono - intent.send_by} ns past send_by"
     return None
+
+
+def _unusable_id(intent: Intent, row: Capabilities) -> tuple[str, str] | None:
+    wrong = wrong_cid(row, intent.cid)
+    return ("client_id", wrong) if wrong else None
 
 
 def _malformed(intent: Intent, instruments: Mapping[str, Instrument]) -> tuple[str, str] | None:

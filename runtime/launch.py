@@ -38,10 +38,10 @@ from runtime.open_trades import shared_limits, shared_params
 from runtime.run_config import DeskProcess, RunConfig, to_json
 from runtime.settings import Settings, candle_seconds
 from runtime.unit import private_folder
+from venues.capabilities import capabilities_of
 from venues.sandbox.opening import opening_price
 
 ACCOUNT: Final = "main"
-VENUE: Final = "binance"
 _INSTRUMENTS: Final = "instruments.json"
 _NS: Final = 1_000_000_000
 # A lock-step run makes the orders of days in seconds; what bounds it is market time, in the desk's own
@@ -126,11 +126,12 @@ def make_run(settings: Settings, market: Market, run_id: str) -> RunConfig:
     Raises
     ------
     ConfigError
-        When a role, an agent or a limit does not exist.
+        When a role, an agent, a limit or a certified venue of that name does not exist.
     """
     for role in settings.silent:
         if role not in ROLES:
             raise ConfigError(f"there is no role {role!r}: {nearest(role, list(ROLES))}")
+    capabilities_of(settings.venue)
     limits_of(settings.limits)
     limits = shared_limits(settings)
     agents = default_agents() if settings.is_recorded else with_params(default_agents(), MADE_UP)
@@ -138,7 +139,7 @@ def make_run(settings: Settings, market: Market, run_id: str) -> RunConfig:
     return RunConfig(
         run_id=run_id,
         desk=DeskConfig(
-            account=ACCOUNT, venue=VENUE, quote=settings.quote, symbols=market.pairs,
+            account=ACCOUNT, venue=settings.venue, quote=settings.quote, symbols=market.pairs,
             tf_ns=candle_seconds(settings.candle) * _NS, seed=settings.seed,
             profile="lockstep" if settings.pace == "max" else "candle",
             max_open_trades=settings.desk.max_open_trades, min_quorum=settings.desk.min_quorum,
@@ -280,7 +281,7 @@ def write_sandbox(layout: Layout, settings: Settings, market: Market, keys: tupl
                 }
             ],
             "maker_fee": f"{settings.maker_fee:f}", "taker_fee": f"{settings.taker_fee:f}",
-            "parent_pid": os.getpid(),
+            "protocol": settings.venue, "parent_pid": os.getpid(),
         },
     )  # fmt: skip
 
@@ -302,7 +303,7 @@ def write_gateway(
             "instruments": str(layout.folder / _INSTRUMENTS),
             "venue": {
                 "kind": "ccxt", "symbols": market.symbols, "keys_file": str(layout.config("keys")),
-                "name": VENUE, "rest": rest, "ws": ws,
+                "exchange": settings.venue, "name": settings.venue, "rest": rest, "ws": ws,
             },
             "halt_file": str(settings.home.expanduser().resolve() / KILL_FILE),
             "kill_socket": layout.socket("kill"),
@@ -333,7 +334,8 @@ def write_hub(layout: Layout, settings: Settings, market: Market, rest: str, ws:
     return _write(
         layout.config("hub"),
         {
-            "socket": layout.socket("hub"), "symbols": market.symbols, "timeframe": settings.candle,
+            "socket": layout.socket("hub"), "exchange": settings.venue, "symbols": market.symbols,
+            "timeframe": settings.candle,
             "rest": rest, "ws": ws, "control": layout.socket("control"), "lockstep": settings.pace == "max",
             "desk_returns_s": _DESK_RETURNS_S,
         },

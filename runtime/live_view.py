@@ -38,6 +38,7 @@ from runtime.books import ORDER_KINDS, OrderBook
 from runtime.history import kinds
 from runtime.journal import JournalError, JournalReader
 from runtime.output import money, number, price, sparkline, when
+from runtime.standing_kills import Stop
 
 _STATE: Final = KINDS[StateView]
 _SHOWN: Final = (*ORDER_KINDS, _STATE, *kinds("WeightUpdate"))
@@ -64,6 +65,7 @@ class LiveView:
         self.fills = 0
         self.state: StateView | None = None
         self.lives = ""  # of the desk, in words, once it was started again
+        self.killed: tuple[Stop, ...] = ()
         self._kinds = _COUNTED if counts_only else _SHOWN
         self._path = journal
         self._run_id = run_id
@@ -142,12 +144,13 @@ class LiveView:
 
     def line(self) -> str:
         """Say in one line where the run is."""
+        killed = "".join(f"  KILLED {each.scope}, {each.mode}" for each in self.killed)
         if not self.rounds:
-            return "waiting for the first round"
+            return f"waiting for the first round{killed}"
         state = self.state
         equity = f"  equity {money(state.equity)} {state.quote}" if state else ""
         outcomes = " ".join(f"{name} {count}" for name, count in sorted(self.outcomes.items()))
-        return f"{when(self.t)}  rounds {self.rounds} ({outcomes})  fills {self.fills}{equity}"
+        return f"{when(self.t)}  rounds {self.rounds} ({outcomes})  fills {self.fills}{equity}{killed}"
 
     def render(self, speed: str, width: int = 100) -> RenderableType:
         """Draw the whole screen."""
@@ -176,6 +179,10 @@ class LiveView:
         line.append(sparkline(list(self._equity), max(10, width - 66)), style="cyan")
         if self.lives:
             line.append(f"\n{self.lives}", style="bold yellow")
+        for each in self.killed:
+            line.append(f"\n{each.line()}", style="bold red")
+        for alarm in self._orders.alarms():
+            line.append(f"\nALARM order {alarm.subject}, {alarm.symbol}: {alarm.detail}", style="bold red")
         return Panel(line, padding=(0, 1))
 
     def _rounds_table(self) -> Table:

@@ -37,6 +37,7 @@ from parley.messages import (
 from .agent_line import Seat
 from .bootstrap import Assembly, hosts_of, make_firm
 from .journal import JournalReader
+from .kept_snapshots import KeptSnapshots
 from .outbox import voids
 from .refold import Refold, config_of, difference, lateness, outsiders, recorded
 from .run_config import Origin, RunConfig
@@ -54,7 +55,7 @@ class Recovered:
 
     ``tail`` are the groups that the last cascade had still to commit. ``fills`` are (symbol, trade id),
     ``placed`` numbers the orders by iid, ``gaps`` counts the gateway's; ``step`` is the last batch's;
-    ``told`` is what agents from outside have heard, by agent.
+    ``told`` is what agents from outside have heard, by agent; ``last`` is the seq of the last durable record.
     """
 
     run: RunConfig
@@ -63,6 +64,7 @@ class Recovered:
     tail: list[GroupOut] = field(default_factory=list)
     started: Started | None = None
     is_open: bool = False
+    last: int = 0
     step: int = 0
     steps: int = 0
     candles: int = 0
@@ -81,14 +83,16 @@ class Recovered:
         """Seat the agents in this process; the arguments are those of `InProc`."""
         return Assembly(self.firm, InProc(self.hosts, clock=clock, late=late, watch=watch))
 
-    def seat(self, seats: Iterable[Seat]) -> None:
+    def seat(self, seats: Iterable[Seat], kept: KeptSnapshots) -> None:
         """Leave at each seat what a process needs to go on as its agent."""
         for seat in seats:
             agent = seat.spec.id
             if agent in self.told:
                 seat.remember(self.told[agent])
+                if found := kept.find(agent, self.last):
+                    seat.take_kept(*found)
             else:
-                seat.take_snapshot(self.firm.table.seq, self.hosts[agent].agent.snapshot())
+                seat.take_snapshot(self.hosts[agent].agent.snapshot())
 
     def taken_back(self) -> list[Void]:
         """Take back the orders of the cascade that was cut."""
@@ -133,7 +137,6 @@ def recover(path: str | Path, run: RunConfig, *, watch: Watch | None = None) -> 
         hosts = hosts_of(written, recorded(reader, told))
         past = Recovered(run=written, firm=make_firm(written), hosts=hosts, told=told)
         refold = Refold(past.in_process(late=lateness(reader), watch=watch))
-        last = 0
         for record in reader.records():
             envelope = decode_envelope(record.body)
             again = refold.step(record, envelope)
@@ -149,7 +152,8 @@ def recover(path: str | Path, run: RunConfig, *, watch: Watch | None = None) -> 
                     for order in group.orders:
                         if isinstance(order, Intent):
                             past.placed[order.iid] = len(past.placed)
-            last = record.seq
+            past.last = record.seq
+    last = past.last
     if missing := min((seq for seq in refold.left if seq <= last), default=0):
         kind = NAMES[refold.left[missing][0]]
         raise DoesNotReplay(

@@ -13,7 +13,7 @@ from typing import Final
 
 from orchestrator.policy import GroupOut
 from parley.agent import AgentSpec, Context
-from parley.bus import MISSED, Answer, Ask, Wave
+from parley.bus import EMPTY_STATE, MISSED, Answer, Ask, Wave
 from parley.errors import DataError
 from parley.messages import KIND_OF, NAMES, Envelope, Late, Message, decode, decode_envelope
 
@@ -108,7 +108,8 @@ def lateness(reader: JournalReader) -> Callable[[Ask], int]:
 class Recorded:
     """An agent that repeats what it said according to a journal: one whose code a replay does not run.
 
-    ``told``: given a list, keeps there what it is told, for a process that has to become this agent.
+    ``told``: given a list, keeps there what it is told, for a process that has to become this agent: also the
+    account's states, for what it made of a message depended on the one it saw then.
     """
 
     def __init__(
@@ -117,9 +118,14 @@ class Recorded:
         self.spec = spec
         self._said = said  # by the place of what it answered
         self._told = told
+        self._seen = EMPTY_STATE
 
     def handle(self, msg: Message, ctx: Context) -> Sequence[Message]:
         if self._told is not None:
+            state = ctx.view.state
+            if state is not self._seen and state is not msg:
+                self._told.append(Ask(ctx.agent, ctx.seq, ctx.now, state, ctx.nth))
+            self._seen = state
             self._told.append(Ask(ctx.agent, ctx.seq, ctx.now, msg, ctx.nth))
         return self._said.get(ctx.seq, ())
 

@@ -5,6 +5,10 @@ or because the venue's lists lag behind its matching. Taking the first "not foun
 comes to live that nobody knows of. Absence therefore counts only once the venue's own window for the request
 is over, with the error of the clocks and the lag of its lists added, and twice, apart in time.
 
+A doubt that lasts is told to a person: the order keeps its money and closes its symbol, and only somebody who
+looks at the venue can end that. The alarm comes after a few failed look-ups, or a time, and again at growing
+intervals.
+
 Not here: asking the venue, journal, the desk (`doubts`).
 
 Invariant: `learn` says `NOT_ACCEPTED` only when the venue cannot accept the order any more, as far as its
@@ -21,6 +25,9 @@ CLOCK_SLACK_NS: Final = 100_000_000  # time stamps are cut to ms, and clocks dri
 _EARLY_NS: Final = (0, 250_000_000, 1_000_000_000)  # most orders that exist are found long before the fence
 _FIRST_PAUSE_NS: Final = 500_000_000
 _LONGEST_PAUSE_NS: Final = 30_000_000_000
+ALARM_FAILURES: Final = 6  # in a row: about 16 s of a venue that does not answer
+ALARM_AFTER_NS: Final = 60_000_000_000
+ALARM_AT_LEAST_NS: Final = 3_600_000_000_000
 
 
 class Sight(Enum):
@@ -45,6 +52,8 @@ class Doubt(msgspec.Struct, kw_only=True):
     ``fence`` is when the venue takes its request no more, by exact clocks; ``clock_error`` the largest
     measured since it was sent, None before any measurement; ``lag`` what the venue's lists are behind;
     ``is_seen``: the venue has spoken of it. ``absent_at`` is when the first look-up began that counts.
+    ``opened`` is since when nobody knows, ``alarmed_at`` when the last of ``alarms`` was raised.
+    ``sure_until`` is how long the venue remembers how it ended, None for ever.
     """
 
     fence: int
@@ -54,6 +63,10 @@ class Doubt(msgspec.Struct, kw_only=True):
     absent_at: int | None = None
     looks: int = 0
     failures: int = 0
+    opened: int = 0
+    alarms: int = 0
+    sure_until: int | None = None
+    alarmed_at: int = 0
 
     @property
     def counts_after(self) -> int | None:
@@ -85,12 +98,17 @@ def learn(doubt: Doubt, sight: Sight, began: int) -> Fate:
 
 def _absent(doubt: Doubt, began: int) -> Fate:
     counts_after = doubt.counts_after
-    if doubt.is_seen or counts_after is None or began <= counts_after:
+    if doubt.is_seen or counts_after is None or began <= counts_after or is_forgotten(doubt, began):
         return Fate.OPEN
     if doubt.absent_at is None:
         doubt.absent_at = began
         return Fate.OPEN
     return Fate.NOT_ACCEPTED if began - doubt.absent_at >= doubt.lag else Fate.OPEN
+
+
+def is_forgotten(doubt: Doubt, now: int) -> bool:
+    """Whether the venue may have forgotten how the order ended, so that its absence says nothing."""
+    return doubt.sure_until is not None and now > doubt.sure_until
 
 
 def next_look(doubt: Doubt, now: int) -> int:
@@ -105,6 +123,24 @@ def next_look(doubt: Doubt, now: int) -> int:
     if doubt.absent_at is None:
         return max(now, counts_after + 1)
     return max(now, doubt.absent_at + doubt.lag)
+
+
+def next_alarm(doubt: Doubt) -> int:
+    """When a person has to hear of it if nothing is found out until then, monotonic ns."""
+    if not doubt.alarms:
+        return doubt.opened + ALARM_AFTER_NS
+    return doubt.alarmed_at + min(ALARM_AFTER_NS << min(doubt.alarms - 1, 10), ALARM_AT_LEAST_NS)
+
+
+def is_alarming(doubt: Doubt, now: int) -> bool:
+    """Whether a person has to hear of it now."""
+    return now >= next_alarm(doubt) or (not doubt.alarms and doubt.failures >= ALARM_FAILURES)
+
+
+def alarmed(doubt: Doubt, now: int) -> None:
+    """Note that an alarm was raised."""
+    doubt.alarms += 1
+    doubt.alarmed_at = now
 
 
 def _growing(n: int) -> int:

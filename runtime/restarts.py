@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from runtime.unit import REPLACED
 from runtime.watchdog import HUNG
 
 MOST: Final = 5
@@ -70,6 +71,8 @@ class Restarts:
         self._served_s += served_s or 0.0
         if code == _USER_MISTAKE:
             return "it says that this is a mistake in what it was given"
+        if code == REPLACED:
+            return "another process took its place"
         if code == HUNG:
             return "what it hung in would come again"
         if code >= 0 and served_s is None:

@@ -160,6 +160,7 @@ class Synthetic(BaseModel):
 class Settings(BaseSettings):
     """Everything a command can be told; see `parley run --help` and docs/concepts.md.
 
+    ``exchange``: whose recorded candles; ``venue``: which exchange the sandbox is and orders go to.
     ``candle_parts``: in how many parts a candle is played, so that agents see prices inside it.
     ``keep_backtests``: of how many backtests of desks the journals stay below ``home``.
     """
@@ -170,6 +171,7 @@ class Settings(BaseSettings):
     data: Path | None = None
     trades: Annotated[dict[str, Path], NoDecode, BeforeValidator(_files)] = {}
     exchange: str = "binance"
+    venue: str = "binance"
     pairs: Words = ()
     timeframe: str | None = Field(default=None, pattern=r"^[1-9][0-9]*[smhd]$")
     start: Moment = None

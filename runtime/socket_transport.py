@@ -32,7 +32,7 @@ from parley.agent import AgentEnv, AgentSpec
 from parley.bus import Answer, Ask, Wave
 from parley.errors import ConfigError, Fatal, ProtocolError, UserError
 from parley.messages import Analysed, Ballot, Cfp, Counter, Review, StateView, decode, encode
-from runtime.agent_line import SILENT_NS, AgentLine, Seat
+from runtime.agent_line import SILENT_NS, AgentLine, Asked, Seat
 from runtime.agent_socket import admit
 from runtime.wave_frames import (
     VERSION,
@@ -43,7 +43,6 @@ from runtime.wave_frames import (
     Mark,
     Mute,
     SnapshotIs,
-    SnapshotPlease,
     Told,
     Unable,
     View,
@@ -64,10 +63,19 @@ _MISTAKES: Final = (
 )  # how an agent's process says that its settings are wrong
 
 
+_LONGEST_WHY: Final = 300
+
+
+def _not_told(who: str, why: str) -> None:
+    pass
+
+
 class SocketTransport:
     """The desk's end of all its agents; lives on the desk's loop and thread.
 
-    ``clock`` gives monotonic ns, ``envs`` what each agent is told of the universe.
+    ``clock`` gives monotonic ns, ``env_of`` what each agent is told of the universe; ``overheard`` takes what
+    agents from outside say to news, ``keep`` their snapshots; ``refused`` who was hung up on because of what
+    came over the line, and why.
     """
 
     def __init__(
@@ -79,12 +87,16 @@ class SocketTransport:
         token: bytes = b"",
         clock: Callable[[], int] = time.monotonic_ns,
         overheard: Callable[[Analysed], None] | None = None,
+        keep: Callable[[str, Asked, bytes], None] | None = None,
+        refused: Callable[[str, str], None] = _not_told,
     ) -> None:
         self.seats: dict[str, Seat] = {spec.id: Seat(spec, env_of(), seed) for spec in specs}
         self._listener = listener
         self._token = token
         self._clock = clock
         self._overheard = overheard
+        self._keep = keep
+        self._refused = refused
         self._poll = select.poll()
         self._by_fd: dict[int, Seat] = {}
         self._bodies: dict[int, bytes] = {}  # by seq, of one cascade: one message goes to many
@@ -149,9 +161,8 @@ class SocketTransport:
             line = seat.line
             if line is None:
                 continue
-            if seat.is_ready and not seat.is_snapshot_due and len(seat.told) >= SNAPSHOT_EVERY:
-                seat.is_snapshot_due = True
-                line.queue(frame(SnapshotPlease(seat.told[-1].seq)))
+            if seat.is_ready and seat.asked is None and len(seat.told) >= SNAPSHOT_EVERY:
+                line.queue(frame(seat.ask_snapshot()))
                 self._flush(seat, line)
             elif line.unsent >= UNHURRIED:
                 self._flush(seat, line)
@@ -161,9 +172,7 @@ class SocketTransport:
     ) -> bool:
         """Queue one message; whether an answer is worth waiting for."""
         quiet = Told(ask.seq, ask.now, ask.nth, False, msgspec.Raw(body))
-        seat.told.append(quiet)
-        if type(ask.message) is StateView:
-            seat.view = quiet
+        seat.note(quiet, ask.message)
         line = seat.line
         if line is None:
             return False
@@ -225,6 +234,8 @@ class SocketTransport:
         try:
             words = line.read()
         except (OSError, ProtocolError) as error:
+            if isinstance(error, ProtocolError):
+                self._refused(seat.spec.id, str(error))
             self._lose(seat, line, str(error))
             return []
         if words:
@@ -238,14 +249,18 @@ class SocketTransport:
                     line.owes.pop(seq, None)
                 case Mark(number=number) if number == seat.marks:
                     self._greet(seat)
-                case SnapshotIs(through=through, state=state):
-                    seat.is_snapshot_due = False
-                    seat.take_snapshot(through, state)
+                case SnapshotIs(state=state) if seat.asked is not None:
+                    if self._keep is not None and seat.spec.outside:
+                        self._keep(seat.spec.id, seat.asked, state)
+                    seat.take_snapshot(state)
                 case Unable(why=why):
-                    seat.why = why
                     log.warning("agent_unable agent=%s why=%s", seat.spec.id, why)
+                    if seat.tell_all():  # as after a change of its code; it dials again
+                        continue
+                    seat.why = why
                     self._look_round()
                 case Hello():
+                    self._refused(seat.spec.id, "it said Hello twice")
                     self._lose(seat, line, "it said Hello twice")
         return words
 
@@ -266,7 +281,7 @@ class SocketTransport:
 
     def _greet(self, seat: Seat) -> None:
         """It has caught up: from now on it is asked."""
-        seat.is_ready = True
+        seat.is_ready, seat.spared = True, []
         if seat.lives > 1:
             log.warning(
                 "agent_back agent=%s incarnation=%d pid=%d away_ms=%d",
@@ -305,8 +320,9 @@ class SocketTransport:
     def _let_go(self, seat: Seat, line: AgentLine, why: str) -> None:
         self._unwatch(line)
         if seat.line is line:
-            seat.line, seat.is_ready, seat.is_snapshot_due = None, False, False
+            seat.line, seat.is_ready, seat.asked = None, False, None
             seat.why = seat.why or why  # that it cannot be made says more than that it hung up then
+            seat.tell_all()  # what it died of may be the kept snapshot
             seat.lost_at = self._clock()
             log.warning("agent_lost agent=%s incarnation=%d why=%s", seat.spec.id, seat.incarnation, why)
 
@@ -328,7 +344,7 @@ class SocketTransport:
         try:
             admit(connection, self._token)
         except ConnectionError as error:
-            log.warning("agent_refused why=%s", error)
+            self._turn_away("a process that connected", str(error))
             connection.close()
             return
         line = AgentLine(connection)
@@ -340,7 +356,8 @@ class SocketTransport:
         try:
             words = line.read()
         except (OSError, ProtocolError) as error:
-            log.warning("agent_refused why=%s", error)
+            if isinstance(error, ProtocolError):
+                self._turn_away("a process that connected", str(error))
             self._unwatch(line)
             return
         if not words:
@@ -348,18 +365,19 @@ class SocketTransport:
         hello = words[0]
         seat = self.seats.get(hello.agent) if isinstance(hello, Hello) else None
         if not isinstance(hello, Hello) or seat is None or len(words) > 1 or hello.version != VERSION:
-            log.warning("agent_refused why=no agent of this desk said=%r", words[:1])
+            self._turn_away("a process that connected", f"it is no agent of this desk, it said {words[:1]!r}")
             self._unwatch(line)
         elif hello.incarnation <= seat.incarnation:
-            log.warning(
-                "agent_refused agent=%s why=incarnation %d, has %d",
-                hello.agent, hello.incarnation, seat.incarnation,
-            )  # fmt: skip
+            self._turn_away(hello.agent, f"incarnation {hello.incarnation} came, has {seat.incarnation}")
             self._unwatch(line)
         elif self._clock() < seat.shut_until:
             self._unwatch(line)  # it dials again
         else:
             self._seat(seat, line, hello)
+
+    def _turn_away(self, who: str, why: str) -> None:
+        log.warning("agent_refused agent=%s why=%s", who, why)
+        self._refused(who, why[:_LONGEST_WHY])
 
     def _seat(self, seat: Seat, line: AgentLine, hello: Hello) -> None:
         if seat.line is not None:
@@ -376,7 +394,7 @@ class SocketTransport:
         seat.marks += 1
         seat.heard_at = self._clock()
         line.queue(frame(Welcome(seat.spec, seat.env, seat.seed, seat.snapshot)))
-        if seat.view is not None and seat.view.seq <= seat.through:
+        if seat.view is not None and not seat.is_view_told:
             line.queue(frame(View(seat.view.body)))
         for quiet in seat.told:
             line.queue(frame(quiet))

@@ -24,8 +24,10 @@ from typing import Final
 from parley.errors import ParleyError, UserError
 from runtime.child import POLL_S, SETTLE_S, Child, Line
 from runtime.endings import Endings
+from runtime.gateway_door import introduction
 from runtime.inheritance import inherited
 from runtime.restarts import Restarts
+from runtime.seals import new_key
 
 READY_PATIENCE_S: Final = 60.0
 GRACE_S: Final = 10.0
@@ -60,6 +62,11 @@ class Supervisor:
         self._commands: dict[str, list[str]] = {}
         self._replaced: set[int] = set()  # pids of lives after which another one came
         self._why_not = ""
+        self._introduced: dict[str, str] = {}  # who speaks under a key of its own -> to whom
+
+    def introduce(self, name: str, to: str) -> None:
+        """Let ``to``, once started, listen to each life of ``name`` under a new key, and to nobody else."""
+        self._introduced[name] = to
 
     def start(self, name: str, module: str, config: Path) -> Line:
         """Start ``python -m module --config FILE`` and wait for its ready line; see `ready`."""
@@ -69,20 +76,32 @@ class Supervisor:
         """Start a child without waiting for it."""
         modules = [module] if module.startswith("runtime.") else [_LOGS, module]
         self._commands[name] = [sys.executable, "-m", *modules, "--config", str(config)]
+        if name in self._introduced:
+            self._commands[name].append("--key-on-input")
+        elif name in self._introduced.values():
+            self._commands[name].append("--introduced")
         child = self._spawn(name, 1)
         self.children.append(child)
         return child
 
     def _spawn(self, name: str, life: int) -> Child:
         log = self._logs / (f"{name}.log" if life == 1 else f"{name}-{life}.log")
+        to = self._introduced.get(name, "")
+        has_input = bool(to) or name in self._introduced.values()
         with log.open("wb") as errors:
             process = subprocess.Popen(
                 self._commands[name],
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, process_group=0,
+                stdin=subprocess.PIPE if has_input else subprocess.DEVNULL,
+                stdout=subprocess.PIPE, stderr=errors, process_group=0,
                 env=inherited(),
             )  # fmt: skip
         child = Child(name, process, log, life)
         self._endings.watch(child.pid)
+        if to:
+            key = new_key()
+            # the gateway first: what it can read already when the desk connects, it has read by then
+            self.child(to).tell(introduction(child.pid, key))
+            child.tell(key)
         return child
 
     def ready(self, child: Child) -> Line:

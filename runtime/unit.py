@@ -7,7 +7,7 @@ one JSON line to standard output when it serves, and ends at SIGTERM or with its
 Not here: what a unit does.
 
 Invariant: a mistake of the user ends with one line on standard error and exit code 2, before anything was
-changed; exit code 1 means that the unit itself broke.
+changed; exit code 1 means that the unit itself broke, 3 that another process took its place.
 """
 
 import asyncio
@@ -34,6 +34,11 @@ log = logging.getLogger(__name__)
 Config = TypeVar("Config", bound=msgspec.Struct)
 Result = TypeVar("Result")
 _PR_SET_PDEATHSIG: Final = 1
+REPLACED: Final = 3  # exit code
+
+
+class Replaced(ParleyError):
+    """Another process took this one's place: it ends, and nobody starts it again."""
 
 
 class UnitConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -193,6 +198,9 @@ def run_unit(name: str, main: Callable[[asyncio.Event], Awaitable[None]]) -> int
     except UserError as error:
         sys.stderr.write(f"{name}: {error}\n")
         return 2
+    except Replaced as error:
+        sys.stderr.write(f"{name}: {error}\n")
+        return REPLACED
     except ParleyError as error:
         sys.stderr.write(f"{name}: {type(error).__name__}: {error}\n")
         return 1

@@ -1,50 +1,19 @@
 """Make the unmodified ccxt.pro Bybit client for spot, and read what it lists.
 
-Not here: orders (`bybit_venue`, `bybit_orders`). Invariant: nothing of ccxt is subclassed or patched; only
-addresses, keys and documented options differ from the default.
+Not here: orders (`bybit_words`, `bybit_orders`). Invariant: as `ccxt_client`.
 """
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import ccxt.pro
 
 from parley.instruments import Instrument
 from venues.bybit_urls import override_urls
-from venues.ccxt_client import exact
+from venues.ccxt_client import ClientMaker, exact
 
-
-def make_client(
-    rest: str,
-    ws: str,
-    *,
-    api_key: str = "",
-    secret: str = "",
-    recv_window_ms: int = 2000,
-    timeout_ms: int = 10_000,
-) -> Any:
-    """Return a ccxt.pro bybit client; empty `rest` and `ws` leave the addresses of the real exchange.
-
-    Our own budget limits the rate (settled 9), and no request is ever repeated by the client (trap T3).
-    """
-    client = ccxt.pro.bybit(
-        {
-            "apiKey": api_key,
-            "secret": secret,
-            "enableRateLimit": False,
-            "timeout": timeout_ms,
-            "options": {
-                "defaultType": "spot",
-                "recvWindow": recv_window_ms,
-                "maxRetriesOnFailure": 0,
-                "fetchMarkets": {"types": ["spot"]},
-            },
-        }
-    )
-    if rest or ws:
-        override_urls(client, rest, ws)
-    return client
+make_client: Final = ClientMaker(ccxt.pro.bybit, override_urls, {"fetchMarkets": {"types": ["spot"]}})
 
 
 def bybit_instrument(

@@ -16,8 +16,7 @@ from typing import Any, Final
 
 from parley.instruments import ZERO
 from parley.messages import Fill, Intent, OrderEvent
-from venues.ccxt_client import MS, exact
-from venues.ccxt_orders import asked, line
+from venues.ccxt_client import MS, asked, exact, line
 from venues.port import Absent, Acked, Ambiguous, Rejected, VenueError
 
 _CODE: Final = re.compile(r'"ret_?[cC]ode":\s*"?(-?\d+)')
@@ -93,13 +92,6 @@ async def look_up(client: Any, intent: Intent, *, venue: str, account: str) -> A
     VenueError
         When a list could not be read whole, or the executions do not yet account for what was executed.
     """
-    try:
-        return await _found(client, intent, venue, account)
-    except (KeyError, TypeError, ValueError, ArithmeticError) as error:
-        raise VenueError(f"order {intent.cid}: an answer nobody can read: {error!r}") from error
-
-
-async def _found(client: Any, intent: Intent, venue: str, account: str) -> Acked | Absent:
     market = {"category": "spot", "symbol": client.market_id(intent.symbol)}
     named = {"category": "spot", "orderLinkId": intent.cid}
     orders = await _pages("order", client.privateGetV5OrderRealtime, named, _ORDERS_PAGE)

@@ -16,6 +16,7 @@ from parley.errors import ConfigError, nearest
 
 Uniqueness = Literal["none", "open", "forever", "idempotent"]
 Listed = Literal["open", "closed"]
+_HOUR_NS: Final = 3_600_000_000_000
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +37,11 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     reduce_only: bool
     stops: bool
     amend: bool
+
+    @property
+    def retention_ns(self) -> int:
+        """How long the venue remembers an order that ended without a fill, ns."""
+        return self.retention_h * _HOUR_NS
 
 
 CAPABILITIES: Final[dict[str, Capabilities]] = {

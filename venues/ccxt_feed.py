@@ -1,10 +1,11 @@
-"""Market data of Binance spot (or its sandbox) through ccxt.pro's caches.
+"""Market data of a venue (or its sandbox) through ccxt.pro's caches: what is the same for all venues.
 
 Problem: one `watch_*` call per message costs more than the message, and a message between two calls wakes
 nobody. So the streams are watched only now and then, to subscribe, reconnect and hear of errors; what is
 read are ccxt's caches, which hold every message in between.
 
-Not here: which candle is closed, what is sent to whom (`runtime.hub`).
+Not here: which candle is closed, what is sent to whom (`runtime.hub`); what a venue's sockets and book
+numbers are like (its `MarketWords`).
 
 Invariant: nothing is read twice and nothing in the caches is passed over, while they are read at least once
 per 10,000 trades of a symbol; a lost connection or a book out of sequence is noted as a gap.
@@ -20,6 +21,7 @@ import ccxt
 from parley.errors import ConfigError, UserError, nearest
 from parley.messages import Print
 from venues.ccxt_client import MS
+from venues.words import MarketWords
 
 log = logging.getLogger(__name__)
 
@@ -35,14 +37,16 @@ class CcxtFeed:
     """Streams of `symbols`; `pause_s` is how long a stream is left alone after it was heard."""
 
     def __init__(
-        self, client: Any, *, symbols: Sequence[str], timeframe: str, streams: Sequence[str], pause_s: float
-    ) -> None:
+        self, client: Any, words: MarketWords, *, symbols: Sequence[str], timeframe: str,
+        streams: Sequence[str], pause_s: float,
+    ) -> None:  # fmt: skip
         for stream in streams:
             if stream not in _KINDS:
                 raise ConfigError(f"no stream {stream!r}; {nearest(stream, list(_KINDS))}")
         if timeframe not in client.timeframes:
             raise ConfigError(f"no timeframe {timeframe!r}; {nearest(timeframe, list(client.timeframes))}")
         self._client = client
+        self._words = words
         self._timeframe = timeframe
         self._pause_s = pause_s
         self.symbols = tuple(sorted(symbols))
@@ -79,14 +83,12 @@ class CcxtFeed:
 
     async def follow(self, on_gap: OnGap) -> None:
         """Keep the streams subscribed until cancelled; an error is answered by a new connection."""
-        client, symbols = self._client, list(self.symbols)
-        calls: dict[str, Callable[[], Awaitable[object]]] = {
-            "candle": lambda: client.watch_ohlcv_for_symbols([[each, self._timeframe] for each in symbols]),
-            "trade": lambda: client.watch_trades_for_symbols(symbols),
-            "book": lambda: client.watch_order_book_for_symbols(symbols),
-        }
+        most = self._words.most_symbols
+        groups = [list(self.symbols[at : at + most]) for at in range(0, len(self.symbols), most)]
         tasks = [
-            asyncio.ensure_future(self._watch(each, calls[each], on_gap)) for each in sorted(self.streams)
+            asyncio.ensure_future(self._watch(kind, self._call(kind, group), on_gap))
+            for kind in sorted(self.streams)
+            for group in groups
         ]
         try:
             await asyncio.gather(*tasks)
@@ -94,6 +96,15 @@ class CcxtFeed:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _call(self, kind: str, symbols: list[str]) -> Callable[[], Awaitable[object]]:
+        client = self._client
+        calls: dict[str, Callable[[], Awaitable[object]]] = {
+            "candle": lambda: client.watch_ohlcv_for_symbols([[each, self._timeframe] for each in symbols]),
+            "trade": lambda: client.watch_trades_for_symbols(symbols),
+            "book": lambda: client.watch_order_book_for_symbols(symbols),
+        }
+        return calls[kind]
 
     async def _watch(self, kind: str, call: Callable[[], Awaitable[object]], on_gap: OnGap) -> None:
         backoff = _BACKOFF_FIRST_S
@@ -124,12 +135,11 @@ class CcxtFeed:
                 self.reconnects += 1
                 on_gap("socket: connection replaced")
 
-    def is_subscribed(self) -> bool:
+    async def is_subscribed(self) -> bool:
         """Whether the venue confirmed every stream, and every book has its snapshot."""
-        sockets = list(self._client.clients.values())
-        if len(sockets) < len(self.streams) or any(each.last_message_at is None for each in sockets):
+        if not await self._words.stands(self._client, sorted(self.streams), self.symbols, self._timeframe):
             return False
-        return "book" not in self.streams or all(self.book_nonce(each) >= 0 for each in self.symbols)
+        return "book" not in self.streams or all(self.book_number(each) >= 0 for each in self.symbols)
 
     def candles(self, symbol: str, after_ms: int) -> list[tuple[int, float, float, float, float, float]]:
         """Return rows that opened after `after_ms` (market time), oldest first; the last may still change."""
@@ -165,18 +175,17 @@ class CcxtFeed:
         cache = self._client.trades.get(symbol)
         return int(cache[-1]["id"]) if cache else -1
 
-    def book_nonce(self, symbol: str) -> int:
-        """The venue's number of the newest book update seen, -1 while there is no book."""
+    def book_number(self, symbol: str) -> int:
+        """The number of the newest book update seen, -1 while there is no book."""
         book = self._client.orderbooks.get(symbol)
-        nonce = None if book is None else book["nonce"]
-        return -1 if nonce is None else int(nonce)
+        return -1 if book is None else self._words.book_number(book)
 
     def book(self, symbol: str, levels: int) -> tuple[int, int, Levels, Levels]:
-        """Return (nonce, wall time of its last update in ns or 0, bids, asks), best first."""
+        """Return (number, wall time of its last update in ns or 0, bids, asks), best first."""
         book = self._client.orderbooks[symbol]
         bids = tuple((float(px), float(qty)) for px, qty, *_ in book["bids"][:levels])
         asks = tuple((float(px), float(qty)) for px, qty, *_ in book["asks"][:levels])
-        return int(book["nonce"]), int(book["timestamp"] or 0) * MS, bids, asks
+        return self.book_number(symbol), int(book["timestamp"] or 0) * MS, bids, asks
 
     async def close(self) -> None:
         """Let go of all connections."""

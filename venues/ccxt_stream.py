@@ -62,7 +62,7 @@ class UserStream:
             on_ready()
             while True:
                 await asyncio.sleep(_SWEEP_S)
-                self._sweep(on_fact)
+                self.sweep(on_fact)
         finally:
             for task in watching:
                 task.cancel()
@@ -74,14 +74,15 @@ class UserStream:
             try:
                 await watch()
                 pause = _BACKOFF_FIRST_S
-                self._sweep(on_fact)
+                self.sweep(on_fact)
             except ccxt.BaseError as error:
                 log.warning("user_stream_lost cause=%r retry_s=%s", error, pause)
                 on_fact(Gap(stream="user", from_seq=self._last_seq(), to_seq=-1))
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _BACKOFF_MOST_S)
 
-    def _sweep(self, on_fact: OnFact) -> None:
+    def sweep(self, on_fact: OnFact) -> None:
+        """Tell what is in the caches and was not told."""
         # Trades first: whoever hears that an order is closed has heard of its fills.
         for raw in self._new_trades():
             if (fill := self._reading.fill(raw)) is not None:

@@ -9,12 +9,19 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from typing import Final
 
 from parley.instruments import Instrument
 from parley.messages import CancelIntent, Fill, Intent
+from venues.capabilities import Capabilities
 from venues.port import Absent, Acked, OnFact, SendResult, VenueError
 
 TAKER_FEE = Decimal("0.001")
+# No order is ever in doubt here, so there is none to look up; what a process before this one sent is gone.
+CAPABILITIES: Final = Capabilities(
+    cid_len=36, cid_charset="a-zA-Z0-9_-", uniqueness="none", look_up=("open", "closed"), retention_h=0,
+    fence="", cancel_by_cid=True, post_only=True, reduce_only=False, stops=False, amend=False,
+)  # fmt: skip
 
 
 class NullVenue:
@@ -27,6 +34,10 @@ class NullVenue:
         self._symbols = tuple(symbols)
         self._balances = tuple(sorted(balances))
         self._taken = 0
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return CAPABILITIES
 
     @property
     def fence_ns(self) -> int:

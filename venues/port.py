@@ -17,6 +17,7 @@ import msgspec
 
 from parley.instruments import Instrument
 from parley.messages import CancelIntent, Fill, Gap, Intent, OrderEvent
+from venues.capabilities import Capabilities
 
 
 class Acked(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +63,10 @@ class Venue(Protocol):
     facts of the user stream are told to `on_fact` in the order in which the venue told them, possibly
     more than once after a reconnect. Orders that were not introduced by `send` or `know` are not told.
     """
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the venue can do."""
 
     @property
     def fence_ns(self) -> int:

@@ -9,6 +9,7 @@ from api.problems import KINDS, ApiError
 from api.schemas.system import Health
 from api.services import Parts
 from api.wire import Wire
+from runtime.kill_file import LEVELS
 
 router = APIRouter(tags=["health"])
 _PLAIN: Final = {"text/plain": {"schema": {"type": "string"}}}
@@ -51,6 +52,9 @@ async def ready(parts: Parts) -> Health:
 async def metrics(parts: Parts) -> Response:
     """Answer the metrics of this process."""
     parts.metrics.database_in_use.set(parts.pool.in_use)
+    killed = [each.scope.partition(":")[0] for each in parts.killed()]
+    for level in LEVELS:
+        parts.metrics.killed.labels(level).set(killed.count(level))
     status = parts.backlog()
     if status is not None:
         parts.metrics.journals_refused.set(len(status.refused))

@@ -1,4 +1,4 @@
-"""`/system`: version, runs, journals, accounts, processes and health in one answer."""
+"""`/system`: version, runs, journals, accounts, processes and health in one answer; `/kill-switch`."""
 
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -7,7 +7,7 @@ from fastapi import APIRouter
 
 from api.document import BASE, access
 from api.queries import runs
-from api.schemas.system import System, account_of
+from api.schemas.system import KillSwitch, System, account_of
 from api.services import Parts
 from api.wire import show_time
 from runtime.backlog import Status
@@ -40,9 +40,19 @@ async def read_system(parts: Parts) -> System:
             "is_ready": all(check.ok for check in checks), "checks": checks,
             "runs": [{**row, "id": row["run_id"], "is_live": row["run_id"] == seen.run} for row in found],
             "journals": journals, "accounts": accounts, "units": list(seen.units),
-            "streams": parts.streams,
+            "streams": parts.streams, "killed": parts.killed(),
         }
     )  # fmt: skip
+
+
+@router.get(
+    "/kill-switch", name="read_kill_switch", summary="What is killed, and how to release it",
+    openapi_extra=access("risk:read"),
+)  # fmt: skip
+async def read_kill_switch(parts: Parts) -> KillSwitch:
+    """Tell what stands, from the kill file itself: it needs neither database nor desk."""
+    killed = parts.killed()
+    return KillSwitch.model_validate({"is_killed": bool(killed), "killed": killed})
 
 
 def _journal(row: dict[str, Any], run: str, status: Status | None) -> dict[str, Any]:

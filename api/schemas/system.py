@@ -67,6 +67,24 @@ class Account(Wire):
     updated_at: MaybeTime
 
 
+class Kill(Wire):
+    """A stop that stands until a person releases it; `release` is the command line that does."""
+
+    scope: str = Field(description="platform, tenant:NAME, firm, firm:ACCOUNT or symbol:A/B.")
+    mode: str = Field(description="block, cancel or flatten; each does what the ones before it do.")
+    reason: str
+    by: str
+    since: MaybeTime
+    release: str
+
+
+class KillSwitch(Wire):
+    """What the kill file stops now; without a kill everything the limits allow is sent."""
+
+    is_killed: bool
+    killed: list[Kill]
+
+
 class System(Wire):
     """What runs here, and how it is."""
 
@@ -79,6 +97,7 @@ class System(Wire):
     journals: list[Journal]
     accounts: list[Account]
     units: list[Unit]
+    killed: list[Kill] = Field(description="What the kill switch stops now.")
     streams: int = Field(description="Open WebSocket streams.")
 
 

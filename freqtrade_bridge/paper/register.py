@@ -20,6 +20,7 @@ from freqtrade.persistence import CustomDataWrapper, LocalTrade, PairLocks, Trad
 
 # Class attributes of freqtrade's cannot be two strategies' at a time.
 _ONE_AT_A_TIME: Final = threading.RLock()
+CHANGING: Final = 64  # of the closed trades, the last so many may change once more, by a fill that comes late
 
 
 class _Session:
@@ -73,6 +74,7 @@ class Register:
         self.locks: list[Any] = []
         self.notes: list[Any] = []
         self.last_id = 0
+        self.packs: list[str] = []  # the closed trades that do not change any more, as `saved` writes them
 
     @contextmanager
     def opened(self) -> Iterator[None]:

@@ -3,10 +3,15 @@
 Problem: freqtrade keeps these in a database, whose columns say what belongs to them. A strategy that is
 started again has to find them as they were, to the last bit of a stop.
 
+Closed trades become more and more. Those that nobody changes any more are packed, by `PACK`, and only once.
+
 Not here: where they live while it runs (`register`). Invariant: what was made of a register and read again
 is equal in every column, custom data included.
 """
 
+import base64
+import json
+import zlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -17,9 +22,10 @@ from freqtrade.persistence import LocalTrade, Order
 from freqtrade.persistence.custom_data import _CustomData
 from freqtrade.persistence.models import PairLock
 
-from freqtrade_bridge.paper.register import PaperTrade, Register
+from freqtrade_bridge.paper.register import CHANGING, PaperTrade, Register
 
 Saved = dict[str, Any]
+PACK: Final = 64
 _TIME: Final = "utc"
 _MODE: Final = "trading_mode"
 _ORDER: Final = tuple(Order.__table__.columns.keys())
@@ -30,9 +36,13 @@ _NOTE: Final = ("ft_trade_id", "cd_key", "cd_type", "cd_value", "created_at", "u
 def save_register(register: Register, now: datetime) -> Saved:
     """Return everything a register holds; locks that are over are left out."""
     register.locks = [lock for lock in register.locks if lock.lock_end_time > now]
+    packed = max(0, len(register.closed) - CHANGING) // PACK
+    for first in range(len(register.packs) * PACK, packed * PACK, PACK):
+        register.packs.append(_pack(register.closed[first : first + PACK]))
     return {
         "open": [save_trade(trade) for trade in register.open],
-        "closed": [save_trade(trade) for trade in register.closed],
+        "packed": list(register.packs),
+        "closed": [save_trade(trade) for trade in register.closed[packed * PACK :]],
         "locks": [_columns(lock, _LOCK) for lock in register.locks],
         "notes": [_columns(note, _NOTE) for note in register.notes],
         "last_id": register.last_id,
@@ -42,7 +52,9 @@ def save_register(register: Register, now: datetime) -> Saved:
 def load_register(register: Register, saved: Mapping[str, Any]) -> None:
     """Fill an empty register with what `save_register` returned."""
     register.open = [load_trade(each) for each in saved["open"]]
-    register.closed = [load_trade(each) for each in saved["closed"]]
+    register.packs = list(saved["packed"])
+    closed = [*(each for pack in register.packs for each in _unpack(pack)), *saved["closed"]]
+    register.closed = [load_trade(each) for each in closed]
     register.locks = [PairLock(**_read(each)) for each in saved["locks"]]
     register.notes = [_CustomData(**_read(each)) for each in saved["notes"]]
     register.last_id = saved["last_id"]
@@ -52,6 +64,16 @@ def save_trade(trade: LocalTrade) -> Saved:
     """Return one trade with its orders."""
     values = {name: _plain(value) for name, value in vars(trade).items() if name != "orders"}
     return values | {"orders": [_columns(order, _ORDER) for order in trade.orders]}
+
+
+def _pack(trades: Sequence[LocalTrade]) -> str:
+    text = json.dumps([save_trade(trade) for trade in trades])
+    return base64.b85encode(zlib.compress(text.encode())).decode()
+
+
+def _unpack(pack: str) -> list[Saved]:
+    found: list[Saved] = json.loads(zlib.decompress(base64.b85decode(pack)))
+    return found
 
 
 def _columns(row: Any, names: Sequence[str]) -> Saved:

@@ -12,6 +12,7 @@ whose candle, price or callback cannot be relied on is not entered.
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 from freqtrade.exceptions import StrategyError
@@ -24,7 +25,7 @@ from freqtrade_bridge.overrides import overridden_hooks
 from freqtrade_bridge.paper.bot import Bot
 from freqtrade_bridge.paper.clock import market_time
 from freqtrade_bridge.paper.guard import CallbackRefused, Guard
-from freqtrade_bridge.paper.register import Register
+from freqtrade_bridge.paper.register import CHANGING, Register
 from freqtrade_bridge.paper.saved import Saved, load_register, load_trade, save_register, save_trade
 from freqtrade_bridge.paper.venue import Fills, HeldWallets, Quote, Venue
 from freqtrade_bridge.paper.window import Candle, Window
@@ -199,6 +200,7 @@ class Trader:
 
     def save(self, now_ms: int) -> Saved:
         """Return all that a restart needs, as plain JSON values."""
+        self._forget()
         with self._at(now_ms):
             return {
                 "register": save_register(self.register, _moment(now_ms)),
@@ -290,11 +292,21 @@ class Trader:
                 self._bot.adjust(trade)
 
     def _find(self, order_id: str) -> tuple[LocalTrade, Order] | None:
-        for trade in (*self.register.open, *self.register.closed[-KEPT:], *self._gone.values()):
+        for trade in self._findable():
             order = trade.select_order_by_order_id(order_id)
             if order is not None:
                 return trade, order
         return None
+
+    def _findable(self) -> Iterator[LocalTrade]:
+        """Return the trades of whose orders one may hear."""
+        return chain(self.register.open, self.register.closed[-CHANGING:], self._gone.values())
+
+    def _forget(self) -> None:
+        """Let go of what was noted of orders of which nobody hears any more."""
+        known = {order.order_id for trade in self._findable() for order in trade.orders}
+        self._fills = {order_id: fills for order_id, fills in self._fills.items() if order_id in known}
+        self._venue.own &= known
 
     def _knows(self, trade: LocalTrade) -> bool:
         return any(trade is each for each in (*self.register.open, *self.register.closed))

@@ -73,6 +73,32 @@ class Holding:
         return np.where(self.dates[places] == moments, self.opens[places], np.nan), balances
 
 
+class Captured:
+    """What freqtrade's own wallet held, from its rows of date, currency, rate and balance."""
+
+    def __init__(self, rows: DataFrame, stake_currency: str) -> None:
+        self._rows = {
+            str(name): (
+                of_currency["date"].dt.as_unit("ms").astype("int64").to_numpy(),
+                of_currency["balance"].to_numpy(),
+            )
+            for name, of_currency in rows.groupby("currency", sort=False)
+        }
+        self._stake_currency = stake_currency
+
+    def money(self) -> tuple[_Ints, _Floats]:
+        """Return the stake currency's balances, each from just before its moment on."""
+        return self.coins(self._stake_currency, np.empty(0, dtype=np.int64))
+
+    def coins(self, currency: str, moments: _Ints) -> tuple[_Ints, _Floats]:
+        """Return a currency's balances likewise, zero at those of the moments that have no row."""
+        times, held = self._rows.get(currency, (moments[:0], np.empty(0)))
+        every = np.union1d(times, moments)
+        balances = np.zeros(len(every))
+        balances[np.searchsorted(every, times)] = held
+        return every - 1, balances
+
+
 class CourseRows(NamedTuple):
     """Rows of the course: by time, then in the order of the currencies."""
 
@@ -147,9 +173,19 @@ class WalletCourse:
         )
 
 
-def wallet_course(run: WalletRun, trades: DataFrame, candles: Mapping[str, DataFrame]) -> WalletCourse:
-    """Return what is held candle by candle, as freqtrade captures it."""
+def wallet_course(
+    run: WalletRun, trades: DataFrame, candles: Mapping[str, DataFrame], captured: Captured | None = None
+) -> WalletCourse:
+    """Return what is held candle by candle, as freqtrade captures it.
+
+    captured: freqtrade's own wallet, where its own loop ran; else the course follows from the trades' fills.
+    """
     pairs = list(candles)
+    if captured is not None:
+        held = [(pair.partition("/")[0], candles[pair]) for pair in pairs if not run.futures]
+        moments = run.moments()
+        coins = [Holding(name, *captured.coins(name, moments), *_opens(frame)) for name, frame in held]
+        return WalletCourse(moments, (Holding(run.stake_currency, *captured.money()), *coins))
     fills = fills_of(trades, pairs)
     holdings = [Holding(run.stake_currency, *_money(run, trades, fills))]
     if not run.futures:
@@ -179,13 +215,16 @@ def _coins(fills: Fills, pairs: Sequence[str], candles: Mapping[str, DataFrame])
         own = order[ends[number] : ends[number + 1]]
         times, amounts = fills.times[own], fills.amounts[own]
         last = np.append(times[1:] != times[:-1], True)[: len(times)]
-        frame = candles[pair]
-        # Where they lie: copies of all pairs' dates are a tenth of the candles.
-        stamps = cast(DatetimeArray, frame["date"].array)
-        dates = (stamps if stamps.unit == "ms" else stamps.as_unit("ms")).asi8
-        opens = frame["open"].to_numpy(dtype=np.float64)
-        found.append(Holding(pair.partition("/")[0], times[last], amounts[last], dates, opens))
+        name = pair.partition("/")[0]
+        found.append(Holding(name, times[last], amounts[last], *_opens(candles[pair])))
     return found
+
+
+def _opens(frame: DataFrame) -> tuple[_Ints, _Floats]:
+    # Where they lie: copies of all pairs' dates are a tenth of the candles.
+    stamps = cast(DatetimeArray, frame["date"].array)
+    dates = (stamps if stamps.unit == "ms" else stamps.as_unit("ms")).asi8
+    return dates, frame["open"].to_numpy(dtype=np.float64)
 
 
 def _no_rows() -> CourseRows:

@@ -4,6 +4,7 @@ from .account import Cash, Holding, Position, Reservation, Stale, StateView, Wor
 from .codec import KIND_OF, KINDS, NAMES, TYPES, Message, decode, decode_envelope, encode
 from .control import (
     AgentFaulted,
+    Alarm,
     Breaker,
     Halt,
     Heartbeat,
@@ -66,6 +67,7 @@ __all__ = [
     "TYPES",
     "Ack",
     "AgentFaulted",
+    "Alarm",
     "Allocation",
     "Analysed",
     "AnalysisReady",

@@ -11,6 +11,7 @@ import msgspec
 from .account import Stale, StateView
 from .control import (
     AgentFaulted,
+    Alarm,
     Breaker,
     Halt,
     Heartbeat,
@@ -112,6 +113,7 @@ Message = (
     | Strain
     | Shed
     | Killed
+    | Alarm
 )
 
 TYPES: Final[tuple[type[msgspec.Struct], ...]] = Message.__args__

@@ -130,6 +130,23 @@ class Killed(Wire, frozen=True, kw_only=True, tag=81):
     t: int
 
 
+class Alarm(Wire, frozen=True, kw_only=True, tag=82):
+    """Something a person should look at; nothing follows from it.
+
+    ``about`` doubt: nobody can find out what became of the order ``iid`` in ``symbol``, whose client id is
+    the ``subject``; it is the ``n``-th alarm over it. ``about`` refused: a frame or a peer was refused,
+    ``subject`` says whose, the ``n``-th since the process began. ``t``: wall ns.
+    """
+
+    about: str
+    subject: str
+    detail: str
+    n: int
+    t: int
+    iid: bytes = b""
+    symbol: str = ""
+
+
 class Shed(Wire, frozen=True, kw_only=True, tag=80):
     """A trigger for which no round was opened, so that "why did it not trade?" has an answer."""
 

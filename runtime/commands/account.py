@@ -8,11 +8,12 @@ from decimal import Decimal
 from pathlib import Path
 
 import msgspec
+from rich.text import Text
 
 from orchestrator.orders import Order, OrderState
 from parley.errors import UserError, nearest
 from parley.ids import show_round
-from parley.messages import StateView, decode, decode_envelope
+from parley.messages import Alarm, StateView, decode, decode_envelope
 from runtime.books import ORDER_KINDS, OrderBook
 from runtime.history import config_of, entries, kinds, newest_journal, open_journal
 from runtime.output import console, money, number, price, print_json, short, table, when
@@ -39,6 +40,7 @@ class OrderLine(msgspec.Struct, kw_only=True):
     avg_px: Decimal | None
     state: str
     cause: str
+    alarm: str = ""
 
 
 def list_orders(
@@ -63,7 +65,7 @@ def list_orders(
     for entry in entries(reader, ORDER_KINDS):
         book.take(entry.message)
     lines = [
-        _line(order)
+        _line(order, book.alarm(order))
         for order in reversed(book.all())
         if symbol in (None, order.intent.symbol) and (state is None or state.upper() == order.state.name)
     ]
@@ -93,6 +95,9 @@ def list_orders(
             line.state + (f" ({line.cause})" if line.cause else ""), line.agent, short(line.round),
         )  # fmt: skip
     console().print(shown)
+    for line in lines[:limit]:
+        if line.alarm:
+            console().print(Text(f"ALARM {line.cid}, {line.symbol}: {line.alarm}", style="bold red"))
     console().print(f"{min(limit, len(lines))} of {len(lines)} orders", style="dim")
     return 0
 
@@ -104,14 +109,14 @@ def _none(all_: int, symbol: str | None, state: str | None) -> str:
     return f"none of {all_} orders is {like}"
 
 
-def _line(order: Order) -> OrderLine:
+def _line(order: Order, alarm: Alarm | None) -> OrderLine:
     i = order.intent
     return OrderLine(
         cid=i.cid, venue_id=order.venue_id, t=order.t, round=show_round(i.round), agent=order.agent,
         leg=i.leg,
         child=i.child, symbol=i.symbol, side=i.side, style=i.style, tif=i.tif, qty=i.qty, px=i.px,
         filled=order.filled, avg_px=order.quote / order.filled if order.filled else None,
-        state=order.state.name.lower(), cause=order.cause,
+        state=order.state.name.lower(), cause=order.cause, alarm=alarm.detail if alarm else "",
     )  # fmt: skip
 
 

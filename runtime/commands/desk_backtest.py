@@ -5,7 +5,9 @@ strategies (`seated_backtest`). Invariant: with ``--json`` standard output holds
 differs from the simulated venue is exit code 1.
 """
 
+import sys
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -36,7 +38,8 @@ def backtest_desk(config: Path, given: Mapping[str, Any], beside: Mapping[str, A
     asked = Asked(**beside)
     asked.check()
     settings = load_settings(config, _options(given) | asked.settings)
-    with progress() as watch:
+    # What agents print is not the answer.
+    with progress() as watch, redirect_stdout(sys.stderr):
         result = run_desk_backtest(settings, asked.spread, watch)
     return report(result, asked)
 

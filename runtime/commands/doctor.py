@@ -26,6 +26,7 @@ from runtime.journal import JournalError, schema, verify
 from runtime.output import console, print_json, progress_bar
 from runtime.provenance import origin, told
 from runtime.settings import Settings
+from runtime.standing_kills import stops
 from runtime.unit import private_folder
 
 OK, WARN, FAIL = "ok", "warn", "fail"
@@ -53,7 +54,7 @@ def examine(settings: Settings, journal: Path | None, *, as_json: bool) -> int:
     """Run every check; the exit code is 1 when one fails."""
     looks: list[Callable[[], Check]] = [
         python, packages, memory, lambda: disk(settings.home), lambda: fsync(settings.home), sqlite, sockets,
-        ports, data, code, lambda: last_origin(settings.home, journal),
+        ports, data, code, lambda: killed(settings.home), lambda: last_origin(settings.home, journal),
         lambda: last_journal(settings.home, journal),
     ]  # fmt: skip
     checks = []
@@ -186,6 +187,14 @@ def data() -> Check:
 def code() -> Check:
     """Which code is this?"""
     return Check(name="code", state=OK, found=told(origin()))
+
+
+def killed(home: Path) -> Check:
+    """Would a desk of this home trade, or does a kill stand?"""
+    found = stops(home)
+    if not found:
+        return Check(name="killed", state=OK, found="nothing")
+    return Check(name="killed", state=WARN, found="; ".join(each.line() for each in found))
 
 
 def last_origin(home: Path, path: Path | None) -> Check:

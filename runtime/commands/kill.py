@@ -6,9 +6,13 @@ Not here: doing it (`killing`). Invariant: the exit code is 1 as long as somethi
 from collections.abc import Sequence
 from typing import Any
 
+from rich.text import Text
+
 from runtime import killing
+from runtime.kill_file import Kill, Standing
 from runtime.output import console, print_json
 from runtime.settings import Settings
+from runtime.standing_kills import told
 
 
 def kill(settings: Settings, scopes: Sequence[str], mode: str, reason: str, *, as_json: bool) -> int:
@@ -30,16 +34,15 @@ def _say(result: dict[str, Any], *, as_json: bool) -> None:
         print_json(result)
         return
     out = console()
-    if result["damage"]:
-        out.print(f"everything is stopped: the kill file is damaged, {result['damage']}", style="bold red")
-    if not result["standing"] and not result["damage"]:
+    standing = Standing(tuple(Kill(**each) for each in result["standing"]), damage=result["damage"])
+    for stop in told(standing, None):
+        out.print(Text(stop.line(), style="bold red" if standing.damage else ""), soft_wrap=True)
+    if standing == Standing():
         out.print("nothing is killed", style="bold")
-    for each in result["standing"]:
-        out.print(f"killed {each['scope']}, {each['mode']}: {each['reason'] or 'no reason given'}")
     if not result["accounts"]:
         out.print("no gateway runs; whatever starts obeys the file")
     for each in result["accounts"]:
-        out.print(_line(each), soft_wrap=True)
+        out.print(Text(_line(each)), soft_wrap=True)
 
 
 def _line(said: dict[str, Any]) -> str:

@@ -18,14 +18,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
-from rich.console import Group
+from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from parley.errors import ParleyError, UserError
 from runtime import launch, open_trades, placement
@@ -46,6 +47,7 @@ from runtime.redaction import redacted
 from runtime.restarts import Restarts
 from runtime.run_config import RunConfig
 from runtime.settings import Settings, load_settings
+from runtime.standing_kills import KillWatch, lines
 from runtime.store_keeper import StoreKeeper, StorePlaces
 from runtime.summary import summarise
 from runtime.summary_view import show_result
@@ -85,6 +87,8 @@ def play(
     market = market or _market(settings)
     for note in (*market.notes, *open_trades.notes(settings)):
         console(stderr=True).print(f"note: {note}", style="dim")
+    kills = KillWatch(settings.home)
+    _tell(lines(kills.stops, ()))
     checked = compose(settings, market, "check")
     placement.check_cluster(settings, [spec.id for spec in checked.agents])
     if settings.desk.placement == "spread":
@@ -102,7 +106,7 @@ def play(
         api = _api(settings, layout, store, default=with_database, on_screen=_on_screen(as_json))
         _start(supervisor, layout, settings, market, run_config, (store, api))
         started = True
-        _follow(supervisor, layout, settings, market, run_config, (store, api), as_json=as_json)
+        _follow(supervisor, layout, settings, market, run_config, (store, api), kills, as_json=as_json)
         supervisor.end("desk")
     except OSError as error:
         if started:
@@ -214,6 +218,7 @@ def _start(
     keepers: Keepers,
 ) -> None:  # fmt: skip
     store, _ = keepers
+    supervisor.introduce("desk", to="gateway")
     keys = (os.urandom(16).hex(), os.urandom(24).hex())
     # Begun first, for it takes longest; the agents dial until the desk listens.
     ray = None
@@ -251,7 +256,7 @@ def _where(ready: Line) -> str:
 
 def _follow(
     supervisor: Supervisor, layout: Layout, settings: Settings, market: Market, run_config: RunConfig,
-    keepers: Keepers, *, as_json: bool,
+    keepers: Keepers, kills: KillWatch, *, as_json: bool,
 ) -> None:  # fmt: skip
     """Show the run until it ends, its time is over or the user stops it."""
     on_screen = _on_screen(as_json)
@@ -260,6 +265,7 @@ def _follow(
         layout.journal, layout.run_id, agents,
         instruments=launch.instruments_of(layout), counts_only=not on_screen,
     )  # fmt: skip
+    view.killed = kills.stops
     deadline = time.monotonic() + settings.duration if settings.duration else None
     pace = "max" if settings.pace == "max" else f"x{settings.pace:g}"
     errors = console(stderr=True)
@@ -281,6 +287,10 @@ def _follow(
             now = time.monotonic()
             if any(keeper.changed() for keeper in keepers if keeper is not None):
                 _write_down(supervisor, layout, settings, run_config, keepers)
+            if kills.look():
+                changes, view.killed = lines(kills.stops, view.killed), kills.stops
+                if live is None:
+                    _tell(changes, None if bar is None else bar.console)
             if now - shown >= (_VIEW_S if on_screen else _LINES_S if bar is None else 1.0):
                 shown = now
                 view.poll()
@@ -300,6 +310,12 @@ def _follow(
                 (console(stderr=True) if bar is None else bar.console).print(view.lives)
 
         supervisor.watch("desk", poll_s=_POLL_S, each=each, restarts=Restarts(), on_life=on_life)
+
+
+def _tell(kills: Sequence[str], out: Console | None = None) -> None:
+    """Say on standard error what is killed, so that nobody waits for trades."""
+    for each in kills:
+        (out or console(stderr=True)).print(Text(each, style="bold red"), soft_wrap=True)
 
 
 def _bar(market: Market) -> Progress:

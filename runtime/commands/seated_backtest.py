@@ -19,12 +19,20 @@ from runtime.desk_backtest import DeskResult
 from runtime.desk_report import Asked, report
 from runtime.desk_strategies import alone, compare, run_seated_backtest
 from runtime.foresight_report import show_foresight, told_foresight
+from runtime.freqtrade_log import freqtrade_log
 from runtime.output import console, table
 from runtime.settings import load_settings
 from runtime.watching import progress
 
 # freqtrade's options that have no meaning where a desk decides.
-_NOT_AT_A_DESK: Final = ("export", "backtest_directory", "breakdown", "notes", "enable_dynamic_pairlist")
+_NOT_AT_A_DESK: Final = (
+    "export",
+    "backtest_directory",
+    "breakdown",
+    "notes",
+    "enable_dynamic_pairlist",
+    "export_filename",
+)
 
 
 def backtest_seated(config: Path, given: Mapping[str, Any], beside: Mapping[str, Any]) -> int:
@@ -43,7 +51,8 @@ def backtest_seated(config: Path, given: Mapping[str, Any], beside: Mapping[str,
         raise UserError("--spread is not possible with freqtrade strategies: they trade at their own price")
     settings, options = load_settings(config, asked.settings), options_of(_bridged(given))
     # What strategies print is not the answer.
-    with progress() as watch, redirect_stdout(sys.stderr):
+    log = freqtrade_log(given.get("verbosity"), given.get("logfile"))
+    with log, progress() as watch, redirect_stdout(sys.stderr):
         without = alone(options, watch, foresight=not given.get("no_lookahead_check"))
         result, players = run_seated_backtest(settings, options, watch, consent=asked.consent)
     standings = compare(players, without)

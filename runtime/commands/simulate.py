@@ -5,7 +5,9 @@ with ``--json`` standard output holds one object; a strategy that could not be r
 error and exit code 1, nothing that could be run is exit code 2.
 """
 
+import sys
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +20,7 @@ from parley.errors import UserError, nearest
 from runtime.backtest_tables import show_comparison, show_strategy
 from runtime.backtesting import Backtested, Wanted, run_backtest
 from runtime.foresight_report import show_foresight, told_foresight
+from runtime.freqtrade_log import freqtrade_log
 from runtime.history import home_folder
 from runtime.output import console, print_json
 from runtime.watching import progress
@@ -25,6 +28,10 @@ from runtime.watching import progress
 _EXPORTS: Final = ("none", "trades", "signals")
 _PERIODS: Final = ("day", "week", "month", "year", "weekday")
 _FORMATS: Final = ("feather", "parquet", "json", "jsongz")
+_AGES: Final = ("none", "day", "week", "month")
+_FREQAI: Final = ("freqaimodel", "freqaimodel_path", "freqai_backtest_live_models")
+# Of the command, and not of the run.
+_NO_OPTIONS: Final = frozenset({*_FREQAI, "cache", "export_filename", "verbosity", "logfile"})
 
 
 def backtest(given: Mapping[str, Any], *, as_json: bool) -> int:
@@ -39,7 +46,12 @@ def backtest(given: Mapping[str, Any], *, as_json: bool) -> int:
     pa.set_memory_pool(pa.system_memory_pool())
     beside = Wanted(foresight=not given["no_lookahead_check"], pages=given["page"], candles=False)
     options = options_of({k: v for k, v in given.items() if k not in ("no_lookahead_check", "page")})
-    with progress() as watch:
+    # What strategies print is not the answer.
+    with (
+        freqtrade_log(given.get("verbosity"), given.get("logfile")),
+        progress() as watch,
+        redirect_stdout(sys.stderr),
+    ):
         done = run_backtest(options, watch, wanted=beside)
     if as_json:
         print_json(_told(done))
@@ -58,20 +70,37 @@ def options_of(given: Mapping[str, Any]) -> Options:
     UserError
         When a value is none of those that are possible.
     """
-    for name, known in (("export", _EXPORTS), ("dataformat_ohlcv", _FORMATS)):
+    for name in _FREQAI:
+        if given.get(name):
+            raise UserError(f"--{name.replace('_', '-')}: FreqAI is not supported yet")
+    for name, known in (("export", _EXPORTS), ("dataformat_ohlcv", _FORMATS), ("cache", _AGES)):
         value = given.get(name)
         if value is not None and value not in known:
             raise UserError(f"{name} must be one of {', '.join(known)}, was {value!r}")
     for period in given["breakdown"]:
         if period not in _PERIODS:
             raise UserError(f"there is no breakdown by {period!r}: {nearest(period, list(_PERIODS))}")
-    chosen = dict(given)
+    chosen = {name: value for name, value in given.items() if name not in _NO_OPTIONS}
+    if given.get("export_filename") is not None and not chosen["backtest_directory"]:
+        chosen["backtest_directory"] = _folder_of_results(given["export_filename"])
     userdir: Path | None = chosen["user_data_dir"]
     if userdir is not None and not userdir.is_dir():
         raise UserError(f"there is no folder of user data {str(userdir)!r}")
     chosen["user_data_dir"] = userdir or _user_data()
     chosen["config"] = chosen["config"] or _configuration(chosen["user_data_dir"])
     return Options(**chosen)
+
+
+def _folder_of_results(named: Path) -> Path | None:
+    # freqtrade's own rule: a folder is one for results, a file's name is not looked at any more.
+    if named.is_dir():
+        return named
+    typer.echo(
+        f"parley: --export-filename {named} says nothing, as in freqtrade: name a folder with"
+        " --backtest-directory, or a text with --notes",
+        err=True,
+    )
+    return None
 
 
 def _user_data() -> Path:

@@ -1,4 +1,4 @@
-"""`parley status`: the processes of the newest running desk and how each agent is.
+"""`parley status`: the processes of the newest running desk, how each agent is, and what is killed.
 
 Not here: what it trades (`parley positions`, the journal). Invariant: a process that is listed was alive when
 it was asked; what is not known is left empty.
@@ -9,15 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from parley.errors import UserError
 from runtime import heartbeat
 from runtime.backlog import STATUS, read_status, why_silent, why_unanswered
+from runtime.doubts import InDoubt
+from runtime.killing import in_doubt
 from runtime.output import console, print_json
 from runtime.placement import Processes, running_processes
 from runtime.process_tree import look, memory_mb
 from runtime.ray_control import Question, ask
 from runtime.settings import Settings
+from runtime.standing_kills import Stop, stops
 
 
 def show_status(settings: Settings, *, as_json: bool) -> int:
@@ -28,8 +32,12 @@ def show_status(settings: Settings, *, as_json: bool) -> int:
     UserError
         When nothing runs.
     """
-    processes = running_processes(settings.home)
-    status = _status(settings.home, processes)
+    killed = stops(settings.home)
+    try:
+        processes = running_processes(settings.home)
+    except UserError as error:  # whoever starts a desk next would wonder all the same
+        raise UserError("; ".join([str(error), *(each.line() for each in killed)])) from None
+    status = _status(settings.home, processes, killed) | {"in_doubt": in_doubt(settings.home)}
     if as_json:
         print_json(status)
     else:
@@ -37,7 +45,7 @@ def show_status(settings: Settings, *, as_json: bool) -> int:
     return 0 if status["is_whole"] else 1
 
 
-def _status(home: Path, processes: Processes) -> dict[str, Any]:
+def _status(home: Path, processes: Processes, killed: tuple[Stop, ...]) -> dict[str, Any]:
     units = {name: _unit(pid) for name, pid in processes.units.items()}
     for name, why in _silences(home / "runs" / processes.run).items():
         if name in units:
@@ -60,7 +68,7 @@ def _status(home: Path, processes: Processes) -> dict[str, Any]:
     )
     return {
         "run": processes.run, "placement": processes.placement, "is_whole": is_whole, "units": units,
-        "ray": ray or None, "agents": agents,
+        "ray": ray or None, "agents": agents, "killed": killed,
     }  # fmt: skip
 
 
@@ -74,6 +82,16 @@ def _silences(run: Path) -> dict[str, str]:
     }
 
 
+def _doubts(found: list[InDoubt] | None) -> list[str]:
+    if found is None:
+        return ["the gateway does not say which orders are in doubt"]
+    return [
+        f"{'ALARM: ' if each.alarms else ''}order {each.cid}, {each.side} {each.qty} {each.symbol}, in doubt"
+        f" for {each.age_s:.0f} s: {each.why}; {each.symbol} stays closed for opening"
+        for each in found
+    ]
+
+
 def _unit(pid: int) -> dict[str, Any]:
     found = look(pid)
     is_running = found is not None and not found.is_zombie
@@ -83,6 +101,10 @@ def _unit(pid: int) -> dict[str, Any]:
 def _print(status: dict[str, Any]) -> None:
     out = console()
     out.print(f"run {status['run']}, placement {status['placement']}", style="bold")
+    for stop in status["killed"]:
+        out.print(Text(stop.line(), style="bold red"), soft_wrap=True)
+    for line in _doubts(status["in_doubt"]):
+        out.print(Text(line, style="bold red"), soft_wrap=True)
     units = _table("process", "pid", "state", "memory MB")
     for name, unit in status["units"].items():
         state = "running" if unit["is_running"] else "gone"

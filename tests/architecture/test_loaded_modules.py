@@ -47,6 +47,11 @@ PROCESSES: dict[str, tuple[str, set[str]]] = {
     "shipper": ("import runtime.shipper.ship", HEAVY - {"psycopg"} | {"aiohttp", "requests"}),
     "api": ("import api.__main__", HEAVY - {"psycopg", "fastapi"} | {"aiohttp", "requests", "ray", "numba"}),
     "cli": ("import runtime.cli", HEAVY | {"ray", "aiohttp", "numba"}),
+    # The file first: what takes seconds to load, or is broken, must not stand between a person and a kill.
+    "parley kill": (
+        "import runtime.commands.kill",
+        HEAVY | {"aiohttp", "ray", "numba", "runtime.kill_takeover"},
+    ),
     "parley --help": (
         ASK_FOR_HELP,
         HEAVY | {"ray", "aiohttp", "numba"},

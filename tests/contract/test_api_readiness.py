@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from runtime import kill_file
 from tests.kit.api_process import ApiProcess
 from tests.kit.database import fresh_database, server
 from tests.kit.sandbox import ROOT
@@ -101,5 +102,33 @@ def test_api_that_is_of_no_run_waits_for_no_desk(tmp_path: Path) -> None:
     api = ApiProcess(tmp_path, fresh_database()).start()
     try:
         assert [check["name"] for check in api.get("/readyz").body["checks"]] == ["database"]
+    finally:
+        api.kill()
+
+
+def test_kill_is_told_where_nothing_runs(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    api = ApiProcess(tmp_path, fresh_database(), home=str(home)).start()
+    try:
+        assert api.get("/api/v1/kill-switch").body == {"is_killed": False, "killed": []}
+
+        kill_file.write(
+            home / "kill.jsonl", "kill", ["firm", "tenant:other"], mode="cancel", reason="odd", by="ann"
+        )
+
+        told = api.get("/api/v1/kill-switch").body
+        (since,) = [each.pop("since") for each in told["killed"]]
+        assert told == {
+            "is_killed": True,
+            "killed": [{
+                "scope": "firm", "mode": "cancel", "reason": "odd", "by": "ann",
+                "release": "parley release --scope firm --reason TEXT",
+            }],
+        }  # fmt: skip
+        assert since.endswith("Z")
+        assert b'parley_kill_switch_active{scope="firm"} 1.0' in api.get("/metrics").raw
+        kill_file.write(home / "kill.jsonl", "release", ["firm"], reason="fine", by="ann")
+        assert api.get("/api/v1/kill-switch").body["killed"] == []
     finally:
         api.kill()

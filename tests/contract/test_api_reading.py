@@ -133,6 +133,7 @@ def test_system_shows_run_journal_and_account(api: ApiProcess) -> None:
     assert told["accounts"][0]["equity"] == "10193.6022"
     assert told["accounts"][0]["cash"] == [{"asset": "USDT", "total": "10193.6022", "reserved": "0"}]
     assert told["units"] == []
+    assert told["killed"] == []
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from parley.execution.bracket import Action, Bracket, Cancel, PlaceStop, Rules, 
 from parley.instruments import Instrument
 from tests.kit.builders import T0
 from tests.kit.sandbox import SandboxProcess, sandbox
-from venues.ccxt_client import account_fees, instruments_of
+from venues.binance_client import account_fees, binance_instrument
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(120)]
 
@@ -81,7 +81,7 @@ async def played(
     async with sandbox(feed=MOVING) as venue, venue.client() as exchange:
         await exchange.load_markets()
         fees = account_fees(await exchange.fetch_balance())
-        grid = instruments_of(exchange, [BTC], "sandbox", fees)[BTC]
+        grid = binance_instrument(exchange.markets[BTC], "sandbox", fees)
         control = await venue.control()
         await control.go()
         await control.steps(begin)

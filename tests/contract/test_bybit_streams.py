@@ -102,7 +102,11 @@ def test_topics_give_the_book_the_candles_and_the_trades() -> None:
             assert sorted(asks.items(), key=lambda level: float(level[0])) == [tuple(x) for x in rest["a"]]
             assert (len(bids), len(asks)) == (50, 50)
             told = listener.of("orderbook.50.BTCUSDT")
-            assert told[-1]["data"]["seq"] == rest["seq"] >= marks[-1]["book"]
+            assert told[-1]["data"]["seq"] == rest["seq"]
+            assert all(one["ts"] < two["ts"] for one, two in itertools.pairwise(told[1:]))
+            assert all(one["book"] < two["book"] for one, two in itertools.pairwise(marks))
+            # the last step's message reaches its mark, as do those of the two orders behind it, and no other
+            assert len([one for one in told if one["ts"] >= marks[-1]["book"]]) == 3
             assert {each["type"] for each in told[1:]} == {"delta"}
             best = listener.of("orderbook.1.BTCUSDT")[-1]["data"]
             assert (best["b"], best["a"]) == (rest["b"][:1], rest["a"][:1])

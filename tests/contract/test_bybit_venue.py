@@ -17,10 +17,12 @@ import pytest
 from parley.messages import Fill, Intent, OrderEvent
 from tests.kit.sandbox import KEY, SECRET, SandboxProcess, sandbox
 from tests.kit.units import make_cancel, make_intent
+from venues.adapters import venue_of
 from venues.bybit_client import make_client
-from venues.bybit_venue import BybitVenue
 from venues.capabilities import CAPABILITIES, lacks_for_opening
+from venues.ccxt_venue import CcxtVenue
 from venues.port import Absent, Acked, Ambiguous, Rejected
+from venues.words import Account
 
 pytestmark = pytest.mark.timeout(120)
 BTC = "BTC/USDT"
@@ -29,16 +31,14 @@ numbers = itertools.count(1)
 
 
 @contextlib.asynccontextmanager
-async def adapter(**config: Any) -> AsyncIterator[tuple[SandboxProcess, BybitVenue, Decimal]]:
+async def adapter(**config: Any) -> AsyncIterator[tuple[SandboxProcess, CcxtVenue, Decimal]]:
     """Run an exchange and connect an adapter; the last price of BTC/USDT comes with it."""
     async with sandbox(protocol="bybit", **config) as process:
         client = make_client(
             process.rest, process.ws, api_key=KEY, secret=SECRET, recv_window_ms=RECV_WINDOW_MS
         )
-        venue = BybitVenue(
-            client, symbols=(BTC, "ETH/USDT"), account="main", name="bybit",
-            recv_window_ms=RECV_WINDOW_MS, lag_ms=0,
-        )  # fmt: skip
+        account = Account(name="main", venue="bybit", symbols=(BTC, "ETH/USDT"))
+        venue = venue_of("bybit", client, account, recv_window_ms=RECV_WINDOW_MS, lag_ms=0)
         try:
             await venue.connect()
             price = Decimal((await client.fetch_ticker(BTC))["info"]["lastPrice"])

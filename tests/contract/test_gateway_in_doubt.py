@@ -22,7 +22,9 @@ from typing import Any
 import pytest
 
 from parley.messages import (
+    KIND_OF,
     Ack,
+    Alarm,
     Attempt,
     Fill,
     Gap,
@@ -269,5 +271,33 @@ def test_order_that_appears_after_it_was_given_up_raises_the_alarm_and_is_cancel
                 status = {each["client_order_id"]: each["status"] for each in venue.truth("order")}
                 assert {cid for cid, each in status.items() if each == "CANCELED"} == alarms
                 assert {cid for cid, each in status.items() if each == "NEW"} == status.keys() - alarms
+
+    asyncio.run(run())
+
+
+@pytest.mark.long
+def test_exchange_that_stands_still_raises_an_alarm_on_record() -> None:
+    """About twenty seconds of an exchange that was stopped with an order under way."""
+
+    async def run() -> None:
+        with short_folder() as folder:
+            async with hostile(folder, {"dropped": 1.0}, timeout_ms=500) as (venue, _, desk):
+                (order,) = await orders(venue, 1)
+                desk.send(order)
+                await desk.hear(Unknown)
+                venue.process.send_signal(signal.SIGSTOP)
+                try:
+                    async with asyncio.timeout(80):
+                        while not desk.of(Alarm):
+                            await asyncio.sleep(0.1)
+                finally:
+                    venue.process.send_signal(signal.SIGCONT)
+                (alarm,) = desk.of(Alarm)
+                assert (alarm.about, alarm.subject, alarm.iid, alarm.n) == ("doubt", order.cid, order.iid, 1)
+                assert "did not answer 6 times in a row" in alarm.detail
+                assert decided(desk) == set()
+                await until_decided(desk, [order])
+            journal = JournalReader(folder / "gw.journal")
+            assert [decode(each.body) for each in journal.records(kinds=[KIND_OF["Alarm"]])] == [alarm]
 
     asyncio.run(run())

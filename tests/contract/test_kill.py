@@ -10,6 +10,7 @@ import signal
 from decimal import Decimal
 
 from parley.messages import Ack, Fill, Halt, Killed, OrderEvent, VenueReject
+from runtime import killing
 from tests.kit.kills import Home, home_with_gateway
 from tests.kit.units import make_intent
 
@@ -41,6 +42,7 @@ def test_kill_takes_back_what_rests_and_holds_until_it_is_released() -> None:
                 ("firm", "cancel", "test"), ("symbol:ETH/USDT", "cancel", "test"),
             )  # fmt: skip
             assert (await home.kill())["accounts"][0]["cancels_sent"] == 0
+            assert await asyncio.to_thread(killing.in_doubt, home.home) == []
 
             await home.release()
             home.desk.send(make_intent(1003, ref_px=Decimal(50_000)))

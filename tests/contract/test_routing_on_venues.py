@@ -15,7 +15,7 @@ import pytest
 from parley.execution.routing import Market, Route, route
 from parley.messages import Book
 from tests.kit.sandbox import SandboxProcess, sandbox
-from venues.ccxt_client import account_fees, instruments_of
+from venues.binance_client import account_fees, binance_instrument
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(120)]
 
@@ -30,7 +30,7 @@ async def told(exchange: Any, name: str) -> Market:
     book = Book(
         symbol=BTC, t=0, seq=1, bids=tuple(map(tuple, raw["bids"])), asks=tuple(map(tuple, raw["asks"]))
     )
-    return Market(instruments_of(exchange, [BTC], name, fees)[BTC], book)
+    return Market(binance_instrument(exchange.markets[BTC], name, fees), book)
 
 
 async def send(exchange: Any, qty: Decimal, px: Decimal) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.kit.freqtrade_folder import STRATEGIES, spot_candles, write_config
+from tests.kit.strategy_text import strategy_text
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FREQTRADE = Path(sys.executable).parent / "freqtrade"
@@ -151,6 +152,29 @@ def test_json_is_one_object(folder: Path) -> None:
     assert told["lookahead"]["TrendCross"]["biases"] == []
 
 
+def test_what_a_strategy_prints_or_logs_is_beside_the_answer_and_freqtrades_options_are_taken(
+    folder: Path, tmp_path: Path
+) -> None:
+    text = strategy_text("Talks").replace(
+        "metadata):\n        return dataframe",
+        "metadata):\n        print('hello')\n        logging.getLogger('Talks').info('noted')"
+        "\n        return dataframe",
+        1,
+    )
+    (tmp_path / "talks.py").write_text("import logging\n" + text)
+
+    done = parley(
+        folder, "-s", str(tmp_path / "talks.py"), "--strategy-path", tmp_path, "--export", "none", "--json",
+        "--no-lookahead-check", "-v", "--logfile", tmp_path / "x.log", "--no-color", "--cache", "none",
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["strategies"]["Talks"]["total_trades"] > 0
+    assert "hello\n" in done.stderr
+    assert "Talks - INFO - noted" in done.stderr
+    assert "Talks - INFO - noted" in (tmp_path / "x.log").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -159,6 +183,7 @@ def test_json_is_one_object(folder: Path) -> None:
         (("-s", "TrendCross", "-p", "QQQ/USDT"), "there are no candles of QQQ/USDT"),
         (("-s", "TrendCross", "--export", "all"), "export must be one of none, trades, signals, was 'all'"),
         (("-s", "BothSides",), "Short strategies cannot run in spot"),
+        (("-s", "TrendCross", "--cache", "foo"), "cache must be one of none, day, week, month, was 'foo'"),
         ((), "there is no strategy to run"),
     ],
 )  # fmt: skip

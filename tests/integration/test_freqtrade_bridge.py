@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 from pandas.testing import assert_frame_equal
 
@@ -19,7 +18,7 @@ from freqtrade_bridge.report import signal_candles
 from runtime.backtesting import Backtested, run_backtest
 from runtime.watching import UNWATCHED
 from tests.kit.freqtrade_folder import STRATEGIES, futures_candles, spot_candles, write_config
-from tests.kit.freqtrade_reference import reference_run
+from tests.kit.freqtrade_reference import differences, plain, reference_run
 
 # The first run after a change of a kernel compiles it, on a busy machine for minutes.
 pytestmark = pytest.mark.timeout(400)
@@ -34,11 +33,9 @@ CALLBACKS = (
     "Gatekeeper",
 )
 FUTURES = ("BothSides", "LeveragedSwing")
-LATEST_CANDLE = "2025"
+
 # Their orders wait for a price, and what freqtrade's wallet shows meanwhile is not in the result.
 WAITING = {"PatientPrices", "ChasedOrders"}
-# Wall time, and what needs the course of the wallet.
-APART = {"backtest_run_start_ts", "backtest_run_end_ts", "wallet_stats"}
 
 
 def options_of(folder: Path, names: tuple[str, ...], mode: str, **changes: Any) -> Options:
@@ -60,24 +57,6 @@ def options_of(folder: Path, names: tuple[str, ...], mode: str, **changes: Any) 
         timerange="20240302T0330-20240310", export="signals",
         dataformat_ohlcv="feather",
     )  # fmt: skip
-
-
-def plain(value: object) -> Any:
-    return orjson.loads(orjson.dumps(value, default=str, option=orjson.OPT_SERIALIZE_NUMPY))
-
-
-def differences(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    mine, real = plain({**ours, "trades": list(ours["trades"])}), plain(theirs)
-    for locks in (mine["locks"], real["locks"]):
-        for lock in locks:
-            # A lock of the strategy's own begins at the computer's time in freqtrade, at none in Parley.
-            if lock["lock_time"] == "1970-01-01 00:00:00" or lock["lock_time"] > LATEST_CANDLE:
-                lock["lock_time"] = lock["lock_timestamp"] = "now"
-    return {
-        key: (mine.get(key), real.get(key))
-        for key in sorted({*mine, *real} - APART)
-        if mine.get(key) != real.get(key)
-    }
 
 
 @pytest.mark.parametrize(

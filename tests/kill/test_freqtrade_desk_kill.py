@@ -33,6 +33,10 @@ from tests.kit.units import short_folder
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 # After the first orders, so that something is held: in rounds, on the way of an order, and at fills.
 DEATHS = ("fill_heard:4", "order_durable:2", "order_handed_over:1", "order_cut_off:2")
+# The same with an hour of market between them, for which the strategies' snapshots stand.
+LATER = (*DEATHS[:2], "step_closed:24", *DEATHS[2:])
+PAIRS = ("AAA/USDT", "BBB/USDT", "CCC/USDT")
+GOES_ON = 3  # entries in every pair after the last death; there are four to six
 
 
 @contextlib.contextmanager
@@ -67,11 +71,15 @@ def faults(journal: Path) -> list[str]:
     return [each.error for each in said if isinstance(each, AgentFaulted)]
 
 
-def test_desk_killed_while_strategies_hold_loses_and_doubles_nothing() -> None:
+@pytest.mark.parametrize(("deaths", "snapshot_every"), [(DEATHS, ""), (LATER, "60")])
+def test_desk_killed_while_strategies_hold_loses_and_doubles_nothing(
+    deaths: tuple[str, ...], snapshot_every: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SNAPSHOT_EVERY", snapshot_every)
     with short_folder() as folder:
         held = []
         with paper_lives(folder) as lives:
-            for death in DEATHS:
+            for death in deaths:
                 life = lives.live(death)
                 assert life.exit == -9, f"{death}: exit {life.exit} {life.errors}"
                 orders = orders_of(lives.journal)
@@ -79,10 +87,12 @@ def test_desk_killed_while_strategies_hold_loses_and_doubles_nothing() -> None:
             last = lives.live()
             assert last.exit == 0, last.errors
         check(lives, held)
+        kept = list(lives.journal.with_name(f"{lives.journal.name}.agents").glob("*.snapshot"))
+        assert len(kept) == (2 if snapshot_every else 0)
 
 
 def check(lives: Lives, held: list[tuple[dict[str, set[str]], int]]) -> None:
-    """Check books, fates and replay, and that what was held at each death was left by its strategy."""
+    """Check books, fates and replay; what was held at each death was left, and every strategy went on."""
     journal = lives.journal
     books = lives.books()
     assert books["ledger_equals_exchange"] is True, books
@@ -99,7 +109,7 @@ def check(lives: Lives, held: list[tuple[dict[str, set[str]], int]]) -> None:
     for (agent, symbol), sides in course(orders).items():
         wanted = ["buy", "sell"] * len(sides)
         assert sides == wanted[: len(sides)], f"{agent} {symbol}: bought or sold twice: {sides}"
-    assert sum(bool(known) for known, _ in held) >= len(DEATHS) - 1
+    assert sum(bool(known) for known, _ in held) >= len(held) - 1
     for known, since in held:
         sold = {
             (order.agent, order.symbol)
@@ -109,4 +119,8 @@ def check(lives: Lives, held: list[tuple[dict[str, set[str]], int]]) -> None:
         missing = {(agent, s) for agent, symbols in known.items() for s in symbols} - sold
         assert missing == set(), "what was held is left by the strategy that holds it"
     assert faults(journal) == []
-    assert {agent for agent, _ in course(orders)} == {EARLY, LATE}
+    later = course(orders[held[-1][1] :])
+    bought = {
+        (agent, symbol): later[agent, symbol].count("buy") for agent in (EARLY, LATE) for symbol in PAIRS
+    }
+    assert min(bought.values()) >= GOES_ON, f"a strategy is silent on a pair: {bought}"

@@ -29,7 +29,7 @@ from runtime.replay import replay
 from tests.kit.fates import attempts, fates, on_the_exchange
 from tests.kit.freqtrade_folder import write_config
 from tests.kit.paper_clockworks import CANDLES, EARLY, LATE, LEAVES, WARM_UP, write_clockworks
-from tests.kit.paper_run import PATIENCE_S, PaperRun
+from tests.kit.paper_run import PATIENCE_S, Order, PaperRun, held_after
 from tests.kit.units import short_folder
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
@@ -59,17 +59,19 @@ def started() -> Iterator[Started]:
                 trading.communicate(timeout=60)
 
 
-def wait_until_both_hold(run: PaperRun, trading: subprocess.Popen[str]) -> dict[str, set[str]]:
-    """Wait until both strategies hold something, and return what."""
+def wait_until_both_hold(run: PaperRun, trading: subprocess.Popen[str]) -> tuple[dict[str, set[str]], int]:
+    """Wait until both strategies hold something, and return what, and after how many orders."""
     held: dict[str, set[str]] = {}
+    orders: list[Order] = []
 
     def both() -> bool:
-        nonlocal held
-        held = run.held() if list(run.folder.glob("home/runs/*/desk.journal")) else {}
+        nonlocal held, orders
+        orders = run.orders() if list(run.folder.glob("home/runs/*/desk.journal")) else []
+        held = held_after(orders)
         return bool(held.get(EARLY)) and bool(held.get(LATE))
 
     run.wait_until(both, trading)
-    return held
+    return held, len(orders)
 
 
 def left_later(run: PaperRun, held: dict[str, set[str]], since: int) -> dict[str, set[str]]:
@@ -123,7 +125,7 @@ def test_killed_desk_comes_back_and_strategies_leave_what_they_hold(started: Sta
     held = []
     for victims in ((), (EARLY,)):
         pids = [run.pid_of(agent, trading) for agent in victims]
-        held.append((wait_until_both_hold(run, trading), len(run.orders())))
+        held.append(wait_until_both_hold(run, trading))
         desk = run.unit(trading, "runtime.desk")
         desk.kill()
         for pid in pids:

@@ -39,18 +39,25 @@ def sent_at(journal: Path) -> dict[str, int]:
 
 
 @pytest.mark.parametrize(
-    ("deaths", "speed"),
+    ("deaths", "speed", "venue"),
     [
-        pytest.param((), 300.0, marks=pytest.mark.long, id="lives"),
+        pytest.param((), 300.0, "binance", marks=pytest.mark.long, id="lives"),
         pytest.param(
-            ("order_released:1", "fill_heard:1", "order_durable:2"), 900.0, marks=pytest.mark.long, id="dies"
+            ("order_released:1", "fill_heard:1", "order_durable:2"),
+            900.0,
+            "binance",
+            marks=pytest.mark.long,
+            id="dies",
+        ),
+        pytest.param(
+            ("order_released:1", "fill_heard:1"), 900.0, "bybit", marks=pytest.mark.long, id="dies on bybit"
         ),
     ],
 )
 def test_every_order_has_one_fate_and_the_ledger_is_the_exchanges(
-    tmp_path: Path, market_data: Path, deaths: tuple[str, ...], speed: float
+    tmp_path: Path, market_data: Path, deaths: tuple[str, ...], speed: float, venue: str
 ) -> None:
-    options = {"data": market_data / "candles", "pairs": PAIRS, "speed": speed, **CRASH}
+    options = {"data": market_data / "candles", "pairs": PAIRS, "speed": speed, "venue": venue, **CRASH}
     with desk_lives(tmp_path, options, hostility=HOSTILE) as lives:
         for death in deaths:
             life = lives.live(death)

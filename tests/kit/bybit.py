@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from typing import Any
 
 import ccxt.pro
@@ -34,3 +35,10 @@ async def bybit_client(
         yield exchange
     finally:
         await exchange.close()
+
+
+async def last_price(venue: SandboxProcess, symbol: str, exchange: str = "bybit") -> Decimal:
+    """Ask an exchange that speaks either protocol what was paid last."""
+    client = bybit_client(venue) if exchange == "bybit" else venue.client()
+    async with client as asking:
+        return Decimal((await asking.fetch_ticker(symbol))["info"]["lastPrice"])

@@ -1,7 +1,8 @@
 """A desk that kills itself at a named place: ``python -m tests.kit.dying_desk --config FILE``.
 
 The environment variable ``DIE`` says where and at which passing: ``place:n``. Places are those where the
-order of two effects matters; the desk's own code is wrapped, nothing in it knows of this.
+order of two effects matters; the desk's own code is wrapped, nothing in it knows of this. ``SNAPSHOT_EVERY``
+says after how many frames it asks its agents for snapshots.
 
 Not here: killing at a random moment, which anybody can do from outside (`tests.kit.desk_lives`).
 
@@ -19,10 +20,11 @@ from typing import Any, Final
 from orchestrator.policy import GroupOut
 from parley.bus import InProc, Wave
 from parley.messages import KINDS, Decision, Fill
-from runtime import desk
+from runtime import desk, socket_transport
 from runtime.frames import Link
 from runtime.journal import JournalWriter
 from runtime.outbox import Outbox
+from runtime.socket_transport import SocketTransport
 
 # In these a round is open: agents are being asked, or its order is on its way into the journal.
 IN_A_ROUND: Final = (
@@ -61,6 +63,11 @@ class Fuse:
         """Burn after each call."""
         self._wrap(owner, name, lambda *_: False, when)
 
+    def after_asking(self, stage: str) -> None:
+        """Burn after each wave of a stage, wherever the agents are."""
+        self.after(InProc, "exchange", asks(stage))
+        self.after(SocketTransport, "exchange", asks(stage))
+
     def _wrap(self, owner: Any, name: str, before: Callable[..., bool], after: Callable[..., bool]) -> None:
         inner = getattr(owner, name)
 
@@ -91,7 +98,7 @@ def decides(_: Outbox, out: GroupOut, epoch: int) -> bool:
     return bool(out.orders) and any(kind == KINDS[Decision] for _, kind, *_ in out.records)
 
 
-def asks(stage: str) -> Callable[[InProc, Wave], bool]:
+def asks(stage: str) -> Callable[[object, Wave], bool]:
     return lambda _, wave: wave.stage == stage
 
 
@@ -115,11 +122,11 @@ def set_up(fuse: Fuse) -> None:
         case "fill_heard":
             fuse.before(desk.Desk, "_note", lambda _, message: isinstance(message, Fill))
         case "asking_for_bids":
-            fuse.after(InProc, "exchange", asks("bids"))
+            fuse.after_asking("bids")
         case "asking_for_size":
-            fuse.after(InProc, "exchange", asks("counters"))
+            fuse.after_asking("counters")
         case "asking_risk":
-            fuse.after(InProc, "exchange", asks("risk"))
+            fuse.after_asking("risk")
         case "step_closed":
             fuse.after(Link, "send_now", says(b"closed:"))
         case "step_durable":
@@ -146,6 +153,8 @@ def set_up(fuse: Fuse) -> None:
 
 
 def main() -> int:
+    if often := os.environ.get("SNAPSHOT_EVERY"):  # else no short test would ever see one
+        socket_transport.SNAPSHOT_EVERY = int(often)  # type: ignore[misc]
     if text := os.environ.get("DIE"):
         set_up(Fuse(text))
     return desk.main()

@@ -1,8 +1,8 @@
 """One backtest by the real freqtrade in a process of its own, for tests that compare what Parley made of it.
 
-Not here: comparing. Invariant: the configuration and the markets are those of `freqtrade_bridge`; strategy
-loading, candles, simulation and report are freqtrade's own. The test's process never imports
-`freqtrade.optimize`.
+Not here: which strategies and candles. Invariant: the configuration and the markets are those of
+`freqtrade_bridge`; strategy loading, candles, simulation and report are freqtrade's own. The test's process
+never imports `freqtrade.optimize`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 ROOT = Path(__file__).resolve().parent.parent.parent
+
+LATEST_CANDLE = "2025"
+# Wall time, and what needs the course of the wallet.
+APART = {"backtest_run_start_ts", "backtest_run_end_ts", "wallet_stats"}
 
 
 def reference_run(options: Any, folder: Path) -> dict[str, Any]:
@@ -28,6 +34,26 @@ def reference_run(options: Any, folder: Path) -> dict[str, Any]:
     assert done.returncode == 0, done.stderr[-4000:]
     result: dict[str, Any] = pickle.loads((folder / "reference.pickle").read_bytes())
     return result
+
+
+def plain(value: object) -> Any:
+    """Return a report as plain values, as a file of results has them."""
+    return orjson.loads(orjson.dumps(value, default=str, option=orjson.OPT_SERIALIZE_NUMPY))
+
+
+def differences(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return what one strategy's figures and freqtrade's have otherwise, by field; empty if nothing."""
+    mine, real = plain({**ours, "trades": list(ours["trades"])}), plain(theirs)
+    for locks in (mine["locks"], real["locks"]):
+        for lock in locks:
+            # A lock of the strategy's own begins at the computer's time in freqtrade, at none in Parley.
+            if lock["lock_time"] == "1970-01-01 00:00:00" or lock["lock_time"] > LATEST_CANDLE:
+                lock["lock_time"] = lock["lock_timestamp"] = "now"
+    return {
+        key: (mine.get(key), real.get(key))
+        for key in sorted({*mine, *real} - APART)
+        if mine.get(key) != real.get(key)
+    }
 
 
 def _backtest(folder: Path) -> dict[str, Any]:

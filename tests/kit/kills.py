@@ -15,6 +15,7 @@ from typing import Any
 
 from parley.messages import Ack, Intent
 from runtime import killing, leftovers
+from tests.kit.bybit import last_price
 from tests.kit.sandbox import SandboxProcess, sandbox
 from tests.kit.units import FakeDesk, UnitProcess, gateway_config, make_intent, short_folder, start
 
@@ -22,9 +23,10 @@ from tests.kit.units import FakeDesk, UnitProcess, gateway_config, make_intent, 
 class Home:
     """A home in which one run lives: its exchange, its gateway, its desk."""
 
-    def __init__(self, folder: Path, venue: SandboxProcess) -> None:
+    def __init__(self, folder: Path, venue: SandboxProcess, exchange: str) -> None:
         self.folder = folder
         self.venue = venue
+        self.exchange = exchange
         self.home = folder / "home"
         self.gateway: UnitProcess
         self.desk: FakeDesk
@@ -37,7 +39,7 @@ class Home:
     async def begin(self) -> None:
         """Start a gateway, on the journal of the one before if there was one, and connect a desk."""
         config = gateway_config(
-            self.folder, self.venue, halt_file=str(self.kill_file),
+            self.folder, self.venue, {"exchange": self.exchange}, halt_file=str(self.kill_file),
             kill_socket=str(self.folder / "kill.sock"),
         )  # fmt: skip
         run = self.home / "runs" / "r1"
@@ -48,8 +50,7 @@ class Home:
 
     async def rest(self, count: int, symbol: str = "BTC/USDT") -> list[Intent]:
         """Rest buy orders well below the market, and wait until the exchange has them."""
-        async with self.venue.client() as exchange:
-            last = Decimal((await exchange.fetch_ticker(symbol))["info"]["lastPrice"])
+        last = await last_price(self.venue, symbol, self.exchange)
         px = (last * Decimal("0.8")).quantize(Decimal(1))
         made = [
             make_intent(
@@ -82,11 +83,11 @@ class Home:
 
 
 @contextlib.asynccontextmanager
-async def home_with_gateway() -> AsyncIterator[Home]:
-    """Run an exchange and a gateway in a home of their own."""
+async def home_with_gateway(exchange: str = "binance") -> AsyncIterator[Home]:
+    """Run an exchange, which speaks as ``exchange``, and a gateway in a home of their own."""
     with short_folder() as folder:
-        async with sandbox() as venue:
-            home = Home(folder, venue)
+        async with sandbox(protocol=exchange) as venue:
+            home = Home(folder, venue, exchange)
             market = await venue.control()
             await market.go()
             await market.steps(1)

@@ -33,18 +33,37 @@ class Engine:
     taker_fee: str
 
 
-class Spoken(Protocol):
-    """A protocol at work."""
-
-    @property
-    def streams(self) -> MarketStreams:
-        """Its market streams."""
+class Requests(Protocol):
+    """Answers requests of one kind."""
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Answer a request, be it plain HTTP or a WebSocket handshake."""
+        """Answer a request."""
+
+
+class Sockets(Requests, Protocol):
+    """Answers WebSocket handshakes."""
 
     async def close(self) -> None:
         """Close all connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A protocol at work."""
+
+    streams: MarketStreams
+    rest: Requests
+    sockets: Sockets
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer a request, be it plain HTTP or a WebSocket handshake."""
+        if request.headers.get("Upgrade", "").lower() == "websocket":
+            return await self.sockets.handle(request)
+        return await self.rest.handle(request)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.sockets.close()
 
 
 @dataclass(frozen=True, slots=True)

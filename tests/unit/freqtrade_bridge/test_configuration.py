@@ -4,6 +4,7 @@ key."""
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,9 @@ def test_an_unknown_key_may_be_kept_for_the_strategy(tmp_path: Path) -> None:
         ({"trading_mode": "spots"}, "trading_mode must be one of 'spot', 'margin', 'futures', was 'spots'"),
         ({"unfilledtimeout": {"entry": -1}}, "unfilledtimeout.entry must be at least 1, was -1"),
         ({"stake_amount": -5}, "stake_amount"),
+        ({"stake_amount": "5x"}, "stake_amount must be a number or 'unlimited', was '5x'"),
+        ({"stoploss": 0.1}, "stoploss must be below 0, was 0.1"),
+        ({"dry_run_wallet": {"USDT": -3}}, "dry_run_wallet.USDT must be at least 0, was -3"),
         ({"stake_amount": 5000}, "stake_amount must be at most dry_run_wallet"),
         ({"exchange": {"name": "binans"}}, "binans"),
         ({"exchange": {"use_public_trades": True}, "orderflow": FLOW}, "order flow is not supported yet"),
@@ -117,6 +121,24 @@ def test_an_unknown_key_may_be_kept_for_the_strategy(tmp_path: Path) -> None:
 )
 def test_a_wrong_value_is_one_line(tmp_path: Path, changes: dict[str, Any], told: str) -> None:
     assert told in refusal(tmp_path, write_config(tmp_path / "a.json", **changes))
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("stake_amount", "5x", "stake_amount must be a number or 'unlimited', was '5x'"),
+        ("stake_amount", "unlimitedly", "stake_amount must be a number or 'unlimited', was 'unlimitedly'"),
+        ("stake_amount", "nan", "stake_amount must be above 0 or 'unlimited', was nan"),
+        ("stake_amount", "inf", "stake_amount must be above 0 or 'unlimited', was inf"),
+        ("dry_run_wallet", math.nan, "dry_run_wallet must be at least 0, was nan"),
+        ("dry_run_wallet", -5.0, "dry_run_wallet must be at least 0, was -5.0"),
+        ("fee", math.nan, "fee must be a number, was nan"),
+        ("fee", -1.0, "fee must be at least 0, was -1.0"),
+        ("max_open_trades", -5, "max_open_trades must be at least -1, was -5"),
+    ],
+)
+def test_a_wrong_option_is_one_line(tmp_path: Path, option: str, value: object, told: str) -> None:
+    assert told in refusal(tmp_path, write_config(tmp_path / "a.json"), **{option: value})
 
 
 def test_an_unknown_environment_variable_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,8 +13,8 @@ from freqtrade.strategy import interface
 from freqtrade.util import datetime_helpers, dt_now
 
 from freqtrade_bridge.paper.clock import market_time
-from freqtrade_bridge.paper.register import PaperTrade, Register
-from freqtrade_bridge.paper.saved import load_register, save_register
+from freqtrade_bridge.paper.register import CHANGING, PaperTrade, Register
+from freqtrade_bridge.paper.saved import PACK, load_register, save_register, save_trade
 from freqtrade_bridge.paper.window import Candle, Window
 from tests.kit.freqtrade_folder import hourly, walk
 from tests.kit.paper_desk import PaperDesk, make_folder, make_paper_agent
@@ -148,6 +149,39 @@ def test_two_registers_do_not_see_each_other_and_leave_nothing_behind() -> None:
         assert PairLocks.is_pair_locked(PAIR)
     assert save_register(other, NOW) == saved
     assert save_register(other, NOW + timedelta(hours=1))["locks"] == []
+
+
+def test_closed_trades_that_do_not_change_are_packed_once_and_come_back_equal() -> None:
+    one, other = Register("5m"), Register("5m")
+    sizes = []
+    for count in (CHANGING + PACK - 1, CHANGING + 3 * PACK):
+        while len(one.closed) < count:
+            add_closed(one)
+        saved = save_register(one, NOW)
+        sizes.append((len(saved["packed"]), len(saved["closed"]), len(json.dumps(saved))))
+    first = one.packs[0]
+    add_closed(one)
+    saved = save_register(one, NOW)
+
+    assert [size[:2] for size in sizes] == [(0, CHANGING + PACK - 1), (3, CHANGING)]
+    assert sizes[1][2] < sizes[0][2], "twice as many trades, and less to say"
+    assert one.packs[0] is first
+    load_register(other, json.loads(json.dumps(saved)))
+    assert [save_trade(trade) for trade in other.closed] == [save_trade(trade) for trade in one.closed]
+    assert save_register(other, NOW) == saved
+
+
+def add_closed(register: Register) -> None:
+    with register.opened(), market_time(NOW):
+        n = len(register.closed)
+        trade = PaperTrade(
+            pair=PAIR, open_rate=1.0 + n / 7, amount=1.0, open_date=NOW, is_open=True, fee_open=0.001,
+            fee_close=0.001, stake_amount=1.0, exchange="binance",
+        )  # fmt: skip
+        register.number(trade)
+        trade.session.add(trade)
+        trade.is_open, trade.close_date, trade.close_rate, trade.close_profit_abs = False, NOW, 1.5, n / 3
+        trade.session.commit()
 
 
 def test_strategy_sees_longer_candles_of_another_pair_as_they_close(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from orchestrator.round import State
 from parley.agent import Context
 from parley.messages import (
+    Alarm,
     Allocation,
     AnalysisReady,
     CancelIntent,
@@ -381,3 +382,19 @@ def test_every_order_is_in_a_group_after_its_decision() -> None:
     desk.close()
     kinds = [type(m).__name__ for m in desk.said(Decision | Intent | CancelIntent)]
     assert kinds == ["Decision", "Intent"]
+
+
+def test_an_alarm_changes_nothing_and_the_symbol_stays_closed_for_hours() -> None:
+    desk = StepDesk({"strategy/b": _second_buyer})
+    (first,) = desk.close()
+    desk.tell(unknown(first))
+    before = desk.view.state
+    for n in range(1, 60):
+        desk.tell(
+            Alarm(about="doubt", subject=first.cid, detail="down", n=n, t=T0, iid=first.iid, symbol=BTC)
+        )
+        assert [order for order in desk.close() if isinstance(order, Intent)] == []
+    assert desk.view.state.blocked == before.blocked == (BTC,)
+    assert desk.view.state.reservations == before.reservations
+    assert desk.last.reasons[0][:2] == ("gate", "symbol_blocked")
+    assert len(desk.said(Alarm)) == 59

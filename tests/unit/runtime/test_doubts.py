@@ -57,6 +57,9 @@ class Ends:
     def appeared(self, intent: Intent) -> None:
         self.doors.append(("appeared", intent.cid))
 
+    def alarm(self, intent: Intent, n: int, why: str) -> None:
+        raise AssertionError("nothing here lasts as long as that")
+
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:

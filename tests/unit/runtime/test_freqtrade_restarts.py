@@ -107,3 +107,18 @@ def test_agent_that_only_listened_looks_at_no_candle_but_the_last(
     assert looks == []
     agent._catch_up()
     assert sorted(looks) == sorted(folder.pairs)
+
+
+def test_fills_of_orders_that_nobody_hears_of_any_more_are_forgotten(
+    folder: Folder, lived: PaperDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = new(folder)
+    answers(agent, lived.told)
+    trader = agent._trader
+    before, closed = set(trader._fills), trader.register.closed
+    monkeypatch.setattr("freqtrade_bridge.paper.trader.CHANGING", 1)
+    agent.snapshot()
+
+    gone = {order.order_id for trade in closed[:-1] for order in trade.orders}
+    assert gone & before
+    assert set(trader._fills) == before - gone

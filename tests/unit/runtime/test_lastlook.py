@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from parley.instruments import Instrument
 from parley.messages import CancelIntent, Fill, Intent, OrderEvent
 from runtime.lastlook import Counters, Limits, cancel_refusal, refusal
+from venues.capabilities import CAPABILITIES
 
+ROW = CAPABILITIES["bybit"]
 NOW = 10_000_000_000
 SECOND = 1_000_000_000
 BTC = Instrument(
@@ -70,7 +72,7 @@ def event(intent: Intent, status: str, cum_qty: Decimal) -> OrderEvent:
 
 
 def look(intent: Intent, counters: Counters | None = None, now: int = NOW, halted: str = "") -> str:
-    found = refusal(intent, counters or Counters(), LIMITS, INSTRUMENTS, now_mono=now, halted=halted)
+    found = refusal(intent, counters or Counters(), LIMITS, INSTRUMENTS, row=ROW, now_mono=now, halted=halted)
     return found[0] if found else ""
 
 

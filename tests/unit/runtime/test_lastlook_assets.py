@@ -19,8 +19,10 @@ from parley.messages import KINDS, Attempt, Fill, Intent, Message, OrderEvent, V
 from runtime.gateway_log import recover
 from runtime.journal import Group, IntentRow, JournalWriter, Record
 from runtime.lastlook import Counters, Limits, refusal
+from venues.capabilities import CAPABILITIES
 
 D = Decimal
+ROW = CAPABILITIES["binance"]
 PRICES = {"BTC/USDT": D(50_000), "LTC/USDT": D(100), "LTC/BTC": D("0.002")}
 LIMITS = Limits(
     max_notional={"USDT": D(100_000), "BTC": D(2)},
@@ -69,7 +71,7 @@ def end(intent: Intent, cum_qty: Decimal) -> OrderEvent:
 
 
 def look(intent: Intent, counters: Counters, limits: Limits = LIMITS) -> str:
-    found = refusal(intent, counters, limits, INSTRUMENTS, now_mono=0)
+    found = refusal(intent, counters, limits, INSTRUMENTS, row=ROW, now_mono=0)
     return found[0] if found else ""
 
 
@@ -176,7 +178,7 @@ def test_what_cannot_be_counted_is_refused_from_then_on(over: dict[str, Any]) ->
 
 def test_name_that_does_not_say_the_assets_is_refused() -> None:
     instruments = {"LTC/BTC": pair("LTC/BTC", quote="WBTC")}
-    found = refusal(order(0, "LTC/BTC", "buy", 1), Counters(), LIMITS, instruments, now_mono=0)
+    found = refusal(order(0, "LTC/BTC", "buy", 1), Counters(), LIMITS, instruments, row=ROW, now_mono=0)
     assert found is not None
     assert found[0] == "unknown_assets"
 

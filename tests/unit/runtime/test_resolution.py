@@ -51,6 +51,17 @@ def test_what_the_venue_spoke_of_is_never_not_accepted() -> None:
     assert absent(case, COUNTS_AFTER + 1, 2 * COUNTS_AFTER, 3 * COUNTS_AFTER) == [Fate.OPEN] * 3
 
 
+def test_absence_says_nothing_once_the_venue_may_have_forgotten_the_order() -> None:
+    day = 24 * 3600 * S
+    times = (FENCE + day - 10 * S, FENCE + day - 5 * S)
+    assert absent(doubt(sure_until=FENCE + day), *times) == [Fate.OPEN, Fate.NOT_ACCEPTED]
+    late = tuple(each + 11 * S for each in times)
+    assert absent(doubt(sure_until=FENCE + day), *late, 2 * day, 3 * day) == [Fate.OPEN] * 4
+    # one that was begun in time counts for nothing without its second
+    assert absent(doubt(sure_until=FENCE + day), times[0], late[1]) == [Fate.OPEN, Fate.OPEN]
+    assert absent(doubt(), *late) == [Fate.OPEN, Fate.NOT_ACCEPTED]
+
+
 def test_failed_look_up_counts_for_nothing() -> None:
     case = doubt()
     late = COUNTS_AFTER + 1

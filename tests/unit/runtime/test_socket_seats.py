@@ -272,7 +272,8 @@ def test_account_told_before_the_snapshot_is_shown_to_who_begins_with_it(address
     async def scenario(transport: SocketTransport, now: list[int]) -> None:
         for seq in (1, 2):
             state(transport, seq)
-        transport.seats[AGENT].take_snapshot(3, b"all of that")
+        transport.seats[AGENT].ask_snapshot()
+        transport.seats[AGENT].take_snapshot(b"all of that")
         first = await asyncio.to_thread(FakeProcess, address, 1)
         heard = await asyncio.to_thread(first.catch_up)
         first.die()
@@ -291,6 +292,35 @@ def test_account_told_before_the_snapshot_is_shown_to_who_begins_with_it(address
         assert shown.state_version == 2
         assert [type(word) for word in rest] == [Mark]
         assert [type(word) for word in later] == [Welcome, Told, Mark]  # the newer one is told again
+
+    at_desk(address, scenario)
+
+
+@pytest.mark.parametrize("says_why", [True, False])
+def test_process_that_cannot_use_a_kept_snapshot_is_told_everything(address: str, says_why: bool) -> None:
+    """As after a change of the agent's code between two lives of the desk."""
+
+    async def scenario(transport: SocketTransport, now: list[int]) -> None:
+        seat = transport.seats[AGENT]
+        seat.remember([Ask(AGENT, seq, 0, HALT) for seq in (1, 2, 3)])
+        seat.take_kept(2, b"of another code")
+        first = await asyncio.to_thread(FakeProcess, address, 1)
+        heard = await asyncio.to_thread(first.hear)
+        if says_why:
+            first.say(Unable("KeyError: 'packed'"))
+            await until(lambda: not seat.spared)
+        first.die()
+        await until(lambda: health(transport) == "away")
+        ask(transport, 4)
+        second = await asyncio.to_thread(FakeProcess, address, 2)
+        again = await asyncio.to_thread(second.catch_up)
+        second.die()
+
+        assert isinstance(heard[0], Welcome)
+        assert heard[0].snapshot == b"of another code"
+        assert isinstance(again[0], Welcome)
+        assert again[0].snapshot == b""
+        assert [word.seq for word in again if isinstance(word, Told)] == [1, 2, 3, 4]
 
     at_desk(address, scenario)
 
@@ -325,3 +355,87 @@ def test_each_further_death_shuts_it_out_for_twice_as_long() -> None:
     assert shut[MOST_DEATHS - 1 : MOST_DEATHS + 2] == [FIRST_SHUT_S, 2 * FIRST_SHUT_S, 4 * FIRST_SHUT_S]
     assert shut[-1] == LONGEST_SHUT_S
     assert asked.shut_until == int(LONGEST_SHUT_S * S)
+
+
+def test_account_that_an_earlier_desk_told_outlives_the_snapshot_behind_it() -> None:
+    made = seat(is_ready=False)
+    state = replace(EMPTY_STATE, state_version=7)
+
+    made.remember([Ask(AGENT, 3, 0, state), Ask(AGENT, 3, 0, HALT)])
+    made.ask_snapshot()
+    made.take_snapshot(b"all of that")
+
+    assert made.told == []
+    assert made.view is not None
+    assert decode(bytes(made.view.body)) == state
+
+
+def test_what_waited_until_the_snapshot_was_asked_for_is_told_again_although_it_is_older() -> None:
+    """As a fill that nobody is in a hurry to hear: the account it led to is told before it."""
+    made = seat(is_ready=True)
+
+    made.remember([Ask(AGENT, 3, 0, HALT), Ask(AGENT, 7, 0, EMPTY_STATE)])
+    made.ask_snapshot()
+    made.remember([Ask(AGENT, 6, 0, HALT)])
+    made.take_snapshot(b"without the one that waited")
+
+    assert [told.seq for told in made.told] == [6]
+
+
+def test_kept_snapshot_is_taken_where_it_belongs_or_not_at_all() -> None:
+    told = [
+        Ask(AGENT, 3, 0, HALT),
+        Ask(AGENT, 7, 0, EMPTY_STATE),
+        Ask(AGENT, 6, 0, HALT),
+        Ask(AGENT, 9, 0, HALT),
+    ]
+    seats = [seat(is_ready=False) for _ in range(3)]
+    for made, last_told in zip(seats, (6, 7, 8), strict=True):
+        made.remember(told)
+        made.take_kept(last_told, b"kept")
+
+    assert [[each.seq for each in made.told] for made in seats] == [[9], [3, 7, 6, 9], [3, 7, 6, 9]]
+    assert [made.snapshot for made in seats] == [b"kept", b"", b""]
+
+
+def test_stranger_garbage_and_a_second_hello_are_told_with_their_reason(address: str) -> None:
+    """What a line is closed for goes on record; that a process hung up by itself does not."""
+    told: list[tuple[str, str]] = []
+
+    async def run() -> None:
+        transport = SocketTransport(
+            [SPEC], lambda: ENV, 1, open_listener(address), refused=lambda who, why: told.append((who, why))
+        )
+        try:
+            dial(address).close()
+            stranger = dial(address)
+            stranger.sendall(frame(Hello("risk/other", 1, 7)))
+            await until(lambda: len(told) == 1)
+            noise = dial(address)
+            noise.sendall(b"GET / HTTP/1.1\r\n\r\n" * 100)
+            await until(lambda: len(told) == 2)
+            late = FakeProcess(address, 0)
+            await until(lambda: len(told) == 3)
+            agent = FakeProcess(address, 1)
+            await until(lambda: transport.seats[AGENT].line is not None)
+            agent._line.sendall(frame(Hello(AGENT, 2, 4711)))
+            await until(lambda: len(told) == 4)
+            again = FakeProcess(address, 3)
+            await until(lambda: transport.seats[AGENT].line is not None)
+            again._line.sendall(b"\xff" * 100)
+            await until(lambda: len(told) == 5)
+            for each in (stranger, noise):
+                each.close()
+            for process in (late, agent, again):
+                process.die()
+        finally:
+            transport.close()
+
+    asyncio.run(run())
+    assert [who for who, _ in told] == [
+        "a process that connected", "a process that connected", AGENT, AGENT, AGENT,
+    ]  # fmt: skip
+    whys = [why for _, why in told]
+    assert whys[0].startswith("it is no agent of this desk, it said [Hello(")
+    assert whys[2:4] == ["incarnation 0 came, has 0", "it said Hello twice"]
+    assert all(whys)

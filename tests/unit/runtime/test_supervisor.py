@@ -15,6 +15,7 @@ from runtime.restarts import Restarts
 from runtime.supervisor import ChildFailed, Supervisor, running
 
 UNIT = "tests.kit.brief_unit"
+KEYED = "tests.kit.keyed_unit"
 LONG = {"serves_s": 60}
 KILLED = {"serves_s": 0.05, "exit": -9}
 
@@ -193,3 +194,29 @@ def test_a_process_that_ended_does_not_run_although_nobody_has_collected_it() ->
     assert running([child.pid, os.getpid()]) == [os.getpid()]
     child.wait()
     assert running([child.pid]) == []
+
+
+def test_each_life_of_a_desk_has_a_key_of_its_own_that_nobody_else_can_see(run: Run) -> None:
+    heard = run.folder / "heard.json"
+    run.supervisor.introduce("desk", to="gateway")
+    run.supervisor.start("gateway", KEYED, heard)
+    run.supervisor.start("desk", KEYED, run.folder / "desk.json")
+    run.start("hub", LONG)  # which is told nothing, and would not know its flags
+    first = _key(run, heard)
+
+    os.kill(run.supervisor.child("desk").pid, 9)
+    run.watch(lambda: (2, True) not in run.lives)
+
+    assert _key(run, heard) != first
+
+
+def _key(run: Run, heard: Path) -> str:
+    """The key of the desk that lives, once the gateway knows it as well."""
+    desk = run.supervisor.child("desk")
+    line = desk.line("ready")
+    assert line is not None
+    assert line["seen"] is False
+    key = str(line["told"])
+    wait_until(lambda: heard.exists() and key in heard.read_text())
+    assert json.loads(heard.read_text()) == [desk.pid, key]
+    return key

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from aiohttp import web
-
 from venues.sandbox.binance import errors
 from venues.sandbox.binance.endpoints import rest_endpoints, socket_endpoints
 from venues.sandbox.binance.private_api import PrivateApi
@@ -18,36 +16,19 @@ from venues.sandbox.binance.sockets import SocketServer
 from venues.sandbox.binance.streams import MarketPublisher
 from venues.sandbox.binance.user_stream import UserStreams
 from venues.sandbox.exchange import VenueRules
-from venues.sandbox.protocol import Dialect, Engine
+from venues.sandbox.protocol import Dialect, Engine, Spoken
 
 
-class BinanceSpot:
-    """Binance spot at work."""
-
-    def __init__(self, engine: Engine) -> None:
-        exchange, hub, limits = engine.exchange, engine.hub, engine.limits
-        self.streams = MarketPublisher(engine.session, exchange, hub)
-        users = UserStreams(hub, exchange)
-        public = PublicApi(
-            exchange, engine.session, self.streams.intervals, limits.weight_limit, limits.order_limit
-        )
-        private = PrivateApi(exchange, engine.hostility, engine.maker_fee, engine.taker_fee)
-        self._rest = RestServer(
-            exchange, rest_endpoints(public, private), limits, users, hub, engine.hostility
-        )
-        self._sockets = SocketServer(
-            exchange, self.streams, users, hub, socket_endpoints(public, private), limits
-        )
-
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Route a request by what it is, a WebSocket handshake or plain HTTP."""
-        if request.headers.get("Upgrade", "").lower() == "websocket":
-            return await self._sockets.handle(request)
-        return await self._rest.handle(request)
-
-    async def close(self) -> None:
-        """Close all connections."""
-        await self._sockets.close()
+def speak(engine: Engine) -> Spoken:
+    """Answer as Binance spot."""
+    exchange, hub, limits = engine.exchange, engine.hub, engine.limits
+    streams = MarketPublisher(engine.session, exchange, hub)
+    users = UserStreams(hub, exchange)
+    public = PublicApi(exchange, engine.session, streams.intervals, limits.weight_limit, limits.order_limit)
+    private = PrivateApi(exchange, engine.hostility, engine.maker_fee, engine.taker_fee)
+    rest = RestServer(exchange, rest_endpoints(public, private), limits, users, hub, engine.hostility)
+    sockets = SocketServer(exchange, streams, users, hub, socket_endpoints(public, private), limits)
+    return Spoken(streams, rest, sockets)
 
 
-BINANCE_SPOT: Final = Dialect(VenueRules(), errors.spelled, BinanceSpot)
+BINANCE_SPOT: Final = Dialect(VenueRules(), errors.spelled, speak)

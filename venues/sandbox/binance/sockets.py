@@ -6,12 +6,10 @@ result or an error object; only a client that breaks the WebSocket protocol itse
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
-from aiohttp import WSMsgType, web
+from aiohttp import web
 
 from venues.sandbox.accounts import Account
 from venues.sandbox.binance import errors
@@ -23,13 +21,12 @@ from venues.sandbox.binance.streams import MarketPublisher
 from venues.sandbox.binance.user_stream import UserStreams
 from venues.sandbox.connections import Connection, StreamHub
 from venues.sandbox.exchange import Exchange
+from venues.sandbox.incoming import MAX_MESSAGE, Json, decode, texts
 from venues.sandbox.rate_limits import RateLimits
 from venues.sandbox.wall import wall_ms
 
-_MAX_MESSAGE = 256 * 1024
 _STREAM_PREFIXES = ("/stream/ws", "/stream", "/ws")
 _LISTEN_KEY_LENGTH = 64
-Json = dict[str, Any]
 
 
 class SocketServer:
@@ -58,7 +55,7 @@ class SocketServer:
         is_api = path.startswith("/ws-api/v3")
         if not is_api and not path.startswith(_STREAM_PREFIXES):
             return web.json_response(errors.unsupported_path(path).body(), status=404)
-        socket = web.WebSocketResponse(compress=False, max_msg_size=_MAX_MESSAGE)
+        socket = web.WebSocketResponse(compress=False, max_msg_size=MAX_MESSAGE)
         await socket.prepare(request)
         assert request.transport is not None
         combined = path == "/stream"
@@ -67,7 +64,7 @@ class SocketServer:
         try:
             if not is_api:
                 self._subscribe_by_address(connection, request)
-            async for text in _texts(socket):
+            async for text in texts(socket):
                 reply = self._call(connection, text) if is_api else self._command(connection, text)
                 self._hub.send(connection, reply)
                 self._hub.flush()
@@ -93,7 +90,7 @@ class SocketServer:
 
     def _command(self, connection: Connection, text: str) -> str:
         """SUBSCRIBE and its relatives on a stream connection."""
-        message = _decode(text)
+        message = decode(text)
         if message is None:
             return _text({"error": {"code": 3, "msg": "Invalid JSON: expected an object"}, "id": None})
         number = message.get("id")
@@ -139,7 +136,7 @@ class SocketServer:
 
     def _call(self, connection: Connection, text: str) -> str:
         """One request of the WebSocket API."""
-        message = _decode(text)
+        message = decode(text)
         number = message.get("id") if message is not None else None
         if not isinstance(number, int | str | None) or isinstance(number, bool):
             number = None
@@ -183,23 +180,6 @@ class SocketServer:
         params = Params(values)
         check_timestamp(params, wall_ms())
         return account, params
-
-
-async def _texts(socket: web.WebSocketResponse) -> AsyncIterator[str]:
-    """Text messages; a binary one counts as broken JSON and gets the error for it."""
-    async for message in socket:
-        if message.type is WSMsgType.TEXT:
-            yield message.data
-        elif message.type is WSMsgType.BINARY:
-            yield ""
-
-
-def _decode(text: str) -> Json | None:
-    try:
-        message = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return None
-    return message if isinstance(message, dict) else None
 
 
 def _as_texts(params: Json) -> dict[str, str]:

@@ -8,8 +8,6 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from aiohttp import web
-
 from venues.sandbox.bybit import errors
 from venues.sandbox.bybit.private_api import PrivateApi
 from venues.sandbox.bybit.private_stream import PrivateStreams
@@ -18,34 +16,22 @@ from venues.sandbox.bybit.rest_server import RestServer, endpoints_of
 from venues.sandbox.bybit.sockets import SocketServer
 from venues.sandbox.bybit.streams import MarketTopics
 from venues.sandbox.exchange import VenueRules
-from venues.sandbox.protocol import Dialect, Engine
+from venues.sandbox.protocol import Dialect, Engine, Spoken
 
 
-class BybitSpot:
-    """Bybit v5 spot at work."""
-
-    def __init__(self, engine: Engine) -> None:
-        exchange, hub = engine.exchange, engine.hub
-        rates = (engine.maker_fee, engine.taker_fee)
-        self.streams = MarketTopics(engine.session, exchange, hub)
-        private_streams = PrivateStreams(hub, exchange, rates)
-        public = PublicApi(exchange, engine.session, self.streams.intervals)
-        private = PrivateApi(exchange, engine.hostility, rates)
-        self._rest = RestServer(exchange, endpoints_of(public, private), engine.limits, hub, engine.hostility)
-        self._sockets = SocketServer(exchange, self.streams, private_streams, hub)
-
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Route a request by what it is, a WebSocket handshake or plain HTTP."""
-        if request.headers.get("Upgrade", "").lower() == "websocket":
-            return await self._sockets.handle(request)
-        return await self._rest.handle(request)
-
-    async def close(self) -> None:
-        """Close all connections."""
-        await self._sockets.close()
+def speak(engine: Engine) -> Spoken:
+    """Answer as Bybit v5 spot."""
+    exchange, hub = engine.exchange, engine.hub
+    rates = (engine.maker_fee, engine.taker_fee)
+    streams = MarketTopics(engine.session, exchange, hub)
+    private_streams = PrivateStreams(hub, exchange, rates)
+    public = PublicApi(exchange, engine.session, streams.intervals)
+    private = PrivateApi(exchange, engine.hostility, rates)
+    rest = RestServer(exchange, endpoints_of(public, private), engine.limits, hub, engine.hostility)
+    return Spoken(streams, rest, SocketServer(exchange, streams, private_streams, hub))
 
 
 _RULES: Final = VenueRules(
     client_id=re.compile(r"[a-zA-Z0-9-_]{1,36}"), ids_are_used_up=True, maker_orders_are_cancelled=True
 )
-BYBIT_SPOT: Final = Dialect(_RULES, errors.spelled, BybitSpot)
+BYBIT_SPOT: Final = Dialect(_RULES, errors.spelled, speak)

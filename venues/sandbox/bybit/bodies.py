@@ -13,6 +13,7 @@ from venues.sandbox.orders import Fill, Order
 from venues.sandbox.units import MONEY_ONE, ONE, money_text, text8
 
 Body = dict[str, object]
+_TIMED_BY_TYPE = {"LIMIT_MAKER": "PostOnly", "MARKET": "IOC"}
 
 
 def plain(units: int) -> str:
@@ -129,7 +130,7 @@ def order_body(order: Order) -> Body:
         "cumExecValue": plain_money(order.cum_quote),
         "cumExecFee": plain_money(sum(fees.values())),
         "cumFeeDetail": {asset: plain_money(fee) for asset, fee in fees.items()},
-        "timeInForce": "PostOnly" if request.type == "LIMIT_MAKER" else request.time_in_force,
+        "timeInForce": _TIMED_BY_TYPE.get(request.type, request.time_in_force),
         "orderType": "Market" if request.type == "MARKET" else "Limit",
         "stopOrderType": "",
         "orderIv": "",

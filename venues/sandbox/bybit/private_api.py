@@ -226,7 +226,7 @@ class PrivateApi:
             instrument,
             side.upper(),
             engine_type,
-            in_force if engine_type == "LIMIT" else "IOC" if kind == "Market" else "GTC",
+            in_force if engine_type == "LIMIT" else "GTC",
             params.get("orderLinkId") or _fresh_id(),
             0 if by_quote else amount,
             amount * ONE if by_quote else 0,

@@ -7,11 +7,9 @@ client that breaks the WebSocket protocol itself is disconnected; private topics
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator
-from typing import Any
 
 import msgspec
-from aiohttp import WSMsgType, web
+from aiohttp import web
 
 from venues.sandbox.accounts import Account
 from venues.sandbox.bybit.private_stream import PRIVATE_TOPICS, PrivateStreams
@@ -19,13 +17,12 @@ from venues.sandbox.bybit.signing import socket_account
 from venues.sandbox.bybit.streams import MarketTopics
 from venues.sandbox.connections import Connection, StreamHub
 from venues.sandbox.exchange import Exchange
+from venues.sandbox.incoming import MAX_MESSAGE, Json, decode, texts
 from venues.sandbox.wall import wall_ms
 
-_MAX_MESSAGE = 256 * 1024
 _PUBLIC, _PRIVATE = "/v5/public/spot", "/v5/private"
 # A public spot subscription may name at most so many topics.
 _MOST_TOPICS = 10
-Json = dict[str, Any]
 
 
 class _Client:
@@ -55,14 +52,14 @@ class SocketServer:
         """Serve one connection until it closes."""
         if request.path not in (_PUBLIC, _PRIVATE):
             return web.Response(status=404)
-        socket = web.WebSocketResponse(compress=False, max_msg_size=_MAX_MESSAGE)
+        socket = web.WebSocketResponse(compress=False, max_msg_size=MAX_MESSAGE)
         await socket.prepare(request)
         assert request.transport is not None
         connection = Connection(request.transport, False)
         client = _Client(connection, next(self._numbers), request.path == _PRIVATE)
         self._sockets.add(socket)
         try:
-            async for text in _texts(socket):
+            async for text in texts(socket):
                 self._command(client, text)
                 self._hub.flush()
         finally:
@@ -77,7 +74,7 @@ class SocketServer:
             await socket.close(code=1001, message=b"going away")
 
     def _command(self, client: _Client, text: str) -> None:
-        message = _decode(text)
+        message = decode(text)
         if message is None:
             self._answer(client, {}, "", "error:invalid json")
             return
@@ -141,20 +138,3 @@ class SocketServer:
 def _request_id(message: Json) -> Json:
     number = message.get("req_id")
     return {"req_id": str(number)} if isinstance(number, str | int) and not isinstance(number, bool) else {}
-
-
-async def _texts(socket: web.WebSocketResponse) -> AsyncIterator[str]:
-    """Text messages; a binary one counts as broken JSON and gets the error for it."""
-    async for message in socket:
-        if message.type is WSMsgType.TEXT:
-            yield message.data
-        elif message.type is WSMsgType.BINARY:
-            yield ""
-
-
-def _decode(text: str) -> Json | None:
-    try:
-        message = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return None
-    return message if isinstance(message, dict) else None

@@ -4,7 +4,8 @@ After each step: trades, books, closed candle and tickers, symbol by symbol, and
 shows where the next one opens, as on the other protocol. A book is sent whole to whoever begins to listen,
 then as differences; each depth has its own count of messages `u`, and `seq` is the engine's count of book
 changes. `ts` is wall time, every other time is market time. Not here: sockets. Invariant: a book topic's
-`u` grows by one with each difference, and applying all differences to any snapshot gives the book.
+`u` grows by one with each difference and its `ts` with each as well, and applying all differences to any
+snapshot gives the book.
 """
 
 from __future__ import annotations
@@ -140,10 +141,12 @@ class MarketTopics:
             if topics:
                 market = self._exchange.markets[symbol]
                 kinds = {topic.partition(".")[0] for topic in topics}
+                # ccxt keeps of a book's numbers only `ts`; each depth has its own
+                books = [self._books[topic].changed_ms for topic in topics if topic in self._books]
                 marks[symbol] = {
                     "candle": self._published.get(symbol),
                     "trade": market.last_trade_id if "publicTrade" in kinds else None,
-                    "book": market.book.update_id if "orderbook" in kinds else None,
+                    "book": min(books, default=None),
                 }
         return marks
 
@@ -184,11 +187,14 @@ class _TopicBook:
         self._depth = depth
         self._market = market
         self._u = 1
+        self._told_ms = 0
+        self.changed_ms = 0  # `ts` of the last difference
         self._bids, self._asks = self._now()
 
     def snapshot(self, wall: int, clock: int) -> str:
         """The whole book as it was last told."""
-        return self._text("snapshot", list(self._bids.items()), list(self._asks.items()), wall, clock)
+        self._told_ms = max(wall, self._told_ms)
+        return self._text("snapshot", list(self._bids.items()), list(self._asks.items()), clock)
 
     def difference(self, wall: int, clock: int) -> str:
         """What changed since it was last told, nothing if nothing did; depth 1 is always told whole."""
@@ -198,9 +204,10 @@ class _TopicBook:
             return ""
         self._bids, self._asks = bids, asks
         self._u += 1
+        self._told_ms = self.changed_ms = max(wall, self._told_ms + 1)
         if self._depth == 1:
             return self.snapshot(wall, clock)
-        return self._text("delta", changed_bids, changed_asks, wall, clock)
+        return self._text("delta", changed_bids, changed_asks, clock)
 
     def _now(self) -> tuple[Levels, Levels]:
         book = self._market.book
@@ -209,11 +216,9 @@ class _TopicBook:
             dict(list(book.asks.items())[: self._depth]),
         )
 
-    def _text(
-        self, kind: str, bids: list[tuple[int, int]], asks: list[tuple[int, int]], wall: int, clock: int
-    ) -> str:
+    def _text(self, kind: str, bids: list[tuple[int, int]], asks: list[tuple[int, int]], clock: int) -> str:
         return (
-            f'{{"topic":"{self._topic}","ts":{wall},"type":"{kind}","data":{{'
+            f'{{"topic":"{self._topic}","ts":{self._told_ms},"type":"{kind}","data":{{'
             f'"s":"{self._market.instrument.symbol}","b":{_levels(bids)},"a":{_levels(asks)},'
             f'"u":{self._u},"seq":{self._market.book.update_id}}},"cts":{clock}}}'
         )

@@ -8,14 +8,14 @@ Not here: when to look up, and what an absence means (`runtime.resolution`).
 Invariant: nothing here changes anything at the venue; what was not read whole is a `VenueError`.
 """
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import ccxt
 
 from parley.instruments import ZERO
 from parley.messages import Fill, Intent, OrderEvent
-from venues.ccxt_client import MS, exact
+from venues.ccxt_client import MS, asked, exact, line
 from venues.port import Absent, Acked, VenueError
 
 _STATUS: Final = {
@@ -36,19 +36,6 @@ def order_event(
     )  # fmt: skip
 
 
-def line(error: Exception) -> str:
-    """Return what an exception says on one line."""
-    return " ".join(str(error).split())[:300]
-
-
-async def asked(what: str, request: Awaitable[Any]) -> Any:
-    """Await a request that may be repeated; every failure of it is a `VenueError`."""
-    try:
-        return await request
-    except ccxt.BaseError as error:
-        raise VenueError(f"{what}: {type(error).__name__}: {line(error)}") from error
-
-
 async def look_up(client: Any, intent: Intent, *, venue: str, account: str) -> Acked | Absent:
     """Find an order by its client order id: open, closed, or among the newest of its symbol.
 
@@ -57,13 +44,6 @@ async def look_up(client: Any, intent: Intent, *, venue: str, account: str) -> A
     VenueError
         When a list could not be read whole, or the trades do not yet account for what was executed.
     """
-    try:
-        return await _found(client, intent, venue, account)
-    except (KeyError, TypeError, ValueError, ArithmeticError) as error:
-        raise VenueError(f"order {intent.cid}: an answer nobody can read: {error!r}") from error
-
-
-async def _found(client: Any, intent: Intent, venue: str, account: str) -> Acked | Absent:
     market = {"symbol": client.market_id(intent.symbol)}
     raw = await _named(client, intent.cid, market) or await _listed(client, intent.cid, market)
     if raw is None:

@@ -1,0 +1,138 @@
+"""Strategies the simulation cannot follow: freqtrade's own loop does, and the result says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from freqtrade_bridge.options import Options
+from tests.kit.freqtrade_folder import spot_candles, write_config
+from tests.kit.freqtrade_reference import differences, plain, reference_run
+from tests.kit.own_run import own_run
+
+pytestmark = pytest.mark.timeout(400)
+BASE = """
+from datetime import timedelta
+
+import talib.abstract as ta
+from freqtrade.strategy import IStrategy
+
+
+class Base(IStrategy):
+    INTERFACE_VERSION = 3
+    timeframe = "5m"
+    minimal_roi = {"0": 0.02, "60": 0.01}
+    stoploss = -0.05
+    startup_candle_count = 20
+
+    def populate_indicators(self, dataframe, metadata):
+        dataframe["rsi"] = ta.RSI(dataframe, timeperiod=7)
+        return dataframe
+
+    def populate_entry_trend(self, dataframe, metadata):
+        dataframe.loc[dataframe["rsi"] < 40, ["enter_long", "enter_tag"]] = (1, "low")
+        return dataframe
+
+    def populate_exit_trend(self, dataframe, metadata):
+        dataframe.loc[dataframe["rsi"] > 75, ["exit_long", "exit_tag"]] = (1, "high")
+        return dataframe
+
+
+class Steady(Base):
+    def bot_loop_start(self, current_time, **kwargs):
+        self.stoploss = -0.05
+        self.order_types["entry"] = "limit"
+        self.looks = getattr(self, "looks", 0) + 1
+"""
+LOOP_START = "    def bot_loop_start(self, current_time, **kwargs):\n        "
+WRITES = {
+    "stoploss": LOOP_START + "self.stoploss = -0.01 if current_time.hour % 2 else -0.05",
+    "minimal_roi": LOOP_START + "self.minimal_roi = {0: 0.005} if current_time.hour % 2 else {0: 0.03}",
+    "order_types": LOOP_START + "self.order_types['exit'] = 'market' if current_time.hour % 2 else 'limit'\n"
+    "    def custom_exit_price(self, pair, trade, current_time, proposed_rate, **kwargs):\n"
+    "        return proposed_rate * 1.002",
+    "max_open_trades": LOOP_START + "self.max_open_trades = 1 if current_time.hour % 2 else 3",
+    "trailing_stop": "    def custom_exit(self, pair, trade, current_profit, **kw):\n"
+    "        try:\n            self.trailing_stop = current_profit > 0.002\n"
+    "            self.trailing_stop_positive = 0.001\n        except:\n            pass",
+}
+RULES = {
+    "min_roi_reached": "    def min_roi_reached(self, trade, current_profit, current_time):\n"
+    "        return current_profit > 0.003",
+    "should_exit": "    def should_exit(self, trade, rate, current_time, **kw):\n"
+    "        if current_time - trade.open_date_utc < timedelta(minutes=30):\n            return []\n"
+    "        return super().should_exit(trade, rate, current_time, **kw)",
+}
+
+
+WRONG = {
+    "entry price": "    def custom_entry_price(self, pair, **kwargs):\n        return '10'",
+}
+
+
+def named(kinds: dict[str, str], prefix: str) -> dict[str, str]:
+    return {prefix + what.title().replace("_", "").replace(" ", ""): what for what in kinds}
+
+
+def options_of(folder: Path, **changes: Any) -> Options:
+    spot_candles(folder / "data", 1500)
+    (folder / "strategies").mkdir()
+    classes = [
+        f"class {name}(Base):\n{kinds[what]}\n"
+        for kinds, prefix in ((WRITES, "Writes"), (RULES, "Rules"), (WRONG, "Wrong"))
+        for name, what in named(kinds, prefix).items()
+    ]
+    (folder / "strategies" / "moving.py").write_text("\n\n".join([BASE, *classes]))
+    chosen = {"strategy_list": ("Base", "Steady", *named(WRITES, "Writes"), *named(RULES, "Rules"))} | changes
+    return Options(
+        user_data_dir=folder / "user", config=(write_config(folder / "config.json"),),
+        datadir=folder / "data", strategy_path=folder / "strategies", dataformat_ohlcv="feather",
+        timerange="20240301T0330-20240306", timeframe="5m", **chosen,
+    )  # fmt: skip
+
+
+def test_strategies_that_move_their_settings_or_rules_trade_as_in_freqtrade(tmp_path: Path) -> None:
+    options = options_of(tmp_path)
+    theirs = reference_run(options, tmp_path)["stats"]["strategy"]
+
+    ours = own_run(options, tmp_path)
+
+    assert ours["refused"] == {}
+    for name in options.strategy_list:
+        assert differences(ours["results"][name], theirs[name]) == {}, name
+        assert ours["results"][name]["wallet_stats"] == plain(theirs[name]["wallet_stats"]), name
+    told = {line.partition(":")[0]: line for line in ours["warnings"]}
+    for name, what in named(WRITES, "Writes").items():
+        assert f"changes its {what}" in told[name]
+    for name, what in named(RULES, "Rules").items():
+        assert f"its own {what}" in told[name]
+    assert not {"Base", "Steady"} & told.keys()
+    # Each of them trades otherwise than without the change, so a simulation that ignored it would show.
+    plain_trades = theirs["Base"]["total_trades"]
+    assert plain_trades > 40
+    assert plain_trades not in {theirs[name]["total_trades"] for name in told}
+
+
+def test_a_pair_list_made_anew_for_every_candle_is_freqtrades(tmp_path: Path) -> None:
+    options = options_of(tmp_path, strategy_list=(), strategy="Base", enable_dynamic_pairlist=True)
+    theirs = reference_run(options, tmp_path)["stats"]["strategy"]["Base"]
+
+    ours = own_run(options, tmp_path)
+
+    assert differences(ours["results"]["Base"], theirs) == {}
+    assert ours["loaded"]
+    assert "enable_dynamic_pairlist" in ours["warnings"][0]
+
+
+def test_an_answer_that_is_no_number_is_one_line_and_the_others_results_stand(tmp_path: Path) -> None:
+    wrong = named(WRONG, "Wrong")
+
+    ours = own_run(options_of(tmp_path, strategy_list=("Steady", "WrongEntryPrice")), tmp_path)
+
+    assert ours["results"]["Steady"]["total_trades"] > 40
+    (reason,) = ours["refused"].values()
+    assert f"callback for {wrong['WrongEntryPrice']} answered cannot be used" in reason
+    assert "moving.py" in reason
+    assert not ours["loaded"]

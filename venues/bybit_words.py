@@ -1,0 +1,191 @@
+"""How Bybit v5 spot is asked and what it tells: requests, answers, refusals, and its streams.
+
+Problem: Bybit acknowledges a request and tells the outcome on the private stream, so an answer to a send
+holds no fills; and ccxt's own `create_order` asks a question first. Here the request is made and sent in
+one go, and what its answer means is read from Bybit's own code (`bybit_orders.verdict`).
+
+Not here: reading an order's fields and looking one up (`bybit_orders`), what all venues share
+(`ccxt_venue`, `ccxt_feed`). Invariant: only what was refused for certain is `Rejected`.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Collection, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+import ccxt
+
+from parley.instruments import Instrument
+from parley.messages import CancelIntent, Fill, Intent, OrderEvent
+from venues.bybit_client import bybit_instrument
+from venues.bybit_orders import fill_of, look_up, order_event, verdict
+from venues.ccxt_client import MS, asked, exact, instruments_of, line
+from venues.port import Absent, Acked, Ambiguous, Rejected, VenueError
+from venues.words import Account, Placing, Raw, UnsentError
+
+_SPOT: Final = {"category": "spot"}
+_PRIVATE: Final = frozenset({"orders", "myTrades"})
+_MOST_SYMBOLS: Final = 10
+_PONG_PATIENCE_S: Final = 1.0
+_SPINS: Final = 25  # turns of the loop; a sandbox has answered by then
+_POLL_S: Final = 0.0002
+_NO_PONG: Final = (OSError, ccxt.BaseError)  # a TimeoutError is an OSError
+
+
+class BybitOrders:
+    """One unified account; `client` is what `bybit_client.make_client` returns."""
+
+    def __init__(self, client: Any, account: Account) -> None:
+        self._client = client
+        self._account = account
+        self._pongs = _Pongs()
+
+    async def connect(self) -> dict[str, Instrument]:
+        unified = await asked("account type", self._client.is_unified_enabled())
+        if not unified[1]:
+            raise VenueError("account type: expected a unified trading account, this key has another one")
+        answer = await asked("fees", self._client.privateGetV5AccountFeeRate(dict(_SPOT)))
+        fees = {
+            str(each["symbol"]): (exact(each["makerFeeRate"]), exact(each["takerFeeRate"]))
+            for each in answer["result"]["list"]
+        }
+        return instruments_of(
+            self._client,
+            self._account.symbols,
+            lambda market: bybit_instrument(market, self._account.venue, fees),
+        )
+
+    async def balances(self) -> dict[str, Decimal]:
+        query = {"accountType": "UNIFIED"}
+        answer = await asked("balance", self._client.privateGetV5AccountWalletBalance(query))
+        coins = [coin for wallet in answer["result"]["list"] for coin in wallet["coin"]]
+        return {str(each["coin"]): exact(each["walletBalance"] or "0") for each in coins}
+
+    async def place(self, intent: Intent, placing: Placing) -> Acked:
+        try:
+            request = self._client.create_order_request(
+                placing.symbol, placing.kind, placing.side, placing.qty, placing.px, placing.params
+            )
+        except ccxt.BaseError as error:
+            raise UnsentError(line(error)) from error
+        return _taken(await self._client.privatePostV5OrderCreate(request))
+
+    async def cancel(self, intent: CancelIntent) -> Acked:
+        request = {**_SPOT, "symbol": self._client.market_id(intent.symbol), "orderLinkId": intent.cid}
+        return _taken(await self._client.privatePostV5OrderCancel(request))
+
+    def verdict(self, error: Exception) -> Rejected | Ambiguous:
+        return verdict(error)
+
+    async def look_up(self, intent: Intent) -> Acked | Absent:
+        account = self._account
+        return await look_up(self._client, intent, venue=account.venue, account=account.name)
+
+    async def stands(self) -> bool:
+        return await self._pongs.stands(self._client, _PRIVATE)
+
+    async def spoken(self) -> None:
+        if (socket := _socket_of(self._client, _PRIVATE)) is not None:
+            with contextlib.suppress(*_NO_PONG):
+                await self._pongs.ping(socket)
+
+    def client_ids(self, raw: Raw) -> Sequence[str]:
+        return (str(raw["orderLinkId"]),)
+
+    def venue_id(self, raw: Raw) -> str:
+        return str(raw["orderId"])
+
+    def market(self, raw: Raw) -> str:
+        return str(raw["symbol"]) if raw.get("category") == "spot" else ""
+
+    def version(self, raw: Raw) -> tuple[str, ...]:
+        return str(raw["orderStatus"]), str(raw["cumExecQty"]), str(raw["updatedTime"])
+
+    def seq(self, raw: Raw) -> int:
+        return 0
+
+    def event(self, iid: bytes, symbol: str, raw: Raw) -> OrderEvent:
+        return order_event(iid, symbol, raw)
+
+    def fill(self, iid: bytes, symbol: str, raw: Raw) -> Fill:
+        return fill_of(iid, symbol, raw, self._account.venue, self._account.name)
+
+
+class BybitMarket:
+    """Public streams: all on one socket. ccxt drops a book's own numbers, so its wall time numbers it."""
+
+    most_symbols = _MOST_SYMBOLS
+
+    def __init__(self) -> None:
+        self._pongs = _Pongs()
+
+    def book_number(self, book: Mapping[str, Any]) -> int:
+        return -1 if book["timestamp"] is None else int(book["timestamp"])
+
+    async def stands(
+        self, client: Any, streams: Sequence[str], symbols: Sequence[str], timeframe: str
+    ) -> bool:
+        # ccxt's own names of what it subscribed to
+        names = {
+            "book": [f"orderbook:{each}" for each in symbols],
+            "trade": [f"trade:{each}" for each in symbols],
+            "candle": [f"ohlcv::{each}::{timeframe}" for each in symbols],
+        }
+        return await self._pongs.stands(client, [name for each in streams for name in names[each]])
+
+
+class _Pongs:
+    """Asks a socket for a sign of life: it answers in order, so what was said before has been read by then.
+
+    ccxt notes a topic when it asks for it and not when the venue agrees, and of an answer to a ping only the
+    time, in ms.
+    """
+
+    def __init__(self) -> None:
+        self._one = asyncio.Lock()
+        self._begun = 0
+        self._done = 0
+        self._standing: object = None
+
+    async def stands(self, client: Any, names: Collection[str]) -> bool:
+        """Whether one socket has everything of these names, and the venue answered after the last of them."""
+        socket = _socket_of(client, names)
+        if socket is None:
+            return False
+        if self._standing is not socket:
+            try:
+                await self.ping(socket)
+            except _NO_PONG:
+                return False
+            self._standing = socket
+        return True
+
+    async def ping(self, socket: Any) -> None:
+        """Wait for the answer to a ping that is sent from now on; who waits at once shares one."""
+        wanted = self._begun + 1
+        async with self._one:
+            if self._done >= wanted:
+                return
+            self._begun += 1
+            async with asyncio.timeout(_PONG_PATIENCE_S):
+                while socket.lastPong == time.time_ns() // MS:
+                    await asyncio.sleep(_POLL_S)  # a second answer within the same ms could not be told
+                before = socket.lastPong
+                await socket.send({"op": "ping", "req_id": "heard"})
+                spins = 0
+                while socket.lastPong == before:
+                    spins += 1
+                    await asyncio.sleep(0 if spins < _SPINS else _POLL_S)
+            self._done = self._begun
+
+
+def _socket_of(client: Any, names: Collection[str]) -> Any:
+    """Return the socket on which ccxt asked for everything of these names."""
+    wanted = frozenset(names)
+    return next((each for each in list(client.clients.values()) if set(each.subscriptions) >= wanted), None)
+
+
+def _taken(answer: Mapping[str, Any]) -> Acked:
+    return Acked(venue_id=str(answer["result"]["orderId"]), t_venue=int(answer["time"]) * MS)

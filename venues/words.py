@@ -1,0 +1,110 @@
+"""What one venue says and is told in its own way, when it is spoken to through ccxt.pro.
+
+Problem: venues agree on what an order is and on little else: which request places it, what the answer says,
+which codes are refusals, how its private stream names things. Here is the closed list of that; whatever is
+not in it is the same for all venues and stands once (`ccxt_venue`, `ccxt_feed`).
+
+Not here: any venue (`binance_*`, `bybit_*`), and which ones there are (`adapters`).
+
+Invariant: each call of `place` and `cancel` does at most one request that changes anything.
+"""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Protocol
+
+import msgspec
+
+from parley.instruments import Instrument
+from parley.messages import CancelIntent, Fill, Intent, OrderEvent
+from venues.port import Absent, Acked, Ambiguous, Rejected
+
+Raw = Mapping[str, Any]
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose orders they are: ``name`` of the account, ``venue`` as instruments and fills call it."""
+
+    name: str
+    venue: str
+    symbols: tuple[str, ...]
+
+
+class Placing(msgspec.Struct, frozen=True, kw_only=True):
+    """An order as ccxt takes it: exact texts, and the parameters that all venues share."""
+
+    symbol: str
+    kind: str
+    side: str
+    qty: str
+    px: str | None
+    params: dict[str, str | bool]
+
+
+class UnsentError(Exception):
+    """The request could not even be made: nothing was sent."""
+
+
+class OrderWords(Protocol):
+    """One account at one venue, made from a client and an `Account`."""
+
+    async def connect(self) -> dict[str, Instrument]:
+        """Return the traded instruments by symbol; raises `VenueError`."""
+
+    async def balances(self) -> dict[str, Decimal]:
+        """Return what the account owns by asset; raises `VenueError`."""
+
+    async def place(self, intent: Intent, placing: Placing) -> Acked:
+        """Place an order; raises `UnsentError`, or whatever the request ends with."""
+
+    async def cancel(self, intent: CancelIntent) -> Acked:
+        """Cancel an order by its client order id; raises as `place`."""
+
+    def verdict(self, error: Exception) -> Rejected | Ambiguous:
+        """Say what a request that ended with an exception means for its order."""
+
+    async def look_up(self, intent: Intent) -> Acked | Absent:
+        """Find an order by its client order id; raises `VenueError` when it is not certain."""
+
+    async def stands(self) -> bool:
+        """Whether the venue confirmed the private stream."""
+
+    async def spoken(self) -> None:
+        """Wait a moment until what the venue said before its last answer has been read from the stream."""
+
+    def client_ids(self, raw: Raw) -> Sequence[str]:
+        """Return the client order ids a message of the private stream may be of."""
+
+    def venue_id(self, raw: Raw) -> str:
+        """Return the venue's id of the order a message is about."""
+
+    def market(self, raw: Raw) -> str:
+        """Return the venue's id of the spot pair a message is about; empty when it is about none."""
+
+    def version(self, raw: Raw) -> tuple[str, ...]:
+        """Return what differs between two states of one order."""
+
+    def seq(self, raw: Raw) -> int:
+        """Return the venue's number of a message, 0 where it has none."""
+
+    def event(self, iid: bytes, symbol: str, raw: Raw) -> OrderEvent:
+        """Read a state of an order of ours."""
+
+    def fill(self, iid: bytes, symbol: str, raw: Raw) -> Fill:
+        """Read a trade of ours."""
+
+
+class MarketWords(Protocol):
+    """The public streams of one venue; ``most_symbols`` may be subscribed to in one request."""
+
+    @property
+    def most_symbols(self) -> int:
+        """How many symbols one subscription may name."""
+
+    def book_number(self, book: Mapping[str, Any]) -> int:
+        """Return a number that grows with each update of a book, -1 before the first."""
+
+    async def stands(
+        self, client: Any, streams: Sequence[str], symbols: Sequence[str], timeframe: str
+    ) -> bool:
+        """Whether the venue confirmed every stream."""

@@ -13,6 +13,7 @@ Not here: what happens to a strategy that was found out (`runtime.backtesting`).
 no sampled moment is not found; a strategy that answers differently when asked twice cannot be judged.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -179,7 +180,17 @@ class _Judge:
             frame = strategy.ft_advise_signals(frame, {"pair": pair})
         if len(frame) != len(rows):
             raise UserError(f"strategy {name!r} returned {len(frame)} rows for {len(rows)} candles")
-        return frame
+        return frame if frame.columns.is_unique else _told_apart(frame)
+
+
+def _told_apart(frame: DataFrame) -> DataFrame:
+    # An older strategy's `buy_tag` becomes a second `enter_tag`: each is looked at by itself.
+    counts: Counter[str] = Counter()
+    names = []
+    for column in map(str, frame.columns):
+        counts[column] += 1
+        names.append(column if counts[column] == 1 else f"{column} ({counts[column]})")
+    return frame.set_axis(names, axis=1)
 
 
 def _first_changes(then: DataFrame, later: DataFrame) -> dict[str, tuple[int, str, str]]:

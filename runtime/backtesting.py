@@ -24,6 +24,7 @@ from backtest.result import Result
 from backtest.strategy_run import simulate_by_freqtrade, simulate_strategy
 from freqtrade_bridge.analysis import Analysed, analyse
 from freqtrade_bridge.lean_frames import REPORTED, SIMULATED, give_back_memory, thin_out
+from freqtrade_bridge.loading import told_exit
 from freqtrade_bridge.lookahead import MOMENTS, Foresight, check_foresight
 from freqtrade_bridge.options import Options
 from freqtrade_bridge.preparing import Prepared, prepare
@@ -115,6 +116,9 @@ def run_backtest(
             _run_one(prepared, strategy, watch, seconds, found, beside, anew=lambda: prepare(options, source))
         except UserError as error:
             refused.append(Refused(strategy.get_strategy_name(), str(error)))
+        except SystemExit as error:  # its code ends the process; the others' results stand
+            name = strategy.get_strategy_name()
+            refused.append(Refused(name, told_exit(name, error)))
     if not found.results:
         raise UserError("; ".join(each.reason for each in refused))
     with _timed(seconds, "report"):

@@ -196,7 +196,7 @@ def backtest(
         "breakdown": (*split(breakdown), *(word for word in rest or () if kind_of(word) == "period")),
         "notes": notes, "markets": markets, "leverage_tiers": leverage_tiers,
         "allow_unknown_keys": allow_unknown, "page": page, "no_lookahead_check": no_lookahead_check,
-        "export_filename": filename, "cache": cache, "verbosity": verbose or None, "logfile": logfile,
+        "export_filename": filename, "cache": cache, "verbose": verbose or None, "logfile": logfile,
         "freqaimodel": freqaimodel, "freqaimodel_path": freqaimodel_path,
         "freqai_backtest_live_models": freqai_live,
     }  # fmt: skip

@@ -51,7 +51,7 @@ def backtest_seated(config: Path, given: Mapping[str, Any], beside: Mapping[str,
         raise UserError("--spread is not possible with freqtrade strategies: they trade at their own price")
     settings, options = load_settings(config, asked.settings), options_of(_bridged(given))
     # What strategies print is not the answer.
-    log = freqtrade_log(given.get("verbosity"), given.get("logfile"))
+    log = freqtrade_log(given.get("verbose"), given.get("logfile"))
     with log, progress() as watch, redirect_stdout(sys.stderr):
         without = alone(options, watch, foresight=not given.get("no_lookahead_check"))
         result, players = run_seated_backtest(settings, options, watch, consent=asked.consent)

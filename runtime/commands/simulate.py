@@ -31,7 +31,7 @@ _FORMATS: Final = ("feather", "parquet", "json", "jsongz")
 _AGES: Final = ("none", "day", "week", "month")
 _FREQAI: Final = ("freqaimodel", "freqaimodel_path", "freqai_backtest_live_models")
 # Of the command, and not of the run.
-_NO_OPTIONS: Final = frozenset({*_FREQAI, "cache", "export_filename", "verbosity", "logfile"})
+_NO_OPTIONS: Final = frozenset({*_FREQAI, "cache", "export_filename", "verbose", "logfile"})
 
 
 def backtest(given: Mapping[str, Any], *, as_json: bool) -> int:
@@ -48,7 +48,7 @@ def backtest(given: Mapping[str, Any], *, as_json: bool) -> int:
     options = options_of({k: v for k, v in given.items() if k not in ("no_lookahead_check", "page")})
     # What strategies print is not the answer.
     with (
-        freqtrade_log(given.get("verbosity"), given.get("logfile")),
+        freqtrade_log(given.get("verbose"), given.get("logfile")),
         progress() as watch,
         redirect_stdout(sys.stderr),
     ):

@@ -57,7 +57,7 @@ def test_no_strategy_that_knows_only_the_past_is_accused(tmp_path: Path) -> None
 
 
 def test_the_projects_own_strategies_know_only_the_past(tmp_path: Path) -> None:
-    names = ("TrendCross", "BandReversion", "ChannelBreakout")
+    names = ("TrendCross", "BandReversion", "ChannelBreakout", "OldNames")
 
     told = checked(tmp_path, names, STRATEGIES)
 

@@ -10,6 +10,9 @@ from datetime import datetime
 from sys import getrefcount
 from typing import Any
 
+from numpy import float32
+
+from backtest.errors import NotSupported
 from backtest.order_view import OrderView, moment
 from backtest.tables import Tables
 from backtest.trade_view import TradeView
@@ -210,6 +213,8 @@ class Callbacks:
         )
         if getrefcount(trade) > _OURS:
             trade.keep()
+        if stop.__class__ is float32:
+            raise NotSupported("not simulated: custom_stoploss answers a float32 (freqtrade goes on in it)")
         box[0] = _NAN if stop is None else stop
 
     def custom_exit(self) -> None:

@@ -13,6 +13,7 @@ from backtest.locks import LockBook
 from backtest.protections import Closed, Protections
 from backtest.result import Rejected
 from backtest.tables import Tables
+from backtest.wallet_log import WalletLog
 from parley.kernels import codes, exact
 
 
@@ -21,6 +22,7 @@ class Driver:
 
     def __init__(self, tables: Tables, locks: LockBook, hooks: Mapping[str, Callable[..., Any]]) -> None:
         self.tables = tables
+        self.wallet = WalletLog(tables)
         self._box: Any = tables.box
         self.locks = locks
         settings = tables.settings
@@ -38,6 +40,7 @@ class Driver:
             codes.ASK_RECALCULATE: Recalculation(tables).renew,
             codes.ASK_PROTECTIONS: self._protect,
             codes.ASK_REJECTED: self._list_rejected,
+            codes.ASK_WALLET: self.wallet.note,
             **Callbacks(tables, hooks).answers(),
         }
 

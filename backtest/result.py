@@ -35,6 +35,14 @@ class Rejected(NamedTuple):
     enter_tag: str | None
 
 
+class WalletNotes(NamedTuple):
+    """What there was in the wallet, from which candle on: (open time in ms UTC, balance), ascending."""
+
+    money: tuple[tuple[int, float], ...]
+    coins: dict[str, tuple[tuple[int, float], ...]]
+    """By pair, of its base currency: what freqtrade's wallet has of it when the pair has its turn."""
+
+
 class Result(NamedTuple):
     """One simulation; the names of freqtrade's `backtest()` dictionary."""
 
@@ -55,6 +63,8 @@ class Result(NamedTuple):
     start_ms: int
     """First and last candle of the trimmed frames: freqtrade's `backtest_start` and `backtest_end`."""
     end_ms: int
+    wallet: WalletNotes | None = None
+    """Where the simulation was told to write it down."""
     rejected: tuple[Rejected, ...] = ()
     """The signals counted in `rejected_signals`, where the simulation was told to list them."""
     faults: tuple[str, ...] = ()

@@ -74,6 +74,6 @@ def run(
             result = simulate_strategy(prepared, analysed, callback_errors)
         except NotSupported as why:
             name = prepared.strategies[0].get_strategy_name()
-            result, _ = simulate_by_freqtrade(prepare(options, source), name, why)
+            result = simulate_by_freqtrade(prepare(options, source), name, why)
         unknown = tuple(f"{pair}: no funding is known, none is charged" for pair in prepared.funding_unknown)
         return result._replace(faults=result.faults + unknown)

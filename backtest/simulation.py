@@ -41,6 +41,7 @@ def simulate(
     locks: LockBook | None = None,
     opened: Callable[[Surroundings], None] | None = None,
     lists_rejected: bool = False,
+    notes_wallet: bool = False,
 ) -> Result:
     """Simulate the strategy whose analysed frames these are.
 
@@ -53,6 +54,7 @@ def simulate(
     locks: a fresh book; give one to let the strategy's own `lock_pair` write into it.
     opened: called once before the first candle, with what the callbacks may ask about the run.
     lists_rejected: whether the result names each signal that found no free slot.
+    notes_wallet: whether the result has what the wallet held.
     """
     refuse(settings)
     missing = sorted(settings.hooks - set(hooks or {}))
@@ -75,6 +77,7 @@ def simulate(
         if settings.timeframe_detail_ms is not None:
             tables.add_detail(candles.read_detail(detail or {}))
         tables.desk[0]["notes_rejected"] = lists_rejected
+        tables.desk[0]["notes_wallet"] = notes_wallet
         if opened is not None:
             opened(Surroundings(tables))
         return _walk(tables, hooks or {}, LockBook(settings.timeframe_ms) if locks is None else locks)
@@ -114,6 +117,7 @@ def _walk(tables: Tables, hooks: Mapping[str, Callable[..., Any]], locks: LockBo
         final_balance=float(desk["wallet_total"]),
         starting_balance=tables.starting_balance(),
         rejected_signals=int(desk["rejected"]),
+        wallet=driver.wallet.notes() if desk["notes_wallet"] else None,
         rejected=tuple(driver.rejected),
         timedout_entry_orders=int(desk["timedout_entry"]),
         timedout_exit_orders=int(desk["timedout_exit"]),

@@ -19,15 +19,14 @@ from backtest import callbacks
 from backtest.callbacks import Hook
 from backtest.errors import NotSupported, SimulationError
 from backtest.locks import LockBook, StrategyLocks
-from backtest.result import PairLock, Rejected, Result
+from backtest.result import PairLock, Rejected, Result, WalletNotes
 from backtest.simulation import FundingFees, simulate
 from backtest.surroundings import Surroundings
 from freqtrade_bridge.analysis import Analysed
 from freqtrade_bridge.asking import asking
 from freqtrade_bridge.hooks import CallbackErrors, Faults, strategy_hooks
-from freqtrade_bridge.own_loop import run_own_loop
+from freqtrade_bridge.own_loop import OwnLoop, run_own_loop
 from freqtrade_bridge.preparing import Prepared
-from freqtrade_bridge.report import Captured
 from freqtrade_bridge.resolving import IStrategy
 from freqtrade_bridge.steady import Moved, replaced_rules, steady
 from parley.kernels.settings import SimulationSettings
@@ -85,12 +84,20 @@ def simulate_strategy(
                 locks=book,
                 opened=begin if hooks else None,
                 lists_rejected=prepared.config.get("export") == "signals",
+                notes_wallet=_fills_do_not_tell(settings),
             )  # fmt: skip
     finally:
         provider.leave(analysed.end)
         # The strategy keeps the book: through it, it would keep the simulation's tables.
         book.watch(lambda: None)
     return result._replace(faults=tuple(faults.lines()))
+
+
+def _fills_do_not_tell(settings: SimulationSettings) -> bool:
+    """Say whether what the wallet holds meanwhile is not in the trades: orders that wait, sales in parts."""
+    waits = settings.hooks & {"custom_entry_price", "custom_exit_price", "adjust_order_price"}
+    parts = settings.trading_mode == "futures" and settings.position_adjustment_enable
+    return bool(waits or parts or settings.other_balances)
 
 
 @contextmanager
@@ -122,11 +129,10 @@ def _answers(strategy: IStrategy) -> Iterator[None]:
 
 def simulate_by_freqtrade(
     prepared: Prepared, name: str, why: NotSupported, each: Callable[[float], None] = lambda part: None
-) -> tuple[Result, Captured]:
+) -> Result:
     """Backtest a strategy that `simulate_strategy` refused with freqtrade's own loop; a fault says so.
 
-    prepared: loaded anew, since the strategy must not have run. each: is told the part that is done. The
-    second value is what freqtrade's wallet held.
+    prepared: loaded anew, since the strategy must not have run. each: is told the part that is done.
 
     Raises
     ------
@@ -136,9 +142,8 @@ def simulate_by_freqtrade(
     strategy = next(one for one in prepared.strategies if one.get_strategy_name() == name)
     done = run_own_loop(prepared, strategy, each)
     content = done.content
-    captured = Captured(content["wallet_summary"], str(prepared.config["stake_currency"]))
     counts = {count: int(content[count]) for count in _COUNTED}
-    result = Result(
+    return Result(
         trades=content["results"],
         final_balance=float(content["final_balance"]),
         starting_balance=done.starting_balance,
@@ -152,19 +157,35 @@ def simulate_by_freqtrade(
         ),
         start_ms=done.start_ms,
         end_ms=done.end_ms,
+        wallet=_noted(prepared, done),
         rejected=tuple(
             Rejected(pair, _ms(date), tag) for pair, signals in done.rejected.items() for date, tag in signals
         ),
         faults=(f"{why}; freqtrade's own loop backtested it, which takes as long as freqtrade does",),
         **counts,
     )
-    return result, captured
 
 
 _COUNTED = (
     "rejected_signals", "timedout_entry_orders", "timedout_exit_orders", "canceled_trade_entries",
     "canceled_entry_orders", "replaced_entry_orders",
 )  # fmt: skip
+
+
+def _noted(prepared: Prepared, done: OwnLoop) -> WalletNotes:
+    """Make notes of freqtrade's own rows of date, currency, rate and balance; no row is no balance."""
+    rows, candle = done.content["wallet_summary"], prepared.provider.timeframe_s * 1000
+    held: dict[str, dict[int, float]] = {}
+    for date, currency, balance in zip(rows["date"], rows["currency"], rows["balance"], strict=True):
+        held.setdefault(currency, {})[_ms(date)] = balance
+    moments = range(done.start_ms + candle, done.end_ms + 1, candle)
+
+    def of(currency: str) -> tuple[tuple[int, float], ...]:
+        balances = held.get(currency, {})
+        return tuple((moment, balances.get(moment, 0.0)) for moment in moments)
+
+    coins = {pair: of(pair.partition("/")[0]) for pair in prepared.candles}
+    return WalletNotes(of(str(prepared.config["stake_currency"])), coins)
 
 
 def _ms(moment: datetime) -> int:

@@ -105,7 +105,7 @@ def time_ours(case: Case, repeat: int) -> tuple[Outcome, list[float]]:
         began = time.perf_counter()
         result = simulation()
         seconds.append(time.perf_counter() - began)
-    return ours.outcome_of(result, median(seconds)), seconds
+    return ours.outcome_of(case, result, median(seconds)), seconds
 
 
 def open_share(case: Case, outcome: Outcome) -> float:

@@ -103,10 +103,9 @@ def check_month(folder: Path, words: list[str]) -> dict[str, Any]:
     journal = folder / "month.journal"
     first = run(folder, [*words, "--timerange", MONTH, "--journal", str(journal)], "1")
     second = run(folder, [*words, "--timerange", MONTH], "2")
-    if first["fingerprint"] != second["fingerprint"]:
-        raise SystemExit(
-            f"bench_desk: fingerprints {first['fingerprint']} and {second['fingerprint']} differ"
-        )
+    if first["decision_hash"] != second["decision_hash"]:
+        hashes = f"{first['decision_hash']} and {second['decision_hash']}"
+        raise SystemExit(f"bench_desk: fingerprints {hashes} differ")
     replayed = subprocess.run(
         [str(PARLEY), "replay", str(journal), "--json"], check=False, capture_output=True
     )

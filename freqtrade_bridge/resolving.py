@@ -9,11 +9,11 @@ freqtrade resolves it (configuration over parameter file over class), and one th
 others of a list as they are.
 """
 
+import ast
 import importlib.util
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,19 +95,6 @@ def load_strategy(config: Config) -> IStrategy:
     return strategy
 
 
-def load_listed(config: Config, names: Sequence[str]) -> list[IStrategy | Refused]:
-    """Load several strategies, each with a configuration of its own; what cannot be loaded is named."""
-    loaded: list[IStrategy | Refused] = []
-    for name in names:
-        own = deepcopy(config)
-        own["strategy"] = name
-        try:
-            loaded.append(load_strategy(own))
-        except UserError as error:
-            loaded.append(Refused(name, str(error)))
-    return loaded
-
-
 def _explained(config: Config, name: str, file: Path | None, error: Exception) -> Exception:
     if ":" in name:
         return error
@@ -153,6 +140,25 @@ def _classes_in(file: Path) -> list[str]:
     return _CLASS.findall(file.read_text(encoding="utf-8", errors="replace"))
 
 
-def _strategies_in(file: Path) -> list[str]:
+def _strategies_in(file: Path, above: frozenset[Path] = frozenset()) -> list[str]:
+    """Name the classes of a file that extend a strategy, also one of this file or of a file beside it."""
     text = file.read_text(encoding="utf-8", errors="replace")
-    return [name for name in _CLASS.findall(text) if re.search(rf"class\s+{name}\s*\([^)]*Strategy", text)]
+    try:
+        statements = ast.parse(text).body
+    except SyntaxError:  # said when it is loaded
+        return [
+            name for name in _CLASS.findall(text) if re.search(rf"class\s+{name}\s*\([^)]*Strategy", text)
+        ]
+    found: list[str] = []
+    beside: set[str] = set()
+    for each in statements:
+        if isinstance(each, ast.ImportFrom) and each.module:
+            other = file.parent.joinpath(*each.module.split(".")).with_suffix(".py")
+            if other.is_file() and other not in above:
+                known = _strategies_in(other, above | {file})
+                beside |= {alias.asname or alias.name for alias in each.names if alias.name in known}
+        elif isinstance(each, ast.ClassDef):
+            bases = {ast.unparse(base).rpartition(".")[2] for base in each.bases}
+            if bases & {*found, *beside} or any("Strategy" in base for base in bases):
+                found.append(each.name)
+    return found

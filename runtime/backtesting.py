@@ -29,7 +29,6 @@ from freqtrade_bridge.lookahead import MOMENTS, Foresight, check_foresight
 from freqtrade_bridge.options import Options
 from freqtrade_bridge.preparing import Prepared, prepare
 from freqtrade_bridge.report import (
-    Captured,
     WalletCourse,
     WalletRun,
     compare_strategies,
@@ -152,7 +151,6 @@ def _run_one(
         analysed = analyse(prepared, strategy, lambda _: watch.step())
     watch.begin(f"{name}: trades", 1)
     is_last = strategy is prepared.strategies[-1] and not (beside.candles or beside.foresight or beside.pages)
-    captured: Captured | None = None
     with _timed(seconds, "simulate"):
         if is_last and not analysed.asks:
             thin_out(prepared.candles, SIMULATED)
@@ -161,14 +159,14 @@ def _run_one(
             result = simulate_strategy(prepared, analysed)
         except NotSupported as why:
             bar = _bar(watch, f"{name}: trades, by freqtrade")
-            result, captured = simulate_by_freqtrade(anew(), name, why, bar)
+            result = simulate_by_freqtrade(anew(), name, why, bar)
         if is_last and prepared.config.get("export") != "signals":
             analysed.frames.clear()
             thin_out(prepared.candles, REPORTED)
         give_back_memory()
     watch.step()
     with _timed(seconds, "report"):
-        course = wallet_course(_wallet_run(analysed), result.trades, prepared.candles, captured)
+        course = wallet_course(_wallet_run(analysed), result.trades, prepared.candles, result.wallet)
         wallet = wallet_figures(course)
         give_back_memory()
         found.results[name] = strategy_figures(

@@ -5,11 +5,10 @@ from freqtrade_bridge.report.outcome import Lock, Outcome
 from freqtrade_bridge.report.records import TradeRecords
 from freqtrade_bridge.report.signals import signal_candles
 from freqtrade_bridge.report.strategy import compare_strategies, strategy_figures
-from freqtrade_bridge.report.wallet import Captured, WalletCourse, WalletRun, wallet_course
+from freqtrade_bridge.report.wallet import WalletCourse, WalletRun, wallet_course
 from freqtrade_bridge.report.wallet_figures import wallet_figures
 
 __all__ = [
-    "Captured",
     "Lock",
     "Outcome",
     "TradeRecords",

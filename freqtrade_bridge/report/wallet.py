@@ -5,16 +5,18 @@ Calmar of daily balances from that. All of it follows from the filled orders of 
 from them afterwards instead of being kept while simulating, and in parts, because a year of twenty pairs has
 two million rows.
 
+Fills do not tell of orders that wait for a price, nor to the last digit of a position that is sold in parts
+with funding in between: where these are possible, the simulation writes down its wallet (`Notes`).
+
 Not here: the figures (`wallet_figures`), what single fills leave (`fills`). Invariant: what is held at a
-candle is what all earlier fills left, at the candle's open price; an order that waits for its price is not
-seen. Sums are made in freqtrade's order and with its decimals; what may differ in the last digit is a trade
-with funding between two fills, and all that was held while an order waited.
+candle is what freqtrade's wallet says of it then, at the candle's open price. Sums are made in freqtrade's
+order and with its decimals.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import BinaryIO, Final, NamedTuple, cast
+from typing import BinaryIO, Final, NamedTuple, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -73,30 +75,13 @@ class Holding:
         return np.where(self.dates[places] == moments, self.opens[places], np.nan), balances
 
 
-class Captured:
-    """What freqtrade's own wallet held, from its rows of date, currency, rate and balance."""
+class Notes(Protocol):
+    """What there was in the wallet, from which moment on: (ms UTC, balance), ascending; coins by pair."""
 
-    def __init__(self, rows: DataFrame, stake_currency: str) -> None:
-        self._rows = {
-            str(name): (
-                of_currency["date"].dt.as_unit("ms").astype("int64").to_numpy(),
-                of_currency["balance"].to_numpy(),
-            )
-            for name, of_currency in rows.groupby("currency", sort=False)
-        }
-        self._stake_currency = stake_currency
-
-    def money(self) -> tuple[_Ints, _Floats]:
-        """Return the stake currency's balances, each from just before its moment on."""
-        return self.coins(self._stake_currency, np.empty(0, dtype=np.int64))
-
-    def coins(self, currency: str, moments: _Ints) -> tuple[_Ints, _Floats]:
-        """Return a currency's balances likewise, zero at those of the moments that have no row."""
-        times, held = self._rows.get(currency, (moments[:0], np.empty(0)))
-        every = np.union1d(times, moments)
-        balances = np.zeros(len(every))
-        balances[np.searchsorted(every, times)] = held
-        return every - 1, balances
+    @property
+    def money(self) -> Sequence[tuple[int, float]]: ...
+    @property
+    def coins(self) -> Mapping[str, Sequence[tuple[int, float]]]: ...
 
 
 class CourseRows(NamedTuple):
@@ -174,23 +159,30 @@ class WalletCourse:
 
 
 def wallet_course(
-    run: WalletRun, trades: DataFrame, candles: Mapping[str, DataFrame], captured: Captured | None = None
+    run: WalletRun, trades: DataFrame, candles: Mapping[str, DataFrame], notes: Notes | None = None
 ) -> WalletCourse:
     """Return what is held candle by candle, as freqtrade captures it.
 
-    captured: freqtrade's own wallet, where its own loop ran; else the course follows from the trades' fills.
+    notes: what was written down while simulating; without them the course follows from the trades' fills.
     """
     pairs = list(candles)
-    if captured is not None:
-        held = [(pair.partition("/")[0], candles[pair]) for pair in pairs if not run.futures]
-        moments = run.moments()
-        coins = [Holding(name, *captured.coins(name, moments), *_opens(frame)) for name, frame in held]
-        return WalletCourse(moments, (Holding(run.stake_currency, *captured.money()), *coins))
+    if notes is not None:
+        coins = [
+            Holding(pair.partition("/")[0], *_noted(notes.coins.get(pair, ())), *_opens(candles[pair]))
+            for pair in pairs
+        ]
+        return WalletCourse(run.moments(), (Holding(run.stake_currency, *_noted(notes.money)), *coins))
     fills = fills_of(trades, pairs)
     holdings = [Holding(run.stake_currency, *_money(run, trades, fills))]
     if not run.futures:
         holdings += _coins(fills, pairs, candles)
     return WalletCourse(run.moments(), tuple(holdings))
+
+
+def _noted(notes: Sequence[tuple[int, float]]) -> tuple[_Ints, _Floats]:
+    # A holding tells what there was before a moment, a note what there is at it.
+    times = np.array([moment for moment, _ in notes], dtype=np.int64) - 1
+    return times, np.array([balance for _, balance in notes], dtype=np.float64)
 
 
 def _money(run: WalletRun, trades: DataFrame, fills: Fills) -> tuple[_Ints, _Floats]:

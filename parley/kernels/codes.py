@@ -36,6 +36,8 @@ ASK_RECALCULATE = 7
 ASK_PROTECTIONS = 8
 ASK_REJECTED = 9
 """Not a question: a signal found no free slot; pair, date and signal row are in the box."""
+ASK_WALLET = 10
+"""Not a question: the wallet has a new snapshot."""
 # ... and the strategy's callbacks.
 ASK_BOT_LOOP_START = 20
 ASK_CUSTOM_ENTRY_PRICE = 21

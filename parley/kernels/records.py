@@ -114,6 +114,8 @@ DESK = np.dtype(
         # 1 where callbacks may look at other trades and at the wallet, and where rejected signals are listed
         ("watched", "i8"),
         ("notes_rejected", "i8"),
+        # 1 where every snapshot of the wallet is told
+        ("notes_wallet", "i8"),
         # Whole records of closed trades, when watched
         ("kept", "i8"),
         # State
@@ -122,6 +124,8 @@ DESK = np.dtype(
         ("now", "i8"),
         # How many pairs of `line` go first in this step; -1: every pair had its turn in it
         ("line_count", "i8"),
+        # The pair whose turn it is
+        ("turn", "i8"),
         ("open_count", "i8"),
         # Of how many open trades, the first ones, `sums` is right; how many of their orders are open
         ("summed", "i8"),

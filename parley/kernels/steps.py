@@ -40,6 +40,7 @@ def _line_up(desk: np.void) -> int:
 
 
 def _process(desk: np.void, at: int, step: int, now: int) -> None:
+    desk["turn"] = at
     pair = pair_at(desk["pairs"], at)
     row = pair["row"]
     signals = load_byte(pair["signals"], row - 1)
@@ -130,6 +131,7 @@ def _process_detail(desk: np.void, at: int, step: int, now: int, moment: int, pl
     if pair["stamp"] == place or load_int(desk["next_step"], at) > step:
         return
     pair["stamp"] = place
+    desk["turn"] = at
     row = pair["row"]
     signals = load_byte(pair["signals"], row - 1)
     if place == 0:

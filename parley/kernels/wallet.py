@@ -15,7 +15,8 @@ import math
 
 import numpy as np
 
-from parley.kernels.ports import load_float, load_int, order_at, store_float, trade_at
+from parley.kernels.codes import ASK_WALLET
+from parley.kernels.ports import call, load_float, load_int, order_at, store_float, trade_at
 from parley.kernels.values import stake_of
 
 # What a place of `sums` holds: stakes and realized profits of the open trades up to it, and what was lost.
@@ -100,7 +101,7 @@ def refresh(desk: np.void) -> None:
             trade = trade_at(desk["trades"], load_int(desk["open_slots"], k))
             if trade["open_orders"] > 0:
                 used += pending_stake(desk, trade)
-    if desk["watched"]:
+    if desk["watched"] or desk["notes_wallet"]:
         for k in range(desk["open_count"]):
             _note(desk, trade_at(desk["trades"], load_int(desk["open_slots"], k)))
     current = desk["start_cap"] + (desk["total_profit"] + _open_sum(desk, _PROFITS)) - bound
@@ -109,6 +110,8 @@ def refresh(desk: np.void) -> None:
     desk["wallet_total"] = current + used
     if desk["cross"]:
         desk["wallet_collateral"] = _positions(desk)
+    if desk["notes_wallet"]:
+        call(desk["port"], ASK_WALLET)
 
 
 def _note(desk: np.void, trade: np.void) -> None:

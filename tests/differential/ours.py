@@ -25,6 +25,7 @@ from backtest.locks import LockBook
 from backtest.result import Result
 from backtest.simulation import FundingFees, simulate
 from parley.kernels import settings as kernels
+from tests.differential import wallets
 from tests.differential.binding import bind_hooks, hook_names
 from tests.differential.case import TIMEFRAME_MS, Case, Frames
 from tests.differential.outcome import COUNTS, KEPT_COUNTS, Outcome, plain_columns, plain_dtypes
@@ -44,7 +45,7 @@ TRADE_LIMITS = {"StoplossGuard": 10}
 def run(case: Case) -> Outcome:
     """Backtest `case` and return what Parley reports; raise `NotSupported` for what it cannot do yet."""
     check_modules()
-    simulation = prepare(case)
+    simulation = prepare(case, notes_wallet=True)
     started = time.perf_counter()
     try:
         result = simulation()
@@ -54,10 +55,10 @@ def run(case: Case) -> Outcome:
         return Outcome(error=f"{type(error).__name__}: {error}", seconds=time.perf_counter() - started)
     seconds = time.perf_counter() - started
     check_modules()
-    return outcome_of(result, seconds)
+    return outcome_of(case, result, seconds)
 
 
-def prepare(case: Case) -> Callable[[], Result]:
+def prepare(case: Case, *, notes_wallet: bool = False) -> Callable[[], Result]:
     """Return the simulation of `case` with everything it needs but not begun; it can be called again."""
     case = within_range(case)
     frames = analysed(case)
@@ -70,6 +71,7 @@ def prepare(case: Case) -> Callable[[], Result]:
         hooks=bound.hooks or None,
         detail=case.detail or None,
         funding={pair: funding_of(case, pair) for pair in case.pairs} if case.is_futures else None,
+        notes_wallet=notes_wallet,
     )
 
     def simulation() -> Result:
@@ -287,7 +289,7 @@ def _protection(case: Case, given: dict[str, Any]) -> kernels.ProtectionSettings
     )
 
 
-def outcome_of(result: Result, seconds: float) -> Outcome:
+def outcome_of(case: Case, result: Result, seconds: float) -> Outcome:
     """Return what Parley reported as plain values."""
     locks = [
         {
@@ -302,5 +304,6 @@ def outcome_of(result: Result, seconds: float) -> Outcome:
         dtypes=plain_dtypes(result.trades),
         counts={name: getattr(result, name) for name in (*COUNTS, *KEPT_COUNTS)},
         locks=locks,
+        wallet=None if result.wallet is None else wallets.of_ours(within_range(case), result),
         seconds=seconds,
     )

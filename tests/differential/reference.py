@@ -30,6 +30,7 @@ from freqtrade.exchange import Exchange, timeframe_to_seconds
 from freqtrade.optimize import backtesting
 from freqtrade.resolvers import ExchangeResolver
 
+from tests.differential import wallets
 from tests.differential.case import STRATEGY, Case, Frames
 from tests.differential.outcome import COUNTS, KEPT_COUNTS, Outcome, plain, plain_columns, plain_dtypes
 from tests.differential.strategy import carried, write_strategy
@@ -141,6 +142,6 @@ def _outcome(content: dict[str, Any], seconds: float) -> Outcome:
         dtypes=plain_dtypes(trades),
         counts={name: plain(content[name]) for name in (*COUNTS, *KEPT_COUNTS)},
         locks=locks,
-        wallet=plain_columns(content["wallet_summary"]),
+        wallet=wallets.of_freqtrade(content["wallet_summary"]),
         seconds=seconds,
     )

@@ -34,9 +34,6 @@ CALLBACKS = (
 )
 FUTURES = ("BothSides", "LeveragedSwing")
 
-# Their orders wait for a price, and what freqtrade's wallet shows meanwhile is not in the result.
-WAITING = {"PatientPrices", "ChasedOrders"}
-
 
 def options_of(folder: Path, names: tuple[str, ...], mode: str, **changes: Any) -> Options:
     if mode == "spot":
@@ -83,8 +80,6 @@ def test_frames_trades_and_figures_are_freqtrades(tmp_path: Path, names: tuple[s
     for name in names:
         assert len(ours.results[name]["trades"]) >= 10
         assert differences(ours.results[name], theirs["stats"]["strategy"][name]) == {}
-        if name in WAITING:
-            continue
         mine, real = (each[name]["wallet_stats"] for each in (ours.results, theirs["stats"]["strategy"]))
         assert plain(mine) == plain(real)
     assert plain(ours.comparison) == plain(theirs["stats"]["strategy_comparison"])

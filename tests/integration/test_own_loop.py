@@ -16,6 +16,7 @@ pytestmark = pytest.mark.timeout(400)
 BASE = """
 from datetime import timedelta
 
+import numpy as np
 import talib.abstract as ta
 from freqtrade.strategy import IStrategy
 
@@ -67,6 +68,10 @@ RULES = {
 }
 
 
+ANSWERS = {
+    "float32": "    use_custom_stoploss = True\n\n    def custom_stoploss(self, pair, **kwargs):\n"
+    "        return np.float32(-0.013)",
+}
 WRONG = {
     "entry price": "    def custom_entry_price(self, pair, **kwargs):\n        return '10'",
 }
@@ -81,11 +86,12 @@ def options_of(folder: Path, **changes: Any) -> Options:
     (folder / "strategies").mkdir()
     classes = [
         f"class {name}(Base):\n{kinds[what]}\n"
-        for kinds, prefix in ((WRITES, "Writes"), (RULES, "Rules"), (WRONG, "Wrong"))
+        for kinds, prefix in ((WRITES, "Writes"), (RULES, "Rules"), (ANSWERS, "Answers"), (WRONG, "Wrong"))
         for name, what in named(kinds, prefix).items()
     ]
     (folder / "strategies" / "moving.py").write_text("\n\n".join([BASE, *classes]))
-    chosen = {"strategy_list": ("Base", "Steady", *named(WRITES, "Writes"), *named(RULES, "Rules"))} | changes
+    moving = (*named(WRITES, "Writes"), *named(RULES, "Rules"), *named(ANSWERS, "Answers"))
+    chosen = {"strategy_list": ("Base", "Steady", *moving)} | changes
     return Options(
         user_data_dir=folder / "user", config=(write_config(folder / "config.json"),),
         datadir=folder / "data", strategy_path=folder / "strategies", dataformat_ohlcv="feather",
@@ -108,6 +114,8 @@ def test_strategies_that_move_their_settings_or_rules_trade_as_in_freqtrade(tmp_
         assert f"changes its {what}" in told[name]
     for name, what in named(RULES, "Rules").items():
         assert f"its own {what}" in told[name]
+    for name, what in named(ANSWERS, "Answers").items():
+        assert f"answers a {what}" in told[name]
     assert not {"Base", "Steady"} & told.keys()
     # Each of them trades otherwise than without the change, so a simulation that ignored it would show.
     plain_trades = theirs["Base"]["total_trades"]

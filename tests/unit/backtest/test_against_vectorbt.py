@@ -44,7 +44,7 @@ def plainly(arrays: Arrays) -> Arrays:
 def played() -> tuple[Case, Outcome, Arrays]:
     case = crossing_signals(made.Shape(pairs=3, candles=600, entries=0.1, exits=0.1))
     # Not `ours.run`: it refuses a process in which some other test has loaded freqtrade's simulator.
-    return case, ours.outcome_of(ours.prepare(case)(), 0.0), plainly(arrays_of(case))
+    return case, ours.outcome_of(case, ours.prepare(case)(), 0.0), plainly(arrays_of(case))
 
 
 def test_the_same_trades_are_the_same(played: tuple[Case, Outcome, Arrays]) -> None:

@@ -59,6 +59,20 @@ def test_a_file_or_a_folder_stands_for_the_strategies_in_it(tmp_path: Path, data
     assert [each.get_strategy_name() for each in by_folder.strategies] == ["First", "Second"]
 
 
+def test_a_strategy_may_extend_one_of_its_own_file_or_of_a_file_beside_it(tmp_path: Path, data: Path) -> None:
+    folder = tmp_path / "strategies"
+    folder.mkdir()
+    first = write(folder, "First")
+    (folder / "more.py").write_text(
+        f"from {first.stem} import First as Basis\n\n\nclass Mixin:\n    pass\n\n\n"
+        "class Second(Mixin, Basis):\n    pass\n\n\nclass Third(Second):\n    pass\n"
+    )
+
+    found = prepared(folder, data, strategy_list=(str(folder / "more.py"),), strategy_path=None)
+
+    assert [each.get_strategy_name() for each in found.strategies] == ["Second", "Third"]
+
+
 def test_a_misspelt_name_is_told_the_nearest(tmp_path: Path, data: Path) -> None:
     told = refusal(tmp_path, data, strategy="TrendCros", strategy_path=STRATEGIES)
 

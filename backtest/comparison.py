@@ -5,6 +5,7 @@ with, and every drawdown is realised, so that a part of the account can be compa
 """
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +23,16 @@ class Standing(NamedTuple):
     costs: float
 
 
+def standing_of_account(
+    fills: int, began: Decimal, ended: Decimal, drawdown: float, volume: Decimal, fees: Decimal
+) -> Standing:
+    """Of a whole account by its books, the desk's own agents included; the drawdown is of marked equity."""
+    return Standing(
+        name="the account", trades=fills, total_return=float(ended / began - 1), max_drawdown=drawdown,
+        turnover=float(volume / began), costs=float(fees / began),
+    )  # fmt: skip
+
+
 def standing_of_all(name: str, trades: Sequence[DataFrame], wallets: Sequence[float], fee: float) -> Standing:
     """Of several simulations side by side, with all their money to begin with."""
     return standing_alone(name, concat(trades, ignore_index=True), sum(wallets), fee)
@@ -29,8 +40,9 @@ def standing_of_all(name: str, trades: Sequence[DataFrame], wallets: Sequence[fl
 
 def standing_alone(name: str, trades: DataFrame, wallet: float, fee: float) -> Standing:
     """Of a simulation's trades (`backtest.result`) with `wallet` to begin with; drawdown is realised."""
-    ordered = trades.sort_values("close_timestamp", kind="stable")
-    balance = wallet + np.concatenate(([0.0], np.cumsum(ordered["profit_abs"].to_numpy(np.float64))))
+    # What closes at one moment is one step: in which order trades stand says nothing.
+    profits = trades.groupby("close_timestamp")["profit_abs"].sum().to_numpy(np.float64)
+    balance = wallet + np.concatenate(([0.0], np.cumsum(profits)))
     peaks = np.maximum.accumulate(balance)
     turned = sum(each["amount"] * each["safe_price"] for orders in trades["orders"] for each in orders)
     return Standing(

@@ -189,9 +189,11 @@ class SeatedStrategy:
             Before its end.
         """
         trades = self.trades
-        for pair, orders in trades.loc[trades["exit_reason"] == FORCED, ["pair", "orders"]].itertuples(
-            index=False
-        ):
+        # A strategy's own exit may have that reason, too; what is open to the end closes last of its pair.
+        last_of_pair = trades[trades["exit_reason"] == FORCED].drop_duplicates("pair", keep="last")
+        for pair, orders in last_of_pair[["pair", "orders"]].itertuples(index=False):
+            if pair not in self._holds:
+                continue
             last = orders[-1]
             price = decimal(last["safe_price"])
             try:

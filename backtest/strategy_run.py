@@ -29,6 +29,7 @@ from freqtrade_bridge.own_loop import OwnLoop, run_own_loop
 from freqtrade_bridge.preparing import Prepared
 from freqtrade_bridge.resolving import IStrategy
 from freqtrade_bridge.steady import Moved, replaced_rules, steady
+from parley.kernels import exact
 from parley.kernels.settings import SimulationSettings
 
 Hooks = Mapping[str, Hook]
@@ -118,9 +119,11 @@ def _answers(strategy: IStrategy) -> Iterator[None]:
     try:
         yield
     except (TypeError, ValueError) as error:
-        *_, last = traceback.extract_tb(error.__traceback__)
-        if last.filename != callbacks.__file__:
+        frames = traceback.extract_tb(error.__traceback__)
+        taken = [place for place, each in enumerate(frames) if each.filename == callbacks.__file__]
+        if not taken or any(each.filename not in _TAKEN_BY for each in frames[taken[-1] :]):
             raise
+        last = frames[taken[-1]]
         raise SimulationError(
             f"strategy {strategy.get_strategy_name()!r} ({strategy.__file__}): what its callback for"
             f" {last.name.replace('_', ' ')} answered cannot be used: {error}"
@@ -166,6 +169,7 @@ def simulate_by_freqtrade(
     )
 
 
+_TAKEN_BY = (callbacks.__file__, exact.__file__)
 _COUNTED = (
     "rejected_signals", "timedout_entry_orders", "timedout_exit_orders", "canceled_trade_entries",
     "canceled_entry_orders", "replaced_entry_orders",

@@ -103,9 +103,9 @@ def check_month(folder: Path, words: list[str]) -> dict[str, Any]:
     journal = folder / "month.journal"
     first = run(folder, [*words, "--timerange", MONTH, "--journal", str(journal)], "1")
     second = run(folder, [*words, "--timerange", MONTH], "2")
-    if first["decision_hash"] != second["decision_hash"]:
-        hashes = f"{first['decision_hash']} and {second['decision_hash']}"
-        raise SystemExit(f"bench_desk: fingerprints {hashes} differ")
+    if first["fingerprint"] != second["fingerprint"]:
+        both = f"{first['fingerprint']} and {second['fingerprint']}"
+        raise SystemExit(f"bench_desk: fingerprints {both} differ")
     replayed = subprocess.run(
         [str(PARLEY), "replay", str(journal), "--json"], check=False, capture_output=True
     )
@@ -113,13 +113,13 @@ def check_month(folder: Path, words: list[str]) -> dict[str, Any]:
         raise SystemExit(
             f"bench_desk: the replay ended with {replayed.returncode}: {replayed.stdout[-500:]!r}"
         )
-    return {"decision_hash": first["decision_hash"], "runs_equal": 2, "replay_equal": True}
+    return {"fingerprint": first["fingerprint"], "runs_equal": 2, "replay_equal": True}
 
 
 def figures(said: dict[str, Any]) -> dict[str, Any]:
     """Choose what is worth keeping of a run."""
     kept = (
-        "wall_s", "seconds", "peak_mb", "candles", "rounds", "decisions", "orders", "fills", "decision_hash",
+        "wall_s", "seconds", "peak_mb", "candles", "rounds", "decisions", "orders", "fills", "fingerprint",
         "strategies", "comparison", "ledger_equals_exchange",
     )  # fmt: skip
     return {name: said[name] for name in kept if name in said}

@@ -16,6 +16,7 @@ Told = Mapping[str, Any]
 ALARMING: Final = ("data", "code", "latency")
 EXAMPLES: Final = 3
 _FEE: Final = "paid a fee of"
+_OF_THE_DESK: Final = "did not answer in time"  # who was silent is named before; a strategy's stage behind
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +51,7 @@ def judge(shadows: Mapping[str, Told], stops: Sequence[Stop], altered_ms: int) -
     itself = {each["strategy"]: each for each in shadows["itself"]["strategies"]}
     injected["data"] = _has_data(shadows["data"]) and _has_data(shadows["all"])
     late = of_cause(itself[STOPPED], "latency")
-    injected["latency"] = bool(stops) and all(
-        any(stop.explains(each["t_ms"]) for each in late) for stop in stops
-    )
+    injected["latency"] = bool(stops) and all(any(_is_of_stop(each, stop) for each in late) for stop in stops)
     injected["fill"] = all(
         _has_fee(each)
         for told in (shadows["fill"], shadows["all"])
@@ -87,7 +86,7 @@ def _uninjected(beside: str, strategy: Told, stops: Sequence[Stop], altered_ms: 
                     beside in ("data", "all") and each["pair"] == ALTERED and each["t_ms"] >= altered_ms
                 )
             elif cause == "latency":
-                is_known = strategy["strategy"] == STOPPED and any(s.explains(each["t_ms"]) for s in stops)
+                is_known = strategy["strategy"] == STOPPED and any(_is_of_stop(each, s) for s in stops)
             else:
                 is_known = beside in ("code", "all") and strategy["strategy"] == CHANGED
             if not is_known:
@@ -99,6 +98,11 @@ def _uninjected(beside: str, strategy: Told, stops: Sequence[Stop], altered_ms: 
             {"beside": beside, "strategy": strategy["strategy"], "cause": "data", "changed": changed}
         )
     return found
+
+
+def _is_of_stop(late: Told, stop: Stop) -> bool:
+    """Whether a stop explains a latency; that another agent was silent is no evidence of it."""
+    return stop.explains(late["t_ms"]) and not late["sentence"].endswith(_OF_THE_DESK)
 
 
 def _has_data(told: Told) -> bool:

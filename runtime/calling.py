@@ -65,6 +65,11 @@ def _run(work: Callable[[], object]) -> None:
         raise
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
+    except SystemExit as error:
+        # Nothing of ours ends the process from within: whatever its code says, the work is not done.
+        told = traceback.format_exc() if DEBUG.get() else f"parley: {_ended(error)}\n"
+        typer.echo(redacted(told), err=True, nl=False)
+        raise typer.Exit(1) from None
     except Exception as error:  # noqa: BLE001 - the process's edge: each is told and makes an exit code
         if DEBUG.get():
             typer.echo(redacted(traceback.format_exc()), err=True, nl=False)
@@ -94,6 +99,14 @@ def _line(error: Exception) -> str:
         case _:
             where = _write_down(error)
             return f"a defect of Parley, {type(error).__name__}: {_first_line(error)}; {where}"
+
+
+def _ended(error: SystemExit) -> str:
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        f"something ended the process before the work was done, SystemExit({error.code!r}) from"
+        f" {place.filename}, line {place.lineno}"
+    )
 
 
 def _names(error: Exception) -> set[str]:

@@ -95,7 +95,8 @@ def _figures(result: DeskResult) -> list[tuple[str, str]]:
     return [
         ("from, to", f"{when(summary.market_from)}, {when(summary.market_to)}"),
         ("candles", f"{result.candles:,}"),
-        ("decisions, fingerprint", summary.decision_hash),
+        ("fingerprint", summary.fingerprint),
+        ("decisions", summary.decision_hash),
         ("ledger", "equals the venue" if result.ledger_equals_exchange else "DIFFERS from the venue"),
         ("PnL by agent sums to the account's", "yes" if summary.attribution_is_complete else "NO"),
         ("journal", str(result.journal)),

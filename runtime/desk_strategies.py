@@ -11,6 +11,7 @@ Invariant: as in `desk_backtest`; a strategy that cannot sit at a desk is refuse
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
@@ -22,7 +23,7 @@ from pandas import DataFrame
 from agents.consent import ROLES as CONSENTING
 from agents.outside import OutsideStrategy
 from backtest.candles import milliseconds
-from backtest.comparison import Standing, standing_alone, standing_of_all
+from backtest.comparison import Standing, standing_alone, standing_of_account, standing_of_all
 from backtest.errors import NotSupported
 from backtest.event import DeskBacktest
 from backtest.history import Course, Moment
@@ -33,6 +34,7 @@ from backtest.surroundings import Surroundings
 from backtest.together import trade_candle
 from backtest.turn import give_up
 from freqtrade_bridge.analysis import Analysed, analyse
+from freqtrade_bridge.loading import told_exit
 from freqtrade_bridge.lookahead import MOMENTS, Foresight, check_foresight
 from freqtrade_bridge.options import Options
 from freqtrade_bridge.preparing import Prepared, prepare
@@ -96,7 +98,10 @@ def choose(options: Options) -> list[Chosen]:
         for refused in prepared.refused:
             raise UserError(refused.reason)
         for strategy in prepared.strategies:
-            analysed = analyse(prepared, strategy)
+            try:
+                analysed = analyse(prepared, strategy)
+            except SystemExit as error:
+                raise UserError(told_exit(name, error)) from error
             try:
                 settings = seated_settings(analysed.settings, analysed.pairs.values())
             except NotSupported as error:
@@ -137,17 +142,21 @@ def run_of(settings: Settings, chosen: list[Chosen], run_id: str, *, consent: bo
         )
         for each in chosen
     )  # fmt: skip
-    refuse_same_names(seats)
-    return msgspec.structs.replace(
-        run, agents=(*seats, *others_of(run, settings, consent=consent)), instruments=instruments
-    )
+    others = tuple(others_of(run, settings, consent=consent))
+    refuse_same_names(seats, others)
+    return msgspec.structs.replace(run, agents=(*seats, *others), instruments=instruments)
 
 
-def refuse_same_names(seats: Sequence[AgentSpec]) -> None:
-    """Raise a `ConfigError` when two strategies would have one seat."""
+def refuse_same_names(seats: Sequence[AgentSpec], others: Sequence[AgentSpec]) -> None:
+    """Raise a `ConfigError` when two strategies, or one and an agent of the desk, would have one seat."""
     names = [spec.id for spec in seats]
     if len(set(names)) != len(names):
         raise ConfigError(f"strategies at one desk need different names, these are {', '.join(names)}")
+    for agent in sorted({spec.id for spec in others} & set(names)):
+        raise ConfigError(
+            f"the freqtrade strategy {agent.partition('/')[2]!r} and the desk's own agent {agent!r} would"
+            f" have one seat: rename the class, or leave [agents.'{agent}'] out of the settings"
+        )
 
 
 def others_of(run: RunConfig, settings: Settings, *, consent: bool) -> Iterator[AgentSpec]:
@@ -233,9 +242,10 @@ class Alone:
 def alone(options: Options, watch: Watch, *, foresight: bool) -> list[Alone]:
     """Simulate each strategy without a desk; loaded anew, for strategies may remember what they saw."""
     watch.begin("each strategy alone", 1)
-    without = [
-        Alone(each, simulate_strategy(each.prepared, each.analysed).trades, None) for each in choose(options)
-    ]
+    without = []
+    for each in choose(options):
+        with named(each):
+            without.append(Alone(each, simulate_strategy(each.prepared, each.analysed).trades, None))
     watch.step()
     if not foresight:
         return without
@@ -247,13 +257,40 @@ def alone(options: Options, watch: Watch, *, foresight: bool) -> list[Alone]:
     ]
 
 
-def compare(players: Sequence[SeatedStrategy], without: Sequence[Alone]) -> list[Standing]:
-    """The desk's strategies together, the same without a desk, and each of these."""
+@contextmanager
+def named(each: Chosen) -> Iterator[None]:
+    """Say whose simulation it was that cannot be, or whose code ends the process."""
+    strategy = each.analysed.strategy
+    name = strategy.get_strategy_name()
+    try:
+        yield
+    except NotSupported as error:
+        raise UserError(
+            f"strategy {name!r} ({strategy.__file__}) cannot sit at a desk: {error}; without --desk it can be"
+            " backtested"
+        ) from error
+    except SystemExit as error:
+        raise UserError(told_exit(name, error)) from error
+
+
+def compare(
+    result: DeskResult, players: Sequence[SeatedStrategy], without: Sequence[Alone]
+) -> list[Standing]:
+    """The account, the desk's strategies together, the same without a desk, and each of these."""
+    summary = result.summary
     wallets = [each.chosen.settings.dry_run_wallet for each in without]
     fee = without[0].chosen.settings.fee
     trades = [each.trades for each in without]
     return [
-        standing_of_all("at the desk", [player.trades for player in players], wallets, fee),
+        standing_of_account(
+            summary.fills,
+            summary.equity_start,
+            summary.equity_end,
+            summary.max_drawdown,
+            summary.volume,
+            summary.fees,
+        ),
+        standing_of_all("its freqtrade strategies", [player.trades for player in players], wallets, fee),
         standing_of_all("without a desk", trades, wallets, fee),
         *(
             standing_alone(f"{each.chosen.agent} alone", each.trades, wallet, fee)
@@ -273,9 +310,10 @@ def seat_strategies(
 
 def _seat(each: Chosen, seat: OutsideStrategy, desk: DeskBacktest) -> SeatedStrategy:
     def work(around: Around, opened: Callable[[Surroundings], None]) -> Result:
-        return simulate_strategy(
-            each.prepared, each.analysed, settings=each.settings, around=around, opened=opened
-        )
+        with named(each):
+            return simulate_strategy(
+                each.prepared, each.analysed, settings=each.settings, around=around, opened=opened
+            )
 
     return SeatedStrategy(each.agent, seat, desk, work, first_horizon_ms(each.settings))
 

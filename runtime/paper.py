@@ -88,11 +88,12 @@ def plan(settings: Settings, options: Options, folder: Path, *, consent: bool) -
         "limits": {**(WIDEST if consent else {}), **settings.limits},
     })  # fmt: skip
     agents = tuple(_specs(chosen, options, begin))
-    refuse_same_names(agents)
 
     def compose(of: Settings, market: Market, run_id: str) -> RunConfig:
         run = make_run(of, market, run_id)
-        return msgspec.structs.replace(run, agents=(*agents, *others_of(run, settings, consent=consent)))
+        others = tuple(others_of(run, settings, consent=consent))
+        refuse_same_names(agents, others)
+        return msgspec.structs.replace(run, agents=(*agents, *others))
 
     market = replace(recorded_market(own), decimals=_decimals(chosen))
     return Paper(settings=own, compose=compose, market=market)

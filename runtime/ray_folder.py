@@ -14,6 +14,7 @@ import fcntl
 import os
 import secrets
 import shutil
+import time
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +27,7 @@ from runtime.unit import private_folder
 PREFIX: Final = "ray-"
 _LOCK: Final = "driver.lock"
 _RECORD: Final = "processes.json"
+_REMOVALS, _REMOVAL_PAUSE_S = 20, 0.05
 
 
 class RayFolder:
@@ -63,7 +65,7 @@ class RayFolder:
 
     def close(self) -> None:
         """Remove the folder and let go of it."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        _remove(self.path)
         os.close(self._lock)
 
 
@@ -76,10 +78,19 @@ def sweep(above: Path) -> list[int]:
             continue
         try:
             ended += end_recorded(_recorded(folder))
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
         finally:
             os.close(lock)
     return ended
+
+
+def _remove(folder: Path) -> None:
+    # What was killed a moment ago may still have put a file into a folder that was just being emptied.
+    for _ in range(_REMOVALS):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(_REMOVAL_PAUSE_S)
 
 
 def _claim(folder: Path) -> int:

@@ -26,6 +26,7 @@ from backtest.shadow_adjusted import before, judged
 from backtest.shadow_pair import Terms, no_rates
 from backtest.strategy_run import simulate_strategy
 from freqtrade_bridge.analysis import analyse
+from freqtrade_bridge.loading import told_exit
 from freqtrade_bridge.options import Options
 from freqtrade_bridge.paper.opening import HISTORY
 from freqtrade_bridge.preparing import Prepared, prepare
@@ -37,9 +38,8 @@ from runtime.history import config_of, entries
 from runtime.journal import JournalReader
 from runtime.run_config import RunConfig
 from runtime.shadow_journal import HEARD, Candle, RunHeard
-from runtime.shadow_words import SEAT, Heard
+from runtime.shadow_words import FORCED, SEAT, Heard
 
-_FORCED: Final = "force_exit"  # what a simulation calls the end of its candles
 _SHARED: Final = 1e-6  # of a volume, which the venue's trades make up
 
 
@@ -107,7 +107,7 @@ def strategies_of(reader: JournalReader, run: RunConfig) -> RunHeard:
     UserError
         When it has none.
     """
-    heard = RunHeard(run.agents, run.desk.tf_ns)
+    heard = RunHeard(run.agents, run.desk.tf_ns, run.silent)
     if not heard.strategies:
         others = ", ".join(sorted(spec.id for spec in run.agents if spec.role == "strategy")) or "none"
         raise UserError(
@@ -122,7 +122,12 @@ def shadow_of(run: RunConfig, heard: RunHeard, given: Mapping[str, Any], held_ba
     end_ms = heard.last_ms - held_back * run.desk.tf_ns // 1_000_000
     if not heard.has_enough(held_back):
         raise UserError(f"run {run.run_id!r} has seen too few candles to be compared with a backtest yet")
-    found = [_one(heard, each, given, end_ms) for each in heard.strategies.values()]
+    found = []
+    for each in heard.strategies.values():
+        try:
+            found.append(_one(heard, each, given, end_ms))
+        except SystemExit as error:
+            raise UserError(told_exit(each.spec.id.partition("/")[2], error)) from error
     return Shadow(
         run_id=run.run_id, strategies=tuple(found), is_over=heard.is_over,
         seconds=time.perf_counter() - began,
@@ -145,7 +150,7 @@ def _one(heard: RunHeard, strategy: Heard, given: Mapping[str, Any], end_ms: int
         source = _seen_source(options, prepared, heard, first_ms, end_ms)
         simulated = _simulated(prepare(options, source, extra=extra))
         seen = simulated.trades
-    settings, words = simulated.settings, strategy.words()
+    settings, words = simulated.settings, strategy.words(end_ms)
     judged_ms, unjudged = end_ms, ""
     if settings.position_adjustment_enable:
         judged_ms, unjudged = judged([*reference, *seen], words, settings.timeframe_ms, end_ms)
@@ -220,13 +225,17 @@ def _simulated(prepared: Prepared) -> _Simulated:
         for pair, frame in analysed.frames.items():
             told = frame["exit_long"].to_numpy() == 1
             left[pair] = set((open_times(frame)[told] + settings.timeframe_ms).tolist())
-    return _Simulated(_trades(simulate_strategy(prepared, analysed).trades), settings, left)
+    ends = {pair: int(open_times(frame)[-1]) for pair, frame in analysed.frames.items() if len(frame)}
+    return _Simulated(_trades(simulate_strategy(prepared, analysed).trades, ends), settings, left)
 
 
-def _trades(frame: DataFrame) -> list[Trade]:
+def _trades(frame: DataFrame, ends: Mapping[str, int]) -> list[Trade]:
+    """ends: open times of the pairs' last candles, where a simulation leaves what it still holds."""
     found = []
     for row in frame.itertuples(index=False):
-        ended, adjusted_ms = row.exit_reason == _FORCED, _adjusted_ms(row.orders)
+        # A strategy's own exit may have that name, too.
+        ended = row.exit_reason == FORCED and row.close_timestamp >= ends[row.pair]
+        adjusted_ms = _adjusted_ms(row.orders)
         amount, rate = row.amount, row.open_rate
         if adjusted_ms != NOWHERE:  # what it was entered with; freqtrade says what was left, and an average
             amount, rate = row.orders[0]["amount"], row.orders[0]["safe_price"]

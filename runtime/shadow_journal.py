@@ -9,8 +9,8 @@ Invariant: records are taken in journal order, each once; nothing is inferred th
 """
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Final
 
@@ -49,6 +49,7 @@ HEARD: Final = kinds(
     "AgentFaulted", "Shutdown",
 )  # fmt: skip
 _MS: Final = 1_000_000
+_UNHEARD: Final = "silent"  # the code of a refusal for want of an answer
 _SLEEP: Final = re.compile(r"asleep for ([0-9.e+]+) s")  # as the desk says of one that was late too often
 _EVER: Final = 1 << 62
 Candle = tuple[float, float, float, float, float]
@@ -64,16 +65,18 @@ class _Round:
     order: Order | None = None
     unheard: str = ""
     only_reduces: bool = False
+    silent: list[str] = field(default_factory=list)  # agents that were asked and did not answer
 
 
 class RunHeard:
-    """Folds a run's journal; see the module."""
+    """Folds a run's journal; see the module. mute: roles that its settings let never answer."""
 
-    def __init__(self, specs: Iterable[AgentSpec], tf_ns: int) -> None:
+    def __init__(self, specs: Iterable[AgentSpec], tf_ns: int, mute: Collection[str] = ()) -> None:
         self.strategies = {spec.id: Heard(spec) for spec in specs if spec.factory in FACTORIES}
         self.candles: dict[str, dict[int, Candle]] = {}
         self.is_over = False
         self.seq = 0
+        self._mute = frozenset(mute)
         self._tf_ms, self._tf_ns = tf_ns // _MS, tf_ns
         self._bids: dict[str, dict[int, tuple[float, float]]] = {}
         self._now = 0  # ms
@@ -225,6 +228,8 @@ class RunHeard:
         )
 
     def _unanswered(self, message: Silence | Late, opened: _Round) -> None:
+        if message.agent not in opened.silent:
+            opened.silent.append(message.agent)
         if message.agent == opened.agent and opened.order is None:
             by = f", {message.by_ns / 1e6:.0f} ms late" if isinstance(message, Late) else ""
             opened.unheard = f"it did not answer in time ({message.stage}{by})"
@@ -258,6 +263,12 @@ class RunHeard:
         if order.granted < order.proposal.legs[0].qty and not order.lost:
             order.lost = LATENCY if decision.action in ("expired", "void") else DESK
             order.objection = objection(decision)
+            who, code, _ = decision.reasons[0] if decision.reasons else ("", "", "")
+            if decision.action == "reject" and code == _UNHEARD and who not in self._mute:
+                # The role's, where nobody of it was asked: it sleeps, for it was late too often.
+                agents = [each for each in opened.silent if each.partition("/")[0] == who] or [who]
+                order.lost = LATENCY
+                order.objection = f"{' and '.join(agents)} did not answer in time"
 
     def _execute(self, message: Message) -> None:
         match message:

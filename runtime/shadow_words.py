@@ -16,7 +16,7 @@ from parley.agent import AgentSpec
 from parley.messages import Decision, Fill, Proposal
 
 SEAT: Final = "agents.outside:make"  # of a backtest
-_AT_THE_END: Final = "force_exit"
+FORCED: Final = "force_exit"  # what a simulation calls the end of its candles
 _BY_DESK: Final = "desk"
 
 
@@ -45,9 +45,16 @@ class Heard:
     orders: list[Order] = field(default_factory=list)
     blind: list[Word] = field(default_factory=list)
 
-    def words(self) -> list[Word]:
-        """Everything it wanted, and every time it was not asked what; not what ended with the candles."""
-        said = [self._word(each) for each in self.orders if each.proposal.why != _AT_THE_END]
+    def words(self, last_ms: int) -> list[Word]:
+        """Everything it wanted, and every time it was not asked what; not what ended with the candles.
+
+        last_ms: the open time of the last of them.
+        """
+        said = [
+            self._word(each)
+            for each in self.orders
+            if each.proposal.why != FORCED or each.t_ms < last_ms  # a strategy's own exit may have that name
+        ]
         return [*self.blind, *said]
 
     def _word(self, order: Order) -> Word:

@@ -5,7 +5,8 @@ equity is computed twice, by the desk while it ran and here from the fills, and 
 
 Not here: what only the processes know (candles sent, memory, speed): `commands.run` adds it.
 
-Invariant: two runs with the same decisions give the same `decision_hash`, whatever their wall clock was.
+Invariant: two runs with the same decisions give the same `decision_hash`, whatever their wall clock was; two
+that also traded and ended alike the same `fingerprint`.
 """
 
 from collections import Counter
@@ -96,6 +97,7 @@ class Summary(msgspec.Struct, kw_only=True):
     market_from: int = 0
     market_to: int = 0
     decision_hash: str = ""
+    fingerprint: str = ""  # of decisions, fills and headline figures; of a backtest, the same in every run
     influence: dict[str, dict[str, int]] = {}
     records: int = 0
 
@@ -107,6 +109,7 @@ class _Fold:
         self.books = Books(run)
         self._influence = InfluenceFold(run.agents)
         self._hash = sha256()
+        self._print = sha256()
         self._outcomes: Counter[str] = Counter(dict.fromkeys(OUTCOMES, 0))
         self._reasons: Counter[str] = Counter()
         self._refusals: Counter[str] = Counter()
@@ -129,10 +132,12 @@ class _Fold:
         match message:
             case Decision():
                 self._hash.update(envelope.body)
+                self._print.update(envelope.body)
                 self._decision(message)
             case Intent():
                 self._styles[message.style] += 1
             case Fill():
+                self._print.update(envelope.body)
                 self._fill(message)
             case Void():
                 self._outcomes["void"] += 1
@@ -208,6 +213,9 @@ class _Fold:
                 self._agents.setdefault(agent, AgentPnl()).pnl = pnl
         out.pnl_by_agent = dict(sorted(self._agents.items()))
         out.decision_hash = self._hash.hexdigest()
+        headline = (out.orders, out.fills, out.fees, out.pnl, out.equity_end, out.max_drawdown)
+        self._print.update(repr(headline).encode())
+        out.fingerprint = self._print.hexdigest()
         out.influence = influence.by_role(self._influence.counts)
         return out
 

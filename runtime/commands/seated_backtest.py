@@ -55,7 +55,7 @@ def backtest_seated(config: Path, given: Mapping[str, Any], beside: Mapping[str,
     with log, progress() as watch, redirect_stdout(sys.stderr):
         without = alone(options, watch, foresight=not given.get("no_lookahead_check"))
         result, players = run_seated_backtest(settings, options, watch, consent=asked.consent)
-    standings = compare(players, without)
+    standings = compare(result, players, without)
     foresight = {each.chosen.agent: each.foresight for each in without if each.foresight is not None}
     notes = _notes(result, players, consent=asked.consent)
     told = _told_seats(players, standings) | {"lookahead": told_foresight(foresight)}
@@ -95,6 +95,8 @@ def _told_seats(players: Sequence[SeatedStrategy], standings: Sequence[Standing]
                 "trades": len(each.trades),
                 "cut": each.cut,
                 "refused": each.refused,
+                "exits_refused": each.kept,
+                "adjusted": each.adjusted,
                 "flattened": each.flattened,
                 "left": each.left,
             }
@@ -121,3 +123,4 @@ def _show_seats(players: Sequence[SeatedStrategy], standings: Sequence[Standing]
         )  # fmt: skip
     console().print(beside)
     console().print("of what each began with; drawdowns are realised", style="dim")
+    console().print("the account counts fills, and its drawdown is of marked equity", style="dim")

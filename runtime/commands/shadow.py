@@ -29,7 +29,7 @@ _EXAMPLES: Final = 3
 _MEANING: Final = {
     "data": "the desk saw other candles than the data folder has",
     "code": "on the same candles the strategy said something else",
-    "latency": "it said the same, but after the candle it was about",
+    "latency": "it said the same, but after the candle it was about, or the desk's agents were too slow",
     "fill": "the same decision at another price, amount or fee",
     "desk": "the desk cut or refused it",
 }

@@ -53,16 +53,27 @@ def trade(
     home = loaded.home.expanduser().resolve()
     home.mkdir(parents=True, exist_ok=True)
     _remove_markets(home)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))  # so that the folder goes
-    with tempfile.TemporaryDirectory(prefix=f"market-{os.getpid()}-", dir=home) as name:
-        console(stderr=True).print("loading strategies and candles", style="dim")
-        with redirect_stdout(sys.stderr):  # what strategies print is not the answer
-            paper = plan(loaded, options_of(given), Path(name), consent=consent)
-        return play(
-            paper.settings, paper.compose,
-            as_json=as_json, with_database=loaded.pace != "max", market=paper.market,
-            afterwards=lambda journal: {"data": None, **_beside_a_backtest(journal, as_json=as_json)},
-        )  # fmt: skip
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        with tempfile.TemporaryDirectory(prefix=f"market-{os.getpid()}-", dir=home) as name:
+            console(stderr=True).print("loading strategies and candles", style="dim")
+            with redirect_stdout(sys.stderr):  # what strategies print is not the answer
+                paper = plan(loaded, options_of(given), Path(name), consent=consent)
+            return play(
+                paper.settings, paper.compose,
+                as_json=as_json, with_database=loaded.pace != "max", market=paper.market,
+                afterwards=lambda journal: {"data": None, **_beside_a_backtest(journal, as_json=as_json)},
+            )  # fmt: skip
+    except _Terminated:
+        return _TERMINATED
+
+
+class _Terminated(BaseException):
+    """Somebody asks the command to end: so that the folder goes. Not what a strategy's `sys.exit` raises."""
+
+
+def _terminate(*_: object) -> None:
+    raise _Terminated
 
 
 def _remove_markets(home: Path) -> None:

@@ -91,6 +91,7 @@ def test_two_runs_with_two_hash_seeds_give_one_fingerprint(
     file = desk_file(tmp_path, candles)
     again = told(parley("backtest", "--desk", file, "--json", home=tmp_path, hash_seed=7))
     assert again["decision_hash"] == tested["decision_hash"]
+    assert again["fingerprint"] == tested["fingerprint"]
     assert again["records"] == tested["records"]
 
 
@@ -135,6 +136,7 @@ def test_no_decision_knows_the_future(tested: dict[str, Any], candles: Path, tmp
     assert any(each.action == "accept" for each in before)
     assert then == before
     assert other["decision_hash"] != tested["decision_hash"]
+    assert other["fingerprint"] != tested["fingerprint"]
 
 
 def test_books_show_the_opening_and_never_the_candle_to_come(tested: dict[str, Any]) -> None:

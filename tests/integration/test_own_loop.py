@@ -74,6 +74,8 @@ ANSWERS = {
 }
 WRONG = {
     "entry price": "    def custom_entry_price(self, pair, **kwargs):\n        return '10'",
+    "adjust position": "    position_adjustment_enable = True\n\n"
+    "    def adjust_trade_position(self, trade, **kwargs):\n        return float('-inf')",
 }
 
 
@@ -137,10 +139,11 @@ def test_a_pair_list_made_anew_for_every_candle_is_freqtrades(tmp_path: Path) ->
 def test_an_answer_that_is_no_number_is_one_line_and_the_others_results_stand(tmp_path: Path) -> None:
     wrong = named(WRONG, "Wrong")
 
-    ours = own_run(options_of(tmp_path, strategy_list=("Steady", "WrongEntryPrice")), tmp_path)
+    ours = own_run(options_of(tmp_path, strategy_list=("Steady", *wrong)), tmp_path)
 
     assert ours["results"]["Steady"]["total_trades"] > 40
-    (reason,) = ours["refused"].values()
-    assert f"callback for {wrong['WrongEntryPrice']} answered cannot be used" in reason
-    assert "moving.py" in reason
+    assert ours["refused"].keys() == wrong.keys()
+    for name, reason in ours["refused"].items():
+        assert f"callback for {wrong[name]} answered cannot be used" in reason
+        assert "moving.py" in reason
     assert not ours["loaded"]

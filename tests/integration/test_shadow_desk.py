@@ -252,6 +252,43 @@ def test_what_is_gone_is_named(over: dict[str, Path], says: str, folder: Path) -
     assert says in shown.stderr
 
 
+def test_strategy_that_ends_the_process_is_one_line_with_its_name(folder: Path, tmp_path: Path) -> None:
+    text = (STRATEGIES / "trend_cross.py").read_text()
+    quits = "\n    def confirm_trade_entry(self, **kwargs):\n        raise SystemExit(0)\n"
+    (tmp_path / "trend_cross.py").write_text(f"{text.rstrip()}\n{quits}")
+    shown = command(
+        *words_for(folder, journal(folder, "TrendCross"), **{"strategy-path": tmp_path}), "--json"
+    )
+    assert (shown.exit_code, shown.stdout) == (2, "")
+    (line,) = shown.stderr.splitlines()
+    assert line.startswith("parley: strategy 'TrendCross' (")
+    assert "must not end the process, raised SystemExit(0)" in line
+
+
+def test_strategys_own_exit_of_that_name_is_not_the_end(folder: Path, tmp_path: Path) -> None:
+    strategies = tmp_path / "strategies"
+    strategies.mkdir()
+    text = (STRATEGIES / "trend_cross.py").read_text().replace("class TrendCross", "class Forces")
+    own = (
+        "\n    def custom_exit(self, pair, current_profit, **kwargs):\n"
+        "        return 'force_exit' if pair == 'AAA/USDT' and current_profit > 0.002 else None\n"
+    )
+    (strategies / "forces.py").write_text(f"{text.rstrip()}\n{own}")
+    path = tmp_path / "forces.journal"
+    options = Options(
+        user_data_dir=folder / "user", config=(folder / "config.json",), datadir=folder / "candles",
+        strategy_list=("Forces",), strategy_path=strategies,
+    )  # fmt: skip
+    _, (player,) = run_seated_backtest(
+        load_settings(None, {"journal": path}), options, UNWATCHED, consent=True
+    )
+    forced = player.trades[player.trades["exit_reason"] == "force_exit"]["close_timestamp"]
+    assert (forced < forced.max()).sum() > 3
+    (one,) = beside(folder, path, strategy_path=strategies).strategies
+    assert one.compared.divergences == ()
+    assert one.compared.exits > len(forced) - 3
+
+
 def test_journal_that_does_not_say_how_it_ran_asks_for_it(folder: Path) -> None:
     shown = command("--journal", str(journal(folder, "TrendCross")))
     assert shown.exit_code == 2

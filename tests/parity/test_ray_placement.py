@@ -1,4 +1,4 @@
-"""The same half day decided in one process and by Ray actors: equal decisions and orders."""
+"""The same hours decided in one process and by Ray actors: equal decisions and orders."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from parley.messages import KIND_OF, Intent, Message, decode, decode_envelope
 from runtime.journal import JournalReader
 
 pytestmark = [pytest.mark.timeout(300)]
-WINDOW = ("2021-05-19 11:00", "2021-05-19 23:00")  # the crash of that day
-ROUNDS = 3 * 12 * 60
+WINDOW = ("2021-05-19 11:00", "2021-05-19 15:00")  # the crash of that day
+ROUNDS = 3 * 4 * 60
 
 
 def run(home: Path, data: Path, placement: str, *, watched: list[dict[str, Any]]) -> dict[str, Any]:

@@ -144,7 +144,8 @@ def test_changed_return_table_is_code(quiet: ShadowedDesk, tmp_path: Path) -> No
 def test_three_causes_in_one_run_are_each_attributed(
     folder: Folder, quiet: ShadowedDesk, tmp_path: Path
 ) -> None:
-    words = quiet.heard().strategies["strategy/x"].words()
+    heard = quiet.heard()
+    words = heard.strategies["strategy/x"].words(heard.last_ms)
     entries = [word.t_ms for word in words if word.side == "buy" and word.pair == "BBB/USDT"]
     begin = entries[len(entries) // 2]
     end = begin + 2 * CANDLE_MS

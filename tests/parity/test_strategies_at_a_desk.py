@@ -189,14 +189,14 @@ def test_additions_and_partial_exits_are_negotiated(folder: Path, tmp_path: Path
 
 def test_the_order_in_which_strategies_are_listed_changes_nothing(folder: Path, tmp_path: Path) -> None:
     first: dict[str, DataFrame] = {}
-    hashes = set()
+    prints = set()
     for number, names in enumerate(permutations(TOGETHER)):
         result, players = at_the_desk(folder, tmp_path / f"{number}.journal", *names, consent=False)
         assert [player.name for player in players] == [f"strategy/{name}" for name in names]
-        hashes.add(result.summary.decision_hash)
+        prints.add(result.summary.fingerprint)
         for player in players:
             assert first.setdefault(player.name, player.trades).equals(player.trades)
-    assert len(hashes) == 1
+    assert len(prints) == 1
 
 
 def test_no_strategy_enters_at_an_opening_knowing_what_another_did_inside_the_candle(

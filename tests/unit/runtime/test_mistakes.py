@@ -183,6 +183,13 @@ def test_defect_is_one_line_and_a_traceback_in_a_private_file(
     assert "zq11qz" not in text + file.read_text()
 
 
+@pytest.mark.parametrize("code", [0, None, 3])
+def test_code_that_ends_the_process_is_no_success(code: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = one_line(refused(SystemExit(code), monkeypatch), 1)
+
+    assert f"ended the process before the work was done, SystemExit({code!r}) from {__file__}, line" in text
+
+
 def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     result = refused(UserError("no such thing"), monkeypatch, "--debug")
 

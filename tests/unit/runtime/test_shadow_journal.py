@@ -75,14 +75,14 @@ REFUSED = make_decision(
 ROUTE: tuple[Message, ...] = (batch(), Analysed(agent=ME, ready=(ready(),)), TRIGGER, CALL, OFFER)
 
 
-def heard(*messages: Message, factory: str = HOST) -> tuple[RunHeard, Heard]:
-    made = RunHeard([AgentSpec(id=ME, role="strategy", factory=factory)], TF)
+def heard(*messages: Message, factory: str = HOST, mute: tuple[str, ...] = ()) -> tuple[RunHeard, Heard]:
+    made = RunHeard([AgentSpec(id=ME, role="strategy", factory=factory)], TF, mute)
     made.take(Entry(n, ROUND, "desk", 0, 0, b"", message) for n, message in enumerate(messages, 1))
     return made, made.strategies[ME]
 
 
-def only(*messages: Message, factory: str = HOST) -> Word:
-    (word,) = heard(*messages, factory=factory)[1].words()
+def only(*messages: Message, factory: str = HOST, mute: tuple[str, ...] = ()) -> Word:
+    (word,) = heard(*messages, factory=factory, mute=mute)[1].words(MS + 1)
     return word
 
 
@@ -121,8 +121,17 @@ def test_seat_of_a_backtest_says_its_reason_bare() -> None:
     assert only(*seated, bare, TAKEN, factory=SEAT).why == ""
     assert only(*seated, bare, TAKEN, factory=SEAT).due_ms == MS
     assert only(*ROUTE[:-1], bare, TAKEN).why == "entry"
-    ended = make_proposal(pid=PID, agent=ME, why="force_exit")
-    assert heard(*seated, ended, TAKEN, factory=SEAT)[1].words() == []
+
+
+@pytest.mark.parametrize("factory", [HOST, SEAT])
+def test_exit_of_that_name_is_forced_only_where_the_candles_end(factory: str) -> None:
+    left = make_proposal(
+        pid=PID, agent=ME, why="force_exit", legs=(Leg(symbol=PAIR, side="sell", qty=Decimal("0.1")),)
+    )
+    _, strategy = heard(batch(), ready(T), TRIGGER, left, TAKEN, factory=factory)
+    assert strategy.words(MS) == []
+    (word,) = strategy.words(MS + TF // 1_000_000)  # a strategy's custom_exit may say so, too
+    assert (word.side, word.why) == ("sell", "force_exit")
 
 
 def test_what_the_desk_refused_or_cut_names_who_objected() -> None:
@@ -130,6 +139,33 @@ def test_what_the_desk_refused_or_cut_names_who_objected() -> None:
     assert (word.granted, word.lost, word.objection) == (0.0, "desk", "risk/main: max_position (12 > 10)")
     late = only(*ROUTE, make_decision(round=ROUND, pid=PID, agent=ME, action="expired", qty=Decimal(0), t=T))
     assert late.lost == "latency"
+
+
+def test_desk_that_was_too_slow_is_late_and_says_who() -> None:
+    def unheard(who: str) -> Message:
+        return make_decision(
+            round=ROUND,
+            pid=PID,
+            agent=ME,
+            action="reject",
+            qty=Decimal(0),
+            t=T,
+            reasons=((who, "silent", ""),),
+        )
+
+    missed = Silence(agent="capital/main", stage="counter"), Silence(agent="signal/x", stage="votes")
+    word = only(*ROUTE, *missed, unheard("capital"))
+    assert (word.lost, word.objection) == ("latency", "capital/main did not answer in time")
+    slept = only(*ROUTE, unheard("risk"))  # nobody asks one that sleeps
+    assert (slept.lost, slept.objection) == ("latency", "risk did not answer in time")
+    meant = only(*ROUTE, *missed, unheard("capital"), mute=("capital",))  # as the settings want it
+    assert (meant.lost, meant.objection) == ("desk", "capital: silent")
+    # Another's proposal was taken; that a third said nothing cost this one nothing.
+    other = make_decision(
+        round=ROUND, pid=b"q" * 16, agent="strategy/other", qty=Decimal(1), t=T,
+        reasons=(("strategy/third", "silent", ""),),
+    )  # fmt: skip
+    assert only(*ROUTE, other).lost == "desk"
 
 
 def test_offer_the_desk_does_not_understand_is_the_strategys_mistake() -> None:
@@ -173,7 +209,7 @@ def test_word_that_was_never_asked_for_is_kept_with_its_cause() -> None:
     only_reducing = only(*ROUTE[:3], reducing, make_decision(round=ROUND, pid=b"", action="hold"))
     assert (only_reducing.side, only_reducing.lost) == ("", "desk")
     nobody = make_decision(round=ROUND, pid=b"", action="hold")
-    assert heard(*ROUTE[:4], nobody)[1].words() == []
+    assert heard(*ROUTE[:4], nobody)[1].words(MS + 1) == []
     late = only(batch(), Analysed(agent=ME, ready=(ready(T - 3 * TF),)), TRIGGER, CALL, nobody)
     assert (late.lost, late.due_ms) == ("latency", MS - 2 * TF // 1_000_000)
     assert "600 s after" in late.objection

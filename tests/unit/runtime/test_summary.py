@@ -79,6 +79,7 @@ def test_decision_hash_covers_the_bodies_of_all_decisions_in_order(journal: Path
 
     assert len(bodies) == 4
     assert summary.decision_hash == sha256(b"".join(bodies)).hexdigest()
+    assert summary.fingerprint not in ("", summary.decision_hash)
 
 
 def test_progress_is_told_against_the_number_of_records(journal: Path) -> None:

@@ -66,6 +66,8 @@ def _run(work: Callable[[], object]) -> None:
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     except SystemExit as error:
+        if isinstance(error.__context__, BrokenPipeError):  # rich's way to end when nobody reads on
+            raise typer.Exit(1) from None
         # Nothing of ours ends the process from within: whatever its code says, the work is not done.
         told = traceback.format_exc() if DEBUG.get() else f"parley: {_ended(error)}\n"
         typer.echo(redacted(told), err=True, nl=False)

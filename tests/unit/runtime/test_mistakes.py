@@ -190,6 +190,15 @@ def test_code_that_ends_the_process_is_no_success(code: int | None, monkeypatch:
     assert f"ended the process before the work was done, SystemExit({code!r}) from {__file__}, line" in text
 
 
+def test_a_reader_that_goes_away_is_no_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = SystemExit(1)  # as rich ends when nobody reads on
+    ended.__context__ = BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    result = refused(ended, monkeypatch)
+
+    assert (result.exit_code, result.stderr) == (1, "")
+
+
 def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     result = refused(UserError("no such thing"), monkeypatch, "--debug")
 

@@ -18,9 +18,11 @@ import msgspec
 
 from parley import sizing
 from parley.agent import AgentEnv, AgentSpec, Context, params_of
+from parley.errors import ConfigError
 from parley.instruments import Instrument
 from parley.messages import Allocation, Book, Bound, Leg, MarketBatch, Message, Proposal, Review, Stale
 from parley.money import decimal
+from parley.ramp import Climb
 from parley.risk.correlation import Correlations, CorrelationState
 from parley.risk.exposure import Prices, all_usable, exposure, gridlike, open_trades, to_decimal
 from parley.view import FirmView
@@ -43,7 +45,9 @@ class Params(msgspec.Struct, frozen=True, kw_only=True):
     Kelly says nothing, because confidences are not calibrated from the start; 0
     makes Kelly a veto. ``book_share`` is of the displayed depth. A bound is switched
     off by 0 (``kelly``, ``risk_per_trade``, ``atr_risk``, ``target_sigma``,
-    ``book_share``).
+    ``book_share``). ``ramp_start`` is the share of its stakes a desk begins with; over
+    ``ramp_days`` of market time it climbs to all of them, and rests while the account
+    holds less than it began with (F271); 0 days: all from the start.
     """
 
     stake: Decimal | None = None
@@ -67,6 +71,14 @@ class Params(msgspec.Struct, frozen=True, kw_only=True):
     slippage_bps: Decimal = Decimal(50)
     decay: float = 0.985
     warm_bars: int = 30
+    ramp_start: Decimal = Decimal("0.15")
+    ramp_days: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (self.ramp_start.is_finite() and ZERO < self.ramp_start <= ONE):
+            raise ConfigError(f"ramp_start must be above 0 and at most 1, was {self.ramp_start}")
+        if not (isfinite(self.ramp_days) and self.ramp_days >= 0):
+            raise ConfigError(f"ramp_days must be at least 0, was {self.ramp_days}")
 
 
 class Memory(msgspec.Struct, kw_only=True):
@@ -76,6 +88,7 @@ class Memory(msgspec.Struct, kw_only=True):
     atr: dict[str, float] = {}
     books: dict[str, Book] = {}
     correlation: CorrelationState = msgspec.field(default_factory=CorrelationState)
+    climb: Climb = msgspec.field(default_factory=Climb)
 
 
 class Bounds:
@@ -128,6 +141,8 @@ class CapitalAgent:
         match msg:
             case MarketBatch():
                 self._learn(msg)
+                if self._params.ramp_days:
+                    self._memory.climb.see(ctx.now, ctx.view.state.equity, 2 * self._env.tf_ns)
             case Review(stage="capital") if msg.state_version != ctx.view.version:
                 return (Stale(agent=self.spec.id, have=ctx.view.version),)
             case Review(stage="capital"):
@@ -233,6 +248,7 @@ class CapitalAgent:
         fair = to_decimal(self._memory.marks.get(leg.symbol)) or px
         whole = stake / (fair * unit)
         bounds.add("stake", whole * (ONE + self._params.stake_slack))
+        self._ramp(bounds, whole)
         self._risk_bounds(bounds, review.proposal, view, px, fair, unit)
         self._market_bounds(bounds, review.proposal, instrument, view, prices, unit, whole)
         return self._finish(review, bounds, instrument, px, unit, stake)
@@ -287,6 +303,11 @@ class CapitalAgent:
         budget = params.budgets.get(proposal.agent, params.default_budget) * state.equity
         bounds.add("budget", (budget - _used(proposal.agent, view)) / px)
         return stake
+
+    def _ramp(self, bounds: Bounds, whole: Decimal) -> None:
+        share = self._memory.climb.share(self._params.ramp_start, self._params.ramp_days)
+        if share < ONE:
+            bounds.add("ramp", whole * share)
 
     def _risk_bounds(
         self, bounds: Bounds, proposal: Proposal, view: FirmView, px: Decimal, fair: Decimal, unit: Decimal
@@ -394,6 +415,7 @@ class CapitalAgent:
         if stake is None:
             stake = view.state.equity * self._params.tradable / self._params.max_open_trades
         bounds.add("stake", stake / (px0 * unit))
+        self._ramp(bounds, stake / (px0 * unit))
         bounds.add("budget", (budget - _used(proposal.agent, view)) / (px0 * unit))
         bounds.scale(review.size, instrument)
         if lowest is not None and bounds.least[0] < lowest * first.qty:

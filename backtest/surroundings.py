@@ -133,7 +133,7 @@ class Surroundings:
             return 0
         step = int(self._tables.desk[0]["step"])
         asking = self.asking()
-        if asking is None or not self._had_its_turn(at, self._places[asking]):
+        if asking is None or not self._tables.had_its_turn(at, self._places[asking]):
             step -= 1
         rules = self._tables.pairs[at]
         rows = int(rules["rows"])
@@ -143,15 +143,6 @@ class Surroundings:
             return min(max(step - int(rules["first_step"]), 0), rows - 1)
         steps = (ctypes.c_int64 * rows).from_address(int(rules["steps"]))
         return int(np.searchsorted(np.ctypeslib.as_array(steps)[1:], step, side="right"))
-
-    def _had_its_turn(self, at: int, here: int) -> bool:
-        count = int(self._tables.desk[0]["line_count"])
-        if count < 0 or at == here:
-            return True
-        first = [int(each) for each in self._tables.line[:count]]
-        if at in first:
-            return here not in first or first.index(at) < first.index(here)
-        return here not in first and at < here
 
 
 _SNAPSHOT = ("wallet_amount", "wallet_pending", "wallet_stake", "leverage")

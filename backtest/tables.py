@@ -140,6 +140,16 @@ class Tables:
             return settings.available_capital
         return (settings.dry_run_wallet - 0 + 0) * settings.tradable_balance_ratio
 
+    def had_its_turn(self, at: int, here: int) -> bool:
+        """Whether a pair was processed in this step already, when it is the turn of the pair `here`."""
+        count = int(self.desk[0]["line_count"])
+        if count < 0 or at == here:
+            return True
+        first = self.line[:count].tolist()
+        if at in first:
+            return here not in first or first.index(at) < first.index(here)
+        return here not in first and at < here
+
     def closed_trades(self) -> Mapping[str, NDArray[Any]]:
         """The closed trades so far: field to column, in the order of closing."""
         return _Columns(self.closed, int(self.desk[0]["closed_count"]))

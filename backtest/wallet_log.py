@@ -27,15 +27,16 @@ class WalletLog:
     def note(self) -> None:
         """Compare the new snapshot with the one before."""
         desk = self._tables.desk[0]
-        step = int(desk["step"])
-        self._money[step + 1] = float(desk["wallet_total"])
+        step, here = int(desk["step"]), int(desk["turn"])
+        is_before = here < 0  # asked for by `bot_loop_start`, before freqtrade looks at this candle
+        self._money[step if is_before else step + 1] = float(desk["wallet_total"])
         if desk["futures"]:
             return
         held = self._snapshot()
         for at in {**self._held, **held}:
             if held.get(at) != self._held.get(at):
-                begins = step + 1 if self._had_its_turn(at) else step
-                self._coins[at][begins] = self._own[at] + held.get(at, 0.0)
+                is_over = not is_before and self._tables.had_its_turn(at, here)
+                self._coins[at][step + 1 if is_over else step] = self._own[at] + held.get(at, 0.0)
         self._held = held
 
     def notes(self) -> WalletNotes:
@@ -59,13 +60,3 @@ class WalletLog:
             if amount == amount:
                 found[int(trade["pair"])] = amount
         return found
-
-    def _had_its_turn(self, at: int) -> bool:
-        desk = self._tables.desk[0]
-        count, here = int(desk["line_count"]), int(desk["turn"])
-        if count < 0 or at == here:
-            return True
-        first = self._tables.line[:count].tolist()
-        if at in first:
-            return here not in first or first.index(at) < first.index(here)
-        return here not in first and at < here

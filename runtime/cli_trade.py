@@ -34,7 +34,13 @@ from runtime.cli_backtest import (
     split,
 )
 
-Mode = Annotated[str, typer.Option(metavar="paper", help="On the sandbox exchange; live comes later.")]
+Mode = Annotated[
+    str, typer.Option(metavar="paper|live", help="On the sandbox exchange, or with real money at a real one.")
+]
+RealMoney = Annotated[
+    str | None,
+    typer.Option("--real-money", metavar="VENUE", help="live: confirm that money there is traded."),
+]
 Desk = Annotated[
     Path | None,
     typer.Option("--desk", metavar="FILE", help="The desk's settings: TOML as for 'parley run --config'."),
@@ -48,6 +54,12 @@ Parts = Annotated[
     typer.Option(metavar="N", min=1, max=60, help="In how many parts a candle is played [default: 8]."),
 ]
 Duration = Annotated[float | None, typer.Option(metavar="S", help="Stop after this many seconds.")]
+
+Resume = Annotated[
+    str, typer.Option(metavar="RUN|last", help="live: go on with a run that ended, with all it holds.")
+]
+
+New = Annotated[bool, typer.Option("--new", help="live: begin anew although the last run holds something.")]
 
 
 def trade(
@@ -75,11 +87,15 @@ def trade(
     speed: Speed = None,
     parts: Parts = None,
     duration: Duration = None,
+    real_money: RealMoney = None,
+    resume: Resume = "",
+    new: New = False,
     as_json: Json = False,
 ) -> None:
-    """Trade freqtrade strategies with a desk, on paper.
+    """Trade with a desk: freqtrade strategies on paper, its own live.
 
-    The market is the recorded candles of the data folder, the money is not real.
+    On paper the market is the recorded candles of the data folder, the money is not real. With --mode live
+    the settings of --desk say where, with how much and within which limits: docs/live.md.
     """
     words = [*split(strategy_list), *(word for word in rest or () if kind_of(word) == "strategy")]
     given: dict[str, object] = {
@@ -92,4 +108,7 @@ def trade(
         "allow_unknown_keys": allow_unknown,
     }  # fmt: skip
     settings = {"speed": speed, "candle_parts": parts, "duration": duration}
-    call("runtime.commands.trade:trade", mode, desk, settings, given, consent=consent, as_json=as_json)
+    call(
+        "runtime.commands.trade:trade", mode, desk, settings, given,
+        consent=consent, confirmed=real_money, resumes=resume, forgets=new, as_json=as_json,
+    )  # fmt: skip

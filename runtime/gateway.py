@@ -16,6 +16,8 @@ import asyncio
 import os
 import sys
 import time
+from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
@@ -23,21 +25,23 @@ import msgspec
 
 from parley.errors import Fatal, UserError
 from parley.instruments import Instrument
-from parley.messages import (
-    Balance,
-)
+from parley.messages import Balance
 from runtime.frames import listen
-from runtime.gateway_config import GatewayConfig, make_venue
+from runtime.gateway_config import CcxtConfig, GatewayConfig, key_of, make_venue
 from runtime.gateway_door import Introductions
 from runtime.gateway_lock import GatewayLock
 from runtime.gateway_log import GatewayLog, Recovered, recover
 from runtime.gateway_orders import Gateway
 from runtime.idle_gc import IdleCollector
+from runtime.inspection import Inspection
+from runtime.kill_switch import sweep
 from runtime.lastlook import Counters
+from runtime.real_money import BOOKS, Books, key_lock, qualify
 from runtime.unit import announce, die_with_parent, first_of, path_of, read_config, run_unit
 from venues.port import Venue, VenueError
 
 _STREAM_PATIENCE_S: Final = 30.0
+_SWEEP_S: Final = 4.0
 _LOCK_PATIENCE_S: Final = 2.0  # one that was killed may not be gone yet
 
 
@@ -61,12 +65,23 @@ async def serve(
 
     path = path_of(config.journal)
     lock = GatewayLock(path)
+    key = key_lock(key_of(config)) if config.real_money is not None else None
     venue = make_venue(config)
     journal: GatewayLog | None = None
     try:
         lock.take(_LOCK_PATIENCE_S)
+        if key is not None:
+            key.take(_LOCK_PATIENCE_S)
         earlier = recover(path) if path.exists() else Recovered(counters=Counters())
-        instruments, balance = await _open_venue(config, venue)
+        instruments, whole = await _open_venue(config, venue)
+        positions = earlier.counters.positions
+        balance, books = whole, None
+        if config.real_money is not None:
+            balance = await qualify(venue, config.real_money, whole, positions, is_settled=not earlier.alive)
+            address = config.venue.rest if isinstance(config.venue, CcxtConfig) else ""
+            books = Books(path.with_name(BOOKS), config.real_money, whole, positions, address)
+            if not earlier.alive:
+                books.refuse_what_is_gone(dict(whole.assets), positions)
         path_of(config.instruments).write_bytes(msgspec.json.encode(list(instruments.values())))
         run = {
             "unit": "gateway",
@@ -87,13 +102,25 @@ async def serve(
             introductions,
         )
         gateway.adopt(earlier)
-        await first_of(stop, gateway.beat(), _run(config, venue, gateway))
-        await gateway.stop()
+        ready = asyncio.Event()
+        inspection = Inspection(gateway, venue, gateway.doubts, config.inspect_s)
+        following = asyncio.ensure_future(venue.follow(inspection.tell, ready.set))
+        try:
+            await first_of(stop, gateway.beat(), _serve(config, gateway, inspection, following, ready))
+            await gateway.stop()  # while the stream still stands: what orders become is heard to the last
+            if books is not None:  # nobody is here any more to see a resting order fill
+                swept = await sweep(gateway, lambda _: True, patience_s=_SWEEP_S)
+                await _audit(books, venue, positions, swept.unconfirmed)
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
     finally:
         await venue.close()
         if journal is not None:
             journal.close()
         lock.release()
+        if key is not None:
+            key.release()
     if failures:
         raise failures[0]
 
@@ -108,35 +135,45 @@ async def _open_venue(config: GatewayConfig, venue: Venue) -> tuple[dict[str, In
     return instruments, balance
 
 
-async def _run(config: GatewayConfig, venue: Venue, gateway: Gateway) -> None:
-    ready = asyncio.Event()
-    following = asyncio.ensure_future(venue.follow(gateway.tell, ready.set))
+async def _serve(
+    config: GatewayConfig, gateway: Gateway, inspection: Inspection, following: asyncio.Future[None],
+    ready: asyncio.Event,
+) -> None:  # fmt: skip
     try:
-        try:
-            await asyncio.wait_for(ready.wait(), _STREAM_PATIENCE_S)
-        except TimeoutError:
-            raise UserError(f"the venue's user stream did not stand within {_STREAM_PATIENCE_S} s") from None
-        server = await listen(path_of(config.socket), gateway.on_connect)
-        kills = None
-        if config.kill_socket:
-            kills = await listen(path_of(config.kill_socket), gateway.kills.on_connect)
-        announce(
-            {
-                "ready": True, "unit": "gateway", "pid": os.getpid(), "socket": config.socket,
-                "instruments": config.instruments, "journal": config.journal,
-            }
-        )  # fmt: skip
-        try:
-            # Only now: what happens to an order after it was looked up is heard on the stream.
-            await asyncio.gather(following, gateway.doubts.run())
-        finally:
-            server.close()
-            path_of(config.socket).unlink(missing_ok=True)
-            if kills is not None:
-                kills.close()
-                path_of(config.kill_socket).unlink(missing_ok=True)
+        await asyncio.wait_for(ready.wait(), _STREAM_PATIENCE_S)
+    except TimeoutError:
+        raise UserError(f"the venue's user stream did not stand within {_STREAM_PATIENCE_S} s") from None
+    server = await listen(path_of(config.socket), gateway.on_connect)
+    kills = None
+    if config.kill_socket:
+        kills = await listen(path_of(config.kill_socket), gateway.kills.on_connect)
+    announce(
+        {
+            "ready": True, "unit": "gateway", "pid": os.getpid(), "socket": config.socket,
+            "instruments": config.instruments, "journal": config.journal,
+        }
+    )  # fmt: skip
+    try:
+        # Only now: what happens to an order after it was looked up is heard on the stream.
+        await asyncio.gather(asyncio.shield(following), gateway.doubts.run(), inspection.run())
     finally:
-        following.cancel()
+        server.close()
+        path_of(config.socket).unlink(missing_ok=True)
+        if kills is not None:
+            kills.close()
+            path_of(config.kill_socket).unlink(missing_ok=True)
+
+
+async def _audit(
+    books: Books, venue: Venue, positions: Mapping[str, Decimal], unconfirmed: tuple[str, ...]
+) -> None:
+    """Say how the account changed while it was served, and what may still trade."""
+    try:
+        audit = await books.audit(venue, positions)
+        told = msgspec.to_builtins(msgspec.structs.replace(audit, unconfirmed=unconfirmed))
+    except VenueError as error:
+        told = {"error": str(error)}
+    announce({"audit": told})
 
 
 def main() -> int:

@@ -5,11 +5,13 @@ configuration and read here once; they are never part of the configuration itsel
 """
 
 from decimal import Decimal
+from hashlib import blake2s
 
 import msgspec
 
 from parley.errors import ConfigError
 from runtime.lastlook import Limits
+from runtime.real_money import RealMoney
 from runtime.unit import UnitConfig, path_of, read_private
 from venues.adapters import ADAPTERS, venue_of
 from venues.capabilities import capabilities_of, lacks_for_opening
@@ -54,6 +56,8 @@ class NullConfig(UnitConfig, frozen=True, kw_only=True, tag_field="kind", tag="n
 class GatewayConfig(UnitConfig, frozen=True, kw_only=True):
     """Everything a gateway is told. `desk_pid` 0 accepts any process of this user.
 
+    Orders at work are looked up every ``inspect_s``, 0: never, as on paper.
+    ``real_money`` makes it look at the account before it serves; None: it is on paper.
     ``halt_file`` is the home's kill file, ``kill_socket`` where `parley kill` asks; empty: there is none.
     """
 
@@ -63,6 +67,8 @@ class GatewayConfig(UnitConfig, frozen=True, kw_only=True):
     instruments: str
     venue: CcxtConfig | NullConfig
     limits: Limits
+    real_money: RealMoney | None = None
+    inspect_s: float = 0.0
     halt_file: str = ""
     kill_socket: str = ""
     desk_pid: int = 0
@@ -94,6 +100,13 @@ def make_venue(config: GatewayConfig) -> Venue:
             return venue_of(
                 venue.exchange, client, account, recv_window_ms=venue.recv_window_ms, lag_ms=venue.lag_ms
             )
+
+
+def key_of(config: GatewayConfig) -> str:
+    """Name the venue's key without telling it; empty where there is none."""
+    if not isinstance(config.venue, CcxtConfig):
+        return ""
+    return blake2s(_read_keys(config.venue.keys_file).api_key.encode(), digest_size=8).hexdigest()
 
 
 def _check(exchange: str) -> None:

@@ -31,10 +31,11 @@ class Holder(msgspec.Struct, frozen=True):
 
 
 class GatewayLock:
-    """The lock beside a gateway's journal, from `take` to `release`."""
+    """The lock beside a gateway's journal, or another thing only one may work with (``what``)."""
 
-    def __init__(self, journal: Path) -> None:
+    def __init__(self, journal: Path, what: str = "") -> None:
         self._path = journal.with_name(journal.name + ".lock")
+        self._what = what or f"the journal of {str(self._path)!r}"
         self._handle = -1
 
     def take(self, patience_s: float = 0.0) -> None:
@@ -61,7 +62,7 @@ class GatewayLock:
                 os.close(handle)
                 holder = self.holder()
                 who = f"process {holder.pid}" if holder else "another process"
-                raise UserError(f"{who} works with the journal of {str(self._path)!r} already") from None
+                raise UserError(f"{who} works with {self._what} already") from None
         own = look(os.getpid())
         told = msgspec.json.encode(Holder(os.getpid(), own.started if own else 0))
         os.ftruncate(handle, 0)

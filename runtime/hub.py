@@ -19,6 +19,7 @@ desk that has it.
 
 import argparse
 import asyncio
+import contextlib
 import os
 import sys
 import time
@@ -106,6 +107,8 @@ class Hub:
         self._free = asyncio.Event()
         self._free.set()
         self.desk_left = asyncio.Event()
+        self._last_sent = 0  # here, or by a hub before this one
+        self._in_flight_before: int | None = None
         self.totals = Totals()
 
     # ------------------------------------------------------------------ the desk
@@ -135,8 +138,8 @@ class Hub:
 
     def _go_on(self, link: Link, envelope: Envelope) -> None:
         """Go on with a desk that came back and says what it has."""
-        name, _, number = envelope.body.decode(errors="replace").partition(":")
-        if envelope.kind != CONTROL or name != "have" or not number.isdecimal():
+        had = _had(envelope)
+        if had is None:
             raise ProtocolError(
                 f"expected 'have:<step>' of a desk that comes back, got {envelope.body[:40]!r}"
             )
@@ -144,27 +147,48 @@ class Hub:
             self._link = None
             old.close("another desk connected")
         self._take(link)
+        self._in_flight_before = None
         if self._batch is not None:
             link.send(self._batch)
         else:
-            bars, gaps = self._sent.take_after(int(number))
-            self._next.add_bars(bars)
-            for gap in gaps:
-                self._next.add_gap(gap)
-            self._closed()
+            if had > self._last_sent:  # the first desk was killed before it could say so
+                self._resume(had)
+            else:
+                self._give_back(had)
         if self._end:
             link.send(control(self._end, sender="hub", to="desk"))
 
     def _first(self, link: Link, envelope: Envelope) -> None:
         """Take the first word of the first desk: one that was killed before it came here has nothing."""
         link.on_envelope = self._credit
-        if envelope.kind != CONTROL or envelope.body != b"have:0":
+        had = _had(envelope)
+        if had is None:
             self._credit(envelope)
+        elif had:
+            self._in_flight_before = self._in_flight  # an old number to this desk: it will close it unread
+            self._resume(had)
+
+    def _resume(self, had: int) -> None:
+        """Count on from the steps of a hub before this one; what this one sent so far nobody has read."""
+        self.on_gap(f"candle: the run went on after step {had}, what was traded meanwhile is not known")
+        self._last_sent = max(had, self._last_sent)
+        self._give_back(0)
+
+    def _give_back(self, had: int) -> None:
+        """Put what a desk does not have into the next batch."""
+        bars, gaps = self._sent.take_after(had)
+        self._next.add_bars(bars)
+        for gap in gaps:
+            self._next.add_gap(gap)
+        self._closed()
 
     def _credit(self, envelope: Envelope) -> None:
         if envelope.kind != CONTROL:
             raise ProtocolError(f"a hub takes no messages, got kind {envelope.kind}")
         name, _, number = envelope.body.decode(errors="replace").partition(":")
+        if name == "closed" and number == str(self._in_flight_before):
+            self._in_flight_before = None
+            return
         if name != "closed" or number != str(self._in_flight):
             raise ProtocolError(f"expected 'closed:{self._in_flight}', got {envelope.body[:40]!r}")
         self._closed()
@@ -195,6 +219,11 @@ class Hub:
         return self._in_flight is None
 
     @property
+    def next_step(self) -> int:
+        """The number of the next batch, where nobody else counts them."""
+        return self._last_sent + 1
+
+    @property
     def has_news(self) -> bool:
         """Whether the next batch would hold anything."""
         return self._next.has_news
@@ -207,6 +236,7 @@ class Hub:
         """Send what was gathered as one batch; the desk must have closed the last one."""
         batch = self._next.take(step, t, fills_due)
         self.totals.steps += 1
+        self._last_sent = step
         self.totals.skipped += batch.skipped
         self._in_flight = step
         self._free.clear()
@@ -310,6 +340,12 @@ class Hub:
                 self._next.add_prints(symbol, [each for _, each in trades])
 
 
+def _had(envelope: Envelope) -> int | None:
+    """Return the step a desk says it has, None when it says something else."""
+    name, _, number = envelope.body.decode(errors="replace").partition(":")
+    return int(number) if envelope.kind == CONTROL and name == "have" and number.isdecimal() else None
+
+
 async def run_lockstep(hub: Hub, sandbox: Sandbox) -> None:
     """One step, one batch, one acknowledgement, until the feed ends."""
     await hub.opened()
@@ -346,15 +382,14 @@ async def run_announced(hub: Hub, sandbox: Sandbox) -> None:
 async def run_by_arrival(hub: Hub, feed: CcxtFeed) -> None:
     """Send what came whenever the desk is free; market time is wall time."""
     await hub.opened()
-    number = 0
     while True:
         feed.heard.clear()
         now = time.time_ns()
         hub.gather(now)
         if hub.is_free and hub.has_news:
-            number += 1
-            hub.send(number, now)
-        await asyncio.wait([asyncio.ensure_future(feed.heard.wait())], timeout=_BY_ARRIVAL_S)
+            hub.send(hub.next_step, now)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(feed.heard.wait(), _BY_ARRIVAL_S)
 
 
 async def serve(config: HubConfig, stop: asyncio.Event) -> None:

@@ -22,21 +22,24 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from parley.errors import ConfigError, UserError
+from parley.errors import ConfigError, ParleyError, UserError
 from parley.messages import Envelope, Intent
 from runtime import kill_file
 from runtime.doubts import InDoubt
 from runtime.frames import CONTROL, connect, control
 from runtime.gateway_lock import GatewayLock
 from runtime.host import load
+from runtime.journal import JournalError
 from runtime.kill_file import NAME, Kill, Standing, hits
 from runtime.kill_switch import ASK, DOUBTS, PATIENCE_S, STANDING, SWEPT, Swept, Told
 from runtime.leftovers import CLAIM, is_claimed
+from runtime.real_money import BOOKS
 from runtime.unit import path_of
 
 ANSWER_S: Final = 0.5
 _SWEEP_S: Final = PATIENCE_S + 5.0
 _TAKE_OVER: Final = "runtime.kill_takeover:take_over_from"
+_RECOVER: Final = "runtime.gateway_log:recover"
 Result = dict[str, Any]
 
 
@@ -64,7 +67,7 @@ def kill(home: Path, scopes: Sequence[str], mode: str, reason: str) -> Result:
     path = file_of(home)
     standing = kill_file.write(path, "kill", scopes, mode=mode, reason=reason, by=_who())
     written_ms = (time.monotonic() - began) * 1e3
-    accounts = [_obey(config, standing) for config in gateways(home)]
+    accounts = [_obey(config, standing) for config in gateways(home)] + _ended(home, standing)
     return _result(path, standing, accounts) | {"written_ms": round(written_ms, 1)}
 
 
@@ -113,6 +116,29 @@ def gateways(home: Path) -> list[_Gateway]:
     return found
 
 
+def _ended(home: Path, standing: Standing) -> list[dict[str, Any]]:
+    """Cancel what runs with real money left resting when they ended, by whatever end."""
+    said = []
+    for books in sorted((home.expanduser() / "runs").glob(f"*/{BOOKS}")):
+        folder = books.parent
+        # a resume that failed has its configuration too: the newest knows the way to the exchange
+        files = sorted(folder.glob("config*/gateway.json"), key=lambda file: file.stat().st_mtime)
+        if not files or is_claimed(folder / CLAIM):
+            continue
+        try:
+            config = _read(files[-1])
+            if _may_trade(path_of(config.journal)):
+                said.append(_obey(config, standing))
+        except (ParleyError, JournalError, OSError) as error:
+            # one run that cannot be read must not keep the others from being cancelled
+            said.append(_blank(folder.name) | {"error": f"run {folder.name!r}: {error}"})
+    return said
+
+
+def _may_trade(journal: Path) -> bool:
+    return journal.exists() and bool(cast("Callable[[Path], Any]", load(_RECOVER))(journal).alive)
+
+
 def _read(file: Path) -> _Gateway:
     try:
         named = msgspec.json.decode(file.read_bytes(), type=_Gateway)
@@ -152,10 +178,7 @@ def _concerns(kills: Sequence[Kill], order: Intent) -> bool:
 def _told(config: _Gateway) -> dict[str, Any]:
     """Ask a gateway to read the file; says ``error`` when it does not answer in time."""
     began = time.monotonic()
-    blank = {
-        "account": config.account, "pid": None, "answer_ms": None, "taken_over": False, "error": None,
-        **_swept(Swept(0, 0, (), 0.0, 0.0)),
-    }  # fmt: skip
+    blank = _blank(config.account)
     if not config.kill_socket:
         return blank | {"error": "the gateway has no kill socket"}
     try:
@@ -165,6 +188,13 @@ def _told(config: _Gateway) -> dict[str, Any]:
     except (UserError, ConnectionError) as error:
         return blank | {"error": f"no answer: {error}"}
     return blank | {"pid": told.pid, "answer_ms": round(answered * 1e3, 1), **_swept(swept)}
+
+
+def _blank(account: str) -> dict[str, Any]:
+    return {
+        "account": account, "pid": None, "answer_ms": None, "taken_over": False, "error": None,
+        **_swept(Swept(0, 0, (), 0.0, 0.0)),
+    }  # fmt: skip
 
 
 async def _doubts(path: Path) -> list[InDoubt]:

@@ -45,11 +45,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     An order's base asset is measured in its quote asset at the order's price, its quote asset in itself.
     ``cash`` names the assets the account pays with: what is left of them is money and no position.
+    ``capital`` by quote asset is what of the account is the desk's, with real money: all its buys together
+    spend no more, and it sells nothing that it did not buy.
     """
 
     max_notional: dict[str, Decimal]
     max_position: dict[str, Decimal]
     cash: tuple[str, ...] = ()
+    capital: dict[str, Decimal] = {}
     max_orders_per_s: int = 20
     collar_bps: int = 200
 
@@ -293,7 +296,24 @@ def _too_much(
         return "rate", f"{limits.max_orders_per_s} orders in the last second"
     if intent.px is not None and _crosses(intent.px, intent.ref_px, intent.side) > limits.collar_bps:
         return "collar", f"px {intent.px} against ref_px {intent.ref_px}, collar {limits.collar_bps} bps"
-    return _position(intent, counters, limits, instrument)
+    return _not_its_own(intent, counters, limits, instrument) or _position(
+        intent, counters, limits, instrument
+    )
+
+
+def _not_its_own(
+    intent: Intent, counters: Counters, limits: Limits, instrument: Instrument
+) -> tuple[str, str] | None:
+    if not limits.capital:
+        return None
+    base, quote = instrument.base, instrument.quote
+    if intent.side == "sell":
+        code, asset, left = "not_its_own", base, counters.worst(base, "sell") - intent.qty
+    else:
+        has = limits.capital.get(quote, ZERO) + counters.worst(quote, "sell")
+        code, asset, left = "capital", quote, has - intent.qty * _price(intent)
+    # what is not known is refused
+    return None if left.is_finite() and left >= 0 else (code, f"{asset} would be {left} of this desk's")
 
 
 def _crosses(px: Decimal, ref_px: Decimal, side: str) -> Decimal:

@@ -35,6 +35,7 @@ from runtime.history import JOURNAL_NAME
 from runtime.journal.schema import side_files
 from runtime.kill_file import NAME as KILL_FILE
 from runtime.open_trades import shared_limits, shared_params
+from runtime.real_money import BOOKS, RealMoney
 from runtime.run_config import DeskProcess, RunConfig, to_json
 from runtime.settings import Settings, candle_seconds
 from runtime.unit import private_folder
@@ -42,13 +43,14 @@ from venues.capabilities import capabilities_of
 from venues.sandbox.opening import opening_price
 
 ACCOUNT: Final = "main"
-_INSTRUMENTS: Final = "instruments.json"
+INSTRUMENTS: Final = "instruments.json"
 _NS: Final = 1_000_000_000
 # A lock-step run makes the orders of days in seconds; what bounds it is market time, in the desk's own
 # limits.
 _ORDERS_PER_S_LOCKSTEP: Final = 1_000_000
 _ORDERS_PER_S: Final = 20
-_DESK_RETURNS_S: Final = 3600.0  # it folds its journal first; one that does not come back ends the run
+_INSPECT_S: Final = 30.0
+DESK_RETURNS_S: Final = 3600.0  # it folds its journal first; one that does not come back ends the run
 _PRINTS: Final = 4  # trades a candle is made of, at least: open, both extremes, close
 _ROOM: Final = 16 << 20  # bytes a run needs for its first minutes
 
@@ -59,6 +61,7 @@ class Market:
 
     ``candles`` expected in all, 0 unknown; ``prices`` of assets in the quote currency, where known.
     ``decimals`` of a pair's prices and quantities, where they are finer than the data show.
+    ``is_made_up``: by us, and slower than a real one.
     """
 
     pairs: tuple[str, ...]
@@ -69,10 +72,25 @@ class Market:
     prices: Mapping[str, Decimal] = field(default_factory=dict)
     decimals: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    is_made_up: bool = False
 
     @property
     def symbols(self) -> tuple[str, ...]:
         return (*self.pairs, *self.crosses)
+
+
+@dataclass(frozen=True)
+class Access:
+    """How a run reaches its exchange; empty ``rest`` and ``ws``: the real one's own addresses.
+
+    ``has_control``: it is our sandbox, which says when a step of the market is over.
+    """
+
+    keys_file: Path
+    rest: str
+    ws: str
+    has_control: bool = True
+    real_money: RealMoney | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +102,7 @@ class Layout:
     journal: Path
     sockets: Path
     claim: int  # descriptor of the lock that says the run lives
+    is_resumed: bool = False  # its journals are of an earlier start, and stay whatever happens
 
     @property
     def truth(self) -> Path:
@@ -117,7 +136,7 @@ def synthetic_market(settings: Settings) -> Market:
     else:
         crosses = () if settings.crosses == "none" else tuple(settings.crosses)
     prices = {asset: Decimal(repr(opening_price(asset))) for asset in assets}
-    return Market(pairs=settings.pairs or quoted, crosses=crosses, candles=0, prices=prices)
+    return Market(pairs=settings.pairs or quoted, crosses=crosses, candles=0, prices=prices, is_made_up=True)
 
 
 def make_run(settings: Settings, market: Market, run_id: str) -> RunConfig:
@@ -134,7 +153,7 @@ def make_run(settings: Settings, market: Market, run_id: str) -> RunConfig:
     capabilities_of(settings.venue)
     limits_of(settings.limits)
     limits = shared_limits(settings)
-    agents = default_agents() if settings.is_recorded else with_params(default_agents(), MADE_UP)
+    agents = with_params(default_agents(), MADE_UP) if market.is_made_up else default_agents()
     agents = with_params(agents, settings.agents)
     return RunConfig(
         run_id=run_id,
@@ -198,14 +217,14 @@ def make_layout(settings: Settings) -> Layout:
         raise UserError(f"cannot make the run's folder {str(folder)!r}: {error.strerror}") from error
     try:
         for place in sorted({folder, journal.parent}):
-            _try_out(place)
+            try_out(place)
     except UserError:
         discard(layout)
         raise
     return layout
 
 
-def _try_out(folder: Path) -> None:
+def try_out(folder: Path) -> None:
     """Write as much as a start needs: a full disk shows in no other way before the processes fall over it."""
     path = folder / f".room-{os.getpid()}"
     try:
@@ -222,7 +241,10 @@ def _try_out(folder: Path) -> None:
 
 
 def discard(layout: Layout) -> None:
-    """Remove everything of a run that could not be started."""
+    """Remove everything of a run that could not be started; of one that is resumed, only what is new."""
+    if layout.is_resumed or (layout.folder / BOOKS).exists():  # there may be orders of which only it knows
+        sweep(layout)
+        return
     shutil.rmtree(layout.folder, ignore_errors=True)
     for path in (layout.journal, *side_files(layout.journal)):
         path.unlink(missing_ok=True)
@@ -240,7 +262,7 @@ def sweep(layout: Layout) -> None:
 
 def instruments_of(layout: Layout) -> dict[str, Instrument]:
     """Return by symbol what the gateway wrote of the venue when it started."""
-    raw = (layout.folder / _INSTRUMENTS).read_bytes()
+    raw = (layout.folder / INSTRUMENTS).read_bytes()
     return {one.symbol: one for one in msgspec.json.decode(raw, type=list[Instrument])}
 
 
@@ -286,11 +308,14 @@ def write_sandbox(layout: Layout, settings: Settings, market: Market, keys: tupl
     )  # fmt: skip
 
 
-def write_gateway(
-    layout: Layout, settings: Settings, market: Market, keys: tuple[str, str], rest: str, ws: str
-) -> Path:
-    """Write the gateway's configuration and its keys."""
-    _write(layout.config("keys"), {"api_key": keys[0], "secret": keys[1]})
+def sandbox_access(layout: Layout, keys: tuple[str, str], rest: str, ws: str) -> Access:
+    """Write the keys of the sandbox's one account down, and say how it is reached."""
+    file = _write(layout.config("keys"), {"api_key": keys[0], "secret": keys[1]})
+    return Access(keys_file=file, rest=rest, ws=ws)
+
+
+def write_gateway(layout: Layout, settings: Settings, market: Market, access: Access) -> Path:
+    """Write the gateway's configuration."""
     caps = {asset: f"{cap:f}" for asset, cap in _caps(settings, market).items()}
     # the gateway counts by the wall clock: a market that runs faster gives it more orders in a second
     pace = settings.pace
@@ -300,16 +325,18 @@ def write_gateway(
         {
             "account": ACCOUNT, "socket": layout.socket("gateway"),
             "journal": str(layout.folder / "gateway.journal"),
-            "instruments": str(layout.folder / _INSTRUMENTS),
+            "instruments": str(layout.folder / INSTRUMENTS),
             "venue": {
-                "kind": "ccxt", "symbols": market.symbols, "keys_file": str(layout.config("keys")),
-                "exchange": settings.venue, "name": settings.venue, "rest": rest, "ws": ws,
+                "kind": "ccxt", "symbols": market.symbols, "keys_file": str(access.keys_file),
+                "exchange": settings.venue, "name": settings.venue, "rest": access.rest, "ws": access.ws,
             },
+            "real_money": access.real_money, "inspect_s": _INSPECT_S if access.real_money else 0.0,
             "halt_file": str(settings.home.expanduser().resolve() / KILL_FILE),
             "kill_socket": layout.socket("kill"),
             "limits": {
                 "max_notional": caps, "max_position": caps, "cash": [settings.quote],
                 "max_orders_per_s": rate,
+                "capital": {settings.quote: f"{settings.capital:f}"} if access.real_money else {},
             },
         },
     )  # fmt: skip
@@ -329,15 +356,17 @@ def _caps(settings: Settings, market: Market) -> dict[str, Decimal]:
     }
 
 
-def write_hub(layout: Layout, settings: Settings, market: Market, rest: str, ws: str) -> Path:
+def write_hub(layout: Layout, settings: Settings, market: Market, access: Access) -> Path:
     """Write the hub's configuration."""
     return _write(
         layout.config("hub"),
         {
             "socket": layout.socket("hub"), "exchange": settings.venue, "symbols": market.symbols,
             "timeframe": settings.candle,
-            "rest": rest, "ws": ws, "control": layout.socket("control"), "lockstep": settings.pace == "max",
-            "desk_returns_s": _DESK_RETURNS_S,
+            "rest": access.rest, "ws": access.ws,
+            "control": layout.socket("control") if access.has_control else "",
+            "lockstep": settings.pace == "max",
+            "desk_returns_s": DESK_RETURNS_S,
         },
     )  # fmt: skip
 
@@ -348,7 +377,7 @@ def write_desk(
     """Write the desk's configuration; ``agents`` is where it waits for them, empty: they are in it."""
     process = DeskProcess(
         run=run, journal=str(layout.journal), gateway=layout.socket("gateway"), hub=layout.socket("hub"),
-        instruments=str(layout.folder / _INSTRUMENTS), parent_pid=os.getpid(),
+        instruments=str(layout.folder / INSTRUMENTS), parent_pid=os.getpid(),
         agents=agents, backlog=backlog, heartbeat=str(layout.heartbeat),
     )  # fmt: skip
     return _put(layout.config("desk"), to_json(process))

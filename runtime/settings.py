@@ -147,6 +147,19 @@ class ApiSettings(BaseModel):
     port: int = Field(default=8000, ge=0, le=65535)
 
 
+class LiveSettings(BaseModel):
+    """Whose money is traded with `parley trade --mode live`; see docs/live.md.
+
+    ``keys``: JSON file with api_key and secret, mode 0600. ``rest`` and ``ws`` empty: the real exchange.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    keys: Annotated[Path | None, AfterValidator(lambda path: path and path.expanduser())] = None
+    rest: str = ""
+    ws: str = ""
+
+
 class Synthetic(BaseModel):
     """The market that is made up when no recorded data is named."""
 
@@ -192,6 +205,7 @@ class Settings(BaseSettings):
     desk: DeskSettings = DeskSettings()
     database: DatabaseSettings = DatabaseSettings()
     api: ApiSettings = ApiSettings()
+    live: LiveSettings = LiveSettings()
     synthetic: Synthetic = Synthetic()
     limits: dict[str, Any] = {}
     agents: dict[str, dict[str, Any]] = {}

@@ -31,6 +31,7 @@ from runtime.seals import new_key
 
 READY_PATIENCE_S: Final = 60.0
 GRACE_S: Final = 10.0
+GRACE_GATEWAY_S: Final = 25.0  # it cancels what rests and asks for the balances, see `gateway.serve`
 # One that is busy with its past hears nothing until it is done with it.
 GRACE_RETURNING_S: Final = 60.0
 _USER_MISTAKE: Final = 2
@@ -68,9 +69,9 @@ class Supervisor:
         """Let ``to``, once started, listen to each life of ``name`` under a new key, and to nobody else."""
         self._introduced[name] = to
 
-    def start(self, name: str, module: str, config: Path) -> Line:
+    def start(self, name: str, module: str, config: Path, patience_s: float = READY_PATIENCE_S) -> Line:
         """Start ``python -m module --config FILE`` and wait for its ready line; see `ready`."""
-        return self.ready(self.begin(name, module, config))
+        return self.ready(self.begin(name, module, config), patience_s)
 
     def begin(self, name: str, module: str, config: Path) -> Child:
         """Start a child without waiting for it."""
@@ -104,7 +105,7 @@ class Supervisor:
             child.tell(key)
         return child
 
-    def ready(self, child: Child) -> Line:
+    def ready(self, child: Child, patience_s: float = READY_PATIENCE_S) -> Line:
         """Wait for a child's ready line.
 
         Raises
@@ -112,11 +113,11 @@ class Supervisor:
         UserError
             When the child says the user made a mistake (exit code 2).
         ChildFailed
-            When it or one before it ends otherwise, or it is not ready within 60 s.
+            When it or one before it ends otherwise, or it is not ready in time.
         Stopped
             When `stopping` was set meanwhile.
         """
-        ready = child.wait_for("ready", READY_PATIENCE_S, self._is_over)
+        ready = child.wait_for("ready", patience_s, self._is_over)
         if self.stopping.is_set():
             raise Stopped
         if ready is None:
@@ -196,7 +197,7 @@ class Supervisor:
     def stop(self) -> None:
         """End every child, the last started first."""
         for child in reversed(self.children):
-            child.end(GRACE_S)
+            child.end(GRACE_GATEWAY_S if child.name == "gateway" else GRACE_S)
         self._endings.close()
 
     def memory_mb(self) -> dict[str, float]:

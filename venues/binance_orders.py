@@ -86,7 +86,8 @@ async def _fills(
         query = {**market, "orderId": raw["orderId"], "fromId": first, "limit": _PAGE}
         page = await asked("own trades", client.privateGetMyTrades(query))
         trades += page
-        if len(page) < _PAGE:
+        # a short page is no last one: the venue may give fewer rows than it was asked for
+        if not page or sum((exact(each["qty"]) for each in trades), ZERO) >= executed:
             break
         first = int(page[-1]["id"]) + 1
     traded = sum((exact(each["qty"]) for each in trades), ZERO)

@@ -19,7 +19,7 @@ from parley.messages import CancelIntent, Fill, Intent, OrderEvent
 from venues.binance_client import account_fees, binance_instrument
 from venues.binance_orders import look_up, order_event
 from venues.ccxt_client import MS, asked, exact, instruments_of, line
-from venues.port import Absent, Acked, Ambiguous, Rejected
+from venues.port import Absent, Acked, Ambiguous, KeyRights, Rejected
 from venues.words import Account, Placing, Raw
 
 # The request was turned away before it could act. InvalidNonce is the venue's "outside of recvWindow".
@@ -58,6 +58,16 @@ class BinanceOrders:
             str(each["asset"]): exact(each["free"]) + exact(each["locked"])
             for each in balance["info"]["balances"]
         }
+
+    async def key_rights(self) -> KeyRights:
+        # https://developers.binance.com/docs/wallet/account/api-key-permission
+        rights = await asked("rights of the key", self._client.sapiGetAccountApiRestrictions())
+        burn = await asked("fees in BNB", self._client.sapiGetBnbBurn())
+        return KeyRights(
+            trades=rights["enableSpotAndMarginTrading"] is True,
+            withdraws=rights["enableWithdrawals"] is not False,
+            fees_elsewhere=burn["spotBNBBurn"] is not False,
+        )
 
     async def place(self, intent: Intent, placing: Placing) -> Acked:
         order = await self._client.create_order(

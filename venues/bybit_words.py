@@ -22,7 +22,7 @@ from parley.messages import CancelIntent, Fill, Intent, OrderEvent
 from venues.bybit_client import bybit_instrument
 from venues.bybit_orders import fill_of, look_up, order_event, verdict
 from venues.ccxt_client import MS, asked, exact, instruments_of, line
-from venues.port import Absent, Acked, Ambiguous, Rejected, VenueError
+from venues.port import Absent, Acked, Ambiguous, KeyRights, Rejected, VenueError
 from venues.words import Account, Placing, Raw, UnsentError
 
 _SPOT: Final = {"category": "spot"}
@@ -62,6 +62,16 @@ class BybitOrders:
         answer = await asked("balance", self._client.privateGetV5AccountWalletBalance(query))
         coins = [coin for wallet in answer["result"]["list"] for coin in wallet["coin"]]
         return {str(each["coin"]): exact(each["walletBalance"] or "0") for each in coins}
+
+    async def key_rights(self) -> KeyRights:
+        # https://bybit-exchange.github.io/docs/v5/user/apikey-info
+        answer = await asked("rights of the key", self._client.privateGetV5UserQueryApi())
+        told = answer["result"]
+        rights = told["permissions"]
+        return KeyRights(
+            trades=str(told["readOnly"]) == "0" and "SpotTrade" in rights["Spot"],
+            withdraws="Withdraw" in rights["Wallet"],
+        )
 
     async def place(self, intent: Intent, placing: Placing) -> Acked:
         try:

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 OnGap = Callable[[str], None]
 Levels = tuple[tuple[float, float], ...]
 
+_READ_ON_S: Final = 0.01
 _BACKOFF_FIRST_S: Final = 1.0
 _BACKOFF_MOST_S: Final = 30.0
 _KINDS: Final = ("candle", "trade", "book")
@@ -114,6 +115,8 @@ class CcxtFeed:
             except ccxt.ChecksumError:
                 self.resyncs += 1
                 on_gap(f"{kind}: out of sequence, read anew")
+                # ccxt raises the same again at once until the loop has read on
+                await asyncio.sleep(_READ_ON_S)
             except ccxt.BaseError as error:
                 log.warning("stream_lost kind=%s cause=%r retry_s=%s", kind, error, backoff)
                 on_gap(f"{kind}: connection lost")
@@ -154,11 +157,13 @@ class CcxtFeed:
     def trades(self, symbol: str, after_id: int) -> list[tuple[int, Print]]:
         """Return (venue's id, print) of the trades behind `after_id`, oldest first."""
         cache = self._client.trades.get(symbol)
-        found = []
+        found: list[tuple[int, Print]] = []
         for trade in reversed(cache) if cache is not None else ():
             number = int(trade["id"])
             if number <= after_id:
                 break
+            if found and number >= found[-1][0]:
+                continue  # told twice
             found.append(
                 (
                     number,

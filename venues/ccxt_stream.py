@@ -5,16 +5,14 @@ caches hold every message in between. So the caches are read when a call wakes a
 
 Not here: what a venue's fields mean (each adapter), what a gap leads to (the gateway).
 
-Invariant: fills are told before the order's state that holds them; a lost connection is told as a `Gap`; no
-message is told twice, except after a reconnect.
+Invariant: fills are told before the order's state that holds them; a lost connection is told as a `Gap`; what
+a venue repeats is told once, whatever came between.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
-
-import ccxt
 
 from parley.messages import Fill, Gap, OrderEvent
 from venues.port import OnFact
@@ -24,6 +22,9 @@ log = logging.getLogger(__name__)
 _SWEEP_S: Final = 0.05
 _BACKOFF_FIRST_S: Final = 1.0
 _BACKOFF_MOST_S: Final = 30.0
+_LOOK_BEHIND: Final = 32
+_WHOLE_EVERY: Final = 100  # sweeps
+_MOST_TOLD: Final = 50_000
 Raw = Mapping[str, Any]
 
 
@@ -45,8 +46,9 @@ class UserStream:
         self._client = client
         self._reading = reading
         self._last_seq = last_seq
-        self._last_trade: Any = None
-        self._told: dict[str, tuple[str, ...]] = {}
+        self._told: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._told_trades: set[tuple[str, str]] = set()
+        self._sweeps = 0
 
     async def follow(
         self, stands: Callable[[], Awaitable[bool]], on_fact: OnFact, on_ready: Callable[[], None]
@@ -63,6 +65,9 @@ class UserStream:
             while True:
                 await asyncio.sleep(_SWEEP_S)
                 self.sweep(on_fact)
+                for task in watching:
+                    if task.done():  # by an error of our own: nobody would hear the stream any more
+                        task.result()
         finally:
             for task in watching:
                 task.cancel()
@@ -73,44 +78,69 @@ class UserStream:
         while True:
             try:
                 await watch()
-                pause = _BACKOFF_FIRST_S
-                self.sweep(on_fact)
-            except ccxt.BaseError as error:
+            except Exception as error:  # noqa: BLE001 - ccxt stumbles over messages in more ways than it names
                 log.warning("user_stream_lost cause=%r retry_s=%s", error, pause)
                 on_fact(Gap(stream="user", from_seq=self._last_seq(), to_seq=-1))
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _BACKOFF_MOST_S)
+            else:
+                pause = _BACKOFF_FIRST_S
+                self.sweep(on_fact)
 
     def sweep(self, on_fact: OnFact) -> None:
         """Tell what is in the caches and was not told."""
+        self._sweeps += 1
         # Trades first: whoever hears that an order is closed has heard of its fills.
         for raw in self._new_trades():
-            if (fill := self._reading.fill(raw)) is not None:
-                on_fact(fill)
+            self._tell(self._reading.fill, raw, on_fact)
         for raw in self._new_orders():
-            if (event := self._reading.event(raw)) is not None:
-                on_fact(event)
+            self._tell(self._reading.event, raw, on_fact)
+
+    def _tell(self, read: Callable[[Raw], Fill | OrderEvent | None], raw: Raw, on_fact: OnFact) -> None:
+        try:
+            fact = read(raw)
+        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+            # one message that nobody can read hides no other; what it said is a gap
+            log.error("user_stream_unreadable cause=%r", error)
+            on_fact(Gap(stream="user", from_seq=self._last_seq(), to_seq=-1))
+            return
+        if fact is not None:
+            on_fact(fact)
 
     def _new_orders(self) -> list[Raw]:
-        cache = self._client.orders
         found = []
-        # ccxt moves an order to the end with every update, so the new ones are the tail.
-        for order in reversed(cache) if cache is not None else ():
+        for order in self._unread(self._client.orders, self._is_told):
             raw = order["info"]
-            version = self._reading.version(raw)
-            if self._told.get(order["id"]) == version:
-                break
-            self._told[order["id"]] = version
+            self._told[order["symbol"], order["id"]] = self._reading.version(raw)
             found.append(raw)
-        return found[::-1]
+        return found
+
+    def _is_told(self, order: Raw) -> bool:
+        told = self._told.get((order["symbol"], order["id"]))
+        return told is not None and told == self._reading.version(order["info"])
 
     def _new_trades(self) -> list[Raw]:
         cache = self._client.myTrades
-        found = []
-        for trade in reversed(cache) if cache is not None else ():
-            if trade is self._last_trade:
-                break
-            found.append(trade)
-        if found:
-            self._last_trade = found[0]
-        return [trade["info"] for trade in reversed(found)]
+        found = self._unread(cache, lambda trade: (trade["symbol"], trade["id"]) in self._told_trades)
+        self._told_trades.update((trade["symbol"], trade["id"]) for trade in found)
+        if len(self._told_trades) > _MOST_TOLD:  # the gateway knows its trades; here only the cache matters
+            self._told_trades = {(trade["symbol"], trade["id"]) for trade in cache}
+        return [trade["info"] for trade in found]
+
+    def _unread(self, cache: Sequence[Raw] | None, is_known: Callable[[Raw], bool]) -> list[Raw]:
+        """Return the new ones of a cache, oldest first.
+
+        ccxt moves what comes again to the end, so the new ones are near the tail, but a repeated old one may
+        lie behind them: the tail is looked through some way past it, and at times the whole.
+        """
+        most = len(self._told) + len(self._told_trades) if self._sweeps % _WHOLE_EVERY == 0 else _LOOK_BEHIND
+        found: list[Raw] = []
+        known = 0
+        for each in reversed(cache) if cache is not None else ():
+            if is_known(each):
+                known += 1
+                if known > most:
+                    break
+            else:
+                found.append(each)
+        return found[::-1]

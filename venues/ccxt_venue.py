@@ -23,7 +23,7 @@ from parley.messages import CancelIntent, Fill, Intent, OrderEvent
 from venues.capabilities import Capabilities, wrong_cid
 from venues.ccxt_client import MS, asked, plain
 from venues.ccxt_stream import Reading, UserStream
-from venues.port import Absent, Acked, Ambiguous, OnFact, Rejected, SendResult, VenueError
+from venues.port import Absent, Acked, Ambiguous, KeyRights, OnFact, Rejected, SendResult, VenueError
 from venues.words import OrderWords, Placing, Raw, UnsentError
 
 log = logging.getLogger(__name__)
@@ -72,13 +72,24 @@ class CcxtVenue:
         return await self._words.connect()
 
     async def balances(self) -> tuple[tuple[str, Decimal], ...]:
-        totals = await self._words.balances()
+        try:
+            totals = await self._words.balances()
+        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+            raise VenueError(f"balances: an answer nobody can read: {error!r}") from error
         return tuple((asset, total) for asset, total in sorted(totals.items()) if total)
 
     async def clock_offset_ms(self) -> float:
         before = time.time_ns()
         venue_ms = await asked("time", self._client.fetch_time())
+        if not isinstance(venue_ms, int | float):
+            raise VenueError(f"time: an answer nobody can read: {venue_ms!r}")
         return float(venue_ms - (before + time.time_ns()) / 2 / MS)
+
+    async def key_rights(self) -> KeyRights:
+        try:
+            return await self._words.key_rights()
+        except (KeyError, TypeError) as error:
+            raise VenueError(f"rights of the key: the answer does not say: {error!r}") from error
 
     def know(self, cid: str, iid: bytes) -> None:
         self._iids[cid] = iid

@@ -14,7 +14,7 @@ from typing import Final
 from parley.instruments import Instrument
 from parley.messages import CancelIntent, Fill, Intent
 from venues.capabilities import Capabilities
-from venues.port import Absent, Acked, OnFact, SendResult, VenueError
+from venues.port import Absent, Acked, KeyRights, OnFact, SendResult, VenueError
 
 TAKER_FEE = Decimal("0.001")
 # No order is ever in doubt here, so there is none to look up; what a process before this one sent is gone.
@@ -67,6 +67,9 @@ class NullVenue:
 
     async def clock_offset_ms(self) -> float:
         return 0.0
+
+    async def key_rights(self) -> KeyRights:
+        return KeyRights(trades=True, withdraws=False)
 
     def know(self, cid: str, iid: bytes) -> None:
         pass

@@ -51,6 +51,17 @@ Fact = OrderEvent | Fill | Gap
 OnFact = Callable[[Fact], None]
 
 
+class KeyRights(msgspec.Struct, frozen=True, kw_only=True):
+    """What the venue says the API key may do, and what its account pays fees with.
+
+    ``fees_elsewhere``: in an asset of its own choice, which is none of those that are traded.
+    """
+
+    trades: bool
+    withdraws: bool
+    fees_elsewhere: bool = False
+
+
 class VenueError(Exception):
     """A request that is safe to repeat (balances, instruments, clock) did not work; the text says which."""
 
@@ -88,6 +99,9 @@ class Venue(Protocol):
 
     async def clock_offset_ms(self) -> float:
         """Return venue clock minus own clock, from the middle of a round trip; raises `VenueError`."""
+
+    async def key_rights(self) -> KeyRights:
+        """Return what the key may do; raises `VenueError`, also when the venue's answer does not say."""
 
     def know(self, cid: str, iid: bytes) -> None:
         """Introduce an order of an earlier life of the gateway, so that its facts are told."""

@@ -17,7 +17,7 @@ import msgspec
 
 from parley.instruments import Instrument
 from parley.messages import CancelIntent, Fill, Intent, OrderEvent
-from venues.port import Absent, Acked, Ambiguous, Rejected
+from venues.port import Absent, Acked, Ambiguous, KeyRights, Rejected
 
 Raw = Mapping[str, Any]
 
@@ -53,6 +53,9 @@ class OrderWords(Protocol):
 
     async def balances(self) -> dict[str, Decimal]:
         """Return what the account owns by asset; raises `VenueError`."""
+
+    async def key_rights(self) -> KeyRights:
+        """Return what the key may do; raises `VenueError`, and `KeyError` when the answer does not say."""
 
     async def place(self, intent: Intent, placing: Placing) -> Acked:
         """Place an order; raises `UnsentError`, or whatever the request ends with."""

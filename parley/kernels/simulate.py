@@ -41,6 +41,7 @@ def simulate(desk: np.void) -> int:
         desk["now"] = now
         if desk["hook_bot_loop_start"]:
             desk["box"][0] = now
+            desk["turn"] = -1
             call(desk["port"], ASK_BOT_LOOP_START)
         if desk["detail_ms"] > 0:
             detailed_step(desk, desk["step"], now)

@@ -48,7 +48,13 @@ def _say(result: dict[str, Any], *, as_json: bool) -> None:
 def _line(said: dict[str, Any]) -> str:
     if said["error"]:
         return f"account {said['account']}: {said['error']}"
-    how = f"ended gateway {said['ended']} and took over" if said["taken_over"] else f"pid {said['pid']} obeys"
+    how = f"pid {said['pid']} obeys"
+    if said["taken_over"]:
+        how = (
+            f"ended gateway {said['ended']} and took over"
+            if said["ended"]
+            else "took over what an ended run left"
+        )
     text = f"account {said['account']}: {how}"
     if said["cancels_sent"]:
         text += f"; {said['confirmed']} orders cancelled in {said['cancel_ms']} ms"

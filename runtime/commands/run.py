@@ -29,7 +29,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.text import Text
 
 from parley.errors import ParleyError, UserError
-from runtime import launch, open_trades, placement
+from runtime import launch, open_trades, placement, resuming
 from runtime.api_keeper import ApiKeeper, ApiPlaces
 from runtime.awake import CoresAwake
 from runtime.backlog import STATUS
@@ -37,8 +37,9 @@ from runtime.child import Child, Line
 from runtime.history import open_journal
 from runtime.host import load
 from runtime.inheritance import inherited
-from runtime.launch import Layout, Market
+from runtime.launch import Access, Layout, Market
 from runtime.lead import Lead
+from runtime.live_books import audited
 from runtime.live_view import LiveView
 from runtime.output import console, plain, print_json, progress_bar
 from runtime.provenance import with_origin
@@ -51,12 +52,13 @@ from runtime.standing_kills import KillWatch, lines
 from runtime.store_keeper import StoreKeeper, StorePlaces
 from runtime.summary import summarise
 from runtime.summary_view import show_result
-from runtime.supervisor import Stopped, Supervisor, running
+from runtime.supervisor import READY_PATIENCE_S, Stopped, Supervisor, running
 
 CHECK: Final = Path(__file__).resolve().parent.parent.parent / "tools" / "check_ledger.py"
 _VIEW_S: Final = 0.5
 _LINES_S: Final = 5.0
 _POLL_S: Final = 0.2
+_MOST_SHOWN: Final = 5
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 Compose = Callable[[Settings, Market, str], RunConfig]
 Afterwards = Callable[[Path], Mapping[str, object]]
@@ -78,11 +80,13 @@ def run(
 
 def play(
     settings: Settings, compose: Compose, *, as_json: bool, with_database: bool, market: Market | None = None,
-    afterwards: Afterwards | None = None,
+    afterwards: Afterwards | None = None, access: Access | None = None, resumes: str = "",
 ) -> int:  # fmt: skip
     """Run the desk that `compose` makes of settings, market and run id; as `run`.
 
     afterwards: given the journal of a run that ended, more to say of it.
+    access: the exchange to trade at, None: a sandbox of its own
+    resumes: the run to go on with; empty: a new one
     """
     market = market or _market(settings)
     for note in (*market.notes, *open_trades.notes(settings)):
@@ -93,7 +97,9 @@ def play(
     placement.check_cluster(settings, [spec.id for spec in checked.agents])
     if settings.desk.placement == "spread":
         check_programs()
-    layout = launch.make_layout(settings)
+    if resumes:
+        resuming.refuse_another(settings, resumes, compose(settings, market, resumes))
+    layout = resuming.resume_layout(settings, resumes) if resumes else launch.make_layout(settings)
     run_config = with_origin(compose(settings, market, layout.run_id))
     supervisor = Supervisor(layout.logs)
     lead = Lead(settings.home, run_config.desk.account)
@@ -104,7 +110,7 @@ def play(
             lead.take(layout.run_id)
         store = _store(settings, layout, default=with_database, on_screen=_on_screen(as_json))
         api = _api(settings, layout, store, default=with_database, on_screen=_on_screen(as_json))
-        _start(supervisor, layout, settings, market, run_config, (store, api))
+        _start(supervisor, layout, settings, market, run_config, (store, api), access)
         started = True
         _follow(supervisor, layout, settings, market, run_config, (store, api), kills, as_json=as_json)
         supervisor.end("desk")
@@ -121,7 +127,7 @@ def play(
         if store is not None:
             if started:
                 unshipped = store.drain()
-            else:
+            elif not layout.is_resumed:
                 store.abandon(run_config.desk.tenant, layout.run_id)
             left += (api.close() if api is not None else []) + store.close()
         if started:
@@ -131,7 +137,10 @@ def play(
         lead.release()
         for number, handler in before.items():  # what follows may be stopped as anything
             signal.signal(number, handler)
-    result = account_for(supervisor, layout, settings, market)
+    books = check_books(layout.truth, layout.journal) if access is None else audited(
+        supervisor.child("gateway").line("audit"), layout.journal
+    )  # fmt: skip
+    result = account_for(supervisor, layout, settings, market, books)
     result["database"] = store.told(unshipped) if store is not None else None
     result["api"] = {"url": api.url, "restarts": api.restarts} if api is not None else None
     if not as_json:
@@ -215,28 +224,35 @@ def _on_screen(as_json: bool) -> bool:
 
 def _start(
     supervisor: Supervisor, layout: Layout, settings: Settings, market: Market, run_config: RunConfig,
-    keepers: Keepers,
+    keepers: Keepers, access: Access | None,
 ) -> None:  # fmt: skip
     store, _ = keepers
     supervisor.introduce("desk", to="gateway")
-    keys = (os.urandom(16).hex(), os.urandom(24).hex())
     # Begun first, for it takes longest; the agents dial until the desk listens.
     ray = None
     if settings.desk.placement == "spread":
         ray = supervisor.begin("ray", "runtime.ray_driver", placement.write_ray(layout, settings, run_config))
-    venue = supervisor.start(
-        "sandbox", "venues.sandbox", launch.write_sandbox(layout, settings, market, keys)
-    )
-    rest, ws = str(venue["rest"]), str(venue["ws"])
-    gateway = launch.write_gateway(layout, settings, market, keys, rest, ws)
-    supervisor.start("gateway", "runtime.gateway", gateway)
-    supervisor.start("hub", "runtime.hub", launch.write_hub(layout, settings, market, rest, ws))
+    access = access or _sandbox(supervisor, layout, settings, market)
+    supervisor.start("gateway", "runtime.gateway", launch.write_gateway(layout, settings, market, access))
+    supervisor.start("hub", "runtime.hub", launch.write_hub(layout, settings, market, access))
     if ray is not None:
         console(stderr=True).print(_where(supervisor.ready(ray)), soft_wrap=True)
     agents = placement.agents_address(layout, settings)
     desk = launch.write_desk(layout, run_config, agents, store.backlog if store is not None else None)
-    supervisor.start("desk", "runtime.desk", desk)
+    patience_s = READY_PATIENCE_S
+    if layout.is_resumed:
+        patience_s = launch.DESK_RETURNS_S
+        console(stderr=True).print(
+            "reading the run's journal: what it holds and what became of it", style="dim"
+        )
+    supervisor.start("desk", "runtime.desk", desk, patience_s)
     _write_down(supervisor, layout, settings, run_config, keepers)
+
+
+def _sandbox(supervisor: Supervisor, layout: Layout, settings: Settings, market: Market) -> Access:
+    keys = (os.urandom(16).hex(), os.urandom(24).hex())
+    told = supervisor.start("sandbox", "venues.sandbox", launch.write_sandbox(layout, settings, market, keys))
+    return launch.sandbox_access(layout, keys, str(told["rest"]), str(told["ws"]))
 
 
 def _write_down(
@@ -333,8 +349,10 @@ def _advance(bar: Progress, market: Market, t_ns: int) -> None:
         bar.update(bar.task_ids[0], completed=max(0.0, t_ns / 1e9 - market.start.timestamp()))
 
 
-def account_for(supervisor: Supervisor, layout: Layout, settings: Settings, market: Market) -> dict[str, Any]:
-    """Put together what journal, processes and exchange say about a run that ended."""
+def account_for(
+    supervisor: Supervisor, layout: Layout, settings: Settings, market: Market, books: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Put together what journal, processes and exchange say about a run that ended; ``books`` are checked."""
     end = supervisor.child("desk").line("end")
     counts = _mapping(end, "end")
     feed = _mapping(counts, "feed")
@@ -356,7 +374,7 @@ def account_for(supervisor: Supervisor, layout: Layout, settings: Settings, mark
     result: dict[str, Any] = dict(told) if isinstance(told, dict) else {}
     result |= {
         "journal": str(layout.journal),
-        "truth_log": str(layout.truth),
+        "truth_log": str(layout.truth) if layout.truth.exists() else None,
         "data": str(settings.data) if settings.data else None,
         "trades": {pair: str(file) for pair, file in settings.trades.items()},
         "pairs": list(market.pairs),
@@ -377,7 +395,7 @@ def account_for(supervisor: Supervisor, layout: Layout, settings: Settings, mark
         "candles_per_second": round(_number(counts.get("candles_here")) / seconds, 1) if seconds else 0.0,
         "seconds": round(seconds, 3),
         "peak_memory_mb": {**memory, "total": round(sum(memory.values()), 1)},
-        **check_books(layout.truth, layout.journal),
+        **books,
         "replay": f"parley replay {layout.journal}",
     }  # fmt: skip
     return result
@@ -406,7 +424,7 @@ def complain(result: Mapping[str, Any]) -> int:
     if result["ledger_equals_exchange"] is not True:
         check = result["ledger_check"]
         first = check.get("first") or [check.get("error", "no report")]
-        wrong.append(f"the ledger does not equal the exchange: {first[0]}")
+        wrong += [f"the ledger does not equal the exchange: {each}" for each in first[:_MOST_SHOWN]]
     if not result["equity_is_reproduced"]:
         wrong.append(
             f"equity differs: desk {result['equity_end']}, from the fills {result['equity_refolded']}"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from parley.errors import ParleyError, UserError
+from runtime.commands.live import live
 from runtime.commands.run import play
 from runtime.commands.simulate import options_of
 from runtime.history import open_journal
@@ -31,20 +32,34 @@ MODES = ("paper", "live")
 
 def trade(
     mode: str, desk: Path | None, settings: Mapping[str, object], given: Mapping[str, Any], *,
-    consent: bool, as_json: bool,
+    consent: bool, confirmed: str | None = None, resumes: str = "", forgets: bool = False,
+    as_json: bool,
 ) -> int:  # fmt: skip
     """Trade freqtrade strategies until their candles end or somebody stops it; returns the exit code.
 
-    given: freqtrade's options, by the names of `runtime.cli_backtest`'s.
+    given: freqtrade's options, by the names of `runtime.cli_backtest`'s. The rest: as `live`.
 
     Raises
     ------
     UserError
         When mode, settings, a strategy or candles are wrong.
     """
-    if mode != "paper":
-        known = "live trading is not there yet" if mode in MODES else f"modes are {', '.join(MODES)}"
-        raise UserError(f"only --mode paper is possible, was {mode!r}: {known}")
+    if mode not in MODES:
+        raise UserError(f"there is no mode {mode!r}: modes are {', '.join(MODES)}")
+    if mode == "live":
+        _refuse_of_freqtrade(given, consent=consent)
+        return live(
+            desk,
+            {**settings, "pairs": given["pairs"] or None},
+            confirmed,
+            resumes,
+            forgets=forgets,
+            as_json=as_json,
+        )
+    if confirmed is not None or resumes or forgets:
+        raise UserError(
+            "--real-money, --resume and --new belong to --mode live: a run on paper begins and ends"
+        )
     loaded = load_settings(desk, settings)
     if loaded.speed is None:
         loaded = loaded.model_copy(update={"speed": SPEED})
@@ -66,6 +81,21 @@ def trade(
             )  # fmt: skip
     except _Terminated:
         return _TERMINATED
+
+
+def _refuse_of_freqtrade(given: Mapping[str, Any], *, consent: bool) -> None:
+    named = [
+        name
+        for name, value in given.items()
+        if not (value is None or value is False or value == ()) and name != "pairs"
+    ]
+    if named:
+        raise UserError(
+            f"{', '.join(named)}: freqtrade's strategies and options are for paper so far; with --mode live"
+            " the desk's own strategies trade, as the settings of --desk say"
+        )
+    if consent:
+        raise UserError("--consent takes away whoever could object: not with real money")
 
 
 class _Terminated(BaseException):

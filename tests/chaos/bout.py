@@ -131,9 +131,9 @@ class Bout:
         self._sandbox = self._nursery.start("sandbox", exchange)
         self._until_ready(self._sandbox)
         line = self._sandbox.lines[0]
-        rest, ws = str(line["rest"]), str(line["ws"])
-        _change(launch.write_gateway(layout, settings, market, keys, rest, ws), self._narrow)
-        hub = launch.write_hub(layout, settings, market, rest, ws)
+        access = launch.sandbox_access(layout, keys, str(line["rest"]), str(line["ws"]))
+        _change(launch.write_gateway(layout, settings, market, access), self._narrow)
+        hub = launch.write_hub(layout, settings, market, access)
         launch.write_desk(layout, _run_of(settings, market, layout.run_id))
         self._note(
             "bout", seed=plan.seed, hostility=plan.hostility, window_ms=plan.window_ms,

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import TypeVar
 
 from parley.messages import KIND_OF, Ack, Alarm, Intent, VenueReject, decode
 from runtime.frames import frame_of, pack, wrap
@@ -33,6 +34,7 @@ try:
 except ConnectionResetError:
     sys.exit(0)
 """
+M = TypeVar("M", Alarm, Intent)
 
 
 class Gateway:
@@ -64,25 +66,11 @@ class Gateway:
         self._process.terminate()
         assert await self._process.wait() == 0
 
-    def alarms(self) -> list[Alarm]:
-        """What its journal holds of refusals, once it has ended."""
-        found = []
+    def journaled(self, kind: type[M]) -> list[M]:
+        """What its journal holds of one kind, once it has ended."""
         with JournalReader(self.folder / "gw.journal") as journal:
-            for record in journal.records(kinds=[KIND_OF["Alarm"]]):
-                said = decode(record.body)
-                assert isinstance(said, Alarm)
-                found.append(said)
-        return found
-
-    def orders(self) -> list[Intent]:
-        """The orders its journal holds, once it has ended."""
-        found = []
-        with JournalReader(self.folder / "gw.journal") as journal:
-            for record in journal.records(kinds=[KIND_OF["Intent"]]):
-                said = decode(record.body)
-                assert isinstance(said, Intent)
-                found.append(said)
-        return found
+            said = [decode(each.body) for each in journal.records(kinds=[KIND_OF[kind.__name__]])]
+        return [each for each in said if isinstance(each, kind)]
 
 
 @contextlib.asynccontextmanager
@@ -137,17 +125,17 @@ def test_only_the_desk_that_was_named_is_heard_and_every_refusal_is_on_record() 
             await home.refuses(await home.connect(key))
             await home.end()
 
-            assert [(each.about, each.subject, each.detail) for each in home.alarms()] == [
+            assert [(each.about, each.subject, each.detail) for each in home.journaled(Alarm)] == [
                 ("refused", f"process {own}", "no desk was named yet"),
-                ("refused", home.alarms()[1].subject, home.alarms()[1].detail),
+                ("refused", home.journaled(Alarm)[1].subject, home.journaled(Alarm)[1].detail),
                 ("refused", f"process {own}", "frame 1 is not of whoever holds the key of this link"),
                 ("refused", f"process {own}", "frame 1 is not of whoever holds the key of this link"),
                 ("refused", f"process {own}", "frame 3 is not of whoever holds the key of this link"),
                 ("refused", f"process {own}", f"only process {own + 1} may send orders, this is {own}"),
             ]
-            assert home.alarms()[1].detail.startswith(f"only process {own} may send orders, this is ")
-            assert [each.n for each in home.alarms()] == [1, 2, 3, 4, 5, 6]
-            assert {each.iid for each in home.orders()} == {make_intent(1).iid, make_intent(3).iid}
+            assert home.journaled(Alarm)[1].detail.startswith(f"only process {own} may send orders, this is ")
+            assert [each.n for each in home.journaled(Alarm)] == [1, 2, 3, 4, 5, 6]
+            assert {each.iid for each in home.journaled(Intent)} == {make_intent(1).iid, make_intent(3).iid}
 
     asyncio.run(run())
 
@@ -181,13 +169,13 @@ def test_garbage_wrong_words_and_wrong_messages_are_on_record_and_a_flood_is_cou
             await desk.hear(Ack)
             await home.end()
 
-            said = [each.detail for each in home.alarms()]
+            said = [each.detail for each in home.journaled(Alarm)]
             assert said[0] == "the kill socket takes 'kill' or 'doubts', was 'please'"
             assert said[1] == "a frame of tenant 'other' desk 1"
             assert said[2] == "a gateway takes no Ack"
             assert said[3].startswith("a frame must have 1 to 4194304 bytes, was ")
             assert len(said) == 11, "ten in a minute, and the rest"
             assert said[10] == "13 more were refused"
-            assert home.alarms()[-1].n == 23
+            assert home.journaled(Alarm)[-1].n == 23
 
     asyncio.run(run())

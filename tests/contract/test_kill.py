@@ -6,6 +6,7 @@ Not here: the kill file's lines (tests/unit/runtime/test_kill_file.py), its spee
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 from decimal import Decimal
 
@@ -98,5 +99,42 @@ def test_gateway_that_hangs_is_ended_and_its_orders_are_cancelled_with_its_key()
             assert (await refused(home, 2, 1001, epoch=0)).code == "last_look:stale_epoch"
             home.desk.send(make_intent(1002, ref_px=Decimal(50_000), epoch=9))
             await home.desk.hear(Fill)
+
+    asyncio.run(scenario())
+
+
+def test_what_an_ended_run_with_real_money_left_resting_is_cancelled_with_its_key() -> None:
+    async def scenario() -> None:
+        async with home_with_gateway() as home:
+            resting = await home.rest(4)
+            await home.die()
+            assert (await home.kill())["accounts"] == []  # on paper nothing is left: its exchange is gone too
+
+            (home.run / "account.json").write_text("{}")
+            (home.run / "config").rename(home.run / "config-1")  # as a resume that failed leaves it
+            (account,) = (await home.kill())["accounts"]
+            assert (account["error"], account["taken_over"], account["ended"]) == (None, True, 0)
+            assert (account["confirmed"], account["unconfirmed"]) == (4, [])
+            assert home.cancelled(resting) == {each.cid for each in resting}
+            assert (await home.kill())["accounts"] == []
+
+    asyncio.run(scenario())
+
+
+def test_ended_run_that_cannot_be_read_keeps_nobody_from_being_killed() -> None:
+    async def scenario() -> None:
+        async with home_with_gateway() as home:
+            resting = await home.rest(2)
+            broken = home.home / "runs" / "r0"
+            (broken / "config").mkdir(parents=True)
+            told = {"account": "main", "journal": str(broken / "gateway.journal")}
+            (broken / "config" / "gateway.json").write_text(json.dumps(told))
+            (broken / "gateway.journal").write_bytes(b"no journal")
+            (broken / "account.json").write_text("{}")
+
+            living, dead = (await home.kill())["accounts"]
+            assert (living["confirmed"], living["error"]) == (2, None)
+            assert home.cancelled(resting) == {each.cid for each in resting}
+            assert "run 'r0': " in dead["error"]
 
     asyncio.run(scenario())

@@ -139,10 +139,10 @@ def lives_of(
         if hostility is not None:
             exchange.write_text(json.dumps(json.loads(exchange.read_text()) | {"hostility": hostility}))
         venue = supervisor.start("sandbox", "venues.sandbox", exchange)
-        rest, ws = str(venue["rest"]), str(venue["ws"])
-        gateway = launch.write_gateway(layout, settings, market, keys, rest, ws)
+        access = launch.sandbox_access(layout, keys, str(venue["rest"]), str(venue["ws"]))
+        gateway = launch.write_gateway(layout, settings, market, access)
         supervisor.start("gateway", "runtime.gateway", gateway)
-        supervisor.start("hub", "runtime.hub", launch.write_hub(layout, settings, market, rest, ws))
+        supervisor.start("hub", "runtime.hub", launch.write_hub(layout, settings, market, access))
         address = layout.socket("agents") if apart else ""
         for spec in run.agents if apart else ():
             agents.append(AgentProcess(address, spec.id, str(layout.folder / "lives")))

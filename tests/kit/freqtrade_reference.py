@@ -28,11 +28,16 @@ def reference_run(options: Any, folder: Path) -> dict[str, Any]:
     Returns what freqtrade's `backtest()` gave per strategy (`content`), the analysed frames (`frames`), its
     report (`stats`), the candles after loading (`candles`) and the time range.
     """
+    return run_apart("tests.kit.freqtrade_reference", options, folder)
+
+
+def run_apart(module: str, options: Any, folder: Path) -> dict[str, Any]:
+    """Run a module on pickled options in a process of its own; returns what it left in ``result.pickle``."""
     (folder / "options.pickle").write_bytes(pickle.dumps(options))
-    command = [sys.executable, "-m", "tests.kit.freqtrade_reference", str(folder)]
+    command = [sys.executable, "-m", module, str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
-    result: dict[str, Any] = pickle.loads((folder / "reference.pickle").read_bytes())
+    result: dict[str, Any] = pickle.loads((folder / "result.pickle").read_bytes())
     return result
 
 
@@ -100,4 +105,4 @@ def _backtest(folder: Path) -> dict[str, Any]:
 
 if __name__ == "__main__":
     where = Path(sys.argv[1])
-    (where / "reference.pickle").write_bytes(pickle.dumps(_backtest(where)))
+    (where / "result.pickle").write_bytes(pickle.dumps(_backtest(where)))

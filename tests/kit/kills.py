@@ -30,6 +30,8 @@ class Home:
         self.home = folder / "home"
         self.gateway: UnitProcess
         self.desk: FakeDesk
+        self.run = self.home / "runs" / "r1"
+        self.claim: int | None = None
         self._made = 0
 
     @property
@@ -42,9 +44,8 @@ class Home:
             self.folder, self.venue, {"exchange": self.exchange}, halt_file=str(self.kill_file),
             kill_socket=str(self.folder / "kill.sock"),
         )  # fmt: skip
-        run = self.home / "runs" / "r1"
-        (run / "config").mkdir(parents=True, exist_ok=True)
-        (run / "config" / "gateway.json").write_text(json.dumps(config))
+        (self.run / "config").mkdir(parents=True, exist_ok=True)
+        (self.run / "config" / "gateway.json").write_text(json.dumps(config))
         self.gateway = await start("gateway", config, self.folder)
         self.desk = await FakeDesk.connect(self.gateway.socket)
 
@@ -65,6 +66,18 @@ class Home:
             self.desk.send(intent)
         await self.desk.until(lambda: len(self.desk.of(Ack)) == known + count)
         return made
+
+    async def die(self) -> None:
+        """End the run as a killed machine would: its gateway is gone, and nobody claims the folder."""
+        self.gateway.process.kill()
+        await self.gateway.process.wait()
+        self.leave()
+
+    def leave(self) -> None:
+        """Let go of the run's folder."""
+        if self.claim is not None:
+            leftovers.release(self.run, self.claim)
+            self.claim = None
 
     async def kill(self, *scopes: str, mode: str = "cancel") -> dict[str, Any]:
         """Kill, and return what was done."""
@@ -91,8 +104,8 @@ async def home_with_gateway(exchange: str = "binance") -> AsyncIterator[Home]:
             market = await venue.control()
             await market.go()
             await market.steps(1)
-            (home.home / "runs" / "r1").mkdir(parents=True)
-            claim = leftovers.claim(home.home / "runs" / "r1")
+            home.run.mkdir(parents=True)
+            home.claim = leftovers.claim(home.run)
             try:
                 await home.begin()
                 yield home
@@ -101,5 +114,5 @@ async def home_with_gateway(exchange: str = "binance") -> AsyncIterator[Home]:
                 if home.gateway.process.returncode is None:
                     home.gateway.process.kill()
                     await home.gateway.process.wait()
-                leftovers.release(home.home / "runs" / "r1", claim)
+                home.leave()
                 await market.hang_up()

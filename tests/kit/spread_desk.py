@@ -180,10 +180,10 @@ def spread_desk(home: Path, options: Mapping[str, object]) -> Iterator[SpreadDes
         venue = supervisor.start(
             "sandbox", "venues.sandbox", launch.write_sandbox(layout, settings, market, keys)
         )
-        rest, ws = str(venue["rest"]), str(venue["ws"])
-        gateway = launch.write_gateway(layout, settings, market, keys, rest, ws)
+        access = launch.sandbox_access(layout, keys, str(venue["rest"]), str(venue["ws"]))
+        gateway = launch.write_gateway(layout, settings, market, access)
         supervisor.start("gateway", "runtime.gateway", gateway)
-        supervisor.start("hub", "runtime.hub", launch.write_hub(layout, settings, market, rest, ws))
+        supervisor.start("hub", "runtime.hub", launch.write_hub(layout, settings, market, access))
         supervisor.ready(ray)
         address = placement.agents_address(layout, settings)
         supervisor.start("desk", "runtime.desk", launch.write_desk(layout, run, address))

@@ -12,7 +12,7 @@ import sys
 
 from venues.recorded import CandleError
 from venues.sandbox.config import ConfigError, read_config
-from venues.sandbox.process import is_alive, make_feed, serve
+from venues.sandbox.process import check, is_alive, make_feed, serve
 
 
 def main() -> int:
@@ -29,6 +29,7 @@ def main() -> int:
     try:
         config = read_config(arguments.config)
         feed = make_feed(config.feed, config.seed)
+        check(config, feed)
     except (ConfigError, CandleError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2

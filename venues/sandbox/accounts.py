@@ -13,10 +13,13 @@ from venues.sandbox.units import money_text
 class Account:
     """One API key's money; amounts count 1e-16."""
 
-    def __init__(self, name: str, api_key: str, secret: str, balances: dict[str, int]) -> None:
+    def __init__(
+        self, name: str, api_key: str, secret: str, balances: dict[str, int], *, can_withdraw: bool = False
+    ) -> None:
         self.name = name
         self.api_key = api_key
         self.secret = secret
+        self.can_withdraw = can_withdraw  # what the key may do; there is nothing to withdraw to
         self.free = dict(balances)
         self.locked = dict.fromkeys(balances, 0)
 

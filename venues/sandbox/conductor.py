@@ -10,6 +10,7 @@ all of its messages.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +47,7 @@ class Conductor:
         self._tasks: set[asyncio.Task[None]] = set()
         self._playing = False
         self.progress = Progress()
+        self.on_moment: Callable[[int], None] = lambda ms: None
 
     async def listen(self, path: str) -> asyncio.Server:
         """Open the control socket; only the same user may connect."""
@@ -115,6 +117,7 @@ class Conductor:
                         self._session.play_until(step, moment, self._streams)
                     else:
                         self._session.play(step, self._streams)
+                    self.on_moment(moment)
                     self._hub.flush()
                     self.progress.steps += 1
                     if writer is not None:

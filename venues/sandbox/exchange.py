@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from venues.sandbox.accounts import Account
 from venues.sandbox.depth import DisplayedBook
+from venues.sandbox.hostility.settings import Uniqueness
 from venues.sandbox.instrument import Instrument
 from venues.sandbox.matching import Plan, SymbolMarket, triggers_at
 from venues.sandbox.orders import PRICED_TYPES, STOP_TYPES, Order, OrderRequest
@@ -28,12 +29,13 @@ from venues.sandbox.units import ONE, money_text, text8
 class VenueRules:
     """What venues do differently with the same order.
 
-    A client id is taken while its order is open, or for ever (``ids_are_used_up``). A maker order that would
-    trade is refused, or accepted and then cancelled (``maker_orders_are_cancelled``).
+    A client id is free again (``unique``) at once, when its order ended (open), or never (forever); or a
+    second order of the same id is the first one, whatever else it asks for (idempotent). A maker order that
+    would trade is refused, or accepted and then cancelled (``maker_orders_are_cancelled``).
     """
 
     client_id: re.Pattern[str] = re.compile(r"[a-zA-Z0-9-_]{1,36}")
-    ids_are_used_up: bool = False
+    unique: Uniqueness = "open"
     maker_orders_are_cancelled: bool = False
 
 
@@ -61,7 +63,7 @@ class Exchange:
         self.accounts = {account.api_key: account for account in accounts}
         self.orders: dict[int, Order] = {}
         self.by_account: dict[str, list[Order]] = {account.name: [] for account in accounts}
-        self._open_ids: dict[tuple[str, str], Order] = {}
+        self._open: dict[int, Order] = {}
         self._by_client_id: dict[tuple[str, str, str], Order] = {}
         self._newest: dict[tuple[str, str], Order] = {}
         self._next_order_id = 1
@@ -88,6 +90,8 @@ class Exchange:
 
     def submit(self, account: Account, request: OrderRequest, test_only: bool = False) -> Order | None:
         """Check, accept and match a new order; Denied when refused. None for a test order."""
+        if not test_only and (same := self._same(account, request)) is not None:
+            return same
         market = self.markets[request.instrument.symbol]
         try:
             plan = self._check(account, request, market)
@@ -118,6 +122,16 @@ class Exchange:
         self._finish(order, "CANCELED", "CANCELED")
         self._after_request(market)
 
+    def delist(self, symbol: str) -> None:
+        """End the market of a symbol: its open orders expire, new ones are refused, nothing trades."""
+        market = self.markets[symbol]
+        market.is_listed = False
+        for order in [each for each in self._open.values() if each.instrument.symbol == symbol]:
+            market.remove(order)
+            order.ended_by_venue = True
+            self._finish(order, "EXPIRED", "EXPIRED")
+        self._after_request(market)
+
     def find(
         self, account: Account, symbol: str, order_id: int | None, client_id: str | None
     ) -> Order | None:
@@ -140,8 +154,8 @@ class Exchange:
         """This account's open orders, oldest first."""
         return [
             order
-            for (name, _), order in self._open_ids.items()
-            if name == account.name and (symbol is None or order.instrument.symbol == symbol)
+            for order in self._open.values()
+            if order.account.name == account.name and (symbol is None or order.instrument.symbol == symbol)
         ]
 
     def play(self, market: SymbolMarket, prints: list[Print], volume: int) -> None:
@@ -157,13 +171,15 @@ class Exchange:
 
     def forget_closed(self) -> None:
         """Drop filled resting orders from the open index after a step."""
-        for key in [key for key, order in self._open_ids.items() if not order.is_open]:
-            del self._open_ids[key]
+        for number in [number for number, order in self._open.items() if not order.is_open]:
+            del self._open[number]
 
     def _check(self, account: Account, request: OrderRequest, market: SymbolMarket) -> Plan:
         instrument = request.instrument
         if not self._rules.client_id.fullmatch(request.client_order_id):
             raise Refusal(Reason.CLIENT_ID)
+        if not market.is_listed:
+            raise Refusal(Reason.NO_MARKET_ANY_MORE)
         if market.last_price == 0:
             raise Refusal(Reason.NO_MARKET_YET)
         if request.qty or not request.quote_qty:
@@ -177,12 +193,22 @@ class Exchange:
             reference = request.price or request.stop_price
         instrument.check_notional(request.quote_qty or request.qty * reference)
         holder = self._newest.get((account.name, request.client_order_id))
-        if holder is not None and (self._rules.ids_are_used_up or holder.is_open):
+        if holder is not None and self._is_taken(holder):
             raise Refusal(Reason.DUPLICATE)
         mine = self.open_orders(account, instrument.symbol)
         stops = sum(order.is_waiting_stop for order in mine)
         instrument.check_open_orders(len(mine) - stops, stops, request.type in STOP_TYPES)
         return self._check_against_book(account, request, market)
+
+    def _same(self, account: Account, request: OrderRequest) -> Order | None:
+        """The order that a request means which repeats its client id."""
+        if self._rules.unique != "idempotent":
+            return None
+        return self._newest.get((account.name, request.client_order_id))
+
+    def _is_taken(self, holder: Order) -> bool:
+        """Whether a client id is in use that an earlier order had."""
+        return self._rules.unique == "forever" or (self._rules.unique == "open" and holder.is_open)
 
     def _check_against_book(self, account: Account, request: OrderRequest, market: SymbolMarket) -> Plan:
         if request.type in STOP_TYPES:
@@ -216,7 +242,7 @@ class Exchange:
         self._next_order_id += 1
         self.orders[order.id] = order
         self.by_account[account.name].append(order)
-        self._open_ids[account.name, request.client_order_id] = order
+        self._open[order.id] = order
         self._by_client_id[account.name, request.instrument.symbol, request.client_order_id] = order
         self._newest[account.name, request.client_order_id] = order
         return order
@@ -271,7 +297,7 @@ class Exchange:
         self._close(order)
 
     def _close(self, order: Order) -> None:
-        self._open_ids.pop((order.account.name, order.request.client_order_id), None)
+        self._open.pop(order.id, None)
 
     def _after_request(self, market: SymbolMarket) -> None:
         self.forget_closed()

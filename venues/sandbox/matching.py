@@ -51,6 +51,7 @@ class SymbolMarket:
         self.instrument = instrument
         self.book = book
         self.last_price = 0
+        self.is_listed = True
         self.resting_buys: list[Order] = []
         self.resting_sells: list[Order] = []
         self.stops: list[Order] = []

@@ -68,6 +68,7 @@ class Order:
     triggered: bool = False
     working_ms: int = -1
     cancel_id: str = ""
+    ended_by_venue: bool = False
     fills: list[Fill] = field(default_factory=list)
 
     @property

@@ -10,7 +10,8 @@ import asyncio
 import os
 import signal
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 
 import msgspec
 from aiohttp import web
@@ -18,11 +19,16 @@ from aiohttp import web
 from venues.sandbox.accounts import Account
 from venues.sandbox.conductor import Conductor
 from venues.sandbox.config import Config, FeedConfig
+from venues.sandbox.config_values import ConfigError
 from venues.sandbox.connections import StreamHub
-from venues.sandbox.exchange import Exchange
+from venues.sandbox.exchange import Exchange, VenueRules
 from venues.sandbox.feeds import CandleFeed, Feed
-from venues.sandbox.hostility import Hostility
-from venues.sandbox.protocol import Engine
+from venues.sandbox.hostility.door import Bans, Door
+from venues.sandbox.hostility.notes import Notes
+from venues.sandbox.hostility.parts import hostility_of
+from venues.sandbox.hostility.plans import Plans
+from venues.sandbox.hostility.settings import HostilityConfig
+from venues.sandbox.protocol import Dialect, Engine
 from venues.sandbox.protocols import DIALECTS
 from venues.sandbox.rate_limits import RateLimits
 from venues.sandbox.session import MarketSession
@@ -31,7 +37,7 @@ from venues.sandbox.synthetic import SyntheticFeed
 from venues.sandbox.trade_feed import TradeFeed
 from venues.sandbox.truth import TruthLog
 from venues.sandbox.units import money_from_text, units_from_text
-from venues.sandbox.wall import wall_ms
+from venues.sandbox.wall import VenueClock
 
 _MAX_BODY = 256 * 1024
 _MAX_LINE = 128 * 1024
@@ -67,6 +73,14 @@ def make_feed(config: FeedConfig, seed: int) -> Feed:
     )
 
 
+def check(config: Config, feed: Feed) -> None:
+    """Refuse a configuration that names a pair which the feed does not have."""
+    listed = sorted(one.pair for one in feed.instruments)
+    for pair in config.hostility.delistings:
+        if pair not in listed:
+            raise ConfigError(f"hostility.delistings: expected one of {', '.join(listed)}, got {pair!r}")
+
+
 class Sandbox:
     """All parts of one sandbox exchange."""
 
@@ -83,6 +97,7 @@ class Sandbox:
                 one.api_key,
                 one.secret,
                 {asset: money_from_text(text) for asset, text in one.balances.items()},
+                can_withdraw=one.can_withdraw,
             )
             for one in config.accounts
         ]
@@ -94,21 +109,42 @@ class Sandbox:
             self.truth,
             config.seed,
             config.book_levels,
-            dialect.rules,
+            _rules_of(dialect, config.hostility),
             dialect.spelled,
         )
         hub = StreamHub()
         session = MarketSession(feed, self.exchange)
-        self.hostility = Hostility(config.hostility, config.seed, self.truth, lambda: self.exchange.clock)
-        self.hostility.after_late = hub.flush
+        notes = Notes(self.truth, lambda: self.exchange.clock)
+        self.hostility = hostility_of(config.hostility, config.seed, notes, hub.flush)
+        self.wall = VenueClock(config.hostility.clock_skew_ms)
         limits = RateLimits(config.weight_limit, config.order_limit)
         self.spoken = dialect.speak(
-            Engine(self.exchange, session, hub, self.hostility, limits, config.maker_fee, config.taker_fee)
+            Engine(
+                self.exchange,
+                session,
+                hub,
+                self.hostility,
+                limits,
+                self.wall,
+                config.maker_fee,
+                config.taker_fee,
+            )
         )
+        self.door = Door(
+            self.spoken.handle,
+            self.spoken.close,
+            dialect.refusing,
+            Bans(config.hostility.ban),
+            self.wall.ms,
+            notes,
+        )
+        is_ever_shut = config.hostility.ban.after or config.hostility.maintenance
+        self._answer = self.door.handle if is_ever_shut else self.spoken.handle
         self.exchange.on_market_change = self.spoken.streams.changed
         self.conductor = Conductor(
             feed, self.exchange, session, self.spoken.streams, hub, config.speed, config.feed.parts
         )
+        self.conductor.on_moment = self._plans(notes).reached
         self._write_start(accounts)
         session.open_market()
 
@@ -125,10 +161,28 @@ class Sandbox:
             },
         )
 
+    def _plans(self, notes: Notes) -> Plans:
+        hostility, plans = self.config.hostility, Plans()
+        if hostility.maintenance is not None and hostility.maintenance.at is not None:
+            plans.add(hostility.maintenance.at, partial(self.door.shut_for, hostility.maintenance.ms))
+        symbols = {one.pair: one.symbol for one in self.feed.instruments}
+        for pair, at_ms in hostility.delistings.items():
+            plans.add(at_ms, partial(self._delist, symbols[pair], notes))
+        return plans
+
+    def _delist(self, symbol: str, notes: Notes) -> None:
+        notes.write("delisted", symbol=self.exchange.markets[symbol].instrument.pair)
+        self.exchange.delist(symbol)
+
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Let the protocol answer."""
+        """Let the protocol answer, unless the venue is shut."""
         assert isinstance(request, web.Request)
-        return await self.spoken.handle(request)
+        return await self._answer(request)
+
+
+def _rules_of(dialect: Dialect, hostility: HostilityConfig) -> VenueRules:
+    """What the protocol's venue does, but for what the configuration says of client ids."""
+    return replace(dialect.rules, unique=hostility.client_ids) if hostility.client_ids else dialect.rules
 
 
 async def serve(config: Config, feed: Feed) -> None:
@@ -154,6 +208,8 @@ async def serve(config: Config, feed: Feed) -> None:
     port = runner.addresses[0][1]
     if config.parent_pid is not None:
         stop_with(config.parent_pid, stop)
+    if config.hostility.maintenance is not None:
+        sandbox.door.plan(config.hostility.maintenance)
     tasks: list[asyncio.Task[None]] = []
     control = None
     if config.control is not None:
@@ -165,7 +221,7 @@ async def serve(config: Config, feed: Feed) -> None:
         "rest": f"http://{config.host}:{port}",
         "ws": f"ws://{config.host}:{port}",
         "pid": os.getpid(),
-        "server_time": wall_ms(),
+        "server_time": sandbox.wall.ms(),
     }
     sys.stdout.write(msgspec.json.encode(ready).decode() + "\n")
     sys.stdout.flush()
@@ -177,6 +233,7 @@ async def serve(config: Config, feed: Feed) -> None:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     sandbox.hostility.stop()
+    sandbox.door.stop()
     await sandbox.spoken.close()
     await runner.cleanup()
     sandbox.truth.write(

@@ -15,9 +15,11 @@ from aiohttp import web
 
 from venues.sandbox.connections import StreamHub
 from venues.sandbox.exchange import Exchange, Spelled, VenueRules
-from venues.sandbox.hostility import Hostility
+from venues.sandbox.hostility.door import Refusing
+from venues.sandbox.hostility.parts import Hostility
 from venues.sandbox.rate_limits import RateLimits
 from venues.sandbox.session import MarketSession, MarketStreams
+from venues.sandbox.wall import VenueClock
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class Engine:
     hub: StreamHub
     hostility: Hostility
     limits: RateLimits
+    wall: VenueClock
     maker_fee: str
     taker_fee: str
 
@@ -68,8 +71,9 @@ class Spoken:
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """A protocol before it is put on an engine: its rules, its words for refusals, and how to speak it."""
+    """A protocol before it is put on an engine: its rules, its words, and how to speak it."""
 
     rules: VenueRules
     spelled: Spelled
+    refusing: Refusing
     speak: Callable[[Engine], Spoken]

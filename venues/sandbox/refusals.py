@@ -15,6 +15,7 @@ class Reason(Enum):
 
     CLIENT_ID = auto()
     NO_MARKET_YET = auto()
+    NO_MARKET_ANY_MORE = auto()
     QUANTITY_TOO_SMALL = auto()
     QUANTITY_TOO_LARGE = auto()
     QUANTITY_OFF_GRID = auto()

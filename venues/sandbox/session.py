@@ -14,6 +14,7 @@ from venues.sandbox.bars import Bar, BarHistory, bar_of, bucket_of, merged, plac
 from venues.sandbox.exchange import Exchange
 from venues.sandbox.feeds import Feed, Step
 from venues.sandbox.matching import SymbolMarket
+from venues.sandbox.tape import Candle, Print
 
 Marks = dict[str, dict[str, int | None]]
 
@@ -74,7 +75,7 @@ class MarketSession:
     def play_until(self, step: Step, t: int, streams: MarketStreams) -> None:
         """Let a part of a step happen: fills and books up to `t`, before its close."""
         streams.begin()
-        for symbol, (candle, prints) in step.bars.items():
+        for symbol, (candle, prints) in self._traded(step).items():
             market = self._exchange.markets[symbol]
             part = [printed for printed in prints if self._over_ms <= printed.t < t]
             self._exchange.play(market, part, candle.volume)
@@ -91,7 +92,8 @@ class MarketSession:
     def play(self, step: Step, streams: MarketStreams) -> None:
         """Let what is left of a step happen: fills, books, candles."""
         streams.begin()
-        for symbol, (candle, prints) in step.bars.items():
+        bars = self._traded(step)
+        for symbol, (candle, prints) in bars.items():
             market = self._exchange.markets[symbol]
             left = [printed for printed in prints if printed.t >= self._over_ms] if self._over_ms else prints
             self._exchange.play(market, left, candle.volume)
@@ -108,7 +110,7 @@ class MarketSession:
             streams.closed(market, bar)
         self._exchange.clock = step.close_ms
         self._over_ms = 0
-        streams.ended(step.bars)
+        streams.ended(bars)
         self._exchange.forget_closed()
         self._exchange.settlement.close_group()
 
@@ -135,6 +137,11 @@ class MarketSession:
         last = history.bars[-1]
         opens = bucket_of(history.next_open, length_ms)
         return None if opens == bucket_of(last.open_ms, length_ms) else placeholder(last, opens, length_ms)
+
+    def _traded(self, step: Step) -> dict[str, tuple[Candle, list[Print]]]:
+        """What of a step has a market."""
+        markets = self._exchange.markets
+        return {symbol: bar for symbol, bar in step.bars.items() if markets[symbol].is_listed}
 
     def _note_first_id(self, symbol: str, market: SymbolMarket) -> None:
         if market.unpublished:

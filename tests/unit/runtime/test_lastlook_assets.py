@@ -334,3 +334,35 @@ def test_restart_counts_the_same(tmp_path: Path) -> None:
         for side in ("buy", "sell"):
             assert again.worst(asset, side) == lived.worst(asset, side)
     assert again.worst("LTC", "buy") - again.positions["LTC"] == 150
+
+
+PART = Limits(
+    max_notional={"USDT": D(100_000)}, max_position={"USDT": D(100_000)}, cash=("USDT",),
+    max_orders_per_s=1_000_000, capital={"USDT": D(1000)},
+)  # fmt: skip
+
+
+def test_with_real_money_all_buys_together_spend_no_more_than_the_capital() -> None:
+    counters = Counters()
+    assert look(order(1, "BTC/USDT", "buy", D("0.02")), counters, PART) == ""
+    counters.sent(order(1, "BTC/USDT", "buy", D("0.02")), 0)
+
+    assert look(order(2, "LTC/USDT", "buy", D("0.00000001")), counters, PART) == "capital"
+    assert look(order(2, "LTC/USDT", "buy", D("0.00000001")), counters, LIMITS) == ""
+
+
+def test_with_real_money_nothing_is_sold_that_was_not_bought() -> None:
+    counters = Counters()
+    done(counters, order(1, "LTC/USDT", "buy", 3))
+    assert look(order(2, "LTC/USDT", "sell", 3), counters, PART) == ""
+    assert look(order(2, "LTC/USDT", "sell", D("3.00000001")), counters, PART) == "not_its_own"
+    counters.sent(order(2, "LTC/USDT", "sell", 2), 0)
+    assert look(order(3, "LTC/USDT", "sell", 2), counters, PART) == "not_its_own"
+    assert look(order(3, "LTC/USDT", "sell", 1), counters, PART) == ""
+
+
+@pytest.mark.parametrize(("symbol", "side"), [("LTC/USDT", "buy"), ("BTC/USDT", "buy"), ("BTC/USDT", "sell")])
+def test_with_real_money_what_is_not_known_is_refused_and_raises_nothing(symbol: str, side: str) -> None:
+    counters = Counters()
+    done(counters, order(1, "BTC/USDT", "buy", D("0.001")), qty=D("NaN"))
+    assert look(order(2, symbol, side, D("0.0001")), counters, PART) in ("capital", "not_its_own")

@@ -20,11 +20,11 @@ from venues.sandbox.orders import Order
 from venues.sandbox.units import ONE, money_text, text8
 
 
-def listing(instrument: Instrument) -> dict[str, object]:
+def listing(instrument: Instrument, is_listed: bool) -> dict[str, object]:
     """The symbol's entry in exchangeInfo."""
     return {
         "symbol": instrument.symbol,
-        "status": "TRADING",
+        "status": "TRADING" if is_listed else "BREAK",
         "baseAsset": instrument.base,
         "baseAssetPrecision": 8,
         "quoteAsset": instrument.quote,
@@ -39,7 +39,7 @@ def listing(instrument: Instrument) -> dict[str, object]:
         "quoteOrderQtyMarketAllowed": True,
         "allowTrailingStop": False,
         "cancelReplaceAllowed": False,
-        "isSpotTradingAllowed": True,
+        "isSpotTradingAllowed": is_listed,
         "isMarginTradingAllowed": False,
         "filters": _filters(instrument),
         "permissions": [],

@@ -27,6 +27,29 @@ class Endpoint:
     private: PrivateHandler | None = None
     keyed: bool = False
     is_order: bool = False
+    is_cancel: bool = False
+
+
+def key_rights(account: Account, params: Params) -> object:
+    """GET /sapi/v1/account/apiRestrictions: what the key may do"""
+    return {
+        "ipRestrict": account.can_withdraw,
+        "createTime": 1_600_000_000_000,
+        "enableReading": True,
+        "enableSpotAndMarginTrading": True,
+        "enableWithdrawals": account.can_withdraw,
+        "enableInternalTransfer": False,
+        "permitsUniversalTransfer": False,
+        "enableMargin": False,
+        "enableFutures": False,
+        "enableVanillaOptions": False,
+        "enablePortfolioMarginTrading": False,
+    }
+
+
+def fees_in_bnb(account: Account, params: Params) -> object:
+    """GET /sapi/v1/bnbBurn: whether fees are paid in BNB; there is none here"""
+    return {"spotBNBBurn": False, "interestBNBBurn": False}
 
 
 def rest_endpoints(public: PublicApi, private: PrivateApi) -> dict[str, dict[str, Endpoint]]:
@@ -34,7 +57,7 @@ def rest_endpoints(public: PublicApi, private: PrivateApi) -> dict[str, dict[str
     order = {
         "POST": Endpoint(1, private=private.create, is_order=True),
         "GET": Endpoint(4, private=private.query),
-        "DELETE": Endpoint(1, private=private.cancel),
+        "DELETE": Endpoint(1, private=private.cancel, is_cancel=True),
     }
     nothing = {"GET": Endpoint(10, private=private.nothing)}
     contracts = {"GET": Endpoint(1, public=public.no_contracts)}
@@ -65,6 +88,8 @@ def rest_endpoints(public: PublicApi, private: PrivateApi) -> dict[str, dict[str
         "/api/v3/myTrades": {"GET": Endpoint(20, private=private.my_trades)},
         "/sapi/v1/system/status": {"GET": Endpoint(1, public=public.system_status)},
         "/sapi/v1/capital/config/getall": {"GET": Endpoint(10, private=private.coins)},
+        "/sapi/v1/account/apiRestrictions": {"GET": Endpoint(1, private=key_rights)},
+        "/sapi/v1/bnbBurn": {"GET": Endpoint(1, private=fees_in_bnb)},
         "/sapi/v1/asset/tradeFee": {"GET": Endpoint(1, private=private.trade_fees)},
         "/sapi/v1/margin/allPairs": nothing,
         "/sapi/v1/margin/allAssets": nothing,

@@ -121,6 +121,8 @@ def spelled(reason: Reason) -> VenueError:
         return filter_failure(_FILTERS[reason])
     if reason in _REJECTIONS:
         return rejected(_REJECTIONS[reason])
+    if reason is Reason.NO_MARKET_ANY_MORE:
+        return VenueError(-1013, "Market is closed.")
     if reason is Reason.CLIENT_ID:
         return illegal("newClientOrderId", "^[a-zA-Z0-9-_]{1,36}$")
     return unknown_order()

@@ -14,7 +14,7 @@ from venues.sandbox.binance import errors
 from venues.sandbox.binance.bodies import order_body
 from venues.sandbox.binance.params import Params
 from venues.sandbox.exchange import Exchange
-from venues.sandbox.hostility import Hostility
+from venues.sandbox.hostility.lists import Lists
 from venues.sandbox.instrument import ORDER_TYPES
 from venues.sandbox.matching import SymbolMarket
 from venues.sandbox.orders import PRICED_TYPES, STOP_TYPES, Order, OrderRequest
@@ -26,9 +26,9 @@ _UNSUPPORTED = ("icebergQty", "trailingDelta", "strategyId", "pegPriceType")
 class PrivateApi:
     """Trading and account queries; each handler gets the account that signed."""
 
-    def __init__(self, exchange: Exchange, hostility: Hostility, maker_fee: str, taker_fee: str) -> None:
+    def __init__(self, exchange: Exchange, lists: Lists, maker_fee: str, taker_fee: str) -> None:
         self._exchange = exchange
-        self._hostility = hostility
+        self._lists = lists
         self._fees = (maker_fee, taker_fee)
         assets = {
             asset
@@ -80,7 +80,7 @@ class PrivateApi:
         request, detail = self._request(params)
         order = self._exchange.submit(account, request)
         assert order is not None
-        self._hostility.accepted(order)
+        self._lists.accepted(order)
         return _creation_body(order, detail)
 
     def test(self, account: Account, params: Params) -> object:
@@ -91,7 +91,7 @@ class PrivateApi:
     def query(self, account: Account, params: Params) -> object:
         """GET /api/v3/order"""
         order = self._exchange.find(account, *self._named(params))
-        if order is None or not self._hostility.shows(order):
+        if order is None or not self._lists.shows(order):
             raise errors.no_such_order()
         return order_body(order)
 
@@ -119,18 +119,18 @@ class PrivateApi:
         if params.optional_symbol() is not None:
             symbol = self._market(params).instrument.symbol
         found = self._exchange.open_orders(account, symbol)
-        return [order_body(order) for order in found if self._hostility.shows(order)]
+        return [order_body(order) for order in found if self._lists.shows(order)]
 
     def all_orders(self, account: Account, params: Params) -> object:
         """GET /api/v3/allOrders"""
         symbol = self._market(params).instrument.symbol
         order_id, start, end = (params.integer(name) for name in ("orderId", "startTime", "endTime"))
-        limit = params.limit(500, 1000)
+        limit = self._lists.rows(params.limit(500, 1000))
         found = [
             order
             for order in self._exchange.by_account[account.name]
             if order.instrument.symbol == symbol
-            and self._hostility.shows(order)
+            and self._lists.shows(order)
             and (order_id is None or order.id >= order_id)
             and (start is None or order.created_ms >= start)
             and (end is None or order.created_ms <= end)
@@ -144,14 +144,14 @@ class PrivateApi:
         order_id, from_id, start, end = (
             params.integer(name) for name in ("orderId", "fromId", "startTime", "endTime")
         )
-        limit = params.limit(500, 1000)
+        limit = self._lists.rows(params.limit(500, 1000))
         fills = sorted(
             (
                 (fill, order)
                 for order in self._exchange.by_account[account.name]
                 if order.instrument.symbol == symbol
                 and order_id in (None, order.id)
-                and self._hostility.shows(order)
+                and self._lists.shows(order)
                 for fill in order.fills
                 if (from_id is None or fill.trade_id >= from_id)
                 and (start is None or fill.t >= start)

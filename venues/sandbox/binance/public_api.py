@@ -19,7 +19,7 @@ from venues.sandbox.exchange import Exchange
 from venues.sandbox.matching import PublicTrade, SymbolMarket
 from venues.sandbox.session import MarketSession
 from venues.sandbox.units import money_text, text8
-from venues.sandbox.wall import wall_ms
+from venues.sandbox.wall import VenueClock
 
 
 class PublicApi:
@@ -32,8 +32,10 @@ class PublicApi:
         intervals: Mapping[str, int],
         weight_limit: int,
         order_limit: int,
+        wall: VenueClock,
     ) -> None:
         self._exchange = exchange
+        self._wall = wall
         self._session = session
         self._intervals = intervals
         self._rate_limits = [
@@ -53,24 +55,24 @@ class PublicApi:
 
     def time(self, params: Params) -> object:
         """GET /api/v3/time: wall time"""
-        return {"serverTime": wall_ms()}
+        return {"serverTime": self._wall.ms()}
 
     def exchange_info(self, params: Params) -> object:
         """GET /api/v3/exchangeInfo"""
         markets = self._chosen(params)
         return {
             "timezone": "UTC",
-            "serverTime": wall_ms(),
+            "serverTime": self._wall.ms(),
             "rateLimits": self._rate_limits,
             "exchangeFilters": [],
-            "symbols": [listing(market.instrument) for market in markets],
+            "symbols": [listing(market.instrument, market.is_listed) for market in markets],
         }
 
     def no_contracts(self, params: Params) -> object:
         """exchangeInfo of the futures venues: nothing is listed there"""
         return {
             "timezone": "UTC",
-            "serverTime": wall_ms(),
+            "serverTime": self._wall.ms(),
             "rateLimits": [],
             "exchangeFilters": [],
             "assets": [],

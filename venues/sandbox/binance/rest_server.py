@@ -26,9 +26,9 @@ from venues.sandbox.binance.rate_limits import spend
 from venues.sandbox.binance.user_stream import UserStreams
 from venues.sandbox.connections import StreamHub
 from venues.sandbox.exchange import Exchange
-from venues.sandbox.hostility import Failed, Hostility, Throttled, Unanswered
+from venues.sandbox.hostility.requests import Failed, RequestFates, Throttled, Unanswered
 from venues.sandbox.rate_limits import RateLimits
-from venues.sandbox.wall import wall_ms
+from venues.sandbox.wall import VenueClock
 
 _LISTEN_KEY_PATHS = ("/api/v3/userDataStream", "/api/v1/userDataStream")
 _MAX_FIELDS = 200
@@ -45,14 +45,16 @@ class RestServer:
         limits: RateLimits,
         users: UserStreams,
         hub: StreamHub,
-        hostility: Hostility,
+        fates: RequestFates,
+        wall: VenueClock,
     ) -> None:
         self._exchange = exchange
         self._endpoints = endpoints
         self._limits = limits
         self._users = users
         self._hub = hub
-        self._hostility = hostility
+        self._fates = fates
+        self._wall = wall
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answer one request."""
@@ -65,7 +67,7 @@ class RestServer:
             else:
                 endpoint = self._find(path, request.method)
                 is_order = endpoint.is_order
-                spend(self._limits, endpoint.weight, is_order, wall_ms())
+                spend(self._limits, endpoint.weight, is_order, self._wall.ms())
                 answer = self._run(endpoint, request, query, body)
             status, content = 200, msgspec.json.encode(answer)
         except errors.VenueError as error:
@@ -94,18 +96,21 @@ class RestServer:
             return endpoint.public(Params(_decode(query, body)))
         assert endpoint.private is not None
         account, params = self._authenticate(request, query, body)
-        if endpoint.is_order:
-            return self._meet(endpoint.private, account, params)
+        if endpoint.is_order or endpoint.is_cancel:
+            return self._meet(endpoint.private, endpoint.is_cancel, account, params)
         return endpoint.private(account, params)
 
-    def _meet(self, create: PrivateHandler, account: Account, params: Params) -> object:
+    def _meet(self, handle: PrivateHandler, is_cancel: bool, account: Account, params: Params) -> object:
+        def execute() -> object:
+            return handle(account, params)
+
+        def check_fresh() -> None:
+            check_timestamp(params, self._wall.ms())
+
         try:
-            return self._hostility.meet(
-                account,
-                params.optional("newClientOrderId"),
-                lambda: create(account, params),
-                lambda: check_timestamp(params, wall_ms()),
-            )
+            if is_cancel:
+                return self._fates.meet_cancel(account, lambda: self._named(params), execute, check_fresh)
+            return self._fates.meet(account, params.optional("newClientOrderId"), execute, check_fresh)
         except Throttled:
             raise errors.VenueError(-1003, "Too many requests; please use the websocket.", 429) from None
         except Failed:
@@ -113,17 +118,22 @@ class RestServer:
                 -1000, "An unknown error occurred while processing the request.", 503
             ) from None
 
+    def _named(self, params: Params) -> str:
+        """The client id of the order that a cancel names."""
+        order = self._exchange.orders.get(params.integer("orderId") or 0)
+        return params.optional("origClientOrderId") or (order.request.client_order_id if order else "")
+
     def _authenticate(self, request: web.Request, query: str, body: str) -> tuple[Account, Params]:
         account = account_of(request.headers.get("X-MBX-APIKEY"), self._exchange.accounts)
         query, in_query = split_signature(query)
         body, in_body = split_signature(body)
         params = Params(_decode(query, body))
         check_signature(account.secret, query + body, in_query or in_body)
-        check_timestamp(params, wall_ms())
+        check_timestamp(params, self._wall.ms())
         return account, params
 
     def _listen_key(self, request: web.Request, query: str, body: str) -> object:
-        spend(self._limits, 2, False, wall_ms())
+        spend(self._limits, 2, False, self._wall.ms())
         account = account_of(request.headers.get("X-MBX-APIKEY"), self._exchange.accounts)
         if request.method == "POST":
             return {"listenKey": self._users.new_listen_key(account)}

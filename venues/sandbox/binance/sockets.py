@@ -23,7 +23,7 @@ from venues.sandbox.connections import Connection, StreamHub
 from venues.sandbox.exchange import Exchange
 from venues.sandbox.incoming import MAX_MESSAGE, Json, decode, texts
 from venues.sandbox.rate_limits import RateLimits
-from venues.sandbox.wall import wall_ms
+from venues.sandbox.wall import VenueClock
 
 _STREAM_PREFIXES = ("/stream/ws", "/stream", "/ws")
 _LISTEN_KEY_LENGTH = 64
@@ -40,8 +40,10 @@ class SocketServer:
         hub: StreamHub,
         endpoints: dict[str, Endpoint],
         limits: RateLimits,
+        wall: VenueClock,
     ) -> None:
         self._exchange = exchange
+        self._wall = wall
         self._publisher = publisher
         self._users = users
         self._hub = hub
@@ -165,7 +167,7 @@ class SocketServer:
         endpoint = self._endpoints.get(method)
         if endpoint is None:
             raise errors.VenueError(-1000, f"Unknown method {method[:80]!r}.")
-        spend(self._limits, endpoint.weight, endpoint.is_order, wall_ms())
+        spend(self._limits, endpoint.weight, endpoint.is_order, self._wall.ms())
         if endpoint.public is not None:
             return endpoint.public(Params(values))
         assert endpoint.private is not None
@@ -178,7 +180,7 @@ class SocketServer:
         signed = "&".join(f"{name}={values[name]}" for name in sorted(values))
         check_signature(account.secret, signed, signature)
         params = Params(values)
-        check_timestamp(params, wall_ms())
+        check_timestamp(params, self._wall.ms())
         return account, params
 
 

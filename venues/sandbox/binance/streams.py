@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import partial
 
 from venues.recorded import timeframe_ms
 from venues.sandbox.bars import Bar
 from venues.sandbox.binance import messages
 from venues.sandbox.connections import Connection, StreamHub
 from venues.sandbox.exchange import Exchange
+from venues.sandbox.hostility.events import PublicWay
 from venues.sandbox.matching import SymbolMarket
 from venues.sandbox.session import MarketSession, Marks
-from venues.sandbox.wall import wall_ms
+from venues.sandbox.wall import VenueClock
 
 _STREAM = re.compile(
     r"(?P<symbol>[a-z0-9]{1,40})@(?P<name>trade|aggTrade|miniTicker|ticker|bookTicker|kline_(?P<interval>[0-9]+[smhdw])"
@@ -32,10 +34,14 @@ INTERVALS = ("1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h",
 class MarketPublisher:
     """Market streams of Binance spot."""
 
-    def __init__(self, session: MarketSession, exchange: Exchange, hub: StreamHub) -> None:
+    def __init__(
+        self, session: MarketSession, exchange: Exchange, hub: StreamHub, way: PublicWay, wall: VenueClock
+    ) -> None:
         self._session = session
         self._exchange = exchange
         self._hub = hub
+        self._way = way
+        self._wall_clock = wall
         self.intervals = {
             name: timeframe_ms(name)
             for name in (*INTERVALS, session.timeframe)
@@ -72,7 +78,7 @@ class MarketPublisher:
 
     def begin(self) -> None:
         """A step, or a part of one, begins."""
-        self._wall = wall_ms()
+        self._wall = self._wall_clock.ms()
         self._published = {}
 
     def moved(self, market: SymbolMarket) -> None:
@@ -93,7 +99,7 @@ class MarketPublisher:
 
     def changed(self, market: SymbolMarket) -> None:
         """After a request: trades and book changes that it caused."""
-        self._wall = wall_ms()
+        self._wall = self._wall_clock.ms()
         self.moved(market)
 
     def marks(self) -> Marks:
@@ -104,10 +110,15 @@ class MarketPublisher:
                 continue
             market = self._exchange.markets[symbol]
             names = {stream.partition("@")[2] for stream in streams}
+            books = [
+                self._way.told(stream, market.book.update_id)
+                for stream in streams
+                if stream.partition("@")[2].startswith("depth")
+            ]
             marks[symbol] = {
                 "candle": self._published.get(symbol),
                 "trade": market.last_trade_id if names & {"trade", "aggTrade"} else None,
-                "book": market.book.update_id if any(name.startswith("depth") for name in names) else None,
+                "book": min(books, default=None),
             }
         return marks
 
@@ -157,7 +168,8 @@ class MarketPublisher:
         for name, text in (("@trade", messages.trade), ("@aggTrade", messages.agg_trade)):
             if lower + name in streams:
                 for done in market.unpublished:
-                    self._hub.publish(lower + name, text(symbol, done, wall))
+                    publish = partial(self._hub.publish, lower + name, text(symbol, done, wall))
+                    self._way.tell_trade(lower + name, done[0], publish)
         market.unpublished.clear()
 
     def _publish_book(self, market: SymbolMarket, streams: dict[str, None], wall: int) -> None:
@@ -177,7 +189,8 @@ class MarketPublisher:
                     self._hub.publish(stream, depth_text(market, int(count)))
                 else:
                     text = text or messages.depth_update(symbol, changes, wall)
-                    self._hub.publish(stream, text)
+                    publish = partial(self._hub.publish, stream, text)
+                    self._way.tell_difference(stream, changes[1], changes[0] - 1, publish)
 
     def _publish_all_tickers(self, wall: int) -> None:
         for stream in _ALL:

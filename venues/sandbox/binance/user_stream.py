@@ -8,6 +8,7 @@ Invariant: an event only goes to connections that proved to own the account.
 from __future__ import annotations
 
 import secrets
+from functools import partial
 
 import msgspec
 
@@ -15,9 +16,10 @@ from venues.sandbox.accounts import Account
 from venues.sandbox.binance import errors
 from venues.sandbox.connections import Connection, StreamHub
 from venues.sandbox.exchange import Exchange
+from venues.sandbox.hostility.events import PrivateWay
 from venues.sandbox.orders import Fill, Order
 from venues.sandbox.units import money_text, text8
-from venues.sandbox.wall import wall_ms
+from venues.sandbox.wall import VenueClock
 
 _PLAIN = -1
 
@@ -25,9 +27,11 @@ _PLAIN = -1
 class UserStreams:
     """Who listens to which account, and the texts of the events."""
 
-    def __init__(self, hub: StreamHub, exchange: Exchange) -> None:
+    def __init__(self, hub: StreamHub, exchange: Exchange, way: PrivateWay, wall: VenueClock) -> None:
         self._hub = hub
         self._exchange = exchange
+        self._way = way
+        self._wall = wall
         self._listeners: dict[str, dict[tuple[Connection, int], None]] = {}
         self._listen_keys: dict[str, Account] = {}
         self._next_execution = 1
@@ -78,18 +82,20 @@ class UserStreams:
     def report(self, order: Order, kind: str, fill: Fill | None) -> None:
         """executionReport"""
         if self._listeners.get(order.account.name):
-            body = execution_report(order, kind, fill, self._exchange.clock, self._next_execution)
-            self._send(order.account, body)
+            body = execution_report(
+                order, kind, fill, self._exchange.clock, self._next_execution, self._wall.ms()
+            )
+            self._tell(order.account, body, order.request.client_order_id)
         self._next_execution += 1
 
     def position(self, account: Account, assets: list[str]) -> None:
         """outboundAccountPosition"""
         if self._listeners.get(account.name):
-            self._send(
+            self._tell(
                 account,
                 {
                     "e": "outboundAccountPosition",
-                    "E": wall_ms(),
+                    "E": self._wall.ms(),
                     "u": self._exchange.clock,
                     "B": [
                         {
@@ -100,13 +106,17 @@ class UserStreams:
                         for asset in assets
                     ],
                 },
+                "",
             )
 
     def _of(self, connection: Connection) -> list[tuple[Connection, int]]:
         return [key for listeners in self._listeners.values() for key in listeners if key[0] is connection]
 
-    def _send(self, account: Account, event: dict[str, object]) -> None:
+    def _tell(self, account: Account, event: dict[str, object], subject: str) -> None:
         text = msgspec.json.encode(event).decode()
+        self._way.tell(account.name, str(event["e"]), subject, partial(self._send, account, text))
+
+    def _send(self, account: Account, text: str) -> None:
         for connection, number in self._listeners[account.name]:
             if number == _PLAIN:
                 self._hub.send(connection, text)
@@ -115,14 +125,14 @@ class UserStreams:
 
 
 def execution_report(
-    order: Order, kind: str, fill: Fill | None, clock: int, execution: int
+    order: Order, kind: str, fill: Fill | None, clock: int, execution: int, wall: int
 ) -> dict[str, object]:
     """The event for one change of an order; `kind` is Binance's execution type."""
     request = order.request
     canceled = kind == "CANCELED"
     return {
         "e": "executionReport",
-        "E": wall_ms(),
+        "E": wall,
         "s": order.instrument.symbol,
         "c": order.cancel_id if canceled else request.client_order_id,
         "S": request.side,

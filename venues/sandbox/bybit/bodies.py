@@ -26,14 +26,14 @@ def plain_money(amount: int) -> str:
     return money_text(amount).rstrip("0").rstrip(".")
 
 
-def listing(instrument: Instrument) -> Body:
+def listing(instrument: Instrument, is_listed: bool) -> Body:
     """The symbol's entry in instruments-info."""
     return {
         "symbol": instrument.symbol,
         "baseCoin": instrument.base,
         "quoteCoin": instrument.quote,
         "innovation": "0",
-        "status": "Trading",
+        "status": "Trading" if is_listed else "Closed",
         "marginTrading": "none",
         "stTag": "0",
         "lotSizeFilter": {
@@ -87,6 +87,8 @@ def status_of(order: Order) -> str:
 
 def _end_of(order: Order) -> tuple[str, str]:
     """(cancelType, rejectReason) of an order."""
+    if order.ended_by_venue:
+        return "CancelByAdmin", "EC_InvalidSymbolStatus"
     match order.status:
         case "CANCELED" if order.cancel_id:
             return "CancelByUser", "EC_PerCancelRequest"

@@ -73,6 +73,7 @@ def bad_signature() -> VenueError:
 _SPELLED: Final[dict[Reason, tuple[int, str]]] = {
     Reason.CLIENT_ID: (170130, "Data sent for parameter 'orderLinkId' is not valid."),
     Reason.NO_MARKET_YET: (170151, "The trading pair is not open yet."),
+    Reason.NO_MARKET_ANY_MORE: (170157, "The trading pair is not available for api trading."),
     Reason.QUANTITY_TOO_SMALL: (170136, "Order quantity exceeded lower limit."),
     Reason.QUANTITY_TOO_LARGE: (170135, "Order quantity exceeded upper limit."),
     Reason.QUANTITY_OFF_GRID: (170137, "Order volume decimal too long."),

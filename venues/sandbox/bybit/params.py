@@ -78,7 +78,7 @@ class Params:
         value = self.integer("limit")
         if value == 0:
             raise errors.bad_parameter("limit invalid")
-        return default if value is None else min(value, most)
+        return min(default if value is None else value, most)
 
 
 def of_query(text: str) -> dict[str, str]:

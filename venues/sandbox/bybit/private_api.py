@@ -14,7 +14,7 @@ from venues.sandbox.bybit.bodies import Body, execution_body, order_body, wallet
 from venues.sandbox.bybit.lists import page_of, span_of
 from venues.sandbox.bybit.params import Params
 from venues.sandbox.exchange import Exchange
-from venues.sandbox.hostility import Hostility
+from venues.sandbox.hostility.lists import Lists
 from venues.sandbox.instrument import Instrument
 from venues.sandbox.orders import Fill, Order, OrderRequest
 from venues.sandbox.units import ONE
@@ -26,16 +26,16 @@ _RECENT_CLOSED = 500
 class PrivateApi:
     """Trading and account queries; each handler gets the account that signed."""
 
-    def __init__(self, exchange: Exchange, hostility: Hostility, rates: tuple[str, str]) -> None:
+    def __init__(self, exchange: Exchange, lists: Lists, rates: tuple[str, str]) -> None:
         self._exchange = exchange
-        self._hostility = hostility
+        self._lists = lists
         self._rates = rates
 
     def create(self, account: Account, params: Params) -> object:
         """POST /v5/order/create"""
         order = self._exchange.submit(account, self._request(params))
         assert order is not None
-        self._hostility.accepted(order)
+        self._lists.accepted(order)
         return _named(order)
 
     def cancel(self, account: Account, params: Params) -> object:
@@ -103,14 +103,14 @@ class PrivateApi:
             first, last = span_of(params, self._exchange.clock)
         fills: list[tuple[Fill, Order, int]] = []
         for order in orders:
-            if symbol in (None, order.instrument.symbol) and self._hostility.shows(order):
+            if symbol in (None, order.instrument.symbol) and self._lists.shows(order):
                 leaves = order.qty
                 for fill in order.fills:
                     leaves -= fill.qty
                     if first <= fill.t <= last:
                         fills.append((fill, order, leaves))
         fills.sort(key=lambda one: -one[0].trade_id)
-        page, cursor = page_of(params, fills, lambda one: one[0].trade_id, 50, 100)
+        page, cursor = page_of(params, fills, lambda one: one[0].trade_id, 50, self._lists.rows(100))
         rows = [execution_body(order, fill, leaves, self._rates) for fill, order, leaves in page]
         return {"category": "spot", "list": rows, "nextPageCursor": cursor}
 
@@ -144,14 +144,15 @@ class PrivateApi:
         return {"category": "spot", "list": rows}
 
     def key(self, account: Account, params: Params) -> object:
-        """GET /v5/user/query-api: what the key may do; it cannot withdraw"""
+        """GET /v5/user/query-api: what the key may do"""
+        wallet = ["Withdraw"] if account.can_withdraw else []
         return {
             "id": "1",
             "note": account.name,
             "apiKey": account.api_key,
             "readOnly": 0,
             "secret": "",
-            "permissions": {"Spot": ["SpotTrade"], "Wallet": [], "ContractTrade": [], "Options": []},
+            "permissions": {"Spot": ["SpotTrade"], "Wallet": wallet, "ContractTrade": [], "Options": []},
             "ips": ["*"],
             "type": 1,
             "unified": 0,
@@ -189,8 +190,8 @@ class PrivateApi:
         return self._exchange.find_anywhere(account, int(number), "")
 
     def _listed(self, params: Params, newest_first: list[Order]) -> Body:
-        shown = [one for one in newest_first if self._hostility.shows(one)]
-        page, cursor = page_of(params, shown, lambda one: one.id, 20, 50)
+        shown = [one for one in newest_first if self._lists.shows(one)]
+        page, cursor = page_of(params, shown, lambda one: one.id, 20, self._lists.rows(50))
         return {"category": "spot", "list": [order_body(one) for one in page], "nextPageCursor": cursor}
 
     def _request(self, params: Params) -> OrderRequest:

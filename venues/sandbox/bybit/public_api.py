@@ -7,7 +7,6 @@ after the market clock is visible.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 
 from venues.sandbox.bybit import errors
@@ -17,7 +16,7 @@ from venues.sandbox.exchange import Exchange
 from venues.sandbox.matching import SymbolMarket
 from venues.sandbox.session import MarketSession
 from venues.sandbox.units import ONE
-from venues.sandbox.wall import wall_ms
+from venues.sandbox.wall import VenueClock
 
 _PERCENT_DECIMALS = 4
 
@@ -25,21 +24,24 @@ _PERCENT_DECIMALS = 4
 class PublicApi:
     """Market data queries."""
 
-    def __init__(self, exchange: Exchange, session: MarketSession, intervals: Mapping[str, int]) -> None:
+    def __init__(
+        self, exchange: Exchange, session: MarketSession, intervals: Mapping[str, int], wall: VenueClock
+    ) -> None:
         self._exchange = exchange
+        self._wall = wall
         self._session = session
         self._intervals = intervals
 
     def time(self, params: Params) -> object:
         """GET /v5/market/time: wall time"""
-        now = time.time_ns()
+        now = self._wall.ns()
         return {"timeSecond": str(now // 10**9), "timeNano": str(now)}
 
     def instruments(self, params: Params) -> object:
         """GET /v5/market/instruments-info"""
         category = params.category()
         chosen = self._chosen(params) if category == "spot" else []
-        rows = [listing(market.instrument) for market in chosen]
+        rows = [listing(market.instrument, market.is_listed) for market in chosen]
         return {"category": category, "list": rows, "nextPageCursor": ""}
 
     def kline(self, params: Params) -> object:
@@ -93,7 +95,7 @@ class PublicApi:
             "s": market.instrument.symbol,
             "b": [[plain(price), plain(qty)] for price, qty in list(book.bids.items())[:most]],
             "a": [[plain(price), plain(qty)] for price, qty in list(book.asks.items())[:most]],
-            "ts": wall_ms(),
+            "ts": self._wall.ms(),
             "u": book.update_id,
             "seq": book.update_id,
             "cts": self._exchange.clock,

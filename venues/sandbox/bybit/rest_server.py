@@ -20,9 +20,9 @@ from venues.sandbox.bybit.public_api import PublicApi
 from venues.sandbox.bybit.signing import account_of, check_fresh
 from venues.sandbox.connections import StreamHub
 from venues.sandbox.exchange import Exchange
-from venues.sandbox.hostility import Failed, Hostility, Throttled, Unanswered
+from venues.sandbox.hostility.requests import Failed, RequestFates, Throttled, Unanswered
 from venues.sandbox.rate_limits import Excess, RateLimits
-from venues.sandbox.wall import wall_ms
+from venues.sandbox.wall import VenueClock
 
 _TEN_SECONDS_MS = 10_000
 
@@ -34,6 +34,7 @@ class Endpoint:
     public: Callable[[Params], object] | None = None
     private: Callable[[Account, Params], object] | None = None
     is_order: bool = False
+    is_cancel: bool = False
 
 
 def endpoints_of(public: PublicApi, private: PrivateApi) -> dict[tuple[str, str], Endpoint]:
@@ -46,7 +47,7 @@ def endpoints_of(public: PublicApi, private: PrivateApi) -> dict[tuple[str, str]
         ("GET", "/v5/market/tickers"): Endpoint(public.tickers),
         ("GET", "/v5/market/orderbook"): Endpoint(public.orderbook),
         ("POST", "/v5/order/create"): Endpoint(private=private.create, is_order=True),
-        ("POST", "/v5/order/cancel"): Endpoint(private=private.cancel),
+        ("POST", "/v5/order/cancel"): Endpoint(private=private.cancel, is_cancel=True),
         ("POST", "/v5/order/cancel-all"): Endpoint(private=private.cancel_all),
         ("GET", "/v5/order/realtime"): Endpoint(private=private.realtime),
         ("GET", "/v5/order/history"): Endpoint(private=private.history),
@@ -68,13 +69,15 @@ class RestServer:
         endpoints: dict[tuple[str, str], Endpoint],
         limits: RateLimits,
         hub: StreamHub,
-        hostility: Hostility,
+        fates: RequestFates,
+        wall: VenueClock,
     ) -> None:
         self._exchange = exchange
         self._endpoints = endpoints
         self._limits = limits
         self._hub = hub
-        self._hostility = hostility
+        self._fates = fates
+        self._wall = wall
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answer one request."""
@@ -102,7 +105,7 @@ class RestServer:
             "retMsg": msg,
             "result": {} if result is None else result,
             "retExtInfo": {},
-            "time": wall_ms(),
+            "time": self._wall.ms(),
         }
         return web.Response(
             status=status,
@@ -111,7 +114,7 @@ class RestServer:
         )
 
     def _count(self, is_order: bool) -> None:
-        match self._limits.spend(1, is_order, wall_ms()):
+        match self._limits.spend(1, is_order, self._wall.ms()):
             case Excess.WEIGHT:
                 raise errors.VenueError(10018, "Exceeded the IP Rate Limit.", 403)
             case Excess.ORDERS:
@@ -122,7 +125,7 @@ class RestServer:
         return {
             "X-Bapi-Limit": str(limit),
             "X-Bapi-Limit-Status": str(limit - self._limits.orders),
-            "X-Bapi-Limit-Reset-Timestamp": str((wall_ms() // _TEN_SECONDS_MS + 1) * _TEN_SECONDS_MS),
+            "X-Bapi-Limit-Reset-Timestamp": str((self._wall.ms() // _TEN_SECONDS_MS + 1) * _TEN_SECONDS_MS),
         }
 
     def _run(self, endpoint: Endpoint, request: web.Request, query: str, body: bytes) -> object:
@@ -131,24 +134,35 @@ class RestServer:
         assert endpoint.private is not None
         is_post = request.method == "POST"
         payload = body if is_post else query.encode("utf-8", "surrogateescape")
-        account = account_of(request.headers, payload, self._exchange.accounts)
+        account = account_of(request.headers, payload, self._exchange.accounts, self._wall.ms())
         params = Params(of_body(body) if is_post else of_query(query))
-        if not endpoint.is_order:
+        if not (endpoint.is_order or endpoint.is_cancel):
             return endpoint.private(account, params)
-        create = endpoint.private
+        handle = endpoint.private
         stamp = request.headers["X-BAPI-TIMESTAMP"]
         window = request.headers.get("X-BAPI-RECV-WINDOW", "")
+
+        def execute() -> object:
+            return handle(account, params)
+
+        def fresh() -> None:
+            check_fresh(stamp, window, self._wall.ms())
+
         try:
-            return self._hostility.meet(
-                account,
-                params.get("orderLinkId"),
-                lambda: create(account, params),
-                lambda: check_fresh(stamp, window),
-            )
+            if endpoint.is_cancel:
+                return self._fates.meet_cancel(account, lambda: self._named(params), execute, fresh)
+            return self._fates.meet(account, params.get("orderLinkId"), execute, fresh)
         except Throttled:
             raise errors.VenueError(10006, "Too many visits. Exceeded the API Rate Limit.") from None
         except Failed:
             raise errors.VenueError(10016, "Server error.", 503) from None
+
+    def _named(self, params: Params) -> str:
+        """The client id of the order that a cancel names."""
+        number = params.get("orderId") or ""
+        is_number = number.isascii() and number.isdigit() and len(number) < 19
+        order = self._exchange.orders.get(int(number)) if is_number else None
+        return order.request.client_order_id if order else params.get("orderLinkId") or ""
 
 
 async def _read_body(request: web.Request) -> bytes:

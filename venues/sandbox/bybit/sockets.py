@@ -18,7 +18,7 @@ from venues.sandbox.bybit.streams import MarketTopics
 from venues.sandbox.connections import Connection, StreamHub
 from venues.sandbox.exchange import Exchange
 from venues.sandbox.incoming import MAX_MESSAGE, Json, decode, texts
-from venues.sandbox.wall import wall_ms
+from venues.sandbox.wall import VenueClock
 
 _PUBLIC, _PRIVATE = "/v5/public/spot", "/v5/private"
 # A public spot subscription may name at most so many topics.
@@ -39,9 +39,15 @@ class SocketServer:
     """Serves every WebSocket handshake by its path."""
 
     def __init__(
-        self, exchange: Exchange, topics: MarketTopics, private: PrivateStreams, hub: StreamHub
+        self,
+        exchange: Exchange,
+        topics: MarketTopics,
+        private: PrivateStreams,
+        hub: StreamHub,
+        wall: VenueClock,
     ) -> None:
         self._exchange = exchange
+        self._wall = wall
         self._topics = topics
         self._private = private
         self._hub = hub
@@ -83,7 +89,7 @@ class SocketServer:
             case "ping":
                 self._pong(client, message)
             case "auth" if client.is_private:
-                found = socket_account(message.get("args"), self._exchange.accounts)
+                found = socket_account(message.get("args"), self._exchange.accounts, self._wall.ms())
                 if isinstance(found, Account):
                     client.account = found
                 self._answer(client, message, "auth", found if isinstance(found, str) else "")
@@ -126,7 +132,7 @@ class SocketServer:
 
     def _pong(self, client: _Client, message: Json) -> None:
         if client.is_private:
-            answer: Json = {"op": "pong", "args": [str(wall_ms())], "conn_id": client.name}
+            answer: Json = {"op": "pong", "args": [str(self._wall.ms())], "conn_id": client.name}
         else:
             answer = {"success": True, "ret_msg": "pong", "conn_id": client.name, "op": "ping"}
         self._send(client, answer | _request_id(message))

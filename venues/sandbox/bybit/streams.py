@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import partial
 
 import msgspec
 
@@ -20,9 +21,10 @@ from venues.sandbox.bybit.bodies import plain, plain_money
 from venues.sandbox.bybit.public_api import day_body
 from venues.sandbox.connections import Connection, StreamHub
 from venues.sandbox.exchange import Exchange
+from venues.sandbox.hostility.events import PublicWay
 from venues.sandbox.matching import PublicTrade, SymbolMarket
 from venues.sandbox.session import MarketSession, Marks
-from venues.sandbox.wall import wall_ms
+from venues.sandbox.wall import VenueClock
 
 _TOPIC = re.compile(
     r"(?:orderbook\.(?:1|50|200|1000)|publicTrade|tickers|kline\.(?P<interval>[0-9]{1,3}|D|W))"
@@ -42,10 +44,14 @@ Levels = dict[int, int]
 class MarketTopics:
     """Public topics of Bybit spot."""
 
-    def __init__(self, session: MarketSession, exchange: Exchange, hub: StreamHub) -> None:
+    def __init__(
+        self, session: MarketSession, exchange: Exchange, hub: StreamHub, way: PublicWay, wall: VenueClock
+    ) -> None:
         self._session = session
         self._exchange = exchange
         self._hub = hub
+        self._way = way
+        self._wall_clock = wall
         self.intervals = {
             name: length for name, length in _INTERVALS.items() if length % session.length_ms == 0
         }
@@ -72,9 +78,9 @@ class MarketTopics:
             if kind == "orderbook":
                 depth = int(topic.split(".")[1])
                 book = self._books.setdefault(topic, _TopicBook(topic, depth, market))
-                self._hub.send(connection, book.snapshot(wall_ms(), self._exchange.clock))
+                self._hub.send(connection, book.snapshot(self._wall_clock.ms(), self._exchange.clock))
             elif kind == "tickers":
-                self._hub.send(connection, self._ticker_text(market, wall_ms()))
+                self._hub.send(connection, self._ticker_text(market, self._wall_clock.ms()))
 
     def unsubscribe(self, connection: Connection, topics: list[str]) -> None:
         """Remove a listener from some topics."""
@@ -88,7 +94,7 @@ class MarketTopics:
 
     def begin(self) -> None:
         """A step, or a part of one, begins."""
-        self._wall = wall_ms()
+        self._wall = self._wall_clock.ms()
         self._published = {}
 
     def moved(self, market: SymbolMarket) -> None:
@@ -98,9 +104,12 @@ class MarketTopics:
             return
         for topic in self._topics[market.instrument.symbol]:
             if topic.startswith("orderbook."):
-                text = self._books[topic].difference(self._wall, self._exchange.clock)
+                book = self._books[topic]
+                before = book.changed_ms
+                text = book.difference(self._wall, self._exchange.clock)
                 if text:
-                    self._hub.publish(topic, text)
+                    publish = partial(self._hub.publish, topic, text)
+                    self._way.tell_difference(topic, book.u, before, publish)
 
     def closed(self, market: SymbolMarket, bar: Bar) -> None:
         """Publish a closed candle and the symbol's ticker."""
@@ -131,7 +140,7 @@ class MarketTopics:
 
     def changed(self, market: SymbolMarket) -> None:
         """After a request: trades and book changes that it caused."""
-        self._wall = wall_ms()
+        self._wall = self._wall_clock.ms()
         self.moved(market)
 
     def marks(self) -> Marks:
@@ -142,7 +151,11 @@ class MarketTopics:
                 market = self._exchange.markets[symbol]
                 kinds = {topic.partition(".")[0] for topic in topics}
                 # ccxt keeps of a book's numbers only `ts`; each depth has its own
-                books = [self._books[topic].changed_ms for topic in topics if topic in self._books]
+                books = [
+                    self._way.told(topic, self._books[topic].changed_ms)
+                    for topic in topics
+                    if topic in self._books
+                ]
                 marks[symbol] = {
                     "candle": self._published.get(symbol),
                     "trade": market.last_trade_id if "publicTrade" in kinds else None,
@@ -173,9 +186,8 @@ class MarketTopics:
             for first in range(0, len(market.unpublished), _MOST_TRADES):
                 part = market.unpublished[first : first + _MOST_TRADES]
                 rows = ",".join(trade_text(symbol, done) for done in part)
-                self._hub.publish(
-                    topic, f'{{"topic":"{topic}","type":"snapshot","ts":{self._wall},"data":[{rows}]}}'
-                )
+                text = f'{{"topic":"{topic}","type":"snapshot","ts":{self._wall},"data":[{rows}]}}'
+                self._way.tell_trade(topic, part[0][0], partial(self._hub.publish, topic, text))
         market.unpublished.clear()
 
 
@@ -186,7 +198,7 @@ class _TopicBook:
         self._topic = topic
         self._depth = depth
         self._market = market
-        self._u = 1
+        self.u = 1
         self._told_ms = 0
         self.changed_ms = 0  # `ts` of the last difference
         self._bids, self._asks = self._now()
@@ -203,7 +215,7 @@ class _TopicBook:
         if not changed_bids and not changed_asks:
             return ""
         self._bids, self._asks = bids, asks
-        self._u += 1
+        self.u += 1
         self._told_ms = self.changed_ms = max(wall, self._told_ms + 1)
         if self._depth == 1:
             return self.snapshot(wall, clock)
@@ -220,7 +232,7 @@ class _TopicBook:
         return (
             f'{{"topic":"{self._topic}","ts":{self._told_ms},"type":"{kind}","data":{{'
             f'"s":"{self._market.instrument.symbol}","b":{_levels(bids)},"a":{_levels(asks)},'
-            f'"u":{self._u},"seq":{self._market.book.update_id}}},"cts":{clock}}}'
+            f'"u":{self.u},"seq":{self._market.book.update_id}}},"cts":{clock}}}'
         )
 
 

@@ -1,0 +1,67 @@
+"""Whether a run with real money ended with the books the exchange has.
+
+Problem: a real exchange has no truth log. What there is, is the account's balances before and after, as the
+gateway asked for them, the fills the gateway heard of, and those the desk wrote down. All three must agree,
+and whatever else moved in the account is said, for it may be a deposit or a fill that nobody heard of.
+
+Not here: asking the exchange (`real_money`). Invariant: what could not be compared counts as different.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from parley.instruments import ZERO
+from parley.messages import Fill, decode, decode_envelope
+from runtime.child import Line
+from runtime.history import kinds, open_journal
+from runtime.lastlook import Counters
+from runtime.real_money import Audit
+
+_SHOWN: Final = 20
+
+
+def audited(line: Line | None, journal: Path) -> dict[str, Any]:
+    """Compare what the gateway said at its end with the desk's journal; as `commands.run.check_books`."""
+    said = (line or {}).get("audit")
+    try:
+        audit = msgspec.convert(said, Audit, strict=False)
+    except msgspec.ValidationError:
+        why = said["error"] if isinstance(said, Mapping) and "error" in said else "the gateway said nothing"
+        return _report([f"the exchange's balances at the end are not known: {why}"], None)
+    desk = fills_of(journal)
+    found = [
+        f"{asset}: fills brought {audit.own.get(asset, ZERO):f} by the gateway's journal,"
+        f" {desk.get(asset, ZERO):f} by the desk's"
+        for asset in sorted({*audit.own, *desk})
+        if audit.own.get(asset, ZERO) != desk.get(asset, ZERO)
+    ]
+    found += [
+        f"{asset}: {amount:+f} moved in the account that no fill of this desk explains"
+        for asset, amount in sorted(audit.other.items())
+    ]
+    found += [
+        f"order {cid} may still trade: go on with --resume, or cancel it with 'parley kill'"
+        for cid in audit.unconfirmed
+    ]
+    return _report(found, audit)
+
+
+def fills_of(journal: Path) -> dict[str, Decimal]:
+    """Return by asset what a desk's journal says its fills brought, fees taken off; without zeros."""
+    counters = Counters()
+    for record in open_journal(journal).records(kinds=kinds("Fill")):
+        fill = decode(decode_envelope(record.body).body)
+        assert isinstance(fill, Fill)
+        counters.filled(fill)
+    return {asset: amount for asset, amount in counters.positions.items() if amount}
+
+
+def _report(differences: list[str], audit: Audit | None) -> dict[str, Any]:
+    check: dict[str, Any] = {"differences": len(differences), "first": differences[:_SHOWN]}
+    if audit is not None:
+        check["moved"] = {asset: f"{amount:f}" for asset, amount in audit.own.items()}
+    return {"ledger_equals_exchange": not differences, "ledger_check": check}

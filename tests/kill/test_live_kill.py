@@ -1,0 +1,118 @@
+"""A desk that trades an exchange nobody started for it loses its gateway, and goes on with what it holds.
+
+Not here: what a live run asks for before it starts (unit and contract tests).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from parley.messages import Decision, decode, decode_envelope
+from runtime.commands.run import check_books
+from runtime.history import kinds
+from runtime.journal import JournalReader
+from runtime.replay import replay
+from tests.kit.outside_exchange import Outside, outside_exchange
+from tests.kit.sandbox import ROOT
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture
+def exchange(tmp_path: Path) -> Iterator[Outside]:
+    with outside_exchange(tmp_path) as running:
+        yield running
+
+
+def begin(settings: Path, *options: str) -> subprocess.Popen[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PARLEY_")}
+    command = ["trade", "--mode", "live", "--desk", str(settings), "--real-money", "binance", "--json"]
+    return subprocess.Popen(
+        [sys.executable, "-m", "runtime.cli", *command, *options], cwd=ROOT, env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+
+
+def ended(process: subprocess.Popen[str], code: int) -> dict[str, Any]:
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == code, err
+    told: dict[str, Any] = json.loads(out) if out else {}
+    return told | {"err": err}
+
+
+def unit(process: subprocess.Popen[str], name: str) -> psutil.Process:
+    return next(child for child in psutil.Process(process.pid).children() if name in child.cmdline())
+
+
+def wait_for_fills(home: Path, count: int) -> Path:
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        for path in home.glob("runs/*/desk.journal"):
+            with JournalReader(path) as reader:
+                if sum(1 for _ in reader.records(kinds=kinds("Fill"))) >= count:
+                    return path
+        time.sleep(0.05)
+    raise AssertionError(f"there were no {count} fills")
+
+
+def test_live_desk_whose_gateway_was_killed_goes_on_with_what_it_holds(
+    exchange: Outside, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    settings = exchange.settings(tmp_path / "desk.toml", home)
+    first = begin(settings)
+    journal = wait_for_fills(home, 3)
+    unit(first, "runtime.gateway").kill()
+    assert "the gateway was ended by SIGKILL" in ended(first, 1)["err"]
+    before = decisions(journal)
+
+    told = ended(begin(settings, "--resume", "last", "--duration", "8"), 0)
+
+    assert told["journal"] == str(journal)
+    assert told["ledger_equals_exchange"] is True, told["ledger_check"]
+    assert told["equity_start"] == "10000"
+    assert told["resume"] == journal.parent.name
+    moved = told["ledger_check"]["moved"]
+    assert told["holds"] == {asset: moved[asset] for asset in moved if asset != "USDT"}
+    assert f"to go on: --resume {journal.parent.name}" in told["err"]
+    after = decisions(journal)
+    assert after[: len(before)] == before
+    assert len(after) > len(before) > 0
+    assert replay(journal).ok
+
+    someone = exchange.client()
+    someone.load_markets()
+    someone.create_order("BTC/USDT", "market", "buy", 0.01)
+    other = ended(begin(settings, "--resume", "last", "--duration", "3"), 1)
+
+    assert other["ledger_equals_exchange"] is False
+    assert any(line.startswith("BTC: +0.00999") for line in other["ledger_check"]["first"])
+    assert "the ledger does not equal the exchange" in other["err"]
+    assert begin_elsewhere(exchange, tmp_path, home)
+    exchange.end()
+    found = check_books(exchange.truth, journal)["ledger_check"]["first"]
+    assert [line for line in found if "trade" in line and "not in the journal" not in line] == []
+    assert sum("without an intent" in line for line in found) == 1
+
+
+def begin_elsewhere(exchange: Outside, folder: Path, home: Path) -> bool:
+    """Whether the run refuses to go on with other money."""
+    richer = exchange.settings(folder / "richer.toml", home, capital=20_000)
+    said = ended(begin(richer, "--resume", "last", "--duration", "3"), 2)["err"]
+    return "capital was 10000, is 20000" in said
+
+
+def decisions(journal: Path) -> list[bytes]:
+    with JournalReader(journal) as reader:
+        found = [decode(decode_envelope(each.body).body) for each in reader.records(kinds=kinds("Decision"))]
+    return [each.round for each in found if isinstance(each, Decision)]

@@ -1,0 +1,95 @@
+"""An exchange that no run started: what `parley trade --mode live` meets, with its own clock and truth log.
+
+It is the sandbox, by the clock and without a control socket, so that nothing but the market's own addresses
+leads to it. Candles last a second, so that a test sees a few of them.
+
+Not here: what a test expects. Invariant: when the context ends, the process has ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import ccxt
+
+from tests.kit.sandbox import ROOT
+from venues.binance_urls import override_urls
+
+KEYS = {"api_key": "outside-key", "secret": "outside-secret"}
+# More than a run is given: the rest is nobody's business.
+HOLDS = {"USDT": "50000", "BTC": "1.5"}
+
+
+@dataclass(frozen=True)
+class Outside:
+    """Where it is, and what its log and its key are."""
+
+    rest: str
+    ws: str
+    truth: Path
+    keys: Path
+    process: subprocess.Popen[str]
+
+    def client(self) -> ccxt.binance:
+        """Somebody else with the same key: a person at the exchange's own page, say."""
+        client = ccxt.binance({"apiKey": KEYS["api_key"], "secret": KEYS["secret"], "enableRateLimit": False})
+        override_urls(client, self.rest, self.ws)
+        return client
+
+    def end(self) -> None:
+        """End it, so that its truth log is whole."""
+        self.process.terminate()
+        assert self.process.wait(30) == 0
+
+    def settings(self, path: Path, home: Path, **more: object) -> Path:
+        """Write a desk's settings for it: 10,000 of the 50,000 USDT, and a strategy that always trades."""
+        told: dict[str, object] = {
+            "home": str(home), "venue": "binance", "pairs": ["BTC/USDT", "ETH/USDT"], "timeframe": "1s",
+            "capital": 10_000, **more,
+        }  # fmt: skip
+        lines = [f"{name} = {json.dumps(value)}" for name, value in told.items()]
+        lines += [
+            "[live]",
+            f"keys = {json.dumps(str(self.keys))}",
+            f'rest = "{self.rest}"',
+            f'ws = "{self.ws}"',
+        ]
+        lines += ["[limits]", "max_order_notional = 0.2", "max_position = 0.25", "max_daily_loss = 0.03"]
+        lines += ["max_drawdown = 0.1", "max_clock_offset_ms = 1000", "[database]", "enabled = false"]
+        lines += ['[agents."strategy/trend"]', 'source = "tests.chaos.busy:make"', "cooldown_ms = 0"]
+        path.write_text("\n".join(lines) + "\n")
+        return path
+
+
+@contextlib.contextmanager
+def outside_exchange(folder: Path, account: Mapping[str, object] | None = None) -> Iterator[Outside]:
+    """Start one; ``account`` changes the account's configuration."""
+    truth, config, keys = folder / "truth.jsonl", folder / "exchange.json", folder / "keys.json"
+    config.write_text(json.dumps({
+        "feed": {
+            "kind": "synthetic", "timeframe": "1s", "assets": ["BTC", "ETH"], "crosses": [], "candles": 3600,
+            "history": 60, "start": "now",
+        },
+        "truth": str(truth), "speed": 1, "seed": 5,
+        "accounts": [{"name": "main", **KEYS, "balances": HOLDS, **(account or {})}],
+    }))  # fmt: skip
+    keys.write_text(json.dumps(KEYS))
+    keys.chmod(0o600)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "venues.sandbox", "--config", str(config)],
+        stdout=subprocess.PIPE, text=True, cwd=ROOT,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        ready = json.loads(process.stdout.readline())
+        yield Outside(ready["rest"], ready["ws"], truth, keys, process)
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()

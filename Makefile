@@ -10,7 +10,7 @@ PURE := parley agents orchestrator strategies arbitrage
 SHELLS := venues freqtrade_bridge backtest runtime api tools $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format bench bench-round bench-orders bench-data bench-shipper bench-api bench-backtest bench-desk bench-book paper-hour fuzz-freqtrade chaos chaos-mutants chaos-long long
+.PHONY: help setup run test check format bench bench-round bench-orders bench-data bench-shipper bench-api bench-backtest bench-desk bench-book paper-hour fuzz-freqtrade hostile chaos chaos-mutants chaos-long long
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ paper-hour: setup ## an hour of paper by the clock with injected divergences, ea
 
 fuzz-freqtrade: setup ## random backtests against the installed freqtrade up to N=1000 a level, going on where the last run ended
 	@$(BIN)/python -m tests.differential.fuzz --results benchmarks/results/fuzz_freqtrade.json --cases $(or $(N),1000) --seed $(or $(SEED),1) $(if $(LEVEL),--level $(LEVEL))
+
+hostile: setup ## half an hour of live trading at an exchange with every hostility there is (VENUE=binance)
+	@$(BIN)/python -m benchmarks.hostile_half_hour --venue $(or $(VENUE),binance) --save
 
 chaos: setup ## kill desk and gateway for SECONDS=30 on the way of orders; a stand-alone program judges
 	@$(BIN)/python -m tests.chaos.campaign --seconds $(or $(SECONDS),30) $(if $(SEED),--seed $(SEED)) --keep var/chaos

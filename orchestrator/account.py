@@ -2,7 +2,7 @@
 
 Equity, its peak and its value at the start of the UTC day are folds over the marks, in market time. The
 trading state (`parley.risk.states`) only ever tightens by itself (a breaker's pause, a halt, a strain, a fall
-beyond the last limit); loosening is a command, or the end of a pause, strain or kill."""
+beyond the last limit); loosening is a command, or the end of a pause, strain, kill or doubt."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -11,7 +11,7 @@ from parley.instruments import Instrument
 from parley.ledger import Ledger
 from parley.messages import Book, Breaker, Cash, Fill, Halt, Holding, Killed, StateView, Strain
 from parley.money import decimal
-from parley.risk.states import ACTIVE, BREAKER, DOUBT, FLATTENING, HALTED, REDUCING, moved
+from parley.risk.states import ACTIVE, BREAKER, FLATTENING, HALTED, REDUCING, moved
 from parley.view import FirmView
 
 from .kills import Kills
@@ -41,6 +41,7 @@ class Account:
         self.pause_until = 0
         self.kills = Kills()
         self._strain: dict[str, int] = {}
+        self._doubts: set[str] = set()  # streams of which something may be missing
         self._open = False
         self._peak = ZERO
         self._top = ZERO  # since a person last resumed: what the desk's own stop is measured from
@@ -121,10 +122,19 @@ class Account:
             cap=str(most),
         )
 
-    def doubt(self) -> None:
-        """Open nothing more: the account may not be what the ledger says. Only a command ends it."""
+    def doubt(self, stream: str) -> None:
+        """Open nothing until balances were compared or a person looked: the ledger may lack something."""
         self.touch()
-        self.halt = moved(self.halt, DOUBT)
+        self._doubts.add(stream)
+
+    def compared(self, streams: tuple[str, ...]) -> None:
+        """Trust what the venue's balances were held against."""
+        self.touch()
+        self._doubts.difference_update(streams)
+
+    def is_doubted(self, streams: tuple[str, ...]) -> bool:
+        """Whether something of these may be missing."""
+        return not self._doubts.isdisjoint(streams)
 
     def killed(self, killed: Killed) -> None:
         """Take over what the gateway read in the kill file."""
@@ -140,6 +150,7 @@ class Account:
         self.halt = moved(self.halt, halt.mode)
         if halt.mode == "RESUME":
             self.pause_until = 0
+            self._doubts.clear()
             self._top = self._equity  # a person looked: the next fall is measured from here
 
     def strain(self, strain: Strain) -> None:
@@ -167,7 +178,8 @@ class Account:
             return HALTED
         if halt != ACTIVE:
             return halt
-        return REDUCING if self.t < self.pause_until or level >= REDUCE_LEVEL else ACTIVE
+        is_tight = self.t < self.pause_until or level >= REDUCE_LEVEL or bool(self._doubts)
+        return REDUCING if is_tight else ACTIVE
 
     @property
     def flattening(self) -> bool:

@@ -24,6 +24,7 @@ from parley.messages import (
     Balance,
     Breaker,
     Cfp,
+    Compared,
     Fill,
     Gap,
     GateRefusal,
@@ -101,6 +102,8 @@ class Firm:
                 return not self.account.ledger.knows(message)
             case Ack() | VenueReject() | Unknown() | OrderEvent():
                 return self.account.orders.is_news(message)
+            case Compared():
+                return self.account.is_doubted(message.streams)
             case _:
                 return True
 
@@ -167,8 +170,11 @@ class Firm:
                 if message.flatten:
                     yield from self._flatten("shutdown", seq)
             case Gap():
-                # fills may be missing until positions are compared with the venue's: nothing opens on a guess
-                self.account.doubt()
+                # fills may be missing until balances are compared with the venue's: nothing opens on a guess
+                self.account.doubt(message.stream)
+                yield from self._state()
+            case Compared():
+                self.account.compared(message.streams)
                 yield from self._state()
             case Alarm():
                 pass  # for people, and on record; the order's own doubt is what closes its symbol
@@ -236,13 +242,9 @@ class Firm:
         for symbol in self.config.symbols:
             if symbol in bars and symbol in self.market.books:
                 trigger = Trigger(
-                    source="feed",
-                    symbol=symbol,
-                    kind="bar",
-                    payload_hash=_hash(bars[symbol]),
-                    md_seq=seq,
+                    source="feed", symbol=symbol, kind="bar", payload_hash=_hash(bars[symbol]), md_seq=seq,
                     t=batch.t,
-                )
+                )  # fmt: skip
                 bidders = [a for a in self.table.awake("strategy") if a in self._asked_at_bars]
                 yield from self._rounds(trigger, bidders, (symbol,))
 
@@ -251,14 +253,9 @@ class Firm:
             if not self.table.is_awake(analysis.agent):
                 continue
             trigger = Trigger(
-                source=analysis.agent,
-                symbol=analysis.symbol,
-                kind="analysis",
-                payload_hash=analysis.result_hash,
-                md_seq=seq,
-                t=self.table.now,
-                nth=self._again(analysis.agent, analysis.symbol),
-            )
+                source=analysis.agent, symbol=analysis.symbol, kind="analysis", md_seq=seq, t=self.table.now,
+                payload_hash=analysis.result_hash, nth=self._again(analysis.agent, analysis.symbol),
+            )  # fmt: skip
             yield from self._rounds(trigger, (analysis.agent,), analysis.symbols or (analysis.symbol,))
 
     def _again(self, agent: str, symbol: str) -> int:

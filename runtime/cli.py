@@ -80,7 +80,7 @@ def run(
     venue: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Exchange the sandbox speaks as: binance, bybit [default: binance]."
+            metavar="NAME", help="Exchange the sandbox speaks: binance, bybit, okx [default: binance]."
         ),
     ] = None,
     pairs: Annotated[

@@ -56,7 +56,11 @@ Parts = Annotated[
 Duration = Annotated[float | None, typer.Option(metavar="S", help="Stop after this many seconds.")]
 
 Resume = Annotated[
-    str, typer.Option(metavar="RUN|last", help="live: go on with a run that ended, with all it holds.")
+    str,
+    typer.Option(
+        metavar="RUN|last|auto",
+        help="live: go on with a run that ended, with all it holds; auto: or begin one when there is none.",
+    ),
 ]
 
 New = Annotated[bool, typer.Option("--new", help="live: begin anew although the last run holds something.")]

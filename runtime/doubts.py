@@ -34,6 +34,7 @@ from runtime.resolution import (
     measured,
     next_look,
 )
+from venues.limits import Request
 from venues.port import Acked, Venue, VenueError
 
 log = logging.getLogger(__name__)
@@ -181,6 +182,9 @@ class Doubts:
                 pass
 
     async def _look(self, case: _Case) -> None:
+        await self._venue.meter.turn(Request.LOOK_UP)
+        if self._cases.get(case.intent.iid) is not case:
+            return
         began = self._clock()
         order: Acked | None = None
         try:

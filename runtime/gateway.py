@@ -2,7 +2,7 @@
 
 Run as ``python -m runtime.gateway --config FILE.json``; it writes one JSON line when it serves. A desk
 connects to its socket and sends `Intent` and `CancelIntent`; it gets `Balance`, `Heartbeat`, `Attempt`,
-`Ack`, `VenueReject`, `Unknown`, `OrderEvent`, `Fill` and `Gap`.
+`Ack`, `VenueReject`, `Unknown`, `OrderEvent`, `Fill`, `Gap` and `Compared`.
 
 With ``--introduced`` its standard input names the one process that may send, and that process's key.
 
@@ -16,7 +16,7 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
@@ -26,6 +26,7 @@ import msgspec
 from parley.errors import Fatal, UserError
 from parley.instruments import Instrument
 from parley.messages import Balance
+from runtime.account_watch import AccountWatch
 from runtime.frames import listen
 from runtime.gateway_config import CcxtConfig, GatewayConfig, key_of, make_venue
 from runtime.gateway_door import Introductions
@@ -38,10 +39,13 @@ from runtime.kill_switch import sweep
 from runtime.lastlook import Counters
 from runtime.real_money import BOOKS, Books, key_lock, qualify
 from runtime.unit import announce, die_with_parent, first_of, path_of, read_config, run_unit
-from venues.port import Venue, VenueError
+from venues.limits import Request
+from venues.meter import words
+from venues.port import Fact, Venue, VenueError
 
 _STREAM_PATIENCE_S: Final = 30.0
 _SWEEP_S: Final = 4.0
+_AUDIT_S: Final = 1.0
 _LOCK_PATIENCE_S: Final = 2.0  # one that was killed may not be gone yet
 
 
@@ -103,8 +107,8 @@ async def serve(
         )
         gateway.adopt(earlier)
         ready = asyncio.Event()
-        inspection = Inspection(gateway, venue, gateway.doubts, config.inspect_s)
-        following = asyncio.ensure_future(venue.follow(inspection.tell, ready.set))
+        inspection, hear = _watching(config, gateway, venue, books, positions)
+        following = asyncio.ensure_future(venue.follow(hear, ready.set))
         try:
             await first_of(stop, gateway.beat(), _serve(config, gateway, inspection, following, ready))
             await gateway.stop()  # while the stream still stands: what orders become is heard to the last
@@ -123,6 +127,28 @@ async def serve(
             key.release()
     if failures:
         raise failures[0]
+
+
+def _watching(
+    config: GatewayConfig,
+    gateway: Gateway,
+    venue: Venue,
+    books: Books | None,
+    positions: Mapping[str, Decimal],
+) -> tuple[Inspection, Callable[[Fact], None]]:
+    """Make what looks after orders, with real money also after balances, and who hears the stream for it."""
+    if books is None or config.real_money is None:
+        inspection = Inspection(gateway, venue, gateway.doubts, config.inspect_s)
+        return inspection, inspection.tell
+    quote = config.real_money.quote
+    watch = AccountWatch(books, venue, positions, quote, gateway.doubts, gateway.tell_of_account)
+    inspection = Inspection(gateway, venue, gateway.doubts, config.inspect_s, watch.look)
+
+    def hear(fact: Fact) -> None:
+        watch.heard(fact)
+        inspection.tell(fact)
+
+    return inspection, hear
 
 
 async def _open_venue(config: GatewayConfig, venue: Venue) -> tuple[dict[str, Instrument], Balance]:
@@ -168,6 +194,10 @@ async def _audit(
     books: Books, venue: Venue, positions: Mapping[str, Decimal], unconfirmed: tuple[str, ...]
 ) -> None:
     """Say how the account changed while it was served, and what may still trade."""
+    until = time.monotonic_ns() + int(_AUDIT_S * 1e9)
+    if (lack := await venue.meter.turn(Request.BALANCES, until)) is not None:
+        announce({"audit": {"error": words(lack)[1]}})
+        return
     try:
         audit = await books.audit(venue, positions)
         told = msgspec.to_builtins(msgspec.structs.replace(audit, unconfirmed=unconfirmed))

@@ -21,17 +21,19 @@ from venues.words import Account
 
 
 class Keys(UnitConfig, frozen=True, kw_only=True):
-    """The file of secrets: mode 0600, read by nobody but the gateway."""
+    """The file of secrets: mode 0600, read by nobody but the gateway; some venues' keys have a passphrase."""
 
     api_key: str
     secret: str
+    passphrase: str = ""
 
 
 class CcxtConfig(UnitConfig, frozen=True, kw_only=True, tag_field="kind", tag="ccxt"):
     """Spot at ``exchange``, ccxt's name of it; with `rest` and `ws` empty the real one.
 
     ``name`` is what instruments, fills and orders call it. ``lag_ms`` is how long an order may exist before
-    the venue's lists show it.
+    the venue's lists show it. ``granted`` is how much each of the venue's limits allows this account where
+    that is more than everybody has, 0: it is not; what the venue announces itself counts more.
     """
 
     symbols: tuple[str, ...]
@@ -43,6 +45,7 @@ class CcxtConfig(UnitConfig, frozen=True, kw_only=True, tag_field="kind", tag="c
     recv_window_ms: int = 2000
     timeout_ms: int = 5000
     lag_ms: int = 1000
+    granted: int = 0
 
 
 class NullConfig(UnitConfig, frozen=True, kw_only=True, tag_field="kind", tag="null"):
@@ -93,13 +96,14 @@ def make_venue(config: GatewayConfig) -> Venue:
             _check(venue.exchange)
             keys = _read_keys(venue.keys_file)
             client = ADAPTERS[venue.exchange].make_client(
-                venue.rest, venue.ws, api_key=keys.api_key, secret=keys.secret,
+                venue.rest, venue.ws, api_key=keys.api_key, secret=keys.secret, passphrase=keys.passphrase,
                 recv_window_ms=venue.recv_window_ms, timeout_ms=venue.timeout_ms,
             )  # fmt: skip
             account = Account(name=config.account, venue=venue.name, symbols=venue.symbols)
             return venue_of(
-                venue.exchange, client, account, recv_window_ms=venue.recv_window_ms, lag_ms=venue.lag_ms
-            )
+                venue.exchange, client, account, recv_window_ms=venue.recv_window_ms, lag_ms=venue.lag_ms,
+                granted=venue.granted,
+            )  # fmt: skip
 
 
 def key_of(config: GatewayConfig) -> str:

@@ -15,13 +15,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from decimal import Decimal
 from functools import partial
 from hashlib import blake2b
 from typing import Final
 
 import msgspec
 
+from parley.budget import Rank
 from parley.errors import ProtocolError
 from parley.instruments import ZERO, Instrument
 from parley.messages import (
@@ -29,13 +29,12 @@ from parley.messages import (
     Attempt,
     Balance,
     CancelIntent,
+    Compared,
     Envelope,
-    Fill,
     Gap,
     Heartbeat,
     Intent,
     Message,
-    OrderEvent,
     Unknown,
     VenueReject,
     decode,
@@ -47,12 +46,15 @@ from runtime.frames import CONTROL, Link, control, wrap
 from runtime.gateway_config import GatewayConfig
 from runtime.gateway_door import Door, Introductions
 from runtime.gateway_log import NOT_ACCEPTED, OWN, GatewayLog, Recovered
+from runtime.heard_facts import HeardFacts
 from runtime.held_orders import HeldOrders, read_word
 from runtime.kill_switch import KillSwitch
 from runtime.lanes import Lanes
 from runtime.lastlook import DUPLICATE, HALTED, Counters, cancel_refusal, reduces, refusal
 from runtime.resync import RESYNCED, Resync, Retelling, read_resync
 from runtime.unit import Begun, path_of
+from venues.limits import Request
+from venues.meter import words
 from venues.port import Acked, Ambiguous, Fact, Rejected, SendResult, Venue, VenueError
 
 log = logging.getLogger(__name__)
@@ -85,18 +87,16 @@ class Gateway:
         self._desk_head = b""
         self._offset_ms = -1.0
         self._lanes = Lanes(self._rest)
-        self._held: dict[bytes, list[Fact]] = {}
-        self._last_event: dict[bytes, tuple[str, Decimal]] = {}
         self._rounds: dict[bytes, bytes] = {}
         self._held_orders = HeldOrders()
         self._idle = idle
         self._sent: set[bytes] = set()  # orders whose request was begun, in this life or an earlier one
-        self._known: set[bytes] = set()  # orders the venue has spoken of
         # the balance is of now: what this gateway's own fills brought is part of it
         self._brought = {
             asset: amount - counters.positions.get(asset, ZERO) for asset, amount in balance.assets
         }
         self.doubts = Doubts(venue, self)
+        self._facts = HeardFacts(counters, self._rounds, self._say, self.doubts.heard)
         path = path_of(config.halt_file) if config.halt_file else None
         self._refusals = Refusals(self._say)
         self._door = Door(config.desk_pid, introductions, self._refusals.refused)
@@ -247,13 +247,24 @@ class Gateway:
     def _stopped(self, intent: Intent, *, is_counted: bool = False) -> str:
         """Say which kill keeps an order from leaving; exits pass one that flattens."""
         kill = self.kills.stop_of(intent.symbol)
-        if kill is None:
+        if kill is None or (kill.mode == "flatten" and self._reduces(intent, is_counted=is_counted)):
             return ""
-        if kill.mode == "flatten":
-            held = self._brought.get(intent.symbol.partition("/")[0], ZERO)
-            if reduces(intent, self._counters, held, is_counted=is_counted):
-                return ""
         return f"killed: {kill.scope}, {kill.mode}: {kill.reason}"
+
+    def _reduces(self, intent: Intent, *, is_counted: bool) -> bool:
+        held = self._brought.get(intent.symbol.partition("/")[0], ZERO)
+        return reduces(intent, self._counters, held, is_counted=is_counted)
+
+    def _unsendable(self, intent: Intent) -> tuple[str, str] | None:
+        """Return (code, detail) when an order must not leave now; None: it has been paid for at the venue."""
+        if time.monotonic_ns() >= intent.send_by:
+            return "too_late", "it waited past send_by"
+        if stopped := self._stopped(intent, is_counted=True):
+            return HALTED, stopped
+        lack = self._venue.meter.take(Request.SEND)
+        if lack is not None and self._reduces(intent, is_counted=True):
+            lack = self._venue.meter.take(Request.SEND, Rank.REDUCE)
+        return None if lack is None else words(lack)
 
     def _rest(self) -> None:
         """Do in an idle moment what would cost the next order time."""
@@ -261,15 +272,13 @@ class Gateway:
         self._idle()
 
     async def _place(self, intent: Intent, attempt: Attempt, seq: int, cause: int) -> None:
-        is_late, stopped = time.monotonic_ns() >= intent.send_by, self._stopped(intent, is_counted=True)
-        if is_late or stopped:
+        if (no := self._unsendable(intent)) is not None:
             self._send(attempt, seq, intent.round, cause)
             self._counters.dead(intent.iid)
-            no = ("too_late", "it waited past send_by") if is_late else (HALTED, stopped)
             self._refuse(intent, *no, cause)
             return
         self._sent.add(intent.iid)
-        self._held[intent.iid] = []
+        self._facts.hold(intent.iid)
         sending = Begun(self._venue.send(intent))  # the request goes first, the desk hears of it then
         fence = time.monotonic_ns() + self._venue.fence_ns
         self._send(attempt, seq, intent.round, cause)
@@ -277,11 +286,14 @@ class Gateway:
         self._conclude(intent, result, cause)
         if isinstance(result, Ambiguous):
             self.doubts.open(intent, fence, sure_until=fence + self._venue.capabilities.retention_ns)
-        self._release(intent.iid)
+        self._facts.release(intent.iid)
 
     async def _cancel(self, intent: CancelIntent, cause: int) -> None:
         if time.monotonic_ns() >= intent.send_by:
             self._refuse(intent, "too_late", "it waited past send_by", cause)
+            return
+        if (lack := await self._venue.meter.turn(Request.CANCEL, intent.send_by)) is not None:
+            self._refuse(intent, *words(lack), cause)
             return
         self._conclude(intent, await self._venue.cancel(intent), cause)
 
@@ -289,10 +301,10 @@ class Gateway:
         is_cancel = isinstance(intent, CancelIntent)
         match result:
             case Acked():
-                self._known.add(intent.iid)
+                self._facts.known.add(intent.iid)
                 # The answer comes last: a desk that has it has everything the venue said with it.
-                self._emit_all(result)
-                self._release(intent.iid)
+                self._facts.tell_all(result)
+                self._facts.release(intent.iid)
                 ack = Ack(iid=intent.iid, venue_id=result.venue_id, t_venue=result.t_venue, cancel=is_cancel)
                 self._say(ack, intent.round, cause)
             case Rejected():
@@ -319,7 +331,7 @@ class Gateway:
     def found(self, intent: Intent, order: Acked, *, is_known: bool) -> None:
         """Tell of an order in doubt that it exists, as if its answer had come now."""
         if is_known:
-            self._emit_all(order)
+            self._facts.tell_all(order)
         else:
             self._conclude(intent, order, 0)
 
@@ -371,7 +383,7 @@ class Gateway:
 
     def is_known(self, iid: bytes) -> bool:
         """Whether the venue has spoken of an order."""
-        return iid in self._known
+        return iid in self._facts.known
 
     async def written(self, intents: list[Intent]) -> list[CancelIntent]:
         """Make cancels of orders durable, all at once."""
@@ -381,49 +393,28 @@ class Gateway:
 
     async def cancel_now(self, cancel: CancelIntent) -> SendResult:
         """Cancel an order past its lane, and tell the desk what came of it."""
+        if (lack := await self._venue.meter.turn(Request.CANCEL, cancel.send_by)) is not None:
+            code, detail = words(lack)
+            self._refuse(cancel, code, detail, 0)
+            return Rejected(code=OWN + code, detail=detail)
         result = await self._venue.cancel(cancel)
         self._conclude(cancel, result, 0)
         return result
 
+    async def cancels_open(self, patience_s: float) -> bool:
+        """Wait until the venue may be asked for a cancel; False when that takes longer."""
+        until = time.monotonic_ns() + int(patience_s * 1e9)
+        return await self._venue.meter.opens(Request.CANCEL, until) is None
+
     # ------------------------------------------------------------------ facts
 
-    def _release(self, iid: bytes) -> None:
-        """Pass on what the user stream said of an order while its answer was awaited."""
-        for fact in self._held.pop(iid, ()):
-            self._emit(fact)
-
     def tell(self, fact: Fact) -> None:
-        """Pass on what the user stream said; facts of an order whose answer is awaited come with it."""
-        if not isinstance(fact, Gap) and fact.iid in self._held:
-            self._held[fact.iid].append(fact)
-        else:
-            self._emit(fact)
+        """Pass on what the user stream said."""
+        self._facts.tell(fact)
 
-    def _emit_all(self, order: Acked) -> None:
-        for fill in order.fills:
-            self._emit(fill)
-        if order.event is not None:
-            self._emit(order.event)
-
-    def _emit(self, fact: Fact) -> None:
-        if not isinstance(fact, Gap):
-            self._known.add(fact.iid)
-            self.doubts.heard(fact.iid)
-        match fact:
-            case Fill():
-                if self._counters.filled(fact):
-                    self._say(fact, self._rounds.get(fact.iid, b""))
-            case OrderEvent():
-                state = (fact.status, fact.cum_qty)
-                # The answer and the stream say the same twice, and the stream may say an older thing later.
-                known = self._last_event.get(fact.iid)
-                if known is not None and (known[0] != "open" or known[1] > fact.cum_qty or known == state):
-                    return
-                self._last_event[fact.iid] = state
-                self._counters.moved(fact)
-                self._say(fact, self._rounds.get(fact.iid, b""))
-            case Gap():
-                self._say(fact)
+    def tell_of_account(self, said: Gap | Compared) -> None:
+        """Tell whether the account holds what the fills say."""
+        self._say(said)
 
     def adopt(self, recovered: Recovered) -> None:
         """Take over the orders of an earlier life; those without an outcome are unknown from now on."""
@@ -437,7 +428,7 @@ class Gateway:
         for order in recovered.alive:
             self._sent.add(order.intent.iid)
             if order.is_known:
-                self._known.add(order.intent.iid)
+                self._facts.known.add(order.intent.iid)
             self._rounds[order.intent.iid] = order.intent.round
             # What the wall clock did meanwhile nobody knows, so the whole window counts from now at least.
             fence = now_mono + max(order.fence_until - now, self._venue.fence_ns)
@@ -468,12 +459,14 @@ class Gateway:
         while True:
             began = time.monotonic_ns()
             try:
+                may_ask = self._venue.meter.take(Request.TIME) is None
                 # The sign is dropped, because -1 says that nothing was measured.
-                self._offset_ms = abs(await self._venue.clock_offset_ms())
-                took = time.monotonic_ns() - began
-                self.doubts.measured(int(self._offset_ms * 1_000_000) + took // 2)
+                self._offset_ms = abs(await self._venue.clock_offset_ms()) if may_ask else -1.0
             except VenueError:
                 self._offset_ms = -1.0
+            if self._offset_ms >= 0:
+                took = time.monotonic_ns() - began
+                self.doubts.measured(int(self._offset_ms * 1_000_000) + took // 2)
             self.kills.look()
             self._refusals.look()
             self._beat()

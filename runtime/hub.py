@@ -10,8 +10,8 @@ Three ways to pace it: in lock-step with a sandbox (`lockstep`: one step, one ba
 on), behind a sandbox that runs by the clock (a control socket without `lockstep`), or by arrival (no control
 socket), where ``t`` is wall time because market and wall are the same.
 
-Not here: what a closed candle is and what a batch holds (`hub_feed`), ccxt (`venues.ccxt_feed`), the
-sandbox's announcements (`hub_control`).
+Not here: what a closed candle is (`candle_close`) and what a batch holds (`hub_feed`), ccxt
+(`venues.ccxt_feed`), the sandbox's announcements (`hub_control`).
 
 Invariant: at most one batch is under way to the desk; bars and gaps are never dropped, and none is sent to a
 desk that has it.
@@ -23,17 +23,19 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from parley.errors import ConfigError, Fatal, ProtocolError
-from parley.messages import Book, Envelope
+from parley.messages import Bar, Book, Envelope
+from runtime.candle_close import CandleClose
+from runtime.candle_repair import CandleRepair
 from runtime.frames import CONTROL, Link, control, listen, wrap
 from runtime.hub_control import End, Sandbox
-from runtime.hub_feed import MS, CandleClose, Conflation, Seen, Sent, Step, behind
+from runtime.hub_feed import MS, Conflation, Seen, Sent, Step, behind
 from runtime.unit import UnitConfig, announce, die_with_parent, first_of, path_of, read_config, run_unit
 from venues.adapters import feed_of
 from venues.ccxt_feed import CcxtFeed
@@ -93,7 +95,9 @@ class Hub:
         self._config = config
         self._feed = feed
         self._closes = {symbol: CandleClose(symbol, feed.tf_ms) for symbol in feed.symbols}
+        self._repair = CandleRepair(feed, self._on_bars)
         self._trades = dict.fromkeys(feed.symbols, -1)
+        self._missed = dict.fromkeys(feed.symbols, 0)
         self._books = dict.fromkeys(feed.symbols, -1)
         self._next = Conflation(config.max_prints)
         self._t_event = 0
@@ -232,6 +236,12 @@ class Hub:
         """Note in the next batch that something was missed."""
         self._next.add_gap(note)
 
+    def on_break(self, note: str) -> None:
+        """Note that a connection was lost: what was forming then may never be told whole."""
+        self.on_gap(note)
+        for symbol, close in self._closes.items():
+            close.broken(self._feed.candles(symbol, close.closed))
+
     def send(self, step: int, t: int, fills_due: int = -1) -> None:
         """Send what was gathered as one batch; the desk must have closed the last one."""
         batch = self._next.take(step, t, fills_due)
@@ -264,6 +274,10 @@ class Hub:
         self._end = "end:" + msgspec.json.encode(totals).decode()
         if self._link is not None:
             self._link.send(control(self._end, sender="hub", to="desk"))
+
+    async def stop(self) -> None:
+        """Ask the venue nothing more."""
+        await self._repair.stop()
 
     # ------------------------------------------------------------------ the feed
 
@@ -307,13 +321,19 @@ class Hub:
         }
 
     def _take_bars(self) -> None:
+        self._feed.notice_replaced(self.on_break)
         for symbol, close in self._closes.items():
-            missed = close.missed
-            bars = close.take(self._feed.candles(symbol, close.closed))
-            self.totals.candles_seen += len(bars)
-            self._next.add_bars(bars)
-            if close.missed > missed:
-                self.on_gap(f"candle: {symbol} misses {close.missed - missed}")
+            self._on_bars(symbol, close.take(self._feed.candles(symbol, close.closed)))
+            if close.is_unsure:
+                self._repair.ask(symbol, close)
+
+    def _on_bars(self, symbol: str, bars: Sequence[Bar]) -> None:
+        self.totals.candles_seen += len(bars)
+        self._next.add_bars(bars)
+        missed = self._closes[symbol].missed
+        if missed > self._missed[symbol]:
+            self.on_gap(f"candle: {symbol} misses {missed - self._missed[symbol]}")
+            self._missed[symbol] = missed
 
     def _take_last_bars(self, *, is_certain: bool) -> None:
         for symbol, close in self._closes.items():
@@ -420,8 +440,11 @@ async def serve(config: HubConfig, stop: asyncio.Event) -> None:
             else:
                 pace = run_by_arrival(hub, feed)
             announce({"ready": True, "unit": "hub", "pid": os.getpid(), "socket": config.socket})
-            await first_of(stop, _then_stay(pace), feed.follow(hub.on_gap), _until(hub.desk_left))
+            await first_of(
+                stop, _then_stay(pace), feed.follow(hub.on_gap, hub.on_break), _until(hub.desk_left)
+            )
         finally:
+            await hub.stop()
             server.close()
             path_of(config.socket).unlink(missing_ok=True)
     finally:

@@ -1,11 +1,10 @@
-"""What the hub knows without I/O: which candles are closed, whether a step has arrived, what a batch holds.
+"""What the hub knows without I/O: whether a step has arrived, what a batch holds.
 
-Problem: a client library hands out caches that change while one looks, three streams of a symbol arrive on
-three sockets in any order, and a busy desk must get the newest state without losing a fact. `CandleClose`
-turns candle rows into closed bars, each once; `behind` says which stream has not reached the venue's marks;
-`Conflation` gathers what belongs into the next batch.
+Problem: three streams of a symbol arrive on three sockets in any order, and a busy desk must get the newest
+state without losing a fact. `behind` says which stream has not reached the venue's marks; `Conflation`
+gathers what belongs into the next batch.
 
-Not here: sockets, ccxt, time.
+Not here: sockets, ccxt, time; which candles are closed (`candle_close`).
 
 Invariant: bars leave in order and each one once, or a gap is named; of a book only the newest leaves; what
 is left out is counted; the order inside a batch depends on symbols and ids alone, never on arrival.
@@ -22,9 +21,6 @@ from parley.messages import Bar, Book, MarketBatch, Print
 MS: Final = 1_000_000
 MAX_PRINTS: Final = 256
 KEPT_BATCHES: Final = 4096
-
-Row = tuple[int, float, float, float, float, float]
-"""Open time in ms, open, high, low, close, base volume."""
 
 
 class Marks(msgspec.Struct, frozen=True):
@@ -73,53 +69,6 @@ def behind(marks: Mapping[str, Marks], seen: Mapping[str, Seen]) -> list[str]:
             if want is not None and have is not None and have < want:
                 found.append(f"{symbol} {stream}: wanted {want}, have {have}")
     return found
-
-
-class CandleClose:
-    """Closed candles of one symbol: a candle is closed when a newer one opened.
-
-    Rows may come again, and the newest one changes until it is closed.
-    """
-
-    def __init__(self, symbol: str, tf_ms: int) -> None:
-        self._symbol = symbol
-        self._tf_ms = tf_ms
-        self._forming: Row | None = None
-        self.closed = -1
-        self.missed = 0
-
-    def take(self, rows: Sequence[Row]) -> tuple[Bar, ...]:
-        """Return the bars that closed; `rows` are the newest rows by open time, the last one still forming.
-
-        A hole between two closed candles adds to `missed`.
-        """
-        bars = []
-        for row in rows[:-1]:
-            if row[0] > self.closed:
-                bars.append(self._close(row))
-        if rows and (self._forming is None or rows[-1][0] > self._forming[0]):
-            self._forming = rows[-1]
-        return tuple(bars)
-
-    def take_last(self, row: Row, *, is_certain: bool) -> tuple[Bar, ...]:
-        """Close the newest candle with none after it, because the venue said it is closed.
-
-        Taken only if it differs from how it was first seen, or if the caller is certain that nothing
-        more of it will come.
-        """
-        if row[0] <= self.closed or (row == self._forming and not is_certain):
-            return ()
-        return (self._close(row),)
-
-    def _close(self, row: Row) -> Bar:
-        t_open, open_, high, low, close, volume = row
-        if self.closed >= 0 and t_open > self.closed + self._tf_ms:
-            self.missed += (t_open - self.closed) // self._tf_ms - 1
-        self.closed = t_open
-        return Bar(
-            symbol=self._symbol, tf_ns=self._tf_ms * MS, t_open=t_open * MS, open=open_, high=high, low=low,
-            close=close, volume=volume,
-        )  # fmt: skip
 
 
 class Conflation:

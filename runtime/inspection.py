@@ -13,10 +13,12 @@ Invariant: one look-up at a time; an order that no list shows any more is handed
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 from parley.messages import Gap, Intent
 from runtime.doubts import Doubts
+from venues.limits import Request
 from venues.port import Acked, Fact, Venue, VenueError
 
 log = logging.getLogger(__name__)
@@ -42,13 +44,20 @@ class Orders(Protocol):
 
 
 class Inspection:
-    """Looks at all orders at work every ``every_s`` seconds, 0: never, and hears the stream before them."""
+    """Looks at all orders at work every ``every_s`` seconds, 0: never, and hears the stream before them.
 
-    def __init__(self, orders: Orders, venue: Venue, doubts: Doubts, every_s: float) -> None:
+    ``then`` is called after each look at all of them.
+    """
+
+    def __init__(
+        self, orders: Orders, venue: Venue, doubts: Doubts, every_s: float,
+        then: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:  # fmt: skip
         self._orders = orders
         self._venue = venue
         self._doubts = doubts
         self._every_s = every_s
+        self._then = then
         self._is_lost = asyncio.Event()
 
     def tell(self, fact: Fact) -> None:
@@ -70,6 +79,8 @@ class Inspection:
                 pass
             self._is_lost.clear()
             await self._look_at_all()
+            if self._then is not None:
+                await self._then()
 
     async def _look_at_all(self) -> None:
         for intent in self._orders.working():
@@ -79,6 +90,7 @@ class Inspection:
                 await asyncio.sleep(_BETWEEN_S)
 
     async def _look_at(self, intent: Intent) -> None:
+        await self._venue.meter.turn(Request.LOOK_UP)
         try:
             found = await self._venue.look_up(intent)
         except VenueError as error:

@@ -3,7 +3,8 @@
 Problem: whoever kills wants three things of the process that holds the keys: that nothing more leaves it,
 that what rests at the venue is taken back, and an answer at once. The first is the kill file, looked at
 before every send; the second goes past the lanes, many requests at a time, and again until the venue has
-confirmed each.
+confirmed each. While the venue takes none, because it was asked too much, nothing is asked; once it does the
+sweep begins anew, also when whoever killed has had his answer long ago.
 
 Not here: the file (`kill_file`), the command and what it does without an answer (`commands.kill`).
 
@@ -70,6 +71,9 @@ class Orders(Protocol):
     async def cancel_now(self, cancel: CancelIntent) -> SendResult:
         """Send a cancel past the lanes."""
 
+    async def cancels_open(self, patience_s: float) -> bool:
+        """Wait until the venue may be asked for a cancel; False when that takes longer."""
+
     @property
     def doubts(self) -> Doubts:
         """Orders of which nobody knows what became of them."""
@@ -89,6 +93,8 @@ async def sweep(
             return await orders.cancel_now(cancel)
 
     while left:
+        if not await orders.cancels_open(patience_s - (time.monotonic() - began)):
+            break
         asked = list(left.values())
         sent += len(asked)
         answers = await asyncio.gather(*(ask(each) for each in await orders.written(asked)))
@@ -136,6 +142,7 @@ class KillSwitch:
         # what was released before this process began was for others to hear
         self._released = self.standing().released
         self._sweep: asyncio.Task[Swept] | None = None
+        self._cut_short: tuple[Kill, ...] = ()  # the venue takes no cancels, and some of theirs are missing
 
     def standing(self) -> Standing:
         """What the file says now."""
@@ -162,6 +169,9 @@ class KillSwitch:
             # it also ends what breakers stopped: a person looked, and gave a reason
             self._say(Halt(scope="account", mode="RESUME", by=released[1], why=released[2]))
         self._released = released
+        if self._cut_short and (self._sweep is None or self._sweep.done()):
+            again, self._cut_short = self._cut_short, ()
+            self._begin([each for each in again if each in now])
 
     def greet(self) -> None:
         """Tell a desk that connects what stands; one that comes back may believe what was released since."""
@@ -181,7 +191,10 @@ class KillSwitch:
         async def work() -> Swept:
             if before is not None:
                 await asyncio.wait([before])
-            return await sweep(self._orders, lambda order: any(hits(kill, order.symbol) for kill in kills))
+            swept = await sweep(self._orders, lambda order: any(hits(kill, order.symbol) for kill in kills))
+            if swept.unconfirmed and not await self._orders.cancels_open(0):
+                self._cut_short = tuple({*self._cut_short, *kills})
+            return swept
 
         self._sweep = asyncio.ensure_future(work())
 

@@ -48,6 +48,7 @@ _NS: Final = 1_000_000_000
 # A lock-step run makes the orders of days in seconds; what bounds it is market time, in the desk's own
 # limits.
 _ORDERS_PER_S_LOCKSTEP: Final = 1_000_000
+_SANDBOX_GRANTS: Final = 1_000_000  # the sandbox's own default; what it announces counts more
 _ORDERS_PER_S: Final = 20
 _INSPECT_S: Final = 30.0
 DESK_RETURNS_S: Final = 3600.0  # it folds its journal first; one that does not come back ends the run
@@ -298,7 +299,7 @@ def write_sandbox(layout: Layout, settings: Settings, market: Market, keys: tupl
             "control": layout.socket("control"), "speed": settings.pace,
             "accounts": [
                 {
-                    "api_key": keys[0], "secret": keys[1], "name": ACCOUNT,
+                    "api_key": keys[0], "secret": keys[1], "passphrase": keys[1], "name": ACCOUNT,
                     "balances": {settings.quote: f"{settings.capital:f}"},
                 }
             ],
@@ -310,7 +311,7 @@ def write_sandbox(layout: Layout, settings: Settings, market: Market, keys: tupl
 
 def sandbox_access(layout: Layout, keys: tuple[str, str], rest: str, ws: str) -> Access:
     """Write the keys of the sandbox's one account down, and say how it is reached."""
-    file = _write(layout.config("keys"), {"api_key": keys[0], "secret": keys[1]})
+    file = _write(layout.config("keys"), {"api_key": keys[0], "secret": keys[1], "passphrase": keys[1]})
     return Access(keys_file=file, rest=rest, ws=ws)
 
 
@@ -329,6 +330,7 @@ def write_gateway(layout: Layout, settings: Settings, market: Market, access: Ac
             "venue": {
                 "kind": "ccxt", "symbols": market.symbols, "keys_file": str(access.keys_file),
                 "exchange": settings.venue, "name": settings.venue, "rest": access.rest, "ws": access.ws,
+                "granted": 0 if access.real_money else _SANDBOX_GRANTS,
             },
             "real_money": access.real_money, "inspect_s": _INSPECT_S if access.real_money else 0.0,
             "halt_file": str(settings.home.expanduser().resolve() / KILL_FILE),

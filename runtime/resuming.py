@@ -23,6 +23,7 @@ from runtime.settings import Settings
 from runtime.unit import private_folder
 
 LAST = "last"
+AUTO = "auto"  # for who starts a desk without looking: a service manager after a crash, or the first time
 # Of a run's configuration, what is found out at each start and decides nothing that settings could change.
 _FOUND_OUT = ("origin", "instruments")
 
@@ -30,17 +31,21 @@ _FOUND_OUT = ("origin", "instruments")
 def run_named(settings: Settings, name: str) -> str:
     """Return a run's id; ``last`` is that of the newest run of the home that was traded with real money.
 
+    ``auto`` is the same, or the empty string when there is none yet.
+
     Raises
     ------
     UserError
-        When there is none.
+        When there is none for ``last``.
     """
-    if name != LAST:
+    if name not in (LAST, AUTO):
         return name
     runs = settings.home.expanduser().resolve() / "runs"
     found = sorted(
         path.parent.name for path in runs.glob(f"*/{BOOKS}") if (path.parent / JOURNAL_NAME).exists()
     )
+    if not found and name == AUTO:
+        return ""
     if not found:
         raise UserError(f"there is no run with real money in {str(runs)!r} to go on with")
     return found[-1]

@@ -22,6 +22,7 @@ from parley.errors import ProtocolError
 from parley.messages import (
     Ack,
     CancelIntent,
+    Compared,
     Fill,
     Gap,
     Intent,
@@ -37,7 +38,9 @@ RESYNC: Final = "resync:"
 RESYNCED: Final = "resynced"
 NEVER_CAME: Final = ("last_look:never_came", "its desk was gone before the gateway got it")
 # the types of the gateway's journal that a resync looks at
-LOOKED_AT: Final = ("Intent", "CancelIntent", "Ack", "VenueReject", "Unknown", "OrderEvent", "Fill", "Gap")
+LOOKED_AT: Final = (
+    "Intent", "CancelIntent", "Ack", "VenueReject", "Unknown", "OrderEvent", "Fill", "Gap", "Compared",
+)  # fmt: skip
 
 _MOST_UNSENT: Final = 1 << 20
 _UNSENT_S: Final = 0.002
@@ -99,6 +102,7 @@ class Retelling:
             send(message, seq, round_)
 
     def _facts(self, said: Iterable[tuple[int, bytes, Message]]) -> Iterator[tuple[int, bytes, Message]]:
+        compared: tuple[int, bytes, Message] | None = None
         for seq, round_, message in said:
             match message:
                 case Intent():
@@ -107,14 +111,19 @@ class Retelling:
                     self._cancels.add((message.iid, message.n))
                 case Gap():
                     self._gaps += 1
+                    compared = None
                     if self._gaps > self._asked.gaps:
                         yield seq, round_, message
+                case Compared():  # says nothing of a gap that came after it
+                    compared = seq, round_, message
                 case Ack() | VenueReject() | Unknown() | OrderEvent() | Fill():
                     if isinstance(message, VenueReject) and not message.cancel:
                         self._orders.add(message.iid)  # refused at the last look, without an attempt
                     yield seq, round_, message
                 case _:
                     pass
+        if compared is not None:
+            yield compared
 
     def missing(self) -> Iterator[VenueReject]:
         """Refuse, for ever, what the desk thinks open and this gateway never got."""

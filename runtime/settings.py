@@ -150,7 +150,8 @@ class ApiSettings(BaseModel):
 class LiveSettings(BaseModel):
     """Whose money is traded with `parley trade --mode live`; see docs/live.md.
 
-    ``keys``: JSON file with api_key and secret, mode 0600. ``rest`` and ``ws`` empty: the real exchange.
+    ``keys``: JSON file with api_key, secret and, where keys have one, passphrase, mode 0600. ``rest`` and
+    ``ws`` empty: the real exchange.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

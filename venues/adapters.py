@@ -7,13 +7,18 @@ there, and no other module chooses by a venue's name.
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
-from venues import binance_client, bybit_client
+from venues import binance_client, bybit_client, okx_client
+from venues.binance_limits import BinanceLimits
 from venues.binance_words import BinanceMarket, BinanceOrders
+from venues.bybit_limits import BybitLimits
 from venues.bybit_words import BybitMarket, BybitOrders
 from venues.capabilities import capabilities_of
 from venues.ccxt_client import ClientMaker
 from venues.ccxt_feed import CcxtFeed
 from venues.ccxt_venue import CcxtVenue
+from venues.limits import VenueLimits
+from venues.okx_limits import OkxLimits
+from venues.okx_words import OkxMarket, OkxOrders
 from venues.words import Account, MarketWords, OrderWords
 
 
@@ -23,17 +28,23 @@ class Adapter(NamedTuple):
     make_client: ClientMaker
     orders: Callable[[Any, Account], OrderWords]
     market: Callable[[], MarketWords]
+    limits: Callable[[int], VenueLimits]
 
 
 ADAPTERS: Final[dict[str, Adapter]] = {
-    "binance": Adapter(binance_client.make_client, BinanceOrders, BinanceMarket),
-    "bybit": Adapter(bybit_client.make_client, BybitOrders, BybitMarket),
+    "binance": Adapter(binance_client.make_client, BinanceOrders, BinanceMarket, BinanceLimits),
+    "bybit": Adapter(bybit_client.make_client, BybitOrders, BybitMarket, BybitLimits),
+    "okx": Adapter(okx_client.make_client, OkxOrders, OkxMarket, OkxLimits),
 }
 """Adapters by ccxt's names of venues; spot."""
 
 
-def venue_of(exchange: str, client: Any, account: Account, *, recv_window_ms: int, lag_ms: int) -> CcxtVenue:
+def venue_of(
+    exchange: str, client: Any, account: Account, *, recv_window_ms: int, lag_ms: int, granted: int = 0
+) -> CcxtVenue:
     """Return an account at a venue; ``client`` is what its adapter made.
+
+    ``granted`` is how much each of the venue's limits allows this account, 0: what it allows everybody.
 
     Raises
     ------
@@ -41,8 +52,9 @@ def venue_of(exchange: str, client: Any, account: Account, *, recv_window_ms: in
         When nobody certified an adapter for it.
     """
     row = capabilities_of(exchange)
-    words = ADAPTERS[exchange].orders(client, account)
-    return CcxtVenue(client, words, row, recv_window_ms=recv_window_ms, lag_ms=lag_ms)
+    adapter = ADAPTERS[exchange]
+    words, limits = adapter.orders(client, account), adapter.limits(granted)
+    return CcxtVenue(client, words, row, limits, recv_window_ms=recv_window_ms, lag_ms=lag_ms)
 
 
 def feed_of(

@@ -143,6 +143,9 @@ class BinanceOrders:
             liquidity="maker" if raw["m"] else "taker", t=int(raw["T"]) * MS,
         )  # fmt: skip
 
+    def end(self, iid: bytes, symbol: str, raw: Raw) -> OrderEvent | None:
+        return None
+
 
 class BinanceMarket:
     """Public streams: each kind on a socket of its own, books numbered by the venue."""

@@ -8,10 +8,8 @@ Not here: reading an order's fields and looking one up (`bybit_orders`), what al
 (`ccxt_venue`, `ccxt_feed`). Invariant: only what was refused for certain is `Rejected`.
 """
 
-import asyncio
 import contextlib
-import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -22,16 +20,14 @@ from parley.messages import CancelIntent, Fill, Intent, OrderEvent
 from venues.bybit_client import bybit_instrument
 from venues.bybit_orders import fill_of, look_up, order_event, verdict
 from venues.ccxt_client import MS, asked, exact, instruments_of, line
+from venues.pongs import NO_PONG, Pongs, socket_of
 from venues.port import Absent, Acked, Ambiguous, KeyRights, Rejected, VenueError
 from venues.words import Account, Placing, Raw, UnsentError
 
 _SPOT: Final = {"category": "spot"}
 _PRIVATE: Final = frozenset({"orders", "myTrades"})
 _MOST_SYMBOLS: Final = 10
-_PONG_PATIENCE_S: Final = 1.0
-_SPINS: Final = 25  # turns of the loop; a sandbox has answered by then
-_POLL_S: Final = 0.0002
-_NO_PONG: Final = (OSError, ccxt.BaseError)  # a TimeoutError is an OSError
+_PING: Final = {"op": "ping", "req_id": "heard"}
 
 
 class BybitOrders:
@@ -40,7 +36,7 @@ class BybitOrders:
     def __init__(self, client: Any, account: Account) -> None:
         self._client = client
         self._account = account
-        self._pongs = _Pongs()
+        self._pongs = Pongs(_PING)
 
     async def connect(self) -> dict[str, Instrument]:
         unified = await asked("account type", self._client.is_unified_enabled())
@@ -97,8 +93,8 @@ class BybitOrders:
         return await self._pongs.stands(self._client, _PRIVATE)
 
     async def spoken(self) -> None:
-        if (socket := _socket_of(self._client, _PRIVATE)) is not None:
-            with contextlib.suppress(*_NO_PONG):
+        if (socket := socket_of(self._client, _PRIVATE)) is not None:
+            with contextlib.suppress(*NO_PONG):
                 await self._pongs.ping(socket)
 
     def client_ids(self, raw: Raw) -> Sequence[str]:
@@ -122,6 +118,9 @@ class BybitOrders:
     def fill(self, iid: bytes, symbol: str, raw: Raw) -> Fill:
         return fill_of(iid, symbol, raw, self._account.venue, self._account.name)
 
+    def end(self, iid: bytes, symbol: str, raw: Raw) -> OrderEvent | None:
+        return None
+
 
 class BybitMarket:
     """Public streams: all on one socket. ccxt drops a book's own numbers, so its wall time numbers it."""
@@ -129,7 +128,7 @@ class BybitMarket:
     most_symbols = _MOST_SYMBOLS
 
     def __init__(self) -> None:
-        self._pongs = _Pongs()
+        self._pongs = Pongs(_PING)
 
     def book_number(self, book: Mapping[str, Any]) -> int:
         return -1 if book["timestamp"] is None else int(book["timestamp"])
@@ -144,57 +143,6 @@ class BybitMarket:
             "candle": [f"ohlcv::{each}::{timeframe}" for each in symbols],
         }
         return await self._pongs.stands(client, [name for each in streams for name in names[each]])
-
-
-class _Pongs:
-    """Asks a socket for a sign of life: it answers in order, so what was said before has been read by then.
-
-    ccxt notes a topic when it asks for it and not when the venue agrees, and of an answer to a ping only the
-    time, in ms.
-    """
-
-    def __init__(self) -> None:
-        self._one = asyncio.Lock()
-        self._begun = 0
-        self._done = 0
-        self._standing: object = None
-
-    async def stands(self, client: Any, names: Collection[str]) -> bool:
-        """Whether one socket has everything of these names, and the venue answered after the last of them."""
-        socket = _socket_of(client, names)
-        if socket is None:
-            return False
-        if self._standing is not socket:
-            try:
-                await self.ping(socket)
-            except _NO_PONG:
-                return False
-            self._standing = socket
-        return True
-
-    async def ping(self, socket: Any) -> None:
-        """Wait for the answer to a ping that is sent from now on; who waits at once shares one."""
-        wanted = self._begun + 1
-        async with self._one:
-            if self._done >= wanted:
-                return
-            self._begun += 1
-            async with asyncio.timeout(_PONG_PATIENCE_S):
-                while socket.lastPong == time.time_ns() // MS:
-                    await asyncio.sleep(_POLL_S)  # a second answer within the same ms could not be told
-                before = socket.lastPong
-                await socket.send({"op": "ping", "req_id": "heard"})
-                spins = 0
-                while socket.lastPong == before:
-                    spins += 1
-                    await asyncio.sleep(0 if spins < _SPINS else _POLL_S)
-            self._done = self._begun
-
-
-def _socket_of(client: Any, names: Collection[str]) -> Any:
-    """Return the socket on which ccxt asked for everything of these names."""
-    wanted = frozenset(names)
-    return next((each for each in list(client.clients.values()) if set(each.subscriptions) >= wanted), None)
 
 
 def _taken(answer: Mapping[str, Any]) -> Acked:

@@ -55,6 +55,10 @@ CAPABILITIES: Final[dict[str, Capabilities]] = {
         retention_h=24, fence="X-BAPI-RECV-WINDOW", cancel_by_cid=True, post_only=True, reduce_only=False,
         stops=False, amend=False,
     ),
+    "okx": Capabilities(
+        cid_len=32, cid_charset="a-zA-Z0-9", uniqueness="open", look_up=("open", "closed"), retention_h=2,
+        fence="expTime", cancel_by_cid=True, post_only=True, reduce_only=False, stops=False, amend=False,
+    ),
 }  # fmt: skip
 """Rows by ccxt's names of venues; spot."""
 

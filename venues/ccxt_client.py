@@ -38,6 +38,7 @@ class ClientMaker(NamedTuple):
         *,
         api_key: str = "",
         secret: str = "",
+        passphrase: str = "",
         recv_window_ms: int = 2000,
         timeout_ms: int = 10_000,
     ) -> Any:
@@ -46,6 +47,7 @@ class ClientMaker(NamedTuple):
             {
                 "apiKey": api_key,
                 "secret": secret,
+                "password": passphrase,  # what ccxt calls it; keys of most venues have none
                 "enableRateLimit": False,
                 "timeout": timeout_ms,
                 "options": {

@@ -21,6 +21,7 @@ import ccxt
 from parley.errors import ConfigError, UserError, nearest
 from parley.messages import Print
 from venues.ccxt_client import MS
+from venues.port import VenueError
 from venues.words import MarketWords
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ Levels = tuple[tuple[float, float], ...]
 _READ_ON_S: Final = 0.01
 _BACKOFF_FIRST_S: Final = 1.0
 _BACKOFF_MOST_S: Final = 30.0
+_MOST_CANDLES: Final = 1000
 _KINDS: Final = ("candle", "trade", "book")
 
 
@@ -82,12 +84,15 @@ class CcxtFeed:
         """Return the symbol of a venue's id if it is one of ours."""
         return self._ids.get(venue_id)
 
-    async def follow(self, on_gap: OnGap) -> None:
-        """Keep the streams subscribed until cancelled; an error is answered by a new connection."""
+    async def follow(self, on_gap: OnGap, on_break: OnGap) -> None:
+        """Keep the streams subscribed until cancelled; an error is answered by a new connection.
+
+        ``on_break`` hears of a connection that was lost, ``on_gap`` of what was lost on one that stands.
+        """
         most = self._words.most_symbols
         groups = [list(self.symbols[at : at + most]) for at in range(0, len(self.symbols), most)]
         tasks = [
-            asyncio.ensure_future(self._watch(kind, self._call(kind, group), on_gap))
+            asyncio.ensure_future(self._watch(kind, self._call(kind, group), on_gap, on_break))
             for kind in sorted(self.streams)
             for group in groups
         ]
@@ -107,36 +112,41 @@ class CcxtFeed:
         }
         return calls[kind]
 
-    async def _watch(self, kind: str, call: Callable[[], Awaitable[object]], on_gap: OnGap) -> None:
+    async def _watch(
+        self, kind: str, call: Callable[[], Awaitable[object]], on_gap: OnGap, on_break: OnGap
+    ) -> None:
         backoff = _BACKOFF_FIRST_S
         while True:
             try:
                 await call()
-            except ccxt.ChecksumError:
+            except ccxt.InvalidNonce:  # a ChecksumError is one
                 self.resyncs += 1
                 on_gap(f"{kind}: out of sequence, read anew")
                 # ccxt raises the same again at once until the loop has read on
                 await asyncio.sleep(_READ_ON_S)
             except ccxt.BaseError as error:
                 log.warning("stream_lost kind=%s cause=%r retry_s=%s", kind, error, backoff)
-                on_gap(f"{kind}: connection lost")
+                on_break(f"{kind}: connection lost")
                 self.reconnects += 1
                 await asyncio.sleep(backoff)
                 backoff = min(backoff * 2, _BACKOFF_MOST_S)
             else:
                 backoff = _BACKOFF_FIRST_S
-                self._check_sockets(on_gap)
+                self.notice_replaced(on_break)
                 self.heard.set()
                 await asyncio.sleep(self._pause_s)
 
-    def _check_sockets(self, on_gap: OnGap) -> None:
-        # A socket that broke while nobody waited on it was replaced by ccxt without an exception.
+    def notice_replaced(self, on_break: OnGap) -> None:
+        """Tell of sockets that broke while nobody waited on them: ccxt replaces these without an exception.
+
+        Asked before the caches are read, it comes before anything that a new socket brought.
+        """
         for url, socket in list(self._client.clients.items()):
             before = self._sockets.setdefault(url, id(socket))
             if before != id(socket):
                 self._sockets[url] = id(socket)
                 self.reconnects += 1
-                on_gap("socket: connection replaced")
+                on_break("socket: connection replaced")
 
     async def is_subscribed(self) -> bool:
         """Whether the venue confirmed every stream, and every book has its snapshot."""
@@ -153,6 +163,25 @@ class CcxtFeed:
                 break
             found.append(tuple(row))
         return found[::-1]
+
+    async def fetch_candles(
+        self, symbol: str, since_ms: int
+    ) -> list[tuple[int, float, float, float, float, float]]:
+        """Ask the venue for the candles that opened at `since_ms` or later, oldest first, by REST.
+
+        Raises
+        ------
+        VenueError
+            When it does not answer, or refuses.
+        """
+        try:
+            rows = await self._client.fetch_ohlcv(symbol, self._timeframe, since_ms, _MOST_CANDLES)
+        except ccxt.BaseError as error:
+            raise VenueError(f"no candles of {symbol}: {type(error).__name__}: {error}") from error
+        return [
+            (int(t), float(open_), float(high), float(low), float(close), float(volume))
+            for t, open_, high, low, close, volume in rows
+        ]
 
     def trades(self, symbol: str, after_id: int) -> list[tuple[int, Print]]:
         """Return (venue's id, print) of the trades behind `after_id`, oldest first."""

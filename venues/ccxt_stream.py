@@ -31,12 +31,15 @@ Raw = Mapping[str, Any]
 class Reading(NamedTuple):
     """How a venue's raw messages are read.
 
-    ``version`` differs between two states of one order; the others give None for what is not ours.
+    ``version`` differs between two states of one order; the others give None for what is not ours. ``end`` is
+    the state that a trade's own message says its order ended with: ccxt keeps one state of an order, and an
+    older one that comes again takes its place.
     """
 
     version: Callable[[Raw], tuple[str, ...]]
     event: Callable[[Raw], OrderEvent | None]
     fill: Callable[[Raw], Fill | None]
+    end: Callable[[Raw], OrderEvent | None] = lambda raw: None
 
 
 class UserStream:
@@ -93,6 +96,7 @@ class UserStream:
         # Trades first: whoever hears that an order is closed has heard of its fills.
         for raw in self._new_trades():
             self._tell(self._reading.fill, raw, on_fact)
+            self._tell(self._reading.end, raw, on_fact)
         for raw in self._new_orders():
             self._tell(self._reading.event, raw, on_fact)
 

@@ -14,29 +14,36 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from parley.instruments import Instrument
 from parley.messages import CancelIntent, Fill, Intent, OrderEvent
 from venues.capabilities import Capabilities, wrong_cid
 from venues.ccxt_client import MS, asked, plain
 from venues.ccxt_stream import Reading, UserStream
+from venues.limits import Request, VenueLimits
+from venues.meter import Meter
 from venues.port import Absent, Acked, Ambiguous, KeyRights, OnFact, Rejected, SendResult, VenueError
 from venues.words import OrderWords, Placing, Raw, UnsentError
 
 log = logging.getLogger(__name__)
+Answer = TypeVar("Answer")
 
 
 class CcxtVenue:
-    """An account at a venue; ``words`` speak for it through ``client``, ``capabilities`` are its row."""
+    """An account at a venue; ``words`` speak for it through ``client``, ``capabilities`` are its row.
+
+    ``limits`` are the venue's for this account.
+    """
 
     def __init__(
         self,
         client: Any,
         words: OrderWords,
         capabilities: Capabilities,
+        limits: VenueLimits,
         *,
         recv_window_ms: int,
         lag_ms: int,
@@ -44,6 +51,8 @@ class CcxtVenue:
         self._client = client
         self._words = words
         self._capabilities = capabilities
+        self._limits = limits
+        self.meter = Meter(limits)
         self._recv_window_ms = recv_window_ms
         self._lag_ms = lag_ms
         self._iids: dict[str, bytes] = {}
@@ -68,26 +77,33 @@ class CcxtVenue:
         return len(self._foreign)
 
     async def connect(self) -> dict[str, Instrument]:
-        await asked("markets", self._client.load_markets())
-        return await self._words.connect()
+        await self._heard(Request.OTHER, asked("markets", self._client.load_markets()))
+        instruments = await self._heard(Request.OTHER, self._words.connect())
+        limits = self._limits.announced(self._client, tuple(instruments))
+        if announced := await self._heard(Request.OTHER, limits):
+            try:
+                self.meter.adopt(announced)
+            except ValueError as error:
+                raise VenueError(f"limits: too small to trade with: {error}") from error
+        return instruments
 
     async def balances(self) -> tuple[tuple[str, Decimal], ...]:
         try:
-            totals = await self._words.balances()
+            totals = await self._heard(Request.BALANCES, self._words.balances())
         except (KeyError, TypeError, ValueError, ArithmeticError) as error:
             raise VenueError(f"balances: an answer nobody can read: {error!r}") from error
         return tuple((asset, total) for asset, total in sorted(totals.items()) if total)
 
     async def clock_offset_ms(self) -> float:
         before = time.time_ns()
-        venue_ms = await asked("time", self._client.fetch_time())
+        venue_ms = await self._heard(Request.TIME, asked("time", self._client.fetch_time()))
         if not isinstance(venue_ms, int | float):
             raise VenueError(f"time: an answer nobody can read: {venue_ms!r}")
         return float(venue_ms - (before + time.time_ns()) / 2 / MS)
 
     async def key_rights(self) -> KeyRights:
         try:
-            return await self._words.key_rights()
+            return await self._heard(Request.OTHER, self._words.key_rights())
         except (KeyError, TypeError) as error:
             raise VenueError(f"rights of the key: the answer does not say: {error!r}") from error
 
@@ -108,30 +124,43 @@ class CcxtVenue:
             symbol=intent.symbol, kind="market" if intent.style == "market" else "limit", side=intent.side,
             qty=plain(intent.qty), px=None if intent.px is None else plain(intent.px), params=params,
         )  # fmt: skip
-        return await self._outcome(self._words.place(intent, placing))
+        return await self._outcome(Request.SEND, self._words.place(intent, placing))
 
     async def cancel(self, intent: CancelIntent) -> SendResult:
-        return await self._outcome(self._words.cancel(intent))
+        return await self._outcome(Request.CANCEL, self._words.cancel(intent))
 
     async def look_up(self, intent: Intent) -> Acked | Absent:
         try:
-            return await self._words.look_up(intent)
+            return await self._heard(Request.LOOK_UP, self._words.look_up(intent))
         except (KeyError, TypeError, ValueError, ArithmeticError) as error:
             raise VenueError(f"order {intent.cid}: an answer nobody can read: {error!r}") from error
 
-    async def _outcome(self, request: Coroutine[Any, Any, Acked]) -> SendResult:
+    async def _heard(self, request: Request, answering: Awaitable[Answer]) -> Answer:
+        """Await what may be repeated, and let the meter read what the venue says of its limits."""
         try:
-            answer = await request
+            answer = await answering
+        except VenueError as error:
+            self.meter.failed(request, error.__cause__ or error, self._client.last_response_headers)
+            raise
+        self.meter.heard(request, self._client.last_response_headers)
+        return answer
+
+    async def _outcome(self, request: Request, answering: Coroutine[Any, Any, Acked]) -> SendResult:
+        try:
+            answer = await answering
         except UnsentError as error:
             return Rejected(code="venue:request", detail=str(error))
         except asyncio.CancelledError:
             # The request may be under way; who cancels wants to know the state, not an exception.
             return Ambiguous(cause="cancelled")
         except Exception as error:  # noqa: BLE001 - whatever went wrong after the send leaves the order in doubt
+            # no other answer came between this one and here, so the headers are this one's
+            self.meter.failed(request, error, self._client.last_response_headers)
             said = self._words.verdict(error)
             if isinstance(said, Ambiguous):
                 log.warning("send_in_doubt cause=%r", error)
             return said
+        self.meter.heard(request, self._client.last_response_headers)
         # What traded at once is told before the answer, be it in the answer or on the stream.
         with contextlib.suppress(asyncio.CancelledError):
             await self._words.spoken()
@@ -139,7 +168,7 @@ class CcxtVenue:
         return answer
 
     async def follow(self, on_fact: OnFact, on_ready: Callable[[], None]) -> None:
-        reading = Reading(self._words.version, self._event_of, self._fill_of)
+        reading = Reading(self._words.version, self._event_of, self._fill_of, self._end_of)
         stream = UserStream(self._client, reading, lambda: self._last_seq)
         self._read_stream = lambda: stream.sweep(on_fact)
         try:
@@ -155,6 +184,10 @@ class CcxtVenue:
     def _fill_of(self, raw: Raw) -> Fill | None:
         iid, symbol = self._iid_of(raw), self._symbol_of(raw)
         return None if iid is None or symbol is None else self._words.fill(iid, symbol, raw)
+
+    def _end_of(self, raw: Raw) -> OrderEvent | None:
+        iid, symbol = self._iid_of(raw), self._symbol_of(raw)
+        return None if iid is None or symbol is None else self._words.end(iid, symbol, raw)
 
     def _iid_of(self, raw: Raw) -> bytes | None:
         for cid in self._words.client_ids(raw):

@@ -14,6 +14,8 @@ from typing import Final
 from parley.instruments import Instrument
 from parley.messages import CancelIntent, Fill, Intent
 from venues.capabilities import Capabilities
+from venues.limits import NoLimits
+from venues.meter import Meter
 from venues.port import Absent, Acked, KeyRights, OnFact, SendResult, VenueError
 
 TAKER_FEE = Decimal("0.001")
@@ -34,6 +36,7 @@ class NullVenue:
         self._symbols = tuple(symbols)
         self._balances = tuple(sorted(balances))
         self._taken = 0
+        self.meter = Meter(NoLimits())
 
     @property
     def capabilities(self) -> Capabilities:

@@ -18,6 +18,7 @@ import msgspec
 from parley.instruments import Instrument
 from parley.messages import CancelIntent, Fill, Gap, Intent, OrderEvent
 from venues.capabilities import Capabilities
+from venues.meter import Meter
 
 
 class Acked(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +79,11 @@ class Venue(Protocol):
     @property
     def capabilities(self) -> Capabilities:
         """What the venue can do."""
+
+    @property
+    def meter(self) -> Meter:
+        """What may still be asked of it. Who sends, cancels, looks up or asks for time or balances asks here
+        before; what the answers say of the venue's limits is read by the adapter."""
 
     @property
     def fence_ns(self) -> int:

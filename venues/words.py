@@ -96,6 +96,9 @@ class OrderWords(Protocol):
     def fill(self, iid: bytes, symbol: str, raw: Raw) -> Fill:
         """Read a trade of ours."""
 
+    def end(self, iid: bytes, symbol: str, raw: Raw) -> OrderEvent | None:
+        """Read the state that a trade ended its order with; None when its message does not say one."""
+
 
 class MarketWords(Protocol):
     """The public streams of one venue; ``most_symbols`` may be subscribed to in one request."""

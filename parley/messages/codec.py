@@ -46,6 +46,7 @@ from .orders import (
     Balance,
     CancelIntent,
     CancelRequest,
+    Compared,
     Fill,
     Gap,
     GateRefusal,
@@ -98,6 +99,7 @@ Message = (
     | OrderEvent
     | Fill
     | Gap
+    | Compared
     | Balance
     | Void
     | GateRefusal

@@ -158,7 +158,11 @@ class Fill(Wire, frozen=True, kw_only=True, tag=61):
 
 
 class Gap(Wire, frozen=True, kw_only=True, tag=62):
-    """A private stream missed something between two positions."""
+    """Something of the account may be missing; ``stream`` says of what.
+
+    ``user``: the private stream, between two of its positions. ``account``: the venue's balances are less
+    than the fills say. ``late:<client id>``: an order appeared that was thought not to exist.
+    """
 
     stream: str
     from_seq: int
@@ -180,6 +184,13 @@ class Void(Wire, frozen=True, kw_only=True, tag=64):
     round: bytes
     iids: tuple[bytes, ...]
     why: str
+
+
+class Compared(Wire, frozen=True, kw_only=True, tag=66):
+    """The venue's balances were held against all fills: of these streams nothing is missing any more."""
+
+    streams: tuple[str, ...]
+    t: int
 
 
 class GateRefusal(Wire, frozen=True, kw_only=True, tag=65):

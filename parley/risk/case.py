@@ -130,7 +130,13 @@ class Case:
         if not (self.intent.reduce_only and self.facts.trading == state == FLATTENING):
             return False
         age = self.facts.data_age_ms
-        return age is not None and age > self.limits.max_data_age_ms
+        return self.is_book_old or (age is not None and age > self.limits.max_data_age_ms)
+
+    @property
+    def is_book_old(self) -> bool:
+        """Whether the symbol's own book stands still, whatever other streams do; never without a limit."""
+        book, most = self.facts.book, self.limits.max_book_age_ms
+        return most > 0 and book is not None and self.facts.now - book.t > most * 1e6
 
     def _read_book(self, book: Book) -> None:
         bid, ask = book.bids[0][0], book.asks[0][0]

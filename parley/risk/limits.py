@@ -81,7 +81,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     An empty ``whitelist`` allows every known symbol; the blacklist always wins.
     ``max_drawdown`` is the fall from a peak that the risk agent re-arms after its
     pause; ``breakers.flatten_drawdown`` the one from the true peak that the gate
-    never forgets. ``max_away_bps`` bounds how far a passive price may lie from the
+    never forgets. ``max_book_age_ms`` is that of a symbol's own book in market time, 0: only the age of the
+    newest data counts. ``max_away_bps`` bounds how far a passive price may lie from the
     market, ``collar_bps`` how far an aggressive one, ``cumulative_collar_bps`` how
     far from the mid at the decision. ``max_schedule_min`` is how long the later
     children of a decision may rest on its verdict. ``tree`` are limits by node (`tree`), on top of these.
@@ -113,6 +114,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     orders_per_10s: int = 80
     max_repeats: int = 20
     max_data_age_ms: float = 5000.0
+    max_book_age_ms: float = 0.0
     max_clock_offset_ms: float = 100.0
     max_schedule_min: int = 240
     self_match_prevention: bool = True
@@ -158,6 +160,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         for name in ("max_data_age_ms", "max_clock_offset_ms"):
             if not 0 < getattr(self, name) <= 3_600_000:
                 raise ConfigError(f"{name} must be above 0 and at most an hour, was {getattr(self, name)}")
+        if not 0 <= self.max_book_age_ms <= 3_600_000:
+            raise ConfigError(
+                f"max_book_age_ms must be at least 0 and at most an hour, was {self.max_book_age_ms}"
+            )
         if not 0 < self.correlation_threshold <= 1:
             raise ConfigError(f"correlation_threshold must be in (0, 1], was {self.correlation_threshold}")
         both = sorted(set(self.whitelist) & set(self.blacklist))

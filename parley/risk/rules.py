@@ -111,6 +111,8 @@ def fresh_data(case: Case) -> Breach | None:
     # a clock slightly ahead of ours gives a small negative age; NaN fails both comparisons
     if age is None or not -most <= age <= most:
         return breach("stale_data", "unknown" if age is None else age, most)
+    if case.is_book_old:
+        return breach("stale_data", "book", case.limits.max_book_age_ms)
     ahead = case.facts.book is not None and case.facts.book.t > case.facts.now + most * 1e6
     return breach("stale_data", "future", case.facts.now) if ahead else None
 

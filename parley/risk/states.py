@@ -2,7 +2,7 @@
 
 ACTIVE trades. REDUCING only makes positions smaller. FLATTENING leaves every position by itself, also on old
 data. HALTED sends nothing but cancels. What moves a firm is in its journal before it has an effect: a command
-(`Halt`), a breaker, a doubt about the account. A pause, a strain or a kill does not move it; each lies over
+(`Halt`) or a breaker. A pause, a strain, a kill or a doubt about the account does not move it; each lies over
 the state as long as it lasts, and the strictest counts (`strictest`).
 
 Not here: who commands, when a breaker trips.
@@ -20,7 +20,6 @@ HALTED: Final = "HALTED"
 STATES: Final = (ACTIVE, REDUCING, FLATTENING, HALTED)
 
 BREAKER: Final = "breaker"  # a breaker that flattens
-DOUBT: Final = "doubt"  # the account may not be what the ledger says
 
 COMMANDS: Final = ("RESUME", "REDUCE_ONLY", "FLATTEN", "CANCEL_ONLY", "HALT")
 
@@ -28,16 +27,16 @@ COMMANDS: Final = ("RESUME", "REDUCE_ONLY", "FLATTEN", "CANCEL_ONLY", "HALT")
 TRANSITIONS: Final[Mapping[tuple[str, str], str]] = {
     (ACTIVE, "RESUME"): ACTIVE, (ACTIVE, "REDUCE_ONLY"): REDUCING, (ACTIVE, "FLATTEN"): FLATTENING,
     (ACTIVE, "CANCEL_ONLY"): HALTED, (ACTIVE, "HALT"): HALTED,
-    (ACTIVE, BREAKER): FLATTENING, (ACTIVE, DOUBT): REDUCING,
+    (ACTIVE, BREAKER): FLATTENING,
     (REDUCING, "RESUME"): ACTIVE, (REDUCING, "REDUCE_ONLY"): REDUCING, (REDUCING, "FLATTEN"): FLATTENING,
     (REDUCING, "CANCEL_ONLY"): HALTED, (REDUCING, "HALT"): HALTED,
-    (REDUCING, BREAKER): FLATTENING, (REDUCING, DOUBT): REDUCING,
+    (REDUCING, BREAKER): FLATTENING,
     (FLATTENING, "RESUME"): ACTIVE, (FLATTENING, "REDUCE_ONLY"): REDUCING,
     (FLATTENING, "FLATTEN"): FLATTENING, (FLATTENING, "CANCEL_ONLY"): HALTED, (FLATTENING, "HALT"): HALTED,
-    (FLATTENING, BREAKER): FLATTENING, (FLATTENING, DOUBT): FLATTENING,
+    (FLATTENING, BREAKER): FLATTENING,
     (HALTED, "RESUME"): ACTIVE, (HALTED, "REDUCE_ONLY"): REDUCING, (HALTED, "FLATTEN"): FLATTENING,
     (HALTED, "CANCEL_ONLY"): HALTED, (HALTED, "HALT"): HALTED,
-    (HALTED, BREAKER): HALTED, (HALTED, DOUBT): HALTED,
+    (HALTED, BREAKER): HALTED,
 }  # fmt: skip
 
 

@@ -38,6 +38,8 @@ _OF_PAPER: Final = (
     "taker_fee", "synthetic", "journal",
 )  # fmt: skip
 _RAMP_DAYS: Final = 14.0
+# Each kind of stream may die alone. A pair nobody has quoted anew for a minute is not one to trade on.
+_MAX_BOOK_AGE_MS: Final = 60_000.0
 _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
 
@@ -144,8 +146,12 @@ def _asked(text: str) -> str:
 
 
 def compose(settings: Settings, market: Market, run_id: str) -> RunConfig:
-    """Compose the desk as on paper; its capital agent begins with a part of the stakes (F271)."""
-    run = make_run(settings, market, run_id)
+    """Compose the desk as on paper; its capital agent begins with a part of the stakes (F271).
+
+    On paper a book comes with every candle; at an exchange one may stand still for ever, so its age counts.
+    """
+    limits = {"max_book_age_ms": _MAX_BOOK_AGE_MS, **settings.limits}
+    run = make_run(settings.model_copy(update={"limits": limits}), market, run_id)
     agents = tuple(
         replace(spec, params={"ramp_days": _RAMP_DAYS, **spec.params}) if spec.role == "capital" else spec
         for spec in run.agents

@@ -255,6 +255,8 @@ async def trade_on(place: Place) -> None:
         pytest.param("binance", "swapped", 2, marks=pytest.mark.long),
         pytest.param("bybit", "duplicated", 7, marks=pytest.mark.long),
         ("bybit", "swapped", 7),
+        pytest.param("okx", "duplicated", 7, marks=pytest.mark.long),
+        pytest.param("okx", "swapped", 7, marks=pytest.mark.long),
     ],
 )
 def test_events_that_come_twice_or_in_another_order_change_nothing(

@@ -96,7 +96,9 @@ def answering(exchange: str, answer: object) -> CcxtVenue:
         return {"spotBNBBurn": False}
 
     name = {"binance": "sapiGetAccountApiRestrictions", "bybit": "privateGetV5UserQueryApi"}[exchange]
-    return venue_at(exchange, SimpleNamespace(**{name: say, "sapiGetBnbBurn": fees}))
+    return venue_at(
+        exchange, SimpleNamespace(**{name: say, "sapiGetBnbBurn": fees}, last_response_headers=None)
+    )
 
 
 def bybit(read_only: object, spot: object, wallet: object) -> dict[str, object]:
@@ -150,7 +152,9 @@ def test_fees_in_another_asset_are_asked_for(said: object, elsewhere: bool) -> N
     async def fees() -> object:
         return {"spotBNBBurn": said}
 
-    client = SimpleNamespace(sapiGetAccountApiRestrictions=rights, sapiGetBnbBurn=fees)
+    client = SimpleNamespace(
+        sapiGetAccountApiRestrictions=rights, sapiGetBnbBurn=fees, last_response_headers=None
+    )
     assert asyncio.run(venue_at("binance", client).key_rights()).fees_elsewhere is elsewhere
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.kit.forked import commands
 from tests.kit.freqtrade_folder import STRATEGIES, spot_candles, write_config
 from tests.kit.strategy_text import strategy_text
 
@@ -31,22 +32,25 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def run(*command: object, cwd: Path, home: Path) -> subprocess.CompletedProcess[str]:
-    environment = {
+def environment(home: Path) -> dict[str, str]:
+    return {
         "PATH": str(Path(sys.executable).parent), "PARLEY_HOME": str(home), "HOME": str(home),
         "PYTHONPATH": str(ROOT), "COLUMNS": "200", "XDG_CACHE_HOME": KERNELS,
     }  # fmt: skip
+
+
+def run(*command: object, cwd: Path, home: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [str(part) for part in command], cwd=cwd, env=environment, capture_output=True, text=True,
+        [str(part) for part in command], cwd=cwd, env=environment(home), capture_output=True, text=True,
         timeout=380, check=False,
     )  # fmt: skip
 
 
 def parley(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    return run(
-        sys.executable, "-m", "runtime.cli", "backtest", "--config", folder / "config.json",
+    return commands().run(
+        "runtime.cli", "backtest", "--config", folder / "config.json",
         "--datadir", folder / "candles", "--userdir", folder / "user", "--strategy-path", STRATEGIES,
-        *arguments, cwd=folder, home=folder / "home",
+        *arguments, cwd=folder, env=environment(folder / "home"), timeout=380,
     )  # fmt: skip
 
 

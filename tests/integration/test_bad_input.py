@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.kit.forked import commands
 from tests.kit.freqtrade_folder import START, walk, write_candles, write_config
 from tests.kit.strategy_text import RETURN, strategy_text
 
@@ -75,8 +76,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def parley(folder: Path, *arguments: object, **files: Path) -> subprocess.CompletedProcess[str]:
-    command = [
-        sys.executable, "-m", "runtime.cli", "backtest",
+    words = [
+        "backtest",
         "--config", files.get("config", folder / "config.json"),
         "--datadir", files.get("candles", folder / "candles"), "--userdir", folder,
         "--strategy-path", folder / "strategies", "--export", "none", *arguments,
@@ -85,10 +86,7 @@ def parley(folder: Path, *arguments: object, **files: Path) -> subprocess.Comple
         "PATH": str(Path(sys.executable).parent), "PARLEY_HOME": str(folder / "home"), "HOME": str(folder),
         "PYTHONPATH": str(ROOT), "COLUMNS": "200", "XDG_CACHE_HOME": KERNELS,
     }  # fmt: skip
-    return subprocess.run(
-        [str(part) for part in command], cwd=folder, env=environment, capture_output=True, text=True,
-        timeout=380, check=False,
-    )  # fmt: skip
+    return commands().run("runtime.cli", *words, cwd=folder, env=environment, timeout=380)
 
 
 def test_every_bad_strategy_of_a_list_is_one_line_and_the_good_one_has_its_result(folder: Path) -> None:

@@ -164,7 +164,7 @@ def test_wrong_parameter_of_an_agent_is_said_and_nothing_is_left(tmp_path: Path)
 
 
 def test_run_of_limited_duration_ends_by_itself(tmp_path: Path) -> None:
-    run = Running(tmp_path / "home", "--duration", "4", "--journal", tmp_path / "own.journal")
+    run = Running(tmp_path / "home", "--duration", "2", "--journal", tmp_path / "own.journal")
     code, out, err = run.end()
 
     assert code == 0, err

@@ -49,12 +49,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     spot_candles(made / "candles", 1200)
     (made / "user").mkdir()
     write_config(made / "config.json")
-    for name in QUIET:
-        journal(made, name)
     return made
 
 
 def journal(folder: Path, *names: str, consent: bool = True) -> Path:
+    """Return the journal of a desk's backtest of some strategies, which is run when first asked for."""
     path = folder / f"{'-'.join(names)}-{consent}.journal"
     if not path.exists():
         options = Options(

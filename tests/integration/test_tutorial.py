@@ -6,16 +6,15 @@ import json
 import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.timeout(500)  # six commands, each of which loads freqtrade
+from tests.kit import forked
+
+pytestmark = pytest.mark.timeout(500)  # six commands; agents and the first load freqtrade
 ROOT = Path(__file__).resolve().parent.parent.parent
 HEAD = "## From a freqtrade configuration to a desk, in ten minutes"
-PARLEY = [sys.executable, "-m", "runtime.cli"]
 
 
 def commands() -> list[list[str]]:
@@ -41,15 +40,7 @@ def said(tmp_path_factory: pytest.TempPathFactory, market_data: Path) -> tuple[P
             word.replace("$PARLEY_DATA", str(market_data)).replace("/tmp/pages", str(home / "pages"))
             for word in words[1:]
         ]
-        done = subprocess.run(
-            [*PARLEY, *given],
-            cwd=ROOT,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=400,
-            check=False,
-        )
+        done = forked.commands().run("runtime.cli", *given, cwd=ROOT, env=environment, timeout=400)
         assert done.returncode == 0, (given, done.stdout[-2000:], done.stderr[-2000:])
         name = given[0] + (" --desk" if "--desk" in given else "")
         answers[name] = done.stdout
@@ -77,9 +68,7 @@ def test_on_paper_the_books_equal_the_exchange_and_all_replays(
 
 def test_the_shadow_finds_nothing_that_needs_an_answer(said: tuple[Path, dict[str, str]]) -> None:
     home, _ = said
-    done = subprocess.run(
-        [*PARLEY, "shadow", "--json"], cwd=ROOT, env={**os.environ, "PARLEY_HOME": str(home)},
-        capture_output=True, text=True, timeout=200, check=False,
-    )  # fmt: skip
+    environment = {**os.environ, "PARLEY_HOME": str(home)}
+    done = forked.commands().run("runtime.cli", "shadow", "--json", cwd=ROOT, env=environment, timeout=200)
     assert done.returncode == 0, done.stdout[-2000:]
     assert json.loads(done.stdout)

@@ -54,9 +54,10 @@ def unit(process: subprocess.Popen[str], name: str) -> psutil.Process:
     return next(child for child in psutil.Process(process.pid).children() if name in child.cmdline())
 
 
-def wait_for_fills(home: Path, count: int) -> Path:
+def wait_for_fills(trading: subprocess.Popen[str], home: Path, count: int) -> Path:
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline:
+        assert trading.poll() is None, trading.communicate()
         for path in home.glob("runs/*/desk.journal"):
             with JournalReader(path) as reader:
                 if sum(1 for _ in reader.records(kinds=kinds("Fill"))) >= count:
@@ -71,12 +72,12 @@ def test_live_desk_whose_gateway_was_killed_goes_on_with_what_it_holds(
     home = tmp_path / "home"
     settings = exchange.settings(tmp_path / "desk.toml", home)
     first = begin(settings)
-    journal = wait_for_fills(home, 3)
+    journal = wait_for_fills(first, home, 3)
     unit(first, "runtime.gateway").kill()
     assert "the gateway was ended by SIGKILL" in ended(first, 1)["err"]
     before = decisions(journal)
 
-    told = ended(begin(settings, "--resume", "last", "--duration", "8"), 0)
+    told = ended(begin(settings, "--resume", "last", "--duration", "4"), 0)
 
     assert told["journal"] == str(journal)
     assert told["ledger_equals_exchange"] is True, told["ledger_check"]

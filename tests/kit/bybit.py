@@ -13,6 +13,7 @@ from typing import Any
 
 import ccxt.pro
 
+from tests.kit.okx import okx_client
 from tests.kit.sandbox import KEY, SECRET, SandboxProcess
 from venues.bybit_urls import override_urls
 
@@ -38,7 +39,8 @@ async def bybit_client(
 
 
 async def last_price(venue: SandboxProcess, symbol: str, exchange: str = "bybit") -> Decimal:
-    """Ask an exchange that speaks either protocol what was paid last."""
-    client = bybit_client(venue) if exchange == "bybit" else venue.client()
-    async with client as asking:
-        return Decimal((await asking.fetch_ticker(symbol))["info"]["lastPrice"])
+    """Ask an exchange that speaks any of the protocols what was paid last."""
+    client = {"bybit": bybit_client, "okx": okx_client}.get(exchange, SandboxProcess.client)
+    async with client(venue) as asking:
+        told = (await asking.fetch_ticker(symbol))["info"]
+        return Decimal(told["last" if exchange == "okx" else "lastPrice"])

@@ -10,13 +10,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import subprocess
-import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from parley.messages import KIND_OF, Decision, Intent, decode, decode_envelope
 from runtime import launch
@@ -28,7 +27,7 @@ from runtime.recorded_market import recorded_market
 from runtime.run_config import RunConfig
 from runtime.settings import Settings, load_settings
 from runtime.supervisor import Supervisor
-from tests.kit.sandbox import ROOT
+from tests.kit.forked import ROOT, Child, desks
 
 DYING = "tests.kit.dying_desk"
 PATIENCE_S = 60.0
@@ -63,25 +62,26 @@ class Lives:
         """Run the desk until it ends: by itself, at the place ``die``, or killed a time after it is ready."""
         life = Life(how=die or ("" if kill_after_s is None else f"after {kill_after_s:.3f} s"))
         life.t_start = time.time_ns()
-        process = subprocess.Popen(
-            [sys.executable, "-m", DYING if die else "runtime.desk", "--config", str(self.config)],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, env=os.environ | {"DIE": die},
-        )  # fmt: skip
-        try:
-            if kill_after_s is not None and process.stdout is not None:
-                ready = process.stdout.readline()
-                if ready:
-                    life.lines.append(json.loads(ready))
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(kill_after_s)
-                process.kill()
-            out, errors = process.communicate(timeout=PATIENCE_S)
-        finally:
-            process.kill()
-            process.wait()
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
+            desk = desks().start(
+                DYING if die else "runtime.desk", "--config", str(self.config), cwd=ROOT,
+                env=os.environ | {"DIE": die}, out=out.fileno(), err=errors.fileno(),
+            )  # fmt: skip
+            try:
+                if kill_after_s is not None:
+                    _until_ready(desk, out)
+                    with contextlib.suppress(TimeoutError):
+                        desk.wait(kill_after_s)
+                    desk.kill()
+                life.exit = desk.wait(PATIENCE_S)
+            finally:
+                desk.kill()
+                desk.wait(PATIENCE_S)
+            out.seek(0)
+            errors.seek(0)
+            life.lines = [json.loads(line) for line in out.read().splitlines()]
+            life.errors = errors.read().decode()
         life.t_end = time.time_ns()
-        life.exit, life.errors = process.returncode, errors.decode()
-        life.lines += [json.loads(line) for line in out.splitlines()]
         self.lives.append(life)
         return life
 
@@ -98,6 +98,14 @@ class Lives:
     def books(self) -> dict[str, Any]:
         """Let the stand-alone script compare journal and exchange; only after the exchange ended."""
         return check_books(self.layout.truth, self.journal)
+
+
+def _until_ready(desk: Child, out: IO[bytes]) -> None:
+    """Wait until a desk has said that it is ready, or ended."""
+    while not os.fstat(out.fileno()).st_size:
+        with contextlib.suppress(TimeoutError):
+            desk.wait(0.002)
+            return
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ import ccxt
 from tests.kit.sandbox import ROOT
 from venues.binance_urls import override_urls
 
-KEYS = {"api_key": "outside-key", "secret": "outside-secret"}
+KEYS = {"api_key": "outside-key", "secret": "outside-secret", "passphrase": "outside-passphrase"}
 # More than a run is given: the rest is nobody's business.
 HOLDS = {"USDT": "50000", "BTC": "1.5"}
 
@@ -35,6 +35,7 @@ class Outside:
     truth: Path
     keys: Path
     process: subprocess.Popen[str]
+    protocol: str = "binance"
 
     def client(self) -> ccxt.binance:
         """Somebody else with the same key: a person at the exchange's own page, say."""
@@ -50,7 +51,7 @@ class Outside:
     def settings(self, path: Path, home: Path, **more: object) -> Path:
         """Write a desk's settings for it: 10,000 of the 50,000 USDT, and a strategy that always trades."""
         told: dict[str, object] = {
-            "home": str(home), "venue": "binance", "pairs": ["BTC/USDT", "ETH/USDT"], "timeframe": "1s",
+            "home": str(home), "venue": self.protocol, "pairs": ["BTC/USDT", "ETH/USDT"], "timeframe": "1s",
             "capital": 10_000, **more,
         }  # fmt: skip
         lines = [f"{name} = {json.dumps(value)}" for name, value in told.items()]
@@ -68,27 +69,32 @@ class Outside:
 
 
 @contextlib.contextmanager
-def outside_exchange(folder: Path, account: Mapping[str, object] | None = None) -> Iterator[Outside]:
-    """Start one; ``account`` changes the account's configuration."""
-    truth, config, keys = folder / "truth.jsonl", folder / "exchange.json", folder / "keys.json"
-    config.write_text(json.dumps({
-        "feed": {
-            "kind": "synthetic", "timeframe": "1s", "assets": ["BTC", "ETH"], "crosses": [], "candles": 3600,
-            "history": 60, "start": "now",
-        },
-        "truth": str(truth), "speed": 1, "seed": 5,
-        "accounts": [{"name": "main", **KEYS, "balances": HOLDS, **(account or {})}],
-    }))  # fmt: skip
+def outside_exchange(
+    folder: Path, account: Mapping[str, object] | None = None, *, feed: Mapping[str, object] | None = None,
+    **config: object,
+) -> Iterator[Outside]:  # fmt: skip
+    """Start one; ``account``, ``feed`` and ``config`` change these parts of its configuration."""
+    truth, settings, keys = folder / "truth.jsonl", folder / "exchange.json", folder / "keys.json"
+    market = {
+        "kind": "synthetic", "timeframe": "1s", "assets": ["BTC", "ETH"], "crosses": [], "candles": 3600,
+        "history": 60, "start": "now", **(feed or {}),
+    }  # fmt: skip
+    mine = {"name": "main", **KEYS, "balances": HOLDS, **(account or {})}
+    settings.write_text(
+        json.dumps({"feed": market, "truth": str(truth), "speed": 1, "seed": 5, "accounts": [mine], **config})
+    )
     keys.write_text(json.dumps(KEYS))
     keys.chmod(0o600)
     process = subprocess.Popen(
-        [sys.executable, "-m", "venues.sandbox", "--config", str(config)],
+        [sys.executable, "-m", "venues.sandbox", "--config", str(settings)],
         stdout=subprocess.PIPE, text=True, cwd=ROOT,
     )  # fmt: skip
     try:
         assert process.stdout is not None
         ready = json.loads(process.stdout.readline())
-        yield Outside(ready["rest"], ready["ws"], truth, keys, process)
+        yield Outside(
+            ready["rest"], ready["ws"], truth, keys, process, str(config.get("protocol", "binance"))
+        )
     finally:
         if process.poll() is None:
             process.kill()

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from tests.kit.forked import looks
+
 PARLEY: Final = Path(sys.executable).with_name("parley")
 PATIENCE_S: Final = 150.0
 T = TypeVar("T")
@@ -46,11 +48,21 @@ class Person:
         return found
 
     def waits(self, what: Callable[[dict[str, Any]], T | None]) -> T:
-        """Look at the status until something is there."""
+        """Look at the status until something is there.
+
+        By forks: who looks often and imports each time slows down what they are waiting for.
+        """
         deadline = time.monotonic() + PATIENCE_S
-        while (found := what(self.reads("status"))) is None:
+        while (found := what(self._looks())) is None:
             assert time.monotonic() < deadline, self.types("status")
-            time.sleep(0.3)
+            time.sleep(0.1)
+        return found
+
+    def _looks(self) -> dict[str, Any]:
+        done = looks().run(
+            "runtime.cli", "status", "--json", cwd=self.home.parent, env=self.environment, timeout=PATIENCE_S
+        )
+        found: dict[str, Any] = json.loads(done.stdout) if done.stdout else {}
         return found
 
 

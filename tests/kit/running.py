@@ -15,6 +15,9 @@ from pathlib import Path
 
 import psutil
 
+from runtime.history import kinds
+from runtime.journal import JournalReader
+
 UNITS = {"venues.sandbox", "runtime.gateway", "runtime.hub", "runtime.desk"}
 
 
@@ -32,16 +35,21 @@ class Running:
         self.children: dict[str, psutil.Process] = {}
 
     def wait_until_trading(self) -> None:
-        """Wait until all units run and the journal holds something."""
+        """Wait until all units run and the desk has decided something."""
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             assert self.process.poll() is None, self.process.communicate()
             self._look()
-            if set(self.children) == UNITS and list(self.home.glob("runs/*/desk.journal")):
-                time.sleep(1.0)
+            if set(self.children) == UNITS and self._has_decided():
                 return
             time.sleep(0.1)
-        raise AssertionError(f"not all units came up: {sorted(self.children)}")
+        raise AssertionError(f"not all units came up, or nothing was decided: {sorted(self.children)}")
+
+    def _has_decided(self) -> bool:
+        for journal in self.home.glob("runs/*/desk.journal"):
+            with JournalReader(journal) as reader:
+                return any(True for _ in reader.records(kinds=kinds("Decision")))
+        return False
 
     def kill_desk(self, last: int) -> int:
         """Kill the desk as soon as it is another process than the last one; return its pid."""

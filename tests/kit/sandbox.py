@@ -12,7 +12,6 @@ import contextlib
 import json
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -20,14 +19,16 @@ from typing import Any
 
 import ccxt.pro
 
+from tests.kit.forked_unit import ForkedUnit
 from venues.binance_urls import override_urls
 
 ROOT = Path(__file__).resolve().parents[2]
-KEY, SECRET = "sandbox-key", "sandbox-secret"
+KEY, SECRET, PASSPHRASE = "sandbox-key", "sandbox-secret", "sandbox passphrase"
 ACCOUNT: dict[str, Any] = {
     "name": "first",
     "api_key": KEY,
     "secret": SECRET,
+    "passphrase": PASSPHRASE,
     "balances": {"USDT": "10000000", "BTC": "20", "ETH": "100"},
 }
 SYNTHETIC = {"kind": "synthetic", "candles": 40, "history": 60}
@@ -92,7 +93,7 @@ class Control:
 class SandboxProcess:
     """A running sandbox exchange."""
 
-    def __init__(self, process: asyncio.subprocess.Process, ready: dict[str, Any], folder: Path) -> None:
+    def __init__(self, process: ForkedUnit, ready: dict[str, Any], folder: Path) -> None:
         self.process = process
         self.rest: str = ready["rest"]
         self.ws: str = ready["ws"]
@@ -150,12 +151,8 @@ async def sandbox(feed: dict[str, Any] | None = None, **config: object) -> Async
         "parent_pid": os.getpid(),
     }
     file.write_text(json.dumps(settings | config))
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "venues.sandbox", "--config", str(file), cwd=ROOT,
-        stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+    process = await ForkedUnit.start("venues.sandbox", file, errors=2)
     try:
-        assert process.stdout is not None
         line = await process.stdout.readline()
         assert line, f"the sandbox ended with {await process.wait()} instead of getting ready"
         running = SandboxProcess(process, json.loads(line), folder)

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import json
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -22,7 +21,8 @@ from parley.ids import account_key, client_order_id, intent_id, tenant_tag
 from parley.messages import CancelIntent, Envelope, Intent, Message, decode
 from runtime.frames import CONTROL, Link, connect, control, wrap
 from runtime.held_orders import RELEASE, word_of
-from tests.kit.sandbox import KEY, ROOT, SECRET, SandboxProcess
+from tests.kit.forked_unit import ForkedUnit
+from tests.kit.sandbox import KEY, PASSPHRASE, SECRET, SandboxProcess
 
 M = TypeVar("M", bound=Message)
 SYMBOLS = ["BTC/USDT", "ETH/USDT", "LTC/USDT", "SOL/USDT", "ETH/BTC"]
@@ -34,7 +34,7 @@ ROUND = bytes(range(16))
 class UnitProcess:
     """A running unit: its process, its ready line and its folder."""
 
-    def __init__(self, process: asyncio.subprocess.Process, ready: dict[str, Any], folder: Path) -> None:
+    def __init__(self, process: ForkedUnit, ready: dict[str, Any], folder: Path) -> None:
         self.process = process
         self.ready = ready
         self.folder = folder
@@ -59,11 +59,7 @@ async def start(unit: str, config: Mapping[str, object], folder: Path) -> UnitPr
     """Start a unit and wait for its ready line."""
     file = folder / f"{unit}.json"
     file.write_text(json.dumps(config))
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", f"runtime.{unit}", "--config", str(file), cwd=ROOT,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    assert process.stdout is not None
+    process = await ForkedUnit.start(f"runtime.{unit}", file)
     line = await process.stdout.readline()
     if not line:
         _, errors = await process.communicate()
@@ -101,7 +97,7 @@ def gateway_config(
 ) -> dict[str, object]:
     """Make a gateway's configuration, for a sandbox or for the null venue."""
     keys = folder / "keys.json"
-    keys.write_text(json.dumps({"api_key": KEY, "secret": SECRET}))
+    keys.write_text(json.dumps({"api_key": KEY, "secret": SECRET, "passphrase": PASSPHRASE}))
     keys.chmod(0o600)
     if venue is None:
         target: dict[str, object] = {"kind": "null", "symbols": SYMBOLS, "balances": {"USDT": "1000000"}}

@@ -14,11 +14,13 @@ class Account:
     """One API key's money; amounts count 1e-16."""
 
     def __init__(
-        self, name: str, api_key: str, secret: str, balances: dict[str, int], *, can_withdraw: bool = False
-    ) -> None:
+        self, name: str, api_key: str, secret: str, balances: dict[str, int], *, passphrase: str = "",
+        can_withdraw: bool = False,
+    ) -> None:  # fmt: skip
         self.name = name
         self.api_key = api_key
         self.secret = secret
+        self.passphrase = passphrase  # the third part of a key, where a protocol has one
         self.can_withdraw = can_withdraw  # what the key may do; there is nothing to withdraw to
         self.free = dict(balances)
         self.locked = dict.fromkeys(balances, 0)

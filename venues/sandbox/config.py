@@ -29,20 +29,21 @@ from venues.sandbox.config_values import (
 )
 from venues.sandbox.hostility.settings import HostilityConfig, parse_hostility
 
-PROTOCOLS = ("binance", "bybit")
+PROTOCOLS = ("binance", "bybit", "okx")
 DEFAULT_ASSETS = ("BTC", "ETH", "LTC", "SOL")
 DEFAULT_CROSSES = ("ETH/BTC", "LTC/BTC")
 
 
 @dataclass(frozen=True, slots=True)
 class AccountConfig:
-    """One API key, what it owns at the start, and whether it may withdraw."""
+    """One API key, what it owns at the start, and whether it may withdraw; OKX's keys have a passphrase."""
 
     api_key: str
     secret: str
     balances: dict[str, str]
     name: str
     can_withdraw: bool = False
+    passphrase: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ _KEYS = {
     "hostility",
     "protocol",
 }
-_ACCOUNT_KEYS = {"api_key", "secret", "balances", "name", "can_withdraw"}
+_ACCOUNT_KEYS = {"api_key", "secret", "passphrase", "balances", "name", "can_withdraw"}
 _SPEED_MAX = "max"
 
 
@@ -238,6 +239,7 @@ def _parse_account(raw: object, index: int) -> AccountConfig:
         balances={asset: decimal_of(balances, asset) for asset in balances},
         name=text_of(values, "name", f"account{index}"),
         can_withdraw=can_withdraw,
+        passphrase=text_of(values, "passphrase", ""),
     )
 
 

@@ -31,12 +31,14 @@ class VenueRules:
 
     A client id is free again (``unique``) at once, when its order ended (open), or never (forever); or a
     second order of the same id is the first one, whatever else it asks for (idempotent). A maker order that
-    would trade is refused, or accepted and then cancelled (``maker_orders_are_cancelled``).
+    would trade is refused, or accepted and then cancelled (``maker_orders_are_cancelled``). Some venues know
+    a smallest quantity and no smallest value (``has_least_value``).
     """
 
     client_id: re.Pattern[str] = re.compile(r"[a-zA-Z0-9-_]{1,36}")
     unique: Uniqueness = "open"
     maker_orders_are_cancelled: bool = False
+    has_least_value: bool = True
 
 
 Spelled = Callable[[Reason], Denied]
@@ -191,7 +193,8 @@ class Exchange:
         if request.stop_price:
             instrument.check_price(request.stop_price)
             reference = request.price or request.stop_price
-        instrument.check_notional(request.quote_qty or request.qty * reference)
+        if self._rules.has_least_value:
+            instrument.check_notional(request.quote_qty or request.qty * reference)
         holder = self._newest.get((account.name, request.client_order_id))
         if holder is not None and self._is_taken(holder):
             raise Refusal(Reason.DUPLICATE)

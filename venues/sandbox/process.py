@@ -97,6 +97,7 @@ class Sandbox:
                 one.api_key,
                 one.secret,
                 {asset: money_from_text(text) for asset, text in one.balances.items()},
+                passphrase=one.passphrase,
                 can_withdraw=one.can_withdraw,
             )
             for one in config.accounts

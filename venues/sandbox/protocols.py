@@ -9,6 +9,7 @@ from typing import Final
 
 from venues.sandbox.binance.assembly import BINANCE_SPOT
 from venues.sandbox.bybit.assembly import BYBIT_SPOT
+from venues.sandbox.okx.assembly import OKX_SPOT
 from venues.sandbox.protocol import Dialect
 
-DIALECTS: Final[dict[str, Dialect]] = {"binance": BINANCE_SPOT, "bybit": BYBIT_SPOT}
+DIALECTS: Final[dict[str, Dialect]] = {"binance": BINANCE_SPOT, "bybit": BYBIT_SPOT, "okx": OKX_SPOT}

@@ -120,3 +120,32 @@ def test_the_view_has_a_new_version_only_when_something_changed() -> None:
     assert made.view() == (first, False)
     mark(made, 50_001, T0 + 2 * MINUTE)
     assert made.view()[0].version == first.version + 1
+
+
+def test_doubt_closes_until_it_was_compared_or_a_person_looked() -> None:
+    made = account()
+    made.doubt("user")
+    made.doubt("account")
+    assert made.trading == "REDUCING"
+    made.compared(("user",))
+    assert made.trading == "REDUCING"
+    made.compared(("account", "user"))
+    assert made.trading == "ACTIVE"
+
+    made.doubt("late:1")
+    made.compared(("account", "user"))
+    assert (made.trading, made.is_doubted(("account", "user"))) == ("REDUCING", False)
+    made.command(halt("RESUME"))
+    assert made.trading == "ACTIVE"
+
+
+@pytest.mark.parametrize(
+    ("mode", "state"), [("REDUCE_ONLY", "REDUCING"), ("HALT", "HALTED"), ("FLATTEN", "FLATTENING")]
+)
+def test_end_of_a_doubt_loosens_nothing_else(mode: str, state: str) -> None:
+    made = account()
+    made.command(halt(mode))
+    made.doubt("user")
+    assert made.trading == state
+    made.compared(("user",))
+    assert made.trading == state

@@ -18,7 +18,9 @@ from parley.messages import (
     Breaker,
     CancelIntent,
     Cfp,
+    Compared,
     Decision,
+    Gap,
     Halt,
     Intent,
     MarketBatch,
@@ -171,6 +173,20 @@ def test_a_halt_stops_everything_and_resume_goes_on() -> None:
     assert desk.close() == []
     assert desk.said(StateView)[-1].trading == "HALTED"
     desk.admit(halt("RESUME"), "user")
+    assert len(desk.close()) == 1
+
+
+def test_a_gap_opens_nothing_until_balances_were_compared() -> None:
+    desk = StepDesk()
+    gap, compared = Gap(stream="user", from_seq=0, to_seq=-1), Compared(streams=("account", "user"), t=T0)
+
+    assert not desk.firm.is_news(compared)
+    desk.tell(gap)
+    assert desk.said(StateView)[-1].trading == "REDUCING"
+    assert desk.close() == []
+    assert desk.firm.is_news(compared)
+    desk.tell(compared)
+    assert not desk.firm.is_news(compared)
     assert len(desk.close()) == 1
 
 

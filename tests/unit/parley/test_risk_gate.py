@@ -232,6 +232,21 @@ def test_lists_decide_over_symbols() -> None:
     assert codes(make_exit(), exit_facts(), Limits(blacklist=("BTC/USDT",))) == []
 
 
+def test_book_that_stands_still_is_old_data_although_other_streams_go_on() -> None:
+    limits = Limits(max_book_age_ms=60_000)
+    late = T0 + 60 * SECOND
+
+    opening = {"now": late, "verdict": make_verdict(valid_until=late + 10 * SECOND)}
+    assert codes(make_intent(), make_facts(**opening), limits) == []
+    opening["now"] = late + 1
+    assert codes(make_intent(), make_facts(**opening), limits) == ["stale_data"]
+    assert codes(make_intent(), make_facts(**opening)) == []
+    assert codes(make_exit(), exit_facts(now=late + 1), limits) == ["stale_data"]
+    # a firm that leaves everything does not wait for a book that may never come again
+    leaving = exit_facts(holding_account(trading="FLATTENING"), now=late + 1, trading="FLATTENING")
+    assert codes(make_exit(), leaving, limits) == []
+
+
 def test_ninth_open_trade_is_refused() -> None:
     held = tuple(make_holding(agent=f"strategy/{n}", qty="0.001") for n in range(8))
     state = make_account(holdings=held, positions=(make_position(qty="0.008"),))

@@ -42,6 +42,8 @@ def test_defaults_are_those_of_the_feature_rows() -> None:
         ({"orders_per_s": 0}, "orders_per_s"),
         ({"version": -1}, "version"),
         ({"max_data_age_ms": float("nan")}, "max_data_age_ms"),
+        ({"max_book_age_ms": float("nan")}, "max_book_age_ms"),
+        ({"max_book_age_ms": -1}, "max_book_age_ms"),
         ({"correlation_threshold": 0}, "correlation_threshold"),
         ({"max_open_trades": "many"}, "max_open_trades"),
         ({"whitelist": ["A/B"], "blacklist": ["A/B"]}, "A/B"),

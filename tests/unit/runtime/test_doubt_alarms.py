@@ -26,6 +26,8 @@ from runtime.resolution import (
 )
 from tests.kit.units import make_intent
 from tests.kit.virtual_time import VirtualLoop, run
+from venues.limits import NoLimits
+from venues.meter import Meter
 from venues.port import Absent, Acked, VenueError
 
 S = 1_000_000_000
@@ -43,6 +45,7 @@ class Venue:
         self._up_s = up_s
         self._hangs = hangs
         self.looks = 0
+        self.meter = Meter(NoLimits())
 
     async def look_up(self, intent: Intent) -> Acked | Absent:
         self.looks += 1

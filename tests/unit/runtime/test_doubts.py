@@ -7,12 +7,16 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import ccxt
 import pytest
 
 from parley.messages import Intent
 from runtime import doubts
 from runtime.doubts import Doubts
 from tests.kit.units import make_intent
+from venues.bybit_limits import BybitLimits
+from venues.limits import NoLimits, Request
+from venues.meter import Meter
 from venues.port import Absent, Acked, VenueError
 
 MS = 1_000_000
@@ -27,6 +31,7 @@ class Venue:
 
     def __init__(self, *answers: Acked | Absent | VenueError) -> None:
         self._answers = list(answers)
+        self.meter = Meter(NoLimits())
         self.looks: list[tuple[str, int]] = []
         self.at_once = self.most_at_once = 0
 
@@ -97,6 +102,21 @@ def test_order_that_is_found_leaves_at_once() -> None:
         asked.open(A, time.monotonic_ns() + 10**12)
 
     assert run(Venue(ORDER), play, doors=1, stays_ms=20) == [("found", A.cid)]
+
+
+def test_venue_that_is_asked_too_much_is_not_asked_for_an_order_before_it_may_be() -> None:
+    venue = Venue(ORDER)
+    venue.meter = Meter(BybitLimits(ban_ns=50 * MS))
+    opened = 0
+
+    async def play(asked: Doubts, _: Ends) -> None:
+        nonlocal opened
+        opened = time.monotonic_ns()
+        venue.meter.failed(Request.TIME, ccxt.AuthenticationError('bybit {"retCode":10009}'), {})
+        asked.open(A, opened + 10**12)
+
+    assert run(venue, play, doors=1) == [("found", A.cid)]
+    assert [at - opened >= 50 * MS for _, at in venue.looks] == [True]
 
 
 def test_order_that_is_nowhere_leaves_after_its_fence_and_stays_watched() -> None:

@@ -1,4 +1,4 @@
-"""Each closed candle leaves once and in order, marks name who is late, conflation counts what it drops."""
+"""Marks name who is late, conflation counts what it drops."""
 
 from __future__ import annotations
 
@@ -6,13 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parley.messages import Bar, Book, Print
-from runtime.hub_feed import CandleClose, Conflation, Marks, Row, Seen, behind
+from runtime.hub_feed import Conflation, Marks, Seen, behind
 
 MINUTE = 60_000
-
-
-def row(n: int, close: float = 1.0) -> Row:
-    return (n * MINUTE, 1.0, 2.0, 0.5, close, 10.0)
 
 
 def bar(symbol: str, n: int, close: float = 1.0) -> Bar:
@@ -28,61 +24,6 @@ def book(symbol: str, seq: int) -> Book:
 
 def trade(symbol: str, n: int) -> Print:
     return Print(symbol=symbol, t=n, px=1.0, qty=1.0, side=1)
-
-
-def test_candle_closes_when_a_newer_one_opens() -> None:
-    close = CandleClose("A/B", MINUTE)
-
-    assert close.take([row(5)]) == ()
-    assert close.take([row(5, 9.0)]) == ()
-    assert close.take([row(5, 7.0), row(6)]) == (bar("A/B", 5, 7.0),)
-    assert close.take([row(6)]) == ()
-
-
-def test_hole_between_candles_is_counted() -> None:
-    close = CandleClose("A/B", MINUTE)
-    close.take([row(5), row(6)])
-
-    assert [each.t_open for each in close.take([row(6), row(9), row(10)])] == [
-        6 * MINUTE * 10**6,
-        9 * MINUTE * 10**6,
-    ]
-    assert close.missed == 2
-
-
-def test_last_candle_is_taken_once_it_changed() -> None:
-    close = CandleClose("A/B", MINUTE)
-    close.take([row(5), row(6)])
-
-    assert close.take_last(row(6), is_certain=False) == ()
-    close.take([row(6, 3.0)])
-    assert [each.close for each in close.take_last(row(6, 3.0), is_certain=False)] == [3.0]
-    assert close.take_last(row(6, 3.0), is_certain=True) == ()
-
-
-def test_last_candle_without_a_trade_is_taken_only_when_certain() -> None:
-    close = CandleClose("A/B", MINUTE)
-    close.take([row(5), row(6)])
-
-    assert close.take_last(row(6), is_certain=False) == ()
-    assert len(close.take_last(row(6), is_certain=True)) == 1
-
-
-@given(st.lists(st.integers(1, 4), min_size=1, max_size=40))
-def test_every_candle_leaves_once_however_often_one_looks(looks: list[int]) -> None:
-    close = CandleClose("A/B", MINUTE)
-    cache: list[Row] = []
-    out: list[Bar] = []
-    for n, repeats in enumerate(looks):
-        cache.append(row(n, 0.0))
-        cache[n] = row(n, float(n))
-        for _ in range(repeats % 3):
-            out += close.take([each for each in cache if each[0] > close.closed])
-    out += close.take([each for each in cache if each[0] > close.closed])
-
-    assert [each.t_open for each in out] == [n * MINUTE * 10**6 for n in range(len(looks) - 1)]
-    assert [each.close for each in out] == [float(n) for n in range(len(looks) - 1)]
-    assert close.missed == 0
 
 
 def test_marks_name_the_streams_that_are_late() -> None:

@@ -14,9 +14,9 @@ from typing import Any, cast
 import pytest
 
 from parley.messages import Bar, MarketBatch
+from runtime.candle_close import Row
 from runtime.frames import listen
 from runtime.hub import Hub, HubConfig, run_by_arrival
-from runtime.hub_feed import Row
 from tests.kit.units import FakeDesk, short_folder
 from venues.ccxt_feed import CcxtFeed
 
@@ -51,6 +51,9 @@ class Caches:
 
     def book_number(self, symbol: str) -> int:
         return -1
+
+    def notice_replaced(self, on_break: Callable[[str], None]) -> None:
+        pass  # nothing is connected here
 
     async def is_subscribed(self) -> bool:
         return True

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, cast
 
+import ccxt
 import pytest
 
 from parley.messages import Gap, Intent
@@ -14,6 +15,9 @@ from runtime import inspection
 from runtime.doubts import Doubts
 from runtime.inspection import Inspection
 from tests.kit.units import make_intent
+from venues.bybit_limits import BybitLimits
+from venues.limits import NoLimits, Request
+from venues.meter import Meter
 from venues.port import Absent, Acked, Fact, Venue, VenueError
 
 A, B, C = make_intent(1), make_intent(2), make_intent(3)
@@ -30,6 +34,7 @@ class World:
         self.told: list[Fact] = []
         self.came: list[str] = []
         self.lag_ns = 0
+        self.meter = Meter(NoLimits())
         self.doubts = Doubts(cast(Venue, self), cast(Any, self))
 
     def working(self) -> list[Intent]:
@@ -108,3 +113,10 @@ def test_an_order_that_no_list_shows_is_in_doubt_and_not_inspected_any_more() ->
     assert asyncio.run(inspected(world, 0.001, lambda: len(world.came) >= 3))
     assert [each.cid for each in world.doubts.told()] == [A.cid]
     assert world.looked.count(A.cid) == 1
+
+
+def test_a_venue_that_is_asked_too_much_is_left_alone_until_it_may_be_asked() -> None:
+    world = World()
+    world.meter = Meter(BybitLimits(ban_ns=3600 * 1_000_000_000))
+    world.meter.failed(Request.TIME, ccxt.AuthenticationError('bybit {"retCode":10009}'), {})
+    assert not asyncio.run(inspected(world, 0.001, lambda: bool(world.looked)))

@@ -243,10 +243,24 @@ def test_a_desk_begins_with_a_part_of_its_stakes(desk: Callable[..., Path]) -> N
 
     assert capital_of(settings).params["ramp_days"] == 14.0
     assert "ramp_start" not in capital_of(settings).params
-    others = [spec for spec in live_run.agents if spec.role != "capital"]
-    assert others == [spec for spec in paper_run.agents if spec.role != "capital"]
-    assert (live_run.desk, live_run.limits) == (paper_run.desk, paper_run.limits)
+    for spec, on_paper in zip(live_run.agents, paper_run.agents, strict=True):
+        if spec.role not in ("capital", "risk"):
+            assert spec == on_paper
+    assert live_run.desk == paper_run.desk
+    assert live_run.limits == {"max_book_age_ms": 60_000.0, **paper_run.limits}
     assert live_run.desk.symbols == ("BTC/USDT", "ETH/USDT")
+
+
+def test_a_book_may_stand_still_as_long_as_the_limits_say(desk: Callable[..., Path]) -> None:
+    settings = load_settings(desk(rest="[limits.breakers]\nloss_streak = 4"), {"limits": {}})
+    limits = {**settings.limits, "max_book_age_ms": 5000}
+    settings = settings.model_copy(update={"limits": limits})
+
+    run = compose(settings, Market(pairs=settings.pairs, crosses=()), "run")
+
+    assert run.limits["max_book_age_ms"] == 5000
+    (risk,) = [spec for spec in run.agents if spec.role == "risk"]
+    assert risk.params["limits"]["max_book_age_ms"] == 5000  # type: ignore[index]
 
 
 @pytest.mark.parametrize("days", [0, 3, 90.5])

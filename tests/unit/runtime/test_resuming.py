@@ -19,7 +19,7 @@ from runtime.journal.schema import side_files
 from runtime.launch import Market
 from runtime.provenance import with_origin
 from runtime.real_money import BOOKS
-from runtime.resuming import LAST, refuse_another, resume_layout, run_named
+from runtime.resuming import AUTO, LAST, refuse_another, resume_layout, run_named
 from runtime.run_config import RunConfig
 from runtime.settings import Settings
 from tests.kit.small_journal import Notes, instrument
@@ -100,6 +100,7 @@ def test_last_is_the_newest_with_real_money(home: Path) -> None:
     (home / "runs" / "20260103T000000-aaaaaa" / BOOKS).unlink()  # one on paper
 
     assert run_named(settings(home), LAST) == "20260102T000000-bbbbbb"
+    assert run_named(settings(home), AUTO) == "20260102T000000-bbbbbb"
 
 
 @pytest.mark.parametrize("has_runs", [False, True])
@@ -109,6 +110,7 @@ def test_last_of_none_is_a_clear_refusal(home: Path, has_runs: bool) -> None:
 
     with pytest.raises(UserError, match=r"there is no run with real money in '.*/home/runs' to go on with"):
         run_named(settings(home), LAST)
+    assert run_named(settings(home), AUTO) == ""
 
 
 # ------------------------------------------------------- the same settings

@@ -9,6 +9,7 @@ from parley.errors import ProtocolError
 from parley.messages import (
     Ack,
     CancelIntent,
+    Compared,
     Fill,
     Gap,
     Heartbeat,
@@ -148,6 +149,14 @@ def test_gaps_the_desk_knows_are_not_told_again(knows: int, told: int) -> None:
     gaps = [Gap(stream="user", from_seq=n, to_seq=n + 1) for n in range(3)]
 
     assert retell(gaps, asks(gaps=knows))[0] == gaps[3 - told :]
+
+
+def test_comparison_is_told_last_and_only_if_no_gap_came_after_it() -> None:
+    gap, compared = Gap(stream="user", from_seq=0, to_seq=-1), Compared(streams=("user",), t=1)
+    fill = make_fill(trade_id="1")
+
+    assert retell([gap, compared, fill], asks(gaps=1))[0] == [fill, compared]
+    assert retell([gap, compared, gap, fill], asks(gaps=1))[0] == [gap, fill]
 
 
 def test_nothing_is_told_faster_than_it_is_read() -> None:

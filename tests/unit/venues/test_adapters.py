@@ -71,13 +71,24 @@ def test_a_venue_that_lacks_what_opening_needs_is_refused_with_the_reason(
     [("Az09_-", ""), ("x" * 36, ""), ("x" * 37, "client_id"), ("a b", "client_id"), ("", "client_id"),
      ("id\n", "client_id"), ("\u00e9", "client_id")],
 )  # fmt: skip
-@pytest.mark.parametrize("row", [*CAPABILITIES.values(), NULL])
+@pytest.mark.parametrize("row", [CAPABILITIES["binance"], CAPABILITIES["bybit"], NULL])
 def test_the_last_look_knows_which_ids_a_venue_takes(
     row: capabilities.Capabilities, cid: str, code: str
 ) -> None:
     found = refusal(order(cid), Counters(), Limits(max_notional={}, max_position={}), {}, row=row, now_mono=0)
     assert found is not None
     # a good id gets past it, to the next reason: there are no instruments
+    assert found[0] == (code or "unknown_symbol")
+
+
+@pytest.mark.parametrize(
+    ("cid", "code"),
+    [("Az09", ""), ("x" * 32, ""), ("x" * 33, "client_id"), ("a_b", "client_id"), ("", "client_id")],
+)
+def test_the_last_look_knows_that_okx_takes_fewer(cid: str, code: str) -> None:
+    row = CAPABILITIES["okx"]
+    found = refusal(order(cid), Counters(), Limits(max_notional={}, max_position={}), {}, row=row, now_mono=0)
+    assert found is not None
     assert found[0] == (code or "unknown_symbol")
 
 

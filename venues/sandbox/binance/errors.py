@@ -11,11 +11,15 @@ from venues.sandbox.refusals import Denied, Reason
 
 
 class VenueError(Denied):
-    """An answer `{"code": ..., "msg": ...}` with an HTTP status."""
+    """An answer `{"code": ..., "msg": ...}` with an HTTP status.
 
-    def __init__(self, code: int, msg: str, status: int = 400) -> None:
+    ``retry_s`` is how long a client that asked too much is told to wait, seconds.
+    """
+
+    def __init__(self, code: int, msg: str, status: int = 400, retry_s: int = 0) -> None:
         super().__init__(code, msg)
         self.status = status
+        self.retry_s = retry_s
 
     def body(self) -> dict[str, object]:
         """The JSON body of the answer."""

@@ -32,6 +32,7 @@ from venues.sandbox.wall import VenueClock
 
 _LISTEN_KEY_PATHS = ("/api/v3/userDataStream", "/api/v1/userDataStream")
 _MAX_FIELDS = 200
+_THROTTLED_S = 1
 _JSON = {"Content-Type": "application/json;charset=UTF-8"}
 
 
@@ -58,7 +59,7 @@ class RestServer:
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answer one request."""
-        is_order = False
+        is_order, retry_s = False, 0
         try:
             body = await _read_body(request)
             path, _, query = request.raw_path.partition("?")
@@ -71,15 +72,15 @@ class RestServer:
                 answer = self._run(endpoint, request, query, body)
             status, content = 200, msgspec.json.encode(answer)
         except errors.VenueError as error:
-            status, content = error.status, msgspec.json.encode(error.body())
+            status, content, retry_s = error.status, msgspec.json.encode(error.body()), error.retry_s
         except Unanswered:
             status, content = 503, b""
             if request.transport is not None:
                 request.transport.close()
         self._hub.flush()
         headers = _JSON | headers_of(self._limits, is_order)
-        if status == 429:
-            headers["Retry-After"] = "60"
+        if retry_s:
+            headers["Retry-After"] = str(retry_s)
         return web.Response(status=status, body=content, headers=headers)
 
     def _find(self, path: str, method: str) -> Endpoint:
@@ -112,7 +113,9 @@ class RestServer:
                 return self._fates.meet_cancel(account, lambda: self._named(params), execute, check_fresh)
             return self._fates.meet(account, params.optional("newClientOrderId"), execute, check_fresh)
         except Throttled:
-            raise errors.VenueError(-1003, "Too many requests; please use the websocket.", 429) from None
+            raise errors.VenueError(
+                -1003, "Too many requests; please use the websocket.", 429, _THROTTLED_S
+            ) from None
         except Failed:
             raise errors.VenueError(
                 -1000, "An unknown error occurred while processing the request.", 503

@@ -13,11 +13,15 @@ from venues.sandbox.refusals import Denied, Reason
 
 
 class VenueError(Denied):
-    """An answer `{"retCode": ..., "retMsg": ...}` with an HTTP status."""
+    """An answer `{"retCode": ..., "retMsg": ...}` with an HTTP status.
 
-    def __init__(self, code: int, msg: str, status: int = 200) -> None:
+    ``reset_ms`` is how long a client that asked too much by chance is told to wait.
+    """
+
+    def __init__(self, code: int, msg: str, status: int = 200, reset_ms: int = 0) -> None:
         super().__init__(code, msg)
         self.status = status
+        self.reset_ms = reset_ms
 
 
 def bad_parameter(what: str) -> VenueError:

@@ -25,6 +25,8 @@ from venues.sandbox.rate_limits import Excess, RateLimits
 from venues.sandbox.wall import VenueClock
 
 _TEN_SECONDS_MS = 10_000
+_THROTTLED_MS = 1000
+_RESET = "X-Bapi-Limit-Reset-Timestamp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,8 @@ class RestServer:
             result = self._run(endpoint, request, query, body)
         except errors.VenueError as error:
             status, code, msg = error.status, error.code, error.msg
+            if error.reset_ms:
+                headers[_RESET] = str(self._wall.ms() + error.reset_ms)
         except Unanswered:
             status, code, msg = 503, 10016, ""
             if request.transport is not None:
@@ -125,7 +129,7 @@ class RestServer:
         return {
             "X-Bapi-Limit": str(limit),
             "X-Bapi-Limit-Status": str(limit - self._limits.orders),
-            "X-Bapi-Limit-Reset-Timestamp": str((self._wall.ms() // _TEN_SECONDS_MS + 1) * _TEN_SECONDS_MS),
+            _RESET: str((self._wall.ms() // _TEN_SECONDS_MS + 1) * _TEN_SECONDS_MS),
         }
 
     def _run(self, endpoint: Endpoint, request: web.Request, query: str, body: bytes) -> object:
@@ -153,7 +157,9 @@ class RestServer:
                 return self._fates.meet_cancel(account, lambda: self._named(params), execute, fresh)
             return self._fates.meet(account, params.get("orderLinkId"), execute, fresh)
         except Throttled:
-            raise errors.VenueError(10006, "Too many visits. Exceeded the API Rate Limit.") from None
+            raise errors.VenueError(
+                10006, "Too many visits. Exceeded the API Rate Limit.", reset_ms=_THROTTLED_MS
+            ) from None
         except Failed:
             raise errors.VenueError(10016, "Server error.", 503) from None
 

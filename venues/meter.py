@@ -1,0 +1,133 @@
+"""Asks the budget of one account before each request, and lets the venue's answers correct it.
+
+Problem: who goes on asking after "too much" is banned, and each ban is longer than the last. So what the
+venue says of its limits is believed at once: a count that is higher than ours, a limit of another size, a
+time to stay away. Where it names no time the wait doubles with every refusal that comes after it. Nobody
+comes back exactly then: all who wait add a little chance, so that they do not come together.
+
+Not here: counting (`parley.budget`), what a venue says and how (`venues.limits`).
+
+Invariant: `take` suspends nowhere; a time that the venue named is never shortened.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from parley.budget import Budget, Lack, Limit, Price, Rank
+from venues.limits import RANKS, Request, VenueLimits
+
+log = logging.getLogger(__name__)
+
+_JITTER: Final = 0.1  # of the wait
+_JITTER_MOST_NS: Final = 2_000_000_000
+_BACKOFF_MOST_NS: Final = 3_600_000_000_000
+_MS: Final = 1_000_000
+_NS: Final = 1_000_000_000
+
+
+class Meter:
+    """The budget of one account at one venue; ``chance`` returns a number from 0 to 1."""
+
+    def __init__(
+        self,
+        limits: VenueLimits,
+        clock: Callable[[], int] = time.monotonic_ns,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._chance = chance
+        self._strikes = 0
+        self.adopt(limits.limits)
+
+    def adopt(self, limits: Sequence[Limit]) -> None:
+        """Take these limits instead of the ones before; what was counted is forgotten, headers will say it.
+
+        Raises
+        ------
+        ValueError
+            When one is so low that some kind of request could never be made.
+        """
+        budget = Budget(limits)
+        self._prices: dict[Request, Price] = {
+            request: budget.price(self._limits.costs(request, limits), rank)
+            for request, rank in RANKS.items()
+        }
+        self._budget = budget
+
+    def take(self, request: Request, rank: Rank | None = None) -> Lack | None:
+        """Pay for a request that is made now; what it lacks when it may not be made."""
+        return Budget.take(self._prices[request], rank or RANKS[request], self._clock())
+
+    def lack(self, request: Request) -> Lack | None:
+        """Say what a request lacks now, and pay nothing."""
+        return Budget.lack(self._prices[request], RANKS[request], self._clock())
+
+    async def turn(self, request: Request, until: int | None = None) -> Lack | None:
+        """Wait until a request may be made and pay for it; what it lacks if that is not before ``until``."""
+        return await self._wait(self.take, request, until)
+
+    async def opens(self, request: Request, until: int) -> Lack | None:
+        """Wait until a request may be made and pay nothing; as `turn`."""
+        return await self._wait(self.lack, request, until)
+
+    async def _wait(
+        self, ask: Callable[[Request], Lack | None], request: Request, until: int | None
+    ) -> Lack | None:
+        while (lack := ask(request)) is not None:
+            if until is not None and self._clock() + lack.wait >= until:
+                return lack
+            await asyncio.sleep((lack.wait + self._more(lack.wait)) / _NS)
+        return None
+
+    def _more(self, wait: int) -> int:
+        return int(min(wait * _JITTER, _JITTER_MOST_NS) * self._chance())
+
+    def heard(self, request: Request, headers: Mapping[str, str] | None) -> None:
+        """Read what an answer says of the limits."""
+        self._read(request, _lower(headers))
+        self._strikes = 0
+
+    def failed(self, request: Request, error: BaseException, headers: Mapping[str, str] | None) -> None:
+        """Read what a refusal says; ``headers`` are those of the newest answer, which may be an older one."""
+        told = _lower(headers)
+        shut = self._limits.shut(request, error, told, time.time_ns() // _MS)
+        if shut is None:
+            return
+        self._read(request, told)
+        now = self._clock()
+        wait = shut.for_ns
+        if wait is None:
+            wait = min(shut.at_least_ns << min(self._strikes, 32), _BACKOFF_MOST_NS)
+        wait += self._more(wait)
+        names = shut.limits or self._budget.limits
+        if self._budget.closed(names, now):
+            # others were under way when it was said: what they heard is no second refusal
+            wait = wait if shut.for_ns is not None else 0
+        else:
+            self._strikes += 1
+            log.warning(
+                "venue_shut limits=%s for_s=%.1f cause=%.200s", ",".join(names), wait / _NS, str(error)
+            )
+        self._budget.close(names, now + wait)
+
+    def _read(self, request: Request, headers: Mapping[str, str]) -> None:
+        for limit, most, used in self._limits.heard(request, headers):
+            self._budget.resized(limit, most)
+            self._budget.observed(limit, used, self._clock())
+
+
+def words(lack: Lack) -> tuple[str, str]:
+    """Say why a request is not made, as (code, detail)."""
+    wait_s = lack.wait / _NS
+    if lack.is_closed:
+        return "venue_rests", f"the venue is asked too much ({lack.limit}): nothing for {wait_s:.1f} s"
+    return "budget", f"no room in the venue's limit {lack.limit} for {wait_s:.2f} s"
+
+
+def _lower(headers: Mapping[str, str] | None) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()} if headers else {}

@@ -1,0 +1,4 @@
+"""OKX v5 spot: REST, public, business and private streams, on the sandbox's engine.
+
+Nothing here matches orders or moves money. Nothing of the engine knows this package.
+"""

@@ -1,7 +1,7 @@
 """freqtrade's four protections: what closed trades say about trading on.
 
-Asked after every exit. All of them look at trades closed after a moment in the past; closing times never
-fall, so the look goes back from the latest.
+Asked after every exit. All of them look at trades closed after a moment in the past. Closing times may fall:
+a pair whose candles begin before the others' stays as many rows behind for ever, and closes in its own past.
 
 Not here: when they are asked (`parley.kernels.orders`), what a lock is (`locks`).
 
@@ -78,13 +78,10 @@ class Protections:
     ) -> tuple[int, str] | None:
         """Until when to stop and why, or None."""
         since = now - rule.lookback_period_min * _MINUTE_MS
-        dates = closed.trades["close_date"]
-        first = len(dates)
-        while first > 0 and dates[first - 1] > since:
-            first -= 1
-        recent = range(first, len(dates))
+        is_recent = closed.trades["close_date"] > since
         if at is not None:
-            recent = [k for k in recent if closed.trades["pair"][k] == at]  # type: ignore[assignment]
+            is_recent &= closed.trades["pair"] == at
+        recent: list[int] = np.flatnonzero(is_recent).tolist()
         if rule.method == "CooldownPeriod":
             if not recent:
                 return None

@@ -121,3 +121,10 @@ def test_unlock_at_is_the_next_such_time_of_day() -> None:
     book = closed((0, 0, 0.01, "roi"))
     assert look(book, 0, method="CooldownPeriod", unlock_at="13:00")[0][1] == 65
     assert look(book, 0, method="CooldownPeriod", unlock_at="11:00")[0][1] == 23 * 60 + 5
+
+
+def test_trade_that_closed_in_the_past_of_others_hides_none_of_them() -> None:
+    """A pair whose candles begin before the others' is behind them for ever."""
+    book = closed((0, 10, -0.1, "stop_loss"), (0, 20, -0.1, "stop_loss"), (1, -500, 0.1, "roi"))
+    (lock,) = look(book, 20, method="LowProfitPairs", trade_limit=2, required_profit=0.0)
+    assert lock[:2] == ("A/B", 55)

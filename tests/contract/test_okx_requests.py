@@ -243,7 +243,7 @@ def test_codes_of_authentication() -> None:
             for path, frames in (
                 ("public", PUBLIC_FRAMES),
                 ("business", FRAMES),
-                ("private", PRIVATE_FRAMES),
+                ("private", private_frames()),
             ):
                 socket = await session.ws_connect(f"{venue.ws}/ws/v5/{path}")
                 for text, code in frames:
@@ -290,15 +290,20 @@ PUBLIC_FRAMES = [
     (subscribing(channel="orders", instType="SPOT"), "60018"),
     (subscribing(channel={"a": 1}, instId="BTC-USDT"), "60018"),
 ]
-PRIVATE_FRAMES = [
-    *FRAMES[:9],
-    (subscribing(channel="orders", instType="SPOT"), "60011"),
-    ('{"op":"login"}', "60013"),
-    ('{"op":"login","args":[1,2]}', "60013"),
-    (login(apiKey=1), "60013"),
-    (login(timestamp="now"), "60004"),
-    (login(), "60006"),
-    (login(timestamp=str(datetime.now(UTC).timestamp() + 15), apiKey="stranger"), "60005"),
-    (login(timestamp=str(datetime.now(UTC).timestamp() + 15), passphrase="guess"), "60024"),
-    (login(timestamp=str(datetime.now(UTC).timestamp() + 15)), "60007"),
-]
+
+
+def private_frames() -> list[tuple[str, str]]:
+    """Of now: a login that is seconds old has another fault."""
+    fresh = str(datetime.now(UTC).timestamp())
+    return [
+        *FRAMES[:9],
+        (subscribing(channel="orders", instType="SPOT"), "60011"),
+        ('{"op":"login"}', "60013"),
+        ('{"op":"login","args":[1,2]}', "60013"),
+        (login(apiKey=1), "60013"),
+        (login(timestamp="now"), "60004"),
+        (login(), "60006"),
+        (login(timestamp=fresh, apiKey="stranger"), "60005"),
+        (login(timestamp=fresh, passphrase="guess"), "60024"),
+        (login(timestamp=fresh), "60007"),
+    ]

@@ -8,8 +8,8 @@ fill is missing.
 Not here: orders at work (`inspection`, which has looked at all of them before this is asked), what an audit
 at the end says (`real_money`), what a desk does in doubt (`orchestrator.account`).
 
-Invariant: `Compared` is only said after balances that lacked nothing were read with no order in doubt, and no
-gap was told since the reading began or shortly before: a stream that does not stand tells a gap at each try.
+Invariant: `Compared` is only said after balances that lacked nothing were read with no order in doubt, while
+the stream stands (`Venue.hears`), and no gap was told since the reading began or shortly before.
 """
 
 import asyncio
@@ -60,6 +60,10 @@ class AccountWatch:
         self._last_gap = -_STANDS_AFTER_S
         self._is_open = True  # an earlier life may have left a doubt
         self._less: dict[str, Decimal] = {}
+        # what others brought of the desk's own assets: it must not hide what the desk lacks
+        self._more: dict[str, Decimal] = {}
+        self._seen_more: dict[str, Decimal] = {}
+        self._now_more: dict[str, Decimal] = {}
 
     def heard(self, fact: Fact) -> None:
         """Note a gap of the private stream."""
@@ -83,7 +87,16 @@ class AccountWatch:
                 self._say(Gap(stream=STREAMS[0], from_seq=0, to_seq=-1))
             return
         self._less = {}
-        if self._is_open and self._last_gap <= began - _STANDS_AFTER_S and not self._doubts.told():
+        before, now = self._seen_more, self._now_more
+        self._seen_more = now
+        if before != now:
+            return  # it moves, and so may hide a fill; the next look compares with it
+        self._more = now
+        if not self._is_open or self._last_gap > began - _STANDS_AFTER_S:
+            return
+        # a connection may be accepted and then say nothing for minutes, and no gap tells of it
+        hears = await self._venue.hears()
+        if hears and self._last_gap <= began - _STANDS_AFTER_S and not self._doubts.told():
             self._is_open = False
             self._say(Compared(streams=STREAMS, t=time.time_ns()))
 
@@ -95,7 +108,12 @@ class AccountWatch:
             await self._venue.meter.turn(Request.BALANCES)
             moved = self._books.other(dict(await self._venue.balances()), self._positions)
             own = {self._quote, *self._positions}
-            less = {each: -moved[each] for each in moved if moved[each] < ZERO and each in own}
+            less = {
+                each: lack
+                for each in own
+                if (lack := self._more.get(each, ZERO) - moved.get(each, ZERO)) > ZERO
+            }
+            self._now_more = {each: moved[each] for each in own if moved.get(each, ZERO) > ZERO}
             always = less if always is None else {e: min(always[e], less[e]) for e in always if e in less}
             if not always or self._clock() >= until:
                 return always

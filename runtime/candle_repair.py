@@ -14,7 +14,6 @@ from typing import Final
 from parley.messages import Bar
 from runtime.candle_close import CandleClose
 from venues.ccxt_feed import CcxtFeed
-from venues.port import VenueError
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +52,7 @@ class CandleRepair:
         for left in reversed(range(_TRIES)):
             try:
                 return await self._feed.fetch_candles(symbol, since)
-            except VenueError as error:
+            except Exception as error:  # noqa: BLE001 - ccxt stumbles over answers in more ways than it names
                 log.warning("candles_not_told symbol=%s since=%d tries=%d %s", symbol, since, left, error)
                 await asyncio.sleep(_BETWEEN_S if left else 0)
         return []

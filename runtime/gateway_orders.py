@@ -86,6 +86,7 @@ class Gateway:
         self._link: Link | None = None
         self._desk_head = b""
         self._offset_ms = -1.0
+        self._gaps = 0  # told in this life
         self._lanes = Lanes(self._rest)
         self._rounds: dict[bytes, bytes] = {}
         self._held_orders = HeldOrders()
@@ -168,8 +169,14 @@ class Gateway:
 
     async def _retell(self, link: Link, asked: Resync) -> None:
         self._journal.flush()
-        telling = Retelling(asked)
-        await telling.deliver(self._journal.said(), link, self._send)
+        telling, gaps = Retelling(asked), self._gaps
+
+        def tell(message: Message, seq: int, round_: bytes) -> None:
+            # while a desk read what was said before, something new may have gone missing: that came first
+            if not isinstance(message, Compared) or self._gaps == gaps:
+                self._send(message, seq, round_)
+
+        await telling.deliver(self._journal.said(), link, tell)
         for no in telling.missing() if link.is_open else ():
             if not no.cancel:
                 self._counters.iids.add(no.iid)
@@ -439,6 +446,7 @@ class Gateway:
             self.doubts.bury(intent)
 
     def _say(self, message: Message, round_: bytes = b"", cause: int = 0) -> None:
+        self._gaps += isinstance(message, Gap)
         self._send(message, self._journal.say(message, self._counters.epoch, round_), round_, cause)
 
     def _send(self, message: Message, seq: int, round_: bytes = b"", cause: int = 0) -> None:

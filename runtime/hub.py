@@ -348,7 +348,8 @@ class Hub:
         self._take_bars()
         for symbol in self._feed.symbols:
             number = self._feed.book_number(symbol)
-            if number > self._books[symbol]:
+            # another one, not a higher one: OKX begins its numbers anew after maintenance, without a snapshot
+            if number >= 0 and number != self._books[symbol]:
                 self._books[symbol] = number
                 seq, wall, bids, asks = self._feed.book(symbol, self._config.levels)
                 self._t_event = max(self._t_event, wall)

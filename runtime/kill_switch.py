@@ -3,8 +3,8 @@
 Problem: whoever kills wants three things of the process that holds the keys: that nothing more leaves it,
 that what rests at the venue is taken back, and an answer at once. The first is the kill file, looked at
 before every send; the second goes past the lanes, many requests at a time, and again until the venue has
-confirmed each. While the venue takes none, because it was asked too much, nothing is asked; once it does the
-sweep begins anew, also when whoever killed has had his answer long ago.
+confirmed each. While the venue takes none, because it was asked too much, nothing is asked. What is left is
+asked for again as long as the kill stands, also when whoever killed has had his answer long ago.
 
 Not here: the file (`kill_file`), the command and what it does without an answer (`commands.kill`).
 
@@ -25,7 +25,7 @@ from parley.messages import CancelIntent, Envelope, Halt, Intent, Killed, Messag
 from runtime.doubts import Doubts
 from runtime.frames import CONTROL, Link, control
 from runtime.kill_file import Kill, KillFile, Standing, hits
-from venues.port import Acked, Ambiguous, Rejected, SendResult
+from venues.port import NOT_FOUND, Acked, Ambiguous, Rejected, SendResult
 
 ASK: Final = "kill"
 DOUBTS: Final = "doubts"
@@ -33,8 +33,8 @@ STANDING: Final = "standing:"
 SWEPT: Final = "swept:"
 PATIENCE_S: Final = 10.0
 _AT_ONCE: Final = 32
-_NOT_FOUND: Final = "venue:order_not_found"
 _PAUSE_S: Final = 0.1
+_AGAIN_S: Final = 2.0  # after a sweep that left something: the line may be back, or the venue open
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -103,7 +103,7 @@ async def sweep(
             match answer:
                 case Acked():
                     del left[intent.iid]
-                case Rejected(code=code) if code == _NOT_FOUND and orders.is_known(intent.iid):
+                case Rejected(code=code) if code == NOT_FOUND and orders.is_known(intent.iid):
                     del left[intent.iid]
                 case Rejected() | Ambiguous():
                     pass
@@ -142,7 +142,8 @@ class KillSwitch:
         # what was released before this process began was for others to hear
         self._released = self.standing().released
         self._sweep: asyncio.Task[Swept] | None = None
-        self._cut_short: tuple[Kill, ...] = ()  # the venue takes no cancels, and some of theirs are missing
+        self._left: frozenset[str] = frozenset()  # orders whose end the venue has not confirmed yet
+        self._again_at = 0.0
 
     def standing(self) -> Standing:
         """What the file says now."""
@@ -169,9 +170,13 @@ class KillSwitch:
             # it also ends what breakers stopped: a person looked, and gave a reason
             self._say(Halt(scope="account", mode="RESUME", by=released[1], why=released[2]))
         self._released = released
-        if self._cut_short and (self._sweep is None or self._sweep.done()):
-            again, self._cut_short = self._cut_short, ()
-            self._begin([each for each in again if each in now])
+        if self._left and time.monotonic() >= self._again_at and (self._sweep is None or self._sweep.done()):
+            left, self._left = self._left, frozenset()
+            kills = [each for each in now if each.mode != "block"]
+            self._begin(  # these alone: what leaves under a flatten since then is an exit
+                lambda order: order.cid in left and any(hits(kill, order.symbol) for kill in kills),
+                patience_s=0.0,
+            )
 
     def greet(self) -> None:
         """Tell a desk that connects what stands; one that comes back may believe what was released since."""
@@ -183,17 +188,17 @@ class KillSwitch:
         self._told = now
         self._say(_killed(now))
         if fresh:
-            self._begin(fresh)
+            self._begin(lambda order: any(hits(kill, order.symbol) for kill in fresh))
 
-    def _begin(self, kills: Sequence[Kill]) -> None:
+    def _begin(self, concerns: Callable[[Intent], bool], patience_s: float = PATIENCE_S) -> None:
         before = self._sweep
 
         async def work() -> Swept:
             if before is not None:
                 await asyncio.wait([before])
-            swept = await sweep(self._orders, lambda order: any(hits(kill, order.symbol) for kill in kills))
-            if swept.unconfirmed and not await self._orders.cancels_open(0):
-                self._cut_short = tuple({*self._cut_short, *kills})
+            swept = await sweep(self._orders, concerns, patience_s=patience_s)
+            self._left |= frozenset(swept.unconfirmed)
+            self._again_at = time.monotonic() + _AGAIN_S
             return swept
 
         self._sweep = asyncio.ensure_future(work())

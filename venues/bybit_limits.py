@@ -14,7 +14,7 @@ from typing import Any, Final
 import ccxt
 
 from parley.budget import Limit
-from venues.limits import SECOND_NS, Costs, Headers, Heard, Request, Shut
+from venues.limits import SECOND_NS, Costs, Headers, Heard, Request, Shut, retry_after_ns, turned_away
 
 _ADDRESS: Final = "address"
 _CREATE, _CANCEL = "order/create", "order/cancel"
@@ -75,9 +75,11 @@ class BybitLimits:
         said = str(error)
         found = _CODE.search(said)
         code = int(found[1]) if found else 0
-        is_forbidden = code == 0 and isinstance(error, ccxt.BaseError) and bool(_FORBIDDEN.search(said))
-        if code in _ADDRESS_CODES or is_forbidden:
-            return Shut((), None, self._ban_ns)
+        is_turned_away = code == 0 and isinstance(error, ccxt.BaseError) and turned_away(said)
+        if is_turned_away and not _FORBIDDEN.search(said):
+            return Shut((), retry_after_ns(headers))  # what stands before the venue, it knows no codes
+        if code in _ADDRESS_CODES or is_turned_away:
+            return Shut((), retry_after_ns(headers), self._ban_ns)
         if code not in _ENDPOINT_CODES:
             return None
         limit = _SPEAKS_OF.get(request)

@@ -17,7 +17,7 @@ from typing import Any, Final
 from parley.instruments import ZERO
 from parley.messages import Fill, Intent, OrderEvent
 from venues.ccxt_client import MS, asked, exact, line
-from venues.port import Absent, Acked, Ambiguous, Rejected, VenueError
+from venues.port import NOT_FOUND, Absent, Acked, Ambiguous, Rejected, VenueError
 
 _CODE: Final = re.compile(r'"ret_?[cC]ode":\s*"?(-?\d+)')
 # The venue turned the request away before it could act. Not among them: timeouts inside the venue (10000,
@@ -25,15 +25,17 @@ _CODE: Final = re.compile(r'"ret_?[cC]ode":\s*"?(-?\d+)')
 _REFUSED: Final = frozenset(
     {
         10001, 10002, 10003, 10004, 10005, 10007, 10008, 10009, 10010, 10024, 10027, 10028, 10029, 181001,
-        110001, 110003, 110004, 110007, 110008, 110009, 110010, 110012, 110020, 110045,
+        110003, 110004, 110007, 110008, 110009, 110010, 110012, 110020, 110045,
         170105, 170115, 170116, 170117, 170121, 170124, 170130, 170131, 170132, 170133, 170134, 170135,
         170136, 170137, 170139, 170140, 170142, 170145, 170148, 170151, 170157, 170159, 170190, 170192,
-        170193, 170194, 170201, 170202, 170203, 170213, 170217, 170218, 170221, 170224, 170227, 170241,
+        170193, 170194, 170201, 170202, 170203, 170217, 170218, 170221, 170224, 170227, 170241,
         170371, 170372,
     }
 )  # fmt: skip
 # The venue has, or had, an order of this id: some send arrived.
 _DUPLICATES: Final = frozenset({10014, 110072, 170141})
+# Of a cancel only: there is no such order, or it is not open any more.
+_NOT_OPEN: Final = frozenset({110001, 170213})
 _STATUS: Final = {
     "New": "open", "PartiallyFilled": "open", "Untriggered": "open", "Triggered": "open",
     "PendingCancel": "open", "Created": "open", "Filled": "closed", "Cancelled": "canceled",
@@ -54,6 +56,8 @@ def verdict(error: Exception) -> Rejected | Ambiguous:
     code = int(found[1]) if found else 0
     if code in _DUPLICATES:
         return Ambiguous(cause=f"duplicate: {line(error)}")
+    if code in _NOT_OPEN:
+        return Rejected(code=NOT_FOUND, detail=line(error))
     if code in _REFUSED:
         return Rejected(code=f"venue:{code}", detail=line(error))
     return Ambiguous(cause=f"{type(error).__name__}: {line(error)}")

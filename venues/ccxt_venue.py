@@ -176,6 +176,9 @@ class CcxtVenue:
         finally:
             self._read_stream = lambda: None
 
+    async def hears(self) -> bool:
+        return await self._words.stands()
+
     def _event_of(self, raw: Raw) -> OrderEvent | None:
         self._last_seq = max(self._last_seq, self._words.seq(raw))
         iid, symbol = self._iid_of(raw), self._symbol_of(raw)

@@ -9,6 +9,7 @@ Invariant: a cost is no less than what the venue counts for the request; one tha
 whole before its first.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum, auto
 from typing import Any, Final, NamedTuple, Protocol
@@ -58,6 +59,21 @@ class Heard(NamedTuple):
     limit: str
     most: int
     used: int
+
+
+_TURNED_AWAY: Final = re.compile(r" (403|429) ")
+
+
+def turned_away(said: str) -> bool:
+    """Whether ccxt's words tell of an answer with status 403 or 429, whoever before the venue gave it."""
+    return _TURNED_AWAY.search(said) is not None
+
+
+def retry_after_ns(headers: Headers) -> int | None:
+    """Return what the header of that name says in seconds, at most three days, ns; None when it does not."""
+    after = headers.get("retry-after", "")
+    seconds = int(after) if after.isascii() and after.isdigit() else 0
+    return min(seconds, 3 * 86_400) * SECOND_NS or None
 
 
 class VenueLimits(Protocol):

@@ -41,7 +41,7 @@ class Meter:
         self._limits = limits
         self._clock = clock
         self._chance = chance
-        self._strikes = 0
+        self._strikes: dict[tuple[str, ...], int] = {}
         self.adopt(limits.limits)
 
     def adopt(self, limits: Sequence[Limit]) -> None:
@@ -90,7 +90,9 @@ class Meter:
     def heard(self, request: Request, headers: Mapping[str, str] | None) -> None:
         """Read what an answer says of the limits."""
         self._read(request, _lower(headers))
-        self._strikes = 0
+        # only who costs of a limit that was shut can tell that it is open again: the time always passes
+        if paid := {window.name for window, _ in self._prices.get(request, ())}:
+            self._strikes = {names: n for names, n in self._strikes.items() if paid.isdisjoint(names)}
 
     def failed(self, request: Request, error: BaseException, headers: Mapping[str, str] | None) -> None:
         """Read what a refusal says; ``headers`` are those of the newest answer, which may be an older one."""
@@ -100,16 +102,16 @@ class Meter:
             return
         self._read(request, told)
         now = self._clock()
+        names = shut.limits or self._budget.limits
         wait = shut.for_ns
         if wait is None:
-            wait = min(shut.at_least_ns << min(self._strikes, 32), _BACKOFF_MOST_NS)
+            wait = min(shut.at_least_ns << min(self._strikes.get(names, 0), 32), _BACKOFF_MOST_NS)
         wait += self._more(wait)
-        names = shut.limits or self._budget.limits
         if self._budget.closed(names, now):
             # others were under way when it was said: what they heard is no second refusal
             wait = wait if shut.for_ns is not None else 0
         else:
-            self._strikes += 1
+            self._strikes[names] = self._strikes.get(names, 0) + 1
             log.warning(
                 "venue_shut limits=%s for_s=%.1f cause=%.200s", ",".join(names), wait / _NS, str(error)
             )

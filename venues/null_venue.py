@@ -102,5 +102,8 @@ class NullVenue:
         on_ready()
         await asyncio.Event().wait()
 
+    async def hears(self) -> bool:
+        return True
+
     async def close(self) -> None:
         pass

@@ -12,8 +12,10 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+import ccxt
+
 from parley.budget import Limit
-from venues.limits import SECOND_NS, Costs, Headers, Heard, Request, Shut
+from venues.limits import SECOND_NS, Costs, Headers, Heard, Request, Shut, retry_after_ns, turned_away
 
 _PLACE, _CANCEL, _ORDER = "trade/order", "trade/cancel-order", "trade/order (look-up)"
 _PENDING, _HISTORY = "trade/orders-pending", "trade/orders-history"
@@ -58,6 +60,10 @@ class OkxLimits:
         return ()
 
     def shut(self, request: Request, error: BaseException, headers: Headers, now_ms: int) -> Shut | None:
-        if not _TOO_MUCH.intersection(_CODE.findall(str(error))):
+        said = str(error)
+        codes = _CODE.findall(said)
+        if not codes and isinstance(error, ccxt.BaseError) and turned_away(said):
+            return Shut((), retry_after_ns(headers), _WINDOW_NS)  # what stands before the venue has no codes
+        if not _TOO_MUCH.intersection(codes):
             return None
         return Shut(tuple(_COSTS[request]), None, _WINDOW_NS)

@@ -19,7 +19,7 @@ import ccxt
 from parley.instruments import ZERO
 from parley.messages import Fill, Intent, OrderEvent
 from venues.ccxt_client import MS, asked, exact, line
-from venues.port import Absent, Acked, Ambiguous, Rejected, VenueError
+from venues.port import NOT_FOUND, Absent, Acked, Ambiguous, Rejected, VenueError
 
 # Of a refused order the row's own code counts; "code" is then 1 for "all failed".
 _ROW_CODE: Final = re.compile(r'"sCode":\s*"?(\d+)')
@@ -33,11 +33,13 @@ _REFUSED: Final = frozenset(
         50119, 50120,
         51000, 51001, 51003, 51004, 51005, 51006, 51007, 51008, 51009, 51010, 51012, 51015, 51020, 51021,
         51022, 51024, 51025, 51027, 51028, 51087, 51116, 51118, 51119, 51120, 51121, 51122, 51127, 51131,
-        51136, 51137, 51138, 51155, 51400, 51401, 51402, 51403, 51407, 51408, 51603,
+        51136, 51137, 51138, 51155, 51403, 51407, 51408,
     }
 )  # fmt: skip
 # The venue has an order of this id: some send arrived.
 _DUPLICATES: Final = frozenset({51011, 51016})
+# Of a cancel only: there is no such order, or it is not open any more.
+_NOT_OPEN: Final = frozenset({51400, 51401, 51402, 51603})
 _STATUS: Final = {
     "live": "open", "partially_filled": "open", "filled": "closed", "canceled": "canceled",
     "mmp_canceled": "canceled",
@@ -57,6 +59,8 @@ def verdict(error: Exception) -> Rejected | Ambiguous:
     code = int(found[1]) if found else 0
     if code in _DUPLICATES:
         return Ambiguous(cause=f"duplicate: {line(error)}")
+    if code in _NOT_OPEN:
+        return Rejected(code=NOT_FOUND, detail=line(error))
     if code in _REFUSED:
         return Rejected(code=f"venue:{code}", detail=line(error))
     return Ambiguous(cause=f"{type(error).__name__}: {line(error)}")

@@ -11,7 +11,7 @@ Invariant: an adapter sends a request at most once for each call and never retri
 
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -28,6 +28,9 @@ class Acked(msgspec.Struct, frozen=True, kw_only=True):
     t_venue: int
     event: OrderEvent | None = None
     fills: tuple[Fill, ...] = ()
+
+
+NOT_FOUND: Final = "venue:order_not_found"  # at every venue: a cancel of what is not open, or never was
 
 
 class Rejected(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,6 +132,9 @@ class Venue(Protocol):
 
     async def follow(self, on_fact: OnFact, on_ready: Callable[[], None]) -> None:
         """Tell facts of the user stream until cancelled; `on_ready` once when the stream stands."""
+
+    async def hears(self) -> bool:
+        """Whether the user stream stands now: subscribed, and the venue answered on this connection."""
 
     async def close(self) -> None:
         """Let go of all connections."""

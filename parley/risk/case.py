@@ -126,11 +126,22 @@ class Case:
     @property
     def is_blind_exit(self) -> bool:
         """Whether a firm that leaves everything, by the desk's state and the view's, does so on old data."""
+        return self._leaves and (self.is_book_old or self._is_data_old)
+
+    @property
+    def is_without_market(self) -> bool:
+        """Whether such an exit is one while no market comes at all, so that market time stands still."""
+        return self._leaves and self._is_data_old
+
+    @property
+    def _leaves(self) -> bool:
         state = self.state.trading if self.state is not None else ""
-        if not (self.intent.reduce_only and self.facts.trading == state == FLATTENING):
-            return False
+        return self.intent.reduce_only and self.facts.trading == state == FLATTENING
+
+    @property
+    def _is_data_old(self) -> bool:
         age = self.facts.data_age_ms
-        return self.is_book_old or (age is not None and age > self.limits.max_data_age_ms)
+        return age is not None and age > self.limits.max_data_age_ms
 
     @property
     def is_book_old(self) -> bool:

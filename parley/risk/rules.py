@@ -159,7 +159,7 @@ def cumulative_collar(case: Case) -> Breach | None:
 def duplicate(case: Case) -> Breach | None:
     """P12: no equal order within the window, and this intent is not alive already."""
     counters, intent = case.facts.counters, case.intent
-    if case.is_blind_exit and case.state is not None:
+    if case.is_without_market and case.state is not None:
         # a refused exit is tried again, alike, and without a market at the same market time
         known = any(o.iid == intent.iid or o.cid == intent.cid for o in case.state.orders)
         return breach("duplicate", intent.cid, "alive") if known else None
@@ -193,7 +193,7 @@ def self_match(case: Case) -> Breach | None:
 def order_rate(case: Case) -> Breach | None:
     """P10: orders in the last second and ten; reductions have as much again for themselves."""
     counters = case.facts.counters
-    if case.is_blind_exit and counters is not None:
+    if case.is_without_market and counters is not None:
         return None  # market time stands still without a market; the gateway counts by the wall clock
     if counters is None:
         return breach("order_rate", "unknown", case.limits.orders_per_s)

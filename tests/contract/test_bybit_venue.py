@@ -21,7 +21,7 @@ from venues.adapters import venue_of
 from venues.bybit_client import make_client
 from venues.capabilities import CAPABILITIES, lacks_for_opening
 from venues.ccxt_venue import CcxtVenue
-from venues.port import Absent, Acked, Ambiguous, Rejected
+from venues.port import NOT_FOUND, Absent, Acked, Ambiguous, Rejected
 from venues.words import Account
 
 pytestmark = pytest.mark.timeout(120)
@@ -100,7 +100,7 @@ def test_an_order_lives_from_send_to_look_up() -> None:
             assert (found.event.status, found.venue_id, found.fills) == ("canceled", acked.venue_id, ())
             again = await venue.cancel(make_cancel(waiting))
             assert isinstance(again, Rejected)
-            assert again.code == "venue:170213"
+            assert again.code == NOT_FOUND
             assert venue.foreign == 0
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)

@@ -82,3 +82,20 @@ def _is_zombie(pid: int) -> bool:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
+
+
+PROBE = """\
+import importlib.util, time
+print(time.strftime("%Z", time.localtime(0)))
+print(importlib.util.find_spec("tests") is not None)
+"""
+
+
+def test_fork_has_the_time_zone_it_is_given_and_finds_no_more_than_a_real_interpreter(tmp_path: Path) -> None:
+    (tmp_path / "probe.py").write_text(PROBE)
+    env = {"PATH": os.environ["PATH"], "TZ": "Asia/Tokyo"}
+    forked = looks().run("probe", cwd=tmp_path, env=env, timeout=60)
+    real = subprocess.run(
+        [sys.executable, "-m", "probe"], cwd=tmp_path, env=env, text=True, capture_output=True, check=True
+    )
+    assert forked.stdout == real.stdout == "JST\nFalse\n"

@@ -22,7 +22,7 @@ from venues.adapters import venue_of
 from venues.capabilities import CAPABILITIES, lacks_for_opening
 from venues.ccxt_venue import CcxtVenue
 from venues.okx_client import make_client
-from venues.port import Absent, Acked, Ambiguous, KeyRights, Rejected, VenueError
+from venues.port import NOT_FOUND, Absent, Acked, Ambiguous, KeyRights, Rejected, VenueError
 from venues.words import Account
 
 pytestmark = pytest.mark.timeout(120)
@@ -105,7 +105,7 @@ def test_an_order_lives_from_send_to_look_up() -> None:
             assert (found.event.status, found.venue_id, found.fills) == ("canceled", acked.venue_id, ())
             again = await venue.cancel(make_cancel(waiting))
             assert isinstance(again, Rejected)
-            assert again.code == "venue:51400"
+            assert again.code == NOT_FOUND
             assert venue.foreign == 0
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)

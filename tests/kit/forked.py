@@ -27,6 +27,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -208,7 +209,12 @@ def become(wanted: dict[str, Any]) -> None:
     os.chdir(wanted["cwd"])
     os.environ.clear()
     os.environ.update(wanted["env"])
-    sys.path[0] = wanted["cwd"]
+    time.tzset()
+    # what only the server was given is not importable: whoever needs it has to be installed, or to say so
+    said = [each for each in wanted["env"].get("PYTHONPATH", "").split(os.pathsep) if each]
+    for name in [each for each in sys.modules if each.partition(".")[0] == "tests"]:
+        del sys.modules[name]
+    sys.path[:] = [wanted["cwd"], *said, *(each for each in sys.path[1:] if each != str(ROOT))]
     sys.argv = [wanted["module"], *wanted["arguments"]]
     module = wanted["module"]
     # It runs as __main__, which is not the one that was imported.

@@ -247,6 +247,22 @@ def test_book_that_stands_still_is_old_data_although_other_streams_go_on() -> No
     assert codes(make_exit(), leaving, limits) == []
 
 
+def test_dead_book_of_one_symbol_frees_no_exit_of_window_and_rate_while_market_time_goes_on() -> None:
+    # a delisted pair: its book stands still, other pairs bring a batch every few ms, each try is refused
+    limits, late = Limits(max_book_age_ms=60_000), T0 + 61 * SECOND
+    leaving = exit_facts(holding_account(trading="FLATTENING"), now=late, trading="FLATTENING")
+    exit_ = make_exit()
+    just = Recent(symbol=exit_.symbol, side=exit_.side, qty=exit_.qty, px=exit_.px, t=late - SECOND // 50)
+    for changed, code in (
+        ({"recent": (just,)}, "duplicate"), ({"orders_1s": 40, "orders_10s": 40}, "order_rate"),
+    ):  # fmt: skip
+        counters = msgspec.structs.replace(leaving.counters, **changed)
+        facts = msgspec.structs.replace(leaving, counters=counters)
+        assert codes(exit_, facts, limits) == [code]
+        blind = msgspec.structs.replace(facts, data_age_ms=limits.max_data_age_ms + 1)
+        assert codes(exit_, blind, limits) == []
+
+
 def test_ninth_open_trade_is_refused() -> None:
     held = tuple(make_holding(agent=f"strategy/{n}", qty="0.001") for n in range(8))
     state = make_account(holdings=held, positions=(make_position(qty="0.008"),))

@@ -35,6 +35,7 @@ class Account:
         self.positions: dict[str, D] = {}
         self.reads: list[dict[str, D]] = []  # what the next readings show instead
         self.is_down = False
+        self.is_heard = True
         self.in_doubt: list[str] = []
         self.t = 1000.0
         self.said: list[Gap | Compared] = []
@@ -45,6 +46,9 @@ class Account:
         self.watch = AccountWatch(
             books, venue, self.positions, "USDT", doubts, self.said.append, lambda: self.t
         )  # fmt: skip
+
+    async def hears(self) -> bool:
+        return self.is_heard
 
     def told(self) -> list[str]:
         return self.in_doubt
@@ -122,6 +126,29 @@ def test_what_others_bring_or_do_with_what_is_theirs_is_their_affair(account: Ac
     assert account.look() == []
 
 
+def test_what_others_brought_hides_no_fill_that_nobody_heard_of(account: Account) -> None:
+    account.look()
+    account.held["USDT"] += D(1000)  # the owner's deposit
+    for _ in range(2):
+        assert account.look() == []
+    account.watch.heard(GAP)
+    account.t += 50
+    account.held |= {"USDT": account.held["USDT"] - 100, "BTC": D("0.01")}  # a fill of ours, unheard
+    assert account.look() == [LACKS]
+    assert account.look() == []
+    account.heard_of_it()
+    assert [each for _ in range(2) for each in account.look() if isinstance(each, Compared)]
+
+
+def test_what_moves_between_two_looks_ends_no_gap(account: Account) -> None:
+    account.look()
+    account.watch.heard(GAP)
+    account.t += 50
+    account.held |= {"USDT": account.held["USDT"] + 1000 - 100, "BTC": D("0.01")}  # both at once
+    assert account.look() == []
+    assert is_compared(account.look())
+
+
 def test_what_others_take_of_the_desks_assets_closes_the_account(account: Account) -> None:
     account.bought()
     account.heard_of_it()
@@ -138,6 +165,14 @@ def test_what_is_not_known_ends_no_gap(account: Account, why: str) -> None:
     account.in_doubt = ["an order"] if why == "in doubt" else []
     assert account.look() == []
     account.is_down, account.in_doubt = False, []
+    assert is_compared(account.look())
+
+
+def test_gap_stays_open_while_the_stream_does_not_stand_however_long_ago_it_was(account: Account) -> None:
+    account.is_heard = False
+    account.t += 400
+    assert account.look() == []
+    account.is_heard = True
     assert is_compared(account.look())
 
 

@@ -14,7 +14,7 @@ def answered(code: int, kind: type[Exception] = ccxt.InvalidOrder) -> Exception:
     return kind(f'bybit {{"retCode":{code},"retMsg":"words","result":{{}},"retExtInfo":{{}},"time":1}}')
 
 
-@pytest.mark.parametrize("code", [10001, 10002, 10004, 170131, 170134, 170140, 170213, 110001])
+@pytest.mark.parametrize("code", [10001, 10002, 10004, 170131, 170134, 170140])
 def test_refusal_is_definitive_by_its_code(code: int) -> None:
     found = verdict(answered(code, ccxt.ExchangeError))
     assert isinstance(found, Rejected)

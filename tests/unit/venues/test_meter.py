@@ -15,6 +15,7 @@ from venues.binance_limits import BinanceLimits
 from venues.bybit_limits import BybitLimits
 from venues.limits import Headers, NoLimits, Request, Shut, VenueLimits
 from venues.meter import Meter, words
+from venues.okx_limits import OkxLimits
 
 S = 1_000_000_000
 NOW_MS = 1_700_000_000_000
@@ -233,6 +234,52 @@ def test_wait_that_nobody_named_doubles_until_an_answer_comes() -> None:
     asked.failed(Request.TIME, ccxt.RateLimitExceeded("binance GET x 429 y"), {})
     assert asked.lack(Request.CANCEL) is not None
     assert asked.lack(Request.CANCEL).wait == S  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("limits", "error"),
+    [
+        (
+            OkxLimits(),
+            ccxt.RateLimitExceeded('okx POST x 429 Too {"code":"50011","msg":"Too Many Requests"}'),
+        ),
+        (BybitLimits(), ccxt.RateLimitExceeded('bybit {"retCode":10006,"retMsg":"Too many visits!"}')),
+    ],
+)
+def test_answer_about_something_else_ends_no_doubling(limits: VenueLimits, error: Exception) -> None:
+    asked, clock = meter(limits)
+    waits = []
+    for _ in range(3):
+        asked.failed(Request.SEND, error, {})
+        lack = asked.lack(Request.SEND)
+        assert lack is not None
+        waits.append(lack.wait)
+        asked.heard(Request.TIME, {})  # the clock is asked for every second, and another limit counts it
+        clock.now += lack.wait
+    assert waits == [waits[0], 2 * waits[0], 4 * waits[0]]
+    asked.heard(Request.SEND, {})
+    asked.failed(Request.SEND, error, {})
+    assert asked.lack(Request.SEND).wait == waits[0]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("limits", "error"),
+    [
+        # as ccxt raises them for an answer without JSON: of a proxy, a firewall, a load balancer
+        (OkxLimits(), ccxt.ExchangeNotAvailable("okx GET https://x 429 Too Many Requests <html>")),
+        (OkxLimits(), ccxt.ExchangeNotAvailable("okx GET https://x 403 Forbidden <html>")),
+        (BybitLimits(), ccxt.RateLimitExceeded("bybit GET https://x 429 Too Many Requests <html>")),
+        (BybitLimits(), ccxt.RateLimitExceeded("bybit GET https://x 403 Forbidden <html>")),
+    ],
+)
+def test_too_much_without_a_code_shuts_everything(limits: VenueLimits, error: Exception) -> None:
+    asked, _ = meter(limits)
+    asked.failed(Request.TIME, error, {"Retry-After": "120"})
+    for each in (Request.SEND, Request.CANCEL, Request.LOOK_UP, Request.TIME, Request.BALANCES):
+        lack = asked.lack(each)
+        assert lack is not None
+        assert lack.is_closed
+        assert lack.wait == 120 * S
 
 
 def test_chance_makes_a_wait_longer_and_never_shorter() -> None:

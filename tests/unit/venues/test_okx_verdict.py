@@ -27,9 +27,7 @@ def row(code: int, kind: type[Exception] = ccxt.InvalidOrder) -> Exception:
     return kind(f'okx {{"code":"1","data":{data},"msg":"Operation failed."}}')
 
 
-@pytest.mark.parametrize(
-    "error", [whole(50102), whole(50113), whole(51000), row(51008), row(51020), row(51400)]
-)
+@pytest.mark.parametrize("error", [whole(50102), whole(50113), whole(51000), row(51008), row(51020)])
 def test_refusal_is_definitive_by_its_code(error: Exception) -> None:
     found = verdict(error)
     assert isinstance(found, Rejected)

@@ -63,7 +63,10 @@ async def mute_line(url: str) -> AsyncIterator[tuple[MuteLine, str]]:
         server.close()
 
 
-@pytest.mark.parametrize("protocol", ["binance", "bybit", "okx"])
+@pytest.mark.parametrize(
+    "protocol",
+    ["binance", *(pytest.param(each, marks=pytest.mark.long) for each in ("bybit", "okx"))],
+)
 def test_stream_that_connects_and_says_nothing_keeps_the_account_closed(
     protocol: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

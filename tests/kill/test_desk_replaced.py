@@ -8,6 +8,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,7 @@ def replace(lives: Lives, first: subprocess.Popen[str]) -> subprocess.Popen[str]
             return second
         assert f"database is locked; process {first.pid} has this journal and lives still" in said
         first.send_signal(signal.SIGCONT)
+        time.sleep(0.1)  # until it is out of that write
     raise AssertionError("it was stopped ten times while it wrote")
 
 

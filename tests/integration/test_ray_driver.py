@@ -113,8 +113,11 @@ def test_killed_actor_comes_back_in_a_higher_incarnation(run: RayRun, desk: Line
 
     hello = heard_from(desk, "risk/main", after=before["incarnation"])
     after = run.alive("risk/main", after=before["incarnation"])
+    if hello.incarnation < after["incarnation"]:  # on a busy machine it was replaced once more
+        hello = heard_from(desk, "risk/main", after=hello.incarnation)
     assert hello.pid == after["pid"] != before["pid"]
-    assert after["restarts"] == before["restarts"] + 1
+    assert hello.incarnation == after["incarnation"]
+    assert after["restarts"] - before["restarts"] == after["incarnation"] - before["incarnation"]
 
 
 def heard_from(desk: Lines, agent: str, after: int = 0) -> Hello:

@@ -110,6 +110,8 @@ class RunHeard:
     def take(self, entries: Iterable[Entry]) -> None:
         """Fold records, in order."""
         for entry in entries:
+            if entry.t_recv or isinstance(entry.message, MarketBatch):
+                self._unserved()  # from outside: what opened no round in its own cascade gets none any more
             self.seq, self._recv = entry.seq, max(self._recv, entry.t_recv)
             self._take(entry.message, entry.round)
 
@@ -156,7 +158,6 @@ class RunHeard:
     # the market
 
     def _see(self, batch: MarketBatch) -> None:
-        self._unserved()
         self._now = batch.t // _MS
         for agent, (until, at) in self._asleep.items():
             if self._recv < until:

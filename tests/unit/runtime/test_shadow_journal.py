@@ -242,6 +242,17 @@ def test_strategy_that_sleeps_is_late_until_it_is_asked_again() -> None:
     assert (fault.cause, fault.t_ms, fault.until_ms) == ("latency", MS, MS + TF // 1_000_000)
 
 
+def test_analysis_of_one_that_slept_then_is_late_although_it_is_awake_when_the_next_news_comes() -> None:
+    error = "asleep for 2 s: it was late or silent too often"
+    asleep = AgentFaulted(agent=ME, cause=1, error=error, strikes=0, quarantined=False)
+    made, strategy = heard(batch(), asleep)
+    said = Analysed(agent=ME, ready=(ready(),))
+    made.take([Entry(3, b"", "outside", 0, 1_900_000_000, b"", said)])
+    made.take([Entry(4, b"", "hub", 0, 2_100_000_000, b"", batch(T + TF))])
+    (word,) = strategy.blind
+    assert (word.lost, word.objection) == ("latency", "it slept, for it had been late too often")
+
+
 def test_analysis_for_which_no_round_was_opened_is_told() -> None:
     word = only(*ROUTE[:2], batch(T + TF))
     assert (word.side, word.lost, word.due_ms) == ("", "desk", MS)

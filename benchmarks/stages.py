@@ -11,6 +11,7 @@ the desk's file does not hold is an error, never a sample.
 """
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ from parley.messages import (
     Intent,
     MarketBatch,
     Trigger,
+    VenueReject,
     decode,
     decode_envelope,
 )
@@ -91,6 +93,14 @@ def read_timeline(desk: Path, gateway: Path, arrived: Mapping[str, int] | None =
                 if t_venue is not None:
                     _add(found, order, *attempts[message.iid], t_venue)
     return found
+
+
+def refusals(gateway: Path) -> Counter[str]:
+    """Count by reason the orders that the gateway did not send or the venue did not take."""
+    with JournalReader(gateway) as reader:
+        records = list(reader.records(kinds=[KIND_OF["VenueReject"]]))
+    said = (decode(record.body) for record in records)
+    return Counter(f"{m.code} {m.detail}" for m in said if isinstance(m, VenueReject) and not m.cancel)
 
 
 def _decided(desk: Path, found: Timeline) -> dict[bytes, _Decided]:

@@ -22,6 +22,7 @@ from tests.differential.campaign import Kind, References, Side, Verdict, cores, 
 from tests.differential.case import Case, from_json, to_json
 from tests.differential.compare import differences
 from tests.differential.generator import LEVELS, draw_case
+from tests.differential.kept import KeptOutcomes
 from tests.differential.shrink import shrink
 from tests.differential.worker import WorkerLost
 
@@ -40,7 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
         return _show_one(case, options)
     if options.case is not None:
         return _show_one(draw_case(options.seed, options.case, levels[0]), options)
-    with References(options.workers) as references:
+    kept = KeptOutcomes(options.kept) if options.kept else None
+    with References(options.workers, kept=kept) as references:
         side = references.run if options.self_check else ours.run
         records = [run_level(options.seed, level, options, references, side) for level in levels]
     summaries = [one.summary() for one in records]
@@ -77,6 +79,8 @@ def run_level(
     if path:
         record.save(path, [done])
     print_summary(done, console)
+    if references.known:
+        console.print(f"  outcomes of freqtrade that were kept from earlier runs: {references.known}")
     return done
 
 
@@ -162,6 +166,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--dump", type=Path, help="with --case: also write the case to this file")
     parser.add_argument("--workers", type=int, default=cores(), help="reference processes (default: cores)")
     parser.add_argument("--results", type=Path, help="go on where this file ends, and add to it")
+    parser.add_argument("--kept", type=Path, help="a folder for freqtrade's outcomes, asked before it")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument(
         "--self-check", action="store_true", help="freqtrade on both sides: what the cases cover"

@@ -11,13 +11,11 @@ Invariant: the file is replaced as a whole, so a run that is cut off leaves the 
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
 import os
 import platform
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -27,32 +25,12 @@ from typing import Any
 
 from tests.differential.campaign import Kind, Verdict
 from tests.differential.coverage import Coverage
+from tests.differential.sources import ROOT, sources_of
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "fuzz_freqtrade.json"
 # Where both sides of a case begin; the callbacks' side is imported by name.
 ROOTS = ("tests/differential/fuzz.py", "tests/differential/bridged.py", "tests/differential/reference.py")
 KEPT_FAILURES = 50
-
-
-def sources_of(begins: Iterable[str], root: Path) -> list[Path]:
-    """Return these files of a repository and those of it that they import, directly or not."""
-    found: set[Path] = set()
-    waiting = [root / name for name in begins]
-    while waiting:
-        path = waiting.pop()
-        if path in found:
-            continue
-        found.add(path)
-        for node in ast.walk(ast.parse(path.read_bytes())):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            if isinstance(node, ast.ImportFrom) and node.module:
-                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-            places = [root.joinpath(*name.split(".")) for name in names]
-            modules = [place.with_suffix(".py") for place in places]
-            waiting += [module for module in modules if module.is_file()]
-            waiting += [place / "__init__.py" for place in places if (place / "__init__.py").is_file()]
-    return sorted(found)
 
 
 @cache

@@ -10,10 +10,12 @@ from tests.differential.case import load_cases
 from tests.differential.fuzz import CASES
 
 FIXED = load_cases(CASES)
+# freqtrade ends with an error there, and so has Parley to, before a callback sees what follows from it
+BROKEN = frozenset({"seed1-level4-case2516.json"})
 
 
 @pytest.mark.parametrize("name", FIXED)
 def test_difference_found_before_stays_away(name: str, references: References) -> None:
     verdict = judge(FIXED[name], ours.run, references.run)
 
-    assert verdict.kind == Kind.EQUAL, verdict.text
+    assert verdict.kind == (Kind.FAILED if name in BROKEN else Kind.EQUAL), verdict.text

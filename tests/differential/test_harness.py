@@ -19,6 +19,7 @@ from tests.differential.case import Case, from_json, to_json
 from tests.differential.compare import differences, is_equal
 from tests.differential.coverage import Coverage, options_of
 from tests.differential.generator import LEVELS, draw_case
+from tests.differential.kept import KeptOutcomes
 from tests.differential.outcome import Outcome
 from tests.differential.record import ROOT, ROOTS, Record, load, save, sources_of
 from tests.differential.shrink import shrink
@@ -171,6 +172,37 @@ def test_hang_and_crash_of_the_reference_cost_one_case_each() -> None:
 
     assert first != second
     assert worker.restarts == 2
+
+
+def test_outcome_that_was_kept_is_the_one_of_the_case_and_of_no_other(
+    rich: tuple[Case, Outcome], tmp_path: Path
+) -> None:
+    case, outcome = rich
+    KeptOutcomes(tmp_path).keep(case, outcome)
+
+    again = KeptOutcomes(tmp_path)
+    found = again.find(from_json(to_json(case)))
+
+    assert found is not None
+    assert not differences(outcome, found)
+    assert again.find(case.but(config={**case.config, "fee": 0.123})) is None
+    for file in tmp_path.rglob("*"):
+        if file.is_file():
+            file.write_bytes(file.read_bytes()[:-9])
+    assert again.find(case) is None
+
+
+def test_what_was_kept_is_not_asked_again(rich: tuple[Case, Outcome], tmp_path: Path) -> None:
+    case, outcome = rich
+    altered = replace(outcome, counts={**outcome.counts, "final_balance": -1.0})
+    with References(1, kept=KeptOutcomes(tmp_path)) as asking:
+        first = asking.run(case)
+        KeptOutcomes(tmp_path).keep(case, altered)
+        second = asking.run(case)
+
+    assert asking.known == 1
+    assert not differences(outcome, first)
+    assert not differences(altered, second)
 
 
 def test_refused_and_crashed_cases_are_never_equal(references: References) -> None:

@@ -19,7 +19,7 @@ def main() -> int:
     """Read the configuration and the data, then serve."""
     parser = argparse.ArgumentParser(
         prog="python -m venues.sandbox",
-        description="A sandbox exchange that speaks Binance spot or Bybit v5 spot.",
+        description="A sandbox exchange: Binance, Bybit v5 or OKX v5 spot, or Binance USD-M contracts.",
     )
     parser.add_argument("--config", required=True, metavar="FILE", help="JSON configuration")
     parser.add_argument(

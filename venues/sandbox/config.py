@@ -28,8 +28,10 @@ from venues.sandbox.config_values import (
     texts_of,
 )
 from venues.sandbox.hostility.settings import HostilityConfig, parse_hostility
+from venues.sandbox.perpetual.settings import PerpetualConfig, parse_perpetuals
 
-PROTOCOLS = ("binance", "bybit", "okx")
+PROTOCOLS = ("binance", "binanceusdm", "bybit", "okx")
+CONTRACT_PROTOCOLS = ("binanceusdm",)
 DEFAULT_ASSETS = ("BTC", "ETH", "LTC", "SOL")
 DEFAULT_CROSSES = ("ETH/BTC", "LTC/BTC")
 
@@ -89,6 +91,7 @@ class Config:
     order_limit: int = 1_000_000
     hostility: HostilityConfig = field(default_factory=HostilityConfig)
     protocol: str = "binance"
+    perpetuals: PerpetualConfig = field(default_factory=PerpetualConfig)
 
 
 _FEED_KEYS = {
@@ -134,6 +137,7 @@ _KEYS = {
     "order_limit",
     "hostility",
     "protocol",
+    "perpetuals",
 }
 _ACCOUNT_KEYS = {"api_key", "secret", "passphrase", "balances", "name", "can_withdraw"}
 _SPEED_MAX = "max"
@@ -180,13 +184,19 @@ def parse_config(raw: object) -> Config:
         order_limit=count_of(values, "order_limit", 1_000_000, 1, 2**31),
         hostility=parse_hostility(values.get("hostility", {})),
         protocol=_protocol(values),
+        perpetuals=parse_perpetuals(values.get("perpetuals", {})),
     )
 
 
 def _protocol(values: Mapping[str, Any]) -> str:
     protocol = text_of(values, "protocol", PROTOCOLS[0])
     if protocol not in PROTOCOLS:
-        raise ConfigError(f"protocol: expected one of {', '.join(PROTOCOLS)}, got {protocol!r}")
+        known = ", ".join(PROTOCOLS)
+        raise ConfigError(f"protocol: expected one of {known}, got {protocol!r}")
+    if values.get("perpetuals") is not None and protocol not in CONTRACT_PROTOCOLS:
+        raise ConfigError(
+            f"perpetuals: expected with one of {', '.join(CONTRACT_PROTOCOLS)}, got {protocol!r}"
+        )
     return protocol
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from venues.sandbox.accounts import Account
 from venues.sandbox.depth import DisplayedBook
@@ -22,7 +23,7 @@ from venues.sandbox.refusals import Denied, Reason, Refusal
 from venues.sandbox.settlement import Settlement
 from venues.sandbox.tape import Print
 from venues.sandbox.truth import TruthLog
-from venues.sandbox.units import ONE, money_text, text8
+from venues.sandbox.units import money_text, text8
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +33,28 @@ class VenueRules:
     A client id is free again (``unique``) at once, when its order ended (open), or never (forever); or a
     second order of the same id is the first one, whatever else it asks for (idempotent). A maker order that
     would trade is refused, or accepted and then cancelled (``maker_orders_are_cancelled``). Some venues know
-    a smallest quantity and no smallest value (``has_least_value``).
+    a smallest quantity and no smallest value (``has_least_value``). An order that has to fill at once and
+    cannot is accepted and expires, or is refused (``unfillable_orders_are_refused``).
     """
 
     client_id: re.Pattern[str] = re.compile(r"[a-zA-Z0-9-_]{1,36}")
     unique: Uniqueness = "open"
     maker_orders_are_cancelled: bool = False
     has_least_value: bool = True
+    unfillable_orders_are_refused: bool = False
 
 
 Spelled = Callable[[Reason], Denied]
+
+
+class Watch(Protocol):
+    """Who sees each price of the public market before anything else happens, and may have to act on it."""
+
+    def price_moved(self, market: SymbolMarket, price: int) -> bool:
+        """Whether something has to be enforced at this price."""
+
+    def enforce(self) -> None:
+        """Do it, against the books of this moment."""
 
 
 class Exchange:
@@ -75,6 +88,7 @@ class Exchange:
             for one in instruments
         }
         self.on_market_change: Callable[[SymbolMarket], None] = lambda market: None
+        self.watch: Watch = NoWatch()
 
     @property
     def clock(self) -> int:
@@ -96,6 +110,7 @@ class Exchange:
             return same
         market = self.markets[request.instrument.symbol]
         try:
+            request = self.settlement.shaped(account, request)
             plan = self._check(account, request, market)
         except Refusal as refusal:
             denied = self._spelled(refusal.reason)
@@ -106,10 +121,10 @@ class Exchange:
             return None
         order = self._accept(account, request)
         if order.is_waiting_stop:
-            self.settlement.accept(order, self._reservation(request, None))
+            self.settlement.accept(order, self.settlement.reservation(request, None))
             market.stops.append(order)
         else:
-            self.settlement.accept(order, self._reservation(request, plan))
+            self.settlement.accept(order, self.settlement.reservation(request, plan))
             self._match(order, market, plan)
         self._after_request(market)
         return order
@@ -133,6 +148,28 @@ class Exchange:
             order.ended_by_venue = True
             self._finish(order, "EXPIRED", "EXPIRED")
         self._after_request(market)
+
+    def force(self, account: Account, request: OrderRequest, rest_price: int) -> tuple[Order, int]:
+        """Match an order of the venue's own for an account; what is left trades at `rest_price` all the same.
+
+        Returns the order and how much of it was left.
+        """
+        market = self.markets[request.instrument.symbol]
+        order = self._accept(account, request)
+        order.is_liquidation = True
+        self.settlement.accept(order, 0)
+        market.execute(order, market.plan(order.is_buy, account.name, request.price, request.qty, 0))
+        left = order.remaining
+        if left:
+            self.settlement.trade(order, rest_price, left, False, self.take_trade_id(), True)
+        self._close(order)
+        return order, left
+
+    def end(self, order: Order, status: str) -> None:
+        """Let the venue end an open order of an account, within a step as well."""
+        self.markets[order.instrument.symbol].remove(order)
+        order.ended_by_venue = True
+        self._finish(order, status, status)
 
     def find(
         self, account: Account, symbol: str, order_id: int | None, client_id: str | None
@@ -165,11 +202,14 @@ class Exchange:
         for printed in prints:
             self.clock = printed.t
             triggered = market.print_trade(printed)
-            if triggered:
+            is_watched = self.watch.price_moved(market, printed.price)
+            if triggered or is_watched:
                 # Stops must meet the market of this moment, not the book of the former step.
                 market.book.refresh(printed.price, volume, printed.t)
                 for order in triggered:
                     self._trigger(order, market)
+            if is_watched:
+                self.watch.enforce()
 
     def forget_closed(self) -> None:
         """Drop filled resting orders from the open index after a step."""
@@ -184,7 +224,7 @@ class Exchange:
             raise Refusal(Reason.NO_MARKET_ANY_MORE)
         if market.last_price == 0:
             raise Refusal(Reason.NO_MARKET_YET)
-        if request.qty or not request.quote_qty:
+        if request.qty or not (request.quote_qty or request.close_position):
             instrument.check_quantity(request.qty)
         reference = request.price or market.last_price
         if request.price:
@@ -193,7 +233,7 @@ class Exchange:
         if request.stop_price:
             instrument.check_price(request.stop_price)
             reference = request.price or request.stop_price
-        if self._rules.has_least_value:
+        if self._rules.has_least_value and not (request.reduce_only or request.close_position):
             instrument.check_notional(request.quote_qty or request.qty * reference)
         holder = self._newest.get((account.name, request.client_order_id))
         if holder is not None and self._is_taken(holder):
@@ -222,23 +262,12 @@ class Exchange:
             plan = market.plan(request.is_buy, account.name, request.price, request.qty, request.quote_qty)
             if _would_take(request, plan) and not self._rules.maker_orders_are_cancelled:
                 raise Refusal(Reason.WOULD_MATCH)
+            if self._rules.unfillable_orders_are_refused and _cannot_fill(request, plan):
+                raise Refusal(Reason.WOULD_NOT_FILL)
             if request.type == "MARKET" and request.quote_qty and not plan.trades:
                 raise Refusal(Reason.NOTHING_FOR_AMOUNT)
-        asset = request.instrument.quote if request.is_buy else request.instrument.base
-        if account.free.get(asset, 0) < self._reservation(request, plan):
-            raise Refusal(Reason.INSUFFICIENT)
+        self.settlement.check(account, request, plan, market.last_price)
         return plan
-
-    @staticmethod
-    def _reservation(request: OrderRequest, plan: Plan | None) -> int:
-        """What the order may spend at most, and so has to lock."""
-        if not request.is_buy:
-            return (request.qty or (plan.qty if plan else 0)) * ONE
-        if request.price:
-            return request.price * request.qty
-        if request.type in STOP_TYPES:
-            return request.stop_price * request.qty
-        return plan.amount if plan else 0
 
     def _accept(self, account: Account, request: OrderRequest) -> Order:
         order = Order(self._next_order_id, account, request, self.clock, self.clock, request.qty)
@@ -278,22 +307,15 @@ class Exchange:
         """A stop became a plain order: match it as one."""
         order.triggered = True
         order.updated_ms = self.clock
-        request = order.request
-        plan = market.plan(order.is_buy, order.account.name, request.price, request.qty, 0)
-        if not request.price:
-            self.settlement.release(order)
-            amount = self._market_cost(order, plan)
-            if order.account.free.get(order.lock_asset, 0) < amount:
-                self._finish(order, "EXPIRED", "EXPIRED")
-                return
-            order.account.lock(order.lock_asset, amount)
-            order.locked = amount
+        if not self.settlement.set_off(order):
+            self._finish(order, "EXPIRED", "EXPIRED")
+            return
+        plan = market.plan(order.is_buy, order.account.name, order.price, order.qty, 0)
+        if not self.settlement.pays_when_set_off(order, plan):
+            self._finish(order, "EXPIRED", "EXPIRED")
+            return
         self.settlement.announce(order, "NEW")
         self._match(order, market, plan)
-
-    @staticmethod
-    def _market_cost(order: Order, plan: Plan) -> int:
-        return plan.amount if order.is_buy else order.qty * ONE
 
     def _finish(self, order: Order, status: str, kind: str) -> None:
         self.settlement.finish(order, status, kind)
@@ -330,6 +352,20 @@ class Exchange:
                 "msg": error.msg,
             },
         )
+
+
+class NoWatch:
+    """Nobody minds where prices go."""
+
+    def price_moved(self, market: SymbolMarket, price: int) -> bool:
+        return False
+
+    def enforce(self) -> None:
+        """Nothing follows."""
+
+
+def _cannot_fill(request: OrderRequest, plan: Plan) -> bool:
+    return request.time_in_force == "FOK" and (plan.qty < request.qty or plan.meets_own_order)
 
 
 def _would_take(request: OrderRequest, plan: Plan) -> bool:

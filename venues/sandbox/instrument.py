@@ -42,13 +42,17 @@ _MIN_NOTIONAL = {
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """One pair; `tick` and `lot` are counts of 1e-8, `min_notional` is a money amount."""
+    """One pair; `tick` and `lot` are counts of 1e-8, `min_notional` is a money amount.
+
+    A pair with an asset to ``settle`` in is a perpetual contract, without one it is spot.
+    """
 
     base: str
     quote: str
     tick: int
     lot: int
     min_notional: int
+    settle: str = ""
 
     @property
     def symbol(self) -> str:
@@ -57,8 +61,8 @@ class Instrument:
 
     @property
     def pair(self) -> str:
-        """The human form, for example BTC/USDT."""
-        return f"{self.base}/{self.quote}"
+        """The human form, for example BTC/USDT, and BTC/USDT:USDT for a perpetual contract."""
+        return f"{self.base}/{self.quote}:{self.settle}" if self.settle else f"{self.base}/{self.quote}"
 
     def check_price(self, price: int) -> None:
         """Within bounds and on the grid."""

@@ -98,7 +98,11 @@ class SymbolMarket:
 
     def execute(self, order: Order, plan: Plan) -> None:
         """Carry a plan out: book both sides and print the trades."""
-        for price, qty, maker in plan.trades:
+        for price, planned, maker in plan.trades:
+            # What went before may have cut an order that may only reduce a position.
+            qty = planned if maker is None else min(planned, maker.remaining)
+            if not qty:
+                continue
             trade_id = self._next_trade_id()
             if maker is None:
                 self.book.take(order.is_buy, price, qty)

@@ -19,7 +19,11 @@ TERMINAL = frozenset({"FILLED", "CANCELED", "EXPIRED", "EXPIRED_IN_MATCH", "REJE
 
 @dataclass(frozen=True, slots=True)
 class OrderRequest:
-    """Parameters of a new order, parsed but not yet checked against the market; 0 means not sent."""
+    """Parameters of a new order, parsed but not yet checked against the market; 0 means not sent.
+
+    Of contracts alone: ``reduce_only`` never opens, ``close_position`` has no quantity until it is set off,
+    ``by_mark`` says that the mark price sets it off.
+    """
 
     instrument: Instrument
     side: str
@@ -30,6 +34,9 @@ class OrderRequest:
     quote_qty: int = 0
     price: int = 0
     stop_price: int = 0
+    reduce_only: bool = False
+    close_position: bool = False
+    by_mark: bool = False
 
     @property
     def is_buy(self) -> bool:
@@ -39,7 +46,7 @@ class OrderRequest:
 
 @dataclass(slots=True)
 class Fill:
-    """One trade of an order; `fee` counts 1e-16 of `fee_asset`."""
+    """One trade of an order; `fee` counts 1e-16 of `fee_asset`, `realised` what a contract's trade earned."""
 
     trade_id: int
     price: int
@@ -48,6 +55,7 @@ class Fill:
     fee_asset: str
     maker: bool
     t: int
+    realised: int = 0
 
 
 @dataclass(slots=True)
@@ -69,6 +77,7 @@ class Order:
     working_ms: int = -1
     cancel_id: str = ""
     ended_by_venue: bool = False
+    is_liquidation: bool = False
     fills: list[Fill] = field(default_factory=list)
 
     @property
@@ -124,4 +133,4 @@ class Order:
             "cum_qty": text8(self.cum_qty),
             "cum_quote": money_text(self.cum_quote),
             "status": self.status,
-        }
+        } | ({"reduce_only": request.reduce_only} if self.instrument.settle else {})

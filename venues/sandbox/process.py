@@ -28,6 +28,7 @@ from venues.sandbox.hostility.notes import Notes
 from venues.sandbox.hostility.parts import hostility_of
 from venues.sandbox.hostility.plans import Plans
 from venues.sandbox.hostility.settings import HostilityConfig
+from venues.sandbox.perpetual.assembly import Perpetuals, check_contracts, contracts_of
 from venues.sandbox.protocol import Dialect, Engine
 from venues.sandbox.protocols import DIALECTS
 from venues.sandbox.rate_limits import RateLimits
@@ -79,6 +80,8 @@ def check(config: Config, feed: Feed) -> None:
     for pair in config.hostility.delistings:
         if pair not in listed:
             raise ConfigError(f"hostility.delistings: expected one of {', '.join(listed)}, got {pair!r}")
+    if DIALECTS[config.protocol].trades_contracts:
+        check_contracts(config.perpetuals, feed.instruments)
 
 
 class Sandbox:
@@ -88,9 +91,6 @@ class Sandbox:
         self.config = config
         self.feed = feed
         self.truth = TruthLog(config.truth)
-        settlement = Settlement(
-            self.truth, units_from_text(config.maker_fee), units_from_text(config.taker_fee)
-        )
         accounts = [
             Account(
                 one.name,
@@ -103,16 +103,24 @@ class Sandbox:
             for one in config.accounts
         ]
         dialect = DIALECTS[config.protocol]
+        rates = units_from_text(config.maker_fee), units_from_text(config.taker_fee)
+        instruments = feed.instruments
+        perpetuals = None
+        if dialect.trades_contracts:
+            instruments = contracts_of(instruments, config.perpetuals.asset)
+            perpetuals = Perpetuals(config.perpetuals, instruments, accounts, self.truth, rates)
         self.exchange = Exchange(
-            feed.instruments,
+            instruments,
             accounts,
-            settlement,
+            perpetuals.settlement if perpetuals else Settlement(self.truth, *rates),
             self.truth,
             config.seed,
             config.book_levels,
             _rules_of(dialect, config.hostility),
             dialect.spelled,
         )
+        if perpetuals is not None:
+            perpetuals.join(self.exchange)
         hub = StreamHub()
         session = MarketSession(feed, self.exchange)
         notes = Notes(self.truth, lambda: self.exchange.clock)
@@ -129,6 +137,7 @@ class Sandbox:
                 self.wall,
                 config.maker_fee,
                 config.taker_fee,
+                perpetuals,
             )
         )
         self.door = Door(
@@ -145,9 +154,17 @@ class Sandbox:
         self.conductor = Conductor(
             feed, self.exchange, session, self.spoken.streams, hub, config.speed, config.feed.parts
         )
-        self.conductor.on_moment = self._plans(notes).reached
+        self._moments = [self._plans(notes).reached]
+        self.conductor.on_moment = self._reached
         self._write_start(accounts)
         session.open_market()
+        if perpetuals is not None:
+            perpetuals.open()
+            self._moments.append(perpetuals.clearing.reached)
+
+    def _reached(self, ms: int) -> None:
+        for act in self._moments:
+            act(ms)
 
     def _write_start(self, accounts: list[Account]) -> None:
         shown = asdict(self.config)

@@ -17,6 +17,7 @@ from venues.sandbox.connections import StreamHub
 from venues.sandbox.exchange import Exchange, Spelled, VenueRules
 from venues.sandbox.hostility.door import Refusing
 from venues.sandbox.hostility.parts import Hostility
+from venues.sandbox.perpetual.assembly import Perpetuals
 from venues.sandbox.rate_limits import RateLimits
 from venues.sandbox.session import MarketSession, MarketStreams
 from venues.sandbox.wall import VenueClock
@@ -34,6 +35,7 @@ class Engine:
     wall: VenueClock
     maker_fee: str
     taker_fee: str
+    perpetuals: Perpetuals | None = None
 
 
 class Requests(Protocol):
@@ -71,9 +73,13 @@ class Spoken:
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """A protocol before it is put on an engine: its rules, its words, and how to speak it."""
+    """A protocol before it is put on an engine: its rules, its words, and how to speak it.
+
+    Orders are for spot, or for contracts on the same pairs (``trades_contracts``).
+    """
 
     rules: VenueRules
     spelled: Spelled
     refusing: Refusing
     speak: Callable[[Engine], Spoken]
+    trades_contracts: bool = False

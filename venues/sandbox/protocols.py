@@ -8,8 +8,14 @@ from __future__ import annotations
 from typing import Final
 
 from venues.sandbox.binance.assembly import BINANCE_SPOT
+from venues.sandbox.binance_usdm.assembly import BINANCE_USDM
 from venues.sandbox.bybit.assembly import BYBIT_SPOT
 from venues.sandbox.okx.assembly import OKX_SPOT
 from venues.sandbox.protocol import Dialect
 
-DIALECTS: Final[dict[str, Dialect]] = {"binance": BINANCE_SPOT, "bybit": BYBIT_SPOT, "okx": OKX_SPOT}
+DIALECTS: Final[dict[str, Dialect]] = {
+    "binance": BINANCE_SPOT,
+    "binanceusdm": BINANCE_USDM,
+    "bybit": BYBIT_SPOT,
+    "okx": OKX_SPOT,
+}

@@ -33,6 +33,10 @@ class Reason(Enum):
     NOTHING_FOR_AMOUNT = auto()
     INSUFFICIENT = auto()
     NOT_OPEN = auto()
+    MARGIN = auto()
+    NOT_REDUCING = auto()
+    TOO_LARGE_FOR_LEVERAGE = auto()
+    WOULD_NOT_FILL = auto()
 
 
 class Refusal(Exception):

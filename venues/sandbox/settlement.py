@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
 from venues.sandbox.accounts import Account
-from venues.sandbox.orders import Fill, Order
+from venues.sandbox.orders import STOP_TYPES, Fill, Order, OrderRequest
+from venues.sandbox.refusals import Reason, Refusal
 from venues.sandbox.truth import TruthLog
 from venues.sandbox.units import ONE, money_text, text8
 
@@ -22,8 +24,28 @@ ReportSink = Callable[[Order, str, Fill | None], None]
 PositionSink = Callable[[Account, list[str]], None]
 
 
+class Offer(Protocol):
+    """What the book would give to an order: `matching.Plan`."""
+
+    @property
+    def qty(self) -> int:
+        """How much of it."""
+
+    @property
+    def amount(self) -> int:
+        """For how much money."""
+
+
+class Booked(NamedTuple):
+    """What an execution cost and, on a contract, earned; `amount`s count 1e-16."""
+
+    fee: int
+    fee_asset: str
+    realised: int = 0
+
+
 class Settlement:
-    """Books executions; `clock` is set to the market time of what is being processed."""
+    """Books executions of spot; `clock` is set to the market time of what is being processed."""
 
     def __init__(self, truth: TruthLog, maker_rate: int, taker_rate: int) -> None:
         self._truth = truth
@@ -36,6 +58,42 @@ class Settlement:
         self.position: PositionSink = lambda account, assets: None
         self._touched: dict[str, tuple[Account, set[str]]] = {}
 
+    def shaped(self, account: Account, request: OrderRequest) -> OrderRequest:
+        """The order as this venue takes it; on spot, as it was asked for."""
+        return request
+
+    def check(self, account: Account, request: OrderRequest, plan: Offer, last_price: int) -> None:
+        """Refuse an order that its account cannot pay."""
+        asset = request.instrument.quote if request.is_buy else request.instrument.base
+        if account.free.get(asset, 0) < self.reservation(request, plan):
+            raise Refusal(Reason.INSUFFICIENT)
+
+    def reservation(self, request: OrderRequest, plan: Offer | None) -> int:
+        """What the order may spend at most, and so has to lock; without a plan it waits as a stop."""
+        if not request.is_buy:
+            return (request.qty or (plan.qty if plan else 0)) * ONE
+        if request.price:
+            return request.price * request.qty
+        if request.type in STOP_TYPES:
+            return request.stop_price * request.qty
+        return plan.amount if plan else 0
+
+    def set_off(self, order: Order) -> bool:
+        """A stop was set off; False when it has nothing to do any more."""
+        return True
+
+    def pays_when_set_off(self, order: Order, plan: Offer) -> bool:
+        """Lock what a stop needs now that it is a market order; False if its account has not got it."""
+        if order.price:
+            return True
+        self.release(order)
+        amount = plan.amount if order.is_buy else order.qty * ONE
+        if order.account.free.get(order.lock_asset, 0) < amount:
+            return False
+        order.account.lock(order.lock_asset, amount)
+        order.locked = amount
+        return True
+
     def accept(self, order: Order, amount: int) -> None:
         """Lock what the order may spend and announce it."""
         order.locked = amount
@@ -47,6 +105,40 @@ class Settlement:
         self, order: Order, price: int, qty: int, maker: bool, trade_id: int, with_market: bool
     ) -> None:
         """Book one execution of an open order."""
+        booked = self._book(order, price, qty, maker, with_market)
+        amount = price * qty
+        order.cum_qty += qty
+        order.cum_quote += amount
+        order.updated_ms = self.clock
+        order.status = "FILLED" if order.cum_qty == order.qty else "PARTIALLY_FILLED"
+        fee, fee_asset, realised = booked
+        fill = Fill(trade_id, price, qty, fee, fee_asset, maker, self.clock, realised)
+        order.fills.append(fill)
+        self.fill_count += 1
+        self._truth.write(
+            "trade",
+            self.clock,
+            {
+                "trade_id": trade_id,
+                "order_id": order.id,
+                "client_order_id": order.request.client_order_id,
+                "account": order.account.name,
+                "symbol": order.instrument.pair,
+                "side": order.request.side,
+                "price": text8(price),
+                "qty": text8(qty),
+                "quote_qty": money_text(amount),
+                "fee": money_text(fee),
+                "fee_asset": fee_asset,
+                "liquidity": "maker" if maker else "taker",
+            }
+            | ({"realised_pnl": money_text(realised)} if order.instrument.settle else {}),
+        )
+        self.announce(order, "TRADE", fill)
+        self._traded(order)
+
+    def _book(self, order: Order, price: int, qty: int, maker: bool, with_market: bool) -> Booked:
+        """Move the money of an execution."""
         instrument, account = order.instrument, order.account
         amount = price * qty
         if order.is_buy:
@@ -64,33 +156,11 @@ class Settlement:
         if with_market:
             self.market_flow[paid_asset] += paid
             self.market_flow[got_asset] -= got
-        order.cum_qty += qty
-        order.cum_quote += amount
-        order.updated_ms = self.clock
-        order.status = "FILLED" if order.cum_qty == order.qty else "PARTIALLY_FILLED"
-        fill = Fill(trade_id, price, qty, fee, got_asset, maker, self.clock)
-        order.fills.append(fill)
-        self.fill_count += 1
         self._touch(account, paid_asset, got_asset)
-        self._truth.write(
-            "trade",
-            self.clock,
-            {
-                "trade_id": trade_id,
-                "order_id": order.id,
-                "client_order_id": order.request.client_order_id,
-                "account": account.name,
-                "symbol": instrument.pair,
-                "side": order.request.side,
-                "price": text8(price),
-                "qty": text8(qty),
-                "quote_qty": money_text(amount),
-                "fee": money_text(fee),
-                "fee_asset": got_asset,
-                "liquidity": "maker" if maker else "taker",
-            },
-        )
-        self.announce(order, "TRADE", fill)
+        return Booked(fee, got_asset)
+
+    def _traded(self, order: Order) -> None:
+        """Whatever follows from an execution that was told."""
 
     def finish(self, order: Order, status: str, kind: str) -> None:
         """End an order that will not trade any more and release what it locked."""

@@ -30,7 +30,9 @@ from venues.sandbox.hostility.requests import Failed, RequestFates, Throttled, U
 from venues.sandbox.rate_limits import RateLimits
 from venues.sandbox.wall import VenueClock
 
-_LISTEN_KEY_PATHS = ("/api/v3/userDataStream", "/api/v1/userDataStream")
+LISTEN_KEY_PATHS = ("/api/v3/userDataStream", "/api/v1/userDataStream")
+_NEW_IDS = ("newClientOrderId", "clientAlgoId")
+_OLD_IDS = ("origClientOrderId", "clientAlgoId")
 _MAX_FIELDS = 200
 _THROTTLED_S = 1
 _JSON = {"Content-Type": "application/json;charset=UTF-8"}
@@ -48,6 +50,7 @@ class RestServer:
         hub: StreamHub,
         fates: RequestFates,
         wall: VenueClock,
+        listen_key_paths: tuple[str, ...] = LISTEN_KEY_PATHS,
     ) -> None:
         self._exchange = exchange
         self._endpoints = endpoints
@@ -56,6 +59,7 @@ class RestServer:
         self._hub = hub
         self._fates = fates
         self._wall = wall
+        self._listen_key_paths = listen_key_paths
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answer one request."""
@@ -63,7 +67,7 @@ class RestServer:
         try:
             body = await _read_body(request)
             path, _, query = request.raw_path.partition("?")
-            if path in _LISTEN_KEY_PATHS:
+            if path in self._listen_key_paths:
                 answer = self._listen_key(request, query, body)
             else:
                 endpoint = self._find(path, request.method)
@@ -111,7 +115,7 @@ class RestServer:
         try:
             if is_cancel:
                 return self._fates.meet_cancel(account, lambda: self._named(params), execute, check_fresh)
-            return self._fates.meet(account, params.optional("newClientOrderId"), execute, check_fresh)
+            return self._fates.meet(account, _first(params, _NEW_IDS), execute, check_fresh)
         except Throttled:
             raise errors.VenueError(
                 -1003, "Too many requests; please use the websocket.", 429, _THROTTLED_S
@@ -123,8 +127,8 @@ class RestServer:
 
     def _named(self, params: Params) -> str:
         """The client id of the order that a cancel names."""
-        order = self._exchange.orders.get(params.integer("orderId") or 0)
-        return params.optional("origClientOrderId") or (order.request.client_order_id if order else "")
+        order = self._exchange.orders.get(params.integer("orderId") or params.integer("algoId") or 0)
+        return _first(params, _OLD_IDS) or (order.request.client_order_id if order else "")
 
     def _authenticate(self, request: web.Request, query: str, body: str) -> tuple[Account, Params]:
         account = account_of(request.headers.get("X-MBX-APIKEY"), self._exchange.accounts)
@@ -142,9 +146,14 @@ class RestServer:
             return {"listenKey": self._users.new_listen_key(account)}
         if request.method not in ("PUT", "DELETE"):
             raise errors.wrong_method(request.method)
-        key = Params(_decode(query, body)).text("listenKey")
+        key = self._users.named_key(account, Params(_decode(query, body)))
         self._users.check_listen_key(account, key, request.method == "DELETE")
         return {}
+
+
+def _first(params: Params, names: tuple[str, ...]) -> str | None:
+    """What is sent under any of some names."""
+    return next((found for name in names if (found := params.optional(name))), None)
 
 
 async def _read_body(request: web.Request) -> str:

@@ -6,6 +6,7 @@ result or an error object; only a client that breaks the WebSocket protocol itse
 
 from __future__ import annotations
 
+from typing import NamedTuple
 from urllib.parse import parse_qs
 
 import msgspec
@@ -25,7 +26,17 @@ from venues.sandbox.incoming import MAX_MESSAGE, Json, decode, texts
 from venues.sandbox.rate_limits import RateLimits
 from venues.sandbox.wall import VenueClock
 
-_STREAM_PREFIXES = ("/stream/ws", "/stream", "/ws")
+
+class Addresses(NamedTuple):
+    """Where a venue answers: the WebSocket API, and streams; some take a listen key as a parameter."""
+
+    api: str = "/ws-api/v3"
+    streams: tuple[str, ...] = ("/stream/ws", "/stream", "/ws")
+    combined: tuple[str, ...] = ("/stream",)
+    key_parameter: str | None = None
+
+
+_SPOT = Addresses()
 _LISTEN_KEY_LENGTH = 64
 
 
@@ -41,9 +52,11 @@ class SocketServer:
         endpoints: dict[str, Endpoint],
         limits: RateLimits,
         wall: VenueClock,
+        addresses: Addresses = _SPOT,
     ) -> None:
         self._exchange = exchange
         self._wall = wall
+        self._addresses = addresses
         self._publisher = publisher
         self._users = users
         self._hub = hub
@@ -54,13 +67,13 @@ class SocketServer:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Serve one connection until it closes."""
         path = request.path
-        is_api = path.startswith("/ws-api/v3")
-        if not is_api and not path.startswith(_STREAM_PREFIXES):
+        is_api = path.startswith(self._addresses.api)
+        if not is_api and not path.startswith(self._addresses.streams):
             return web.json_response(errors.unsupported_path(path).body(), status=404)
         socket = web.WebSocketResponse(compress=False, max_msg_size=MAX_MESSAGE)
         await socket.prepare(request)
         assert request.transport is not None
-        combined = path == "/stream"
+        combined = path in self._addresses.combined
         connection = Connection(request.transport, combined)
         self._sockets.add(socket)
         try:
@@ -83,8 +96,10 @@ class SocketServer:
 
     def _subscribe_by_address(self, connection: Connection, request: web.Request) -> None:
         names = request.path.rpartition("/ws/")[2].split("/") if "/ws/" in request.path else []
-        listed = parse_qs(request.query_string).get("streams", [])
+        query = parse_qs(request.query_string)
+        listed = query.get("streams", [])
         names += listed[0].split("/") if listed else []
+        names += query.get(self._addresses.key_parameter, []) if self._addresses.key_parameter else []
         self._publisher.subscribe(connection, [name for name in names if self._publisher.is_known(name)])
         for name in names:
             if len(name) == _LISTEN_KEY_LENGTH:

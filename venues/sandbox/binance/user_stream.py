@@ -14,6 +14,7 @@ import msgspec
 
 from venues.sandbox.accounts import Account
 from venues.sandbox.binance import errors
+from venues.sandbox.binance.params import Params
 from venues.sandbox.connections import Connection, StreamHub
 from venues.sandbox.exchange import Exchange
 from venues.sandbox.hostility.events import PrivateWay
@@ -63,6 +64,10 @@ class UserStreams:
         key = secrets.token_hex(32)
         self._listen_keys[key] = account
         return key
+
+    def named_key(self, account: Account, params: Params) -> str:
+        """The listen key that a request means."""
+        return params.text("listenKey")
 
     def check_listen_key(self, account: Account, key: str, close: bool) -> None:
         """Keep a listen key alive or close it."""

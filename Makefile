@@ -10,7 +10,7 @@ PURE := parley agents orchestrator strategies arbitrage
 SHELLS := venues freqtrade_bridge backtest runtime api tools $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format bench bench-round bench-orders bench-data bench-shipper bench-api bench-backtest bench-desk bench-book paper-hour fuzz-freqtrade hostile chaos chaos-mutants chaos-long long
+.PHONY: help setup run test check format bench bench-round bench-orders bench-data bench-shipper bench-api bench-backtest bench-desk bench-book bench-kill paper-hour fuzz-freqtrade hostile chaos chaos-mutants chaos-long chaos-full long
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,7 +38,7 @@ format: setup ## format the code and sort the imports
 	$(BIN)/ruff check --quiet --fix-only .
 	$(BIN)/ruff format .
 
-bench: bench-round bench-orders bench-data bench-shipper bench-api bench-backtest bench-desk bench-book ## all benchmarks
+bench: bench-round bench-orders bench-data bench-shipper bench-api bench-backtest bench-desk bench-book bench-kill ## all benchmarks
 
 bench-round: setup ## time of a negotiation round
 	@$(BIN)/python -m benchmarks.bench_round
@@ -64,23 +64,29 @@ bench-backtest: setup ## our backtest beside freqtrade's, same strategies and da
 bench-book: setup ## changes of order book levels per second on the recorded books, beside ccxt's book
 	@$(BIN)/python -m benchmarks.bench_book
 
+bench-kill: setup ## the kill switch, and a killed gateway that its spare follows (ONLY=switch or spare, SAVE=1)
+	@$(BIN)/python -m benchmarks.bench_kill $(addprefix --only ,$(ONLY)) $(if $(SAVE),--save)
+
 paper-hour: setup ## an hour of paper by the clock with injected divergences, each of which must be attributed
 	@$(BIN)/python -m benchmarks.paper_hour --save
 
 fuzz-freqtrade: setup ## random backtests against the installed freqtrade up to N=1000 a level, going on where the last run ended
-	@$(BIN)/python -m tests.differential.fuzz --results benchmarks/results/fuzz_freqtrade.json --cases $(or $(N),1000) --seed $(or $(SEED),1) $(if $(LEVEL),--level $(LEVEL))
+	@$(BIN)/python -m tests.differential.fuzz --results benchmarks/results/fuzz_freqtrade.json --kept var/differential --cases $(or $(N),1000) --seed $(or $(SEED),1) $(if $(LEVEL),--level $(LEVEL))
 
 hostile: setup ## half an hour of live trading at an exchange with every hostility there is (VENUE=binance)
 	@$(BIN)/python -m benchmarks.hostile_half_hour --venue $(or $(VENUE),binance) --save
 
-chaos: setup ## kill desk and gateway for SECONDS=30 on the way of orders; a stand-alone program judges
-	@$(BIN)/python -m tests.chaos.campaign --seconds $(or $(SECONDS),30) $(if $(SEED),--seed $(SEED)) --keep var/chaos
+chaos: setup ## kill desk and gateway for SECONDS=180 on the way of orders; a stand-alone program judges
+	@$(BIN)/python -m tests.chaos.campaign --seconds $(or $(SECONDS),180) $(if $(SEED),--seed $(SEED)) --keep var/chaos
 
 chaos-mutants: setup ## gateways that break the protocol: each must be caught within 300 kills
 	@$(BIN)/python -m tests.chaos.campaign --mutants --results benchmarks/results/chaos.json
 
 chaos-long: setup ## the campaign up to N=10000 kills in all, going on where the last run ended
 	@$(BIN)/python -m tests.chaos.campaign --kills $(or $(N),10000) --results benchmarks/results/chaos.json --keep var/chaos
+
+chaos-full: setup ## the same of everything that make run starts, up to N=500 kills, going on where the last run ended
+	@$(BIN)/python -m tests.chaos.full --kills $(or $(N),500) --results benchmarks/results/chaos.json --keep var/chaos
 
 long: setup ## the tests marked `long` and the property tests with many examples
 	@PARLEY_HYPOTHESIS_PROFILE=long $(BIN)/python -m tools.run_suites --long $(SUITE)

@@ -19,7 +19,7 @@ import msgspec
 from parley import sizing
 from parley.agent import AgentEnv, AgentSpec, Context, params_of
 from parley.errors import ConfigError
-from parley.instruments import Instrument
+from parley.instruments import Instrument, symbol_of
 from parley.messages import Allocation, Book, Bound, Leg, MarketBatch, Message, Proposal, Review, Stale
 from parley.money import decimal
 from parley.ramp import Climb
@@ -239,7 +239,7 @@ class CapitalAgent:
         unit = prices.of(instrument.quote)
         if px is None or unit is None or px <= 0:
             return self._answer(review, bounds, ZERO, "no_price")
-        if leg.side == "sell":
+        if leg.side == "sell" and not instrument.is_contract:
             bounds.add("free_base", view.free(instrument.base))
         stake = self._cash_bounds(bounds, review.proposal, instrument, view, px * unit)
         if stake < 0:
@@ -263,7 +263,7 @@ class CapitalAgent:
         stake: Decimal,
     ) -> Allocation:
         money, code, _ = bounds.allowed
-        cost = px * unit * (ONE + max(instrument.taker_fee, ZERO))
+        cost = unit * _outlay(instrument, px)
         short = code in ("free_quote", "uninvested", "budget") and money < review.proposal.legs[0].qty
         if short and not sizing.amended_stake(stake, money * px * unit, self._params.last_stake_min):
             return self._answer(review, bounds, cost, "below_last_stake")
@@ -281,7 +281,6 @@ class CapitalAgent:
     ) -> Decimal:
         """Add what money, slots and the agent's budget allow; give the stake, -1 when no slot is left."""
         params, state = self._params, view.state
-        fee = ONE + max(instrument.taker_fee, ZERO)
         free = max(ZERO, view.free(state.quote))
         trade = (proposal.agent, proposal.legs[0].symbol)
         others = open_trades(view) - {trade}
@@ -295,11 +294,13 @@ class CapitalAgent:
             stake = params.stake
         bounds.add("exchange_max", instrument.max_qty)
         # where nothing is bought with the account's quote, its free money does not bind
-        if proposal.legs[0].side == "buy" and instrument.quote == state.quote:
-            bounds.add("free_quote", free / (px * fee))
-            bounds.add("uninvested", (free - params.keep_free * state.equity) / (px * fee))
-        elif proposal.legs[0].side == "buy":
-            bounds.add("free_quote", max(ZERO, view.free(instrument.quote)) / (px * fee))
+        paid = _outlay(instrument, px)
+        pays = proposal.legs[0].side == "buy" or instrument.is_contract
+        if pays and instrument.quote == state.quote:
+            bounds.add("free_quote", free / paid)
+            bounds.add("uninvested", (free - params.keep_free * state.equity) / paid)
+        elif pays:
+            bounds.add("free_quote", max(ZERO, view.free(instrument.quote)) / paid)
         budget = params.budgets.get(proposal.agent, params.default_budget) * state.equity
         bounds.add("budget", (budget - _used(proposal.agent, view)) / px)
         return stake
@@ -359,10 +360,10 @@ class CapitalAgent:
         if held.unpriced:
             bounds.add("no_price", ZERO)
             return
-        own = f"{instrument.base}/{view.state.quote}"
+        own = symbol_of(instrument.base, view.state.quote)
         heap = []
         for asset in sorted(held.by_asset):
-            rho = self._correlations.of(own, f"{asset}/{view.state.quote}")
+            rho = self._correlations.of(own, symbol_of(asset, view.state.quote))
             heap.append((1.0 if rho is None else rho, float(held.by_asset[asset] / equity)))
         factor = sizing.correlation_factor(heap, params.correlated_free)
         bounds.add("correlated", sizing.scaled(whole, factor) if factor < 1 else instrument.max_qty)
@@ -421,6 +422,11 @@ class CapitalAgent:
         if lowest is not None and bounds.least[0] < lowest * first.qty:
             return self._answer(review, bounds, px0 * unit, "below_exchange_min")
         return self._answer(review, bounds, px0 * unit)
+
+
+def _outlay(instrument: Instrument, px: Decimal) -> Decimal:
+    """Money that opening one unit takes at a price, with its fee."""
+    return px * ((instrument.margin or ONE) + max(instrument.taker_fee, ZERO))
 
 
 def _used(agent: str, view: FirmView) -> Decimal:

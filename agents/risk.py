@@ -18,11 +18,13 @@ from decimal import Decimal
 import msgspec
 
 from parley.agent import AgentEnv, AgentSpec, Context, params_of
+from parley.instruments import assets_of, symbol_of
 from parley.messages import (
     Bar,
     Breach,
     Breaker,
     Halt,
+    LimitsSet,
     MarketBatch,
     Message,
     Print,
@@ -34,6 +36,7 @@ from parley.messages import (
 )
 from parley.risk import watches
 from parley.risk.assess import assess
+from parley.risk.changes import changed_all, is_tighter, value_of
 from parley.risk.correlation import Correlations, CorrelationState
 from parley.risk.exposure import all_usable, usable
 from parley.risk.limits import MINUTE_NS, Limits, limits_of
@@ -73,6 +76,7 @@ class Memory(msgspec.Struct, kw_only=True):
     fares: watches.Fares = msgspec.field(default_factory=watches.Fares)
     equity: Decimal = ZERO
     top: Decimal = ZERO  # since a person resumed: what the last stop is measured from
+    changed: dict[str, str] = {}  # limits set while the desk ran, in their order
 
 
 class RiskAgent:
@@ -104,6 +108,8 @@ class RiskAgent:
                 return (*self._fault(ctx.now), *(self._refused(ctx) if definitive else ()))
             case Halt(mode="RESUME"):
                 self._rearm(ctx.view)
+            case LimitsSet(refused=""):
+                self._follow(msg)
         return ()
 
     def snapshot(self) -> bytes:
@@ -112,6 +118,18 @@ class RiskAgent:
     def restore(self, blob: bytes) -> None:
         self._memory = msgspec.msgpack.decode(blob, type=Memory)
         self._correlations = self._fold()
+        self._limits = self._in_force()
+
+    def _follow(self, said: LimitsSet) -> None:
+        own = value_of(self._limits, said.key)
+        # what this agent's own parameters say tighter than the desk's limits is not loosened with them
+        if own == said.before or is_tighter(said.key, said.value, own):
+            self._memory.changed[said.key] = said.value
+            self._limits = self._in_force()
+
+    def _in_force(self) -> Limits:
+        own = limits_of(self._params.limits)
+        return changed_all(own, self._memory.changed) if self._memory.changed else own
 
     # market and account
 
@@ -303,8 +321,8 @@ class RiskAgent:
         return [Breach(limit=f"breaker_{name}", value=str(until), cap=str(now)) for name, until in running]
 
     def _near(self, symbol: str) -> Mapping[tuple[str, str], float]:
-        base = symbol.partition("/")[0]
-        return self._correlations.with_symbol(f"{base}/{self._env.quote}")
+        base, _ = assets_of(symbol)
+        return self._correlations.with_symbol(symbol_of(base, self._env.quote))
 
 
 def _symbol(bar: Bar) -> str:

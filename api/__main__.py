@@ -91,6 +91,7 @@ async def _services(config: ApiConfig, version: str) -> Services:
         shipper=path_of(config.shipper) if config.shipper else None,
         journals=tuple([str(path_of(each)) for each in config.journals]), backlog_s=config.backlog_s,
         desk=path_of(config.desk) if config.desk else None,
+        home=path_of(config.home) if config.home else None,
         kills=KillWatch(path_of(config.home), config.tenant) if config.home else None,
     )  # fmt: skip
 

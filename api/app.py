@@ -15,9 +15,10 @@ from api.document import ALWAYS, BASE, documented
 from api.edge import Edge
 from api.metrics import Metrics
 from api.problems import HANDLERS
-from api.routers import equity, health, orders, positions, rounds, seats, stream, system
+from api.routers import control, equity, health, orders, positions, rounds, seats, stream, system
 from api.schemas.stream import register
 from api.services import Services
+from api.writing import Replays
 
 TITLE: Final = "Parley"
 _ABOUT: Final = (
@@ -36,7 +37,8 @@ def create_app(services: Services | None) -> FastAPI:
         generate_unique_id_function=_name, responses=ALWAYS,
     )  # fmt: skip
     app.state.services = services
-    for resource in (health, seats, rounds, orders, positions, equity, system, stream):
+    app.state.replays = Replays()
+    for resource in (health, seats, rounds, orders, positions, equity, system, control, stream):
         app.include_router(resource.router)
     register(app)
     app.openapi = documented(app)  # type: ignore[method-assign]

@@ -30,14 +30,38 @@ KINDS: Final[dict[str, tuple[int, str, str]]] = {
         400, "Invalid cursor",
         "A cursor is only good for the list, the filters and the order it was given for. Start without one.",
     ),
+    "idempotency-key-missing": (
+        400, "Idempotency key missing",
+        "A call that changes something says in Idempotency-Key which call it is.",
+    ),
+    "unauthenticated": (
+        401, "Unauthenticated",
+        "A call that changes something needs the token: `Authorization: Bearer TOKEN`.",
+    ),
+    "writing-off": (
+        403, "Writing is off",
+        "Without a token of its own (keys/api-token in the home, mode 0600) this API changes nothing.",
+    ),
+    "foreign-origin": (403, "Foreign origin", "A page of another origin may not change anything."),
     "not-found": (404, "Not found", "There is no such thing, or it belongs to another tenant."),
     "method-not-allowed": (405, "Method not allowed", "The header Allow names the methods there are."),
     "payload-too-large": (413, "Payload too large", "A body has at most 1 MB."),
+    "conflict": (
+        409, "Conflict",
+        "What is asked for cannot be done now; `detail` says why. Look again, then ask again.",
+    ),
+    "still-running": (
+        409, "Still running", "The first call under this idempotency key has not been answered yet.",
+    ),
+    "outdated": (412, "Outdated", "It was changed since it was read: If-Match names another version."),
+    "unsupported-media-type": (415, "Unsupported media type", "A body is application/json."),
     "wrong-host": (
         421, "Misdirected request",
         "Until it knows users, this API answers only to loopback names: a web page cannot use another one.",
     ),
     "invalid-parameter": (422, "Invalid parameter", "`errors` names each parameter and what was expected."),
+    "idempotency-key-reused": (422, "Idempotency key reused", "A key belongs to one call with one body."),
+    "precondition-required": (428, "Precondition required", "If-Match must name the version that was read."),
     "internal": (500, "Internal error", "A defect of Parley. The log has more under the request id."),
     "database-unavailable": (
         503, "Database unavailable", "The read model cannot be read now. Trading goes on. Try again later.",
@@ -110,7 +134,8 @@ def _answer(request: Request, code: str, detail: str, headers: Any = None, **mor
 async def answer_api_error(request: Request, error: Exception) -> JSONResponse:
     """Answer an error that a router raised."""
     assert isinstance(error, ApiError)
-    return _answer(request, error.code, error.detail, **error.more)
+    headers = {"WWW-Authenticate": "Bearer"} if error.code == "unauthenticated" else None
+    return _answer(request, error.code, error.detail, headers, **error.more)
 
 
 async def answer_database_down(request: Request, error: Exception) -> JSONResponse:

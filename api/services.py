@@ -44,6 +44,7 @@ class Services:
     shipper: Path | None = None
     journals: tuple[str, ...] = ()
     desk: Path | None = None
+    home: Path | None = None
     backlog_s: float = 900.0
     kills: KillWatch | None = None
     is_stopping: bool = False

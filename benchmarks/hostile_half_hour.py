@@ -41,6 +41,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 MINUTES: Final = 30.0
 ASSETS: Final = ("BTC", "ETH", "LTC", "SOL")
 DELISTED: Final = "SOL/USDT"
+TIMEFRAMES: Final = {"binance": "1s"}  # the shortest candles of a venue; of most a minute
 ACCOUNT: Final = "main"
 # All there is: the stand-alone check knows of no money but the desk's.
 CAPITAL: Final = {"balances": {"USDT": "10000"}}
@@ -55,17 +56,21 @@ MET: Final = frozenset({
 })  # fmt: skip
 
 
-def hostility(minutes: float, begun: datetime) -> dict[str, object]:
-    """Everything at once; maintenance every fifth of the run, a delisting in its middle."""
+def hostility(venue: str, minutes: float, begun: datetime) -> dict[str, object]:
+    """Everything at once; maintenance every fifth of the run, a delisting in its middle.
+
+    Where candles last a minute there are fewer orders, and more of them fare badly.
+    """
     middle = (begun + timedelta(minutes=minutes / 2)).strftime("%Y-%m-%dT%H:%M:%S")
     fifth = int(minutes * 60_000 / 5)
+    p = 0.04 if venue in TIMEFRAMES else 0.09
     return {
-        "lost": 0.04, "failed": 0.04, "late": 0.04, "late_ms": 900, "dropped": 0.03, "throttled": 0.04,
+        "lost": p, "failed": p, "late": p, "late_ms": 900, "dropped": p, "throttled": p,
         "lookup_lag_ms": 200, "page_limit": 20, "clock_skew_ms": -150,
-        "cancels": {"lost": 0.1, "failed": 0.1, "late": 0.05, "dropped": 0.1, "throttled": 0.1},
-        "private": {"lost": 0.03, "duplicated": 0.1, "swapped": 0.1},
-        "public": {"lost": 0.005, "duplicated": 0.02},
-        "ban": {"after": 6, "ms": 10_000},
+        "cancels": dict.fromkeys(("lost", "failed", "late", "dropped", "throttled"), 0.18),
+        "private": {"lost": p, "duplicated": 0.1, "swapped": 0.1},
+        "public": {"lost": p / 8, "duplicated": 0.02},
+        "ban": {"after": 1, "ms": 10_000},
         "maintenance": {"after_ms": fifth // 2, "every_ms": fifth, "ms": 3_000},
         "delistings": {DELISTED: middle},
     }  # fmt: skip
@@ -85,17 +90,28 @@ def trade(settings: Path, venue: str, seconds: float, *more: str) -> tuple[int, 
 
 
 def lived(exchange: Outside, folder: Path, venue: str, minutes: float) -> dict[str, Any]:
-    """Trade for so long, going on with a run that ended; returns what every life said."""
+    """Trade for so long, going on with a run that ended; returns what every life said.
+
+    Raises
+    ------
+    SystemExit
+        When there was not even a first run; its last words are the reason.
+    """
     settings = exchange.settings(
-        folder / "desk.toml", folder / "home", pairs=[f"{asset}/USDT" for asset in ASSETS]
-    )
+        folder / "desk.toml", folder / "home", pairs=[f"{asset}/USDT" for asset in ASSETS],
+        timeframe=TIMEFRAMES.get(venue, "1m"),
+    )  # fmt: skip
     with settings.open("a") as file:
         file.write('[desk]\nplacement = "packed"\n')
+        # it would learn within minutes that this strategy only pays fees, and rank it no more
+        file.write('[agents."meta/main"]\ntheta = -100.0\nmargin = -1000.0\nfull_score = -99.0\n')
     ends_at = time.monotonic() + minutes * 60
     lives: list[dict[str, Any]] = []
     while (left := ends_at - time.monotonic()) > 1 and len(lives) <= MOST_RESUMES:
         code, told, said = trade(settings, venue, left, *(("--resume", "last") if lives else ()))
         lives.append({"code": code, "said": said, "audit": told.get("ledger_check"), "told": told})
+        if not any(folder.glob("home/runs/*/desk.journal")):
+            raise SystemExit(f"no run began: {said}")
         print(f"{datetime.now(UTC):%H:%M:%S} life {len(lives)} ended with {code} {said}", file=sys.stderr)
     return {"lives": len(lives), "codes": [each["code"] for each in lives], "said": [
         each["said"] for each in lives if each["said"]
@@ -172,9 +188,12 @@ def main(arguments: list[str] | None = None) -> int:
     folder = options.keep or Path(tempfile.mkdtemp(prefix="parley-hostile-"))
     folder.mkdir(parents=True, exist_ok=True)
     began = datetime.now(UTC)
-    feed = {"assets": list(ASSETS), "candles": int(options.minutes * 60 + 600)}
-    moods = hostility(options.minutes, began)
-    with outside_exchange(folder, CAPITAL, feed=feed, protocol=options.venue, hostility=moods) as exchange:
+    timeframe = TIMEFRAMES.get(options.venue, "1m")
+    candles = (options.minutes * 60 + 600) / {"1s": 1, "1m": 60}[timeframe]
+    feed = {"assets": list(ASSETS), "timeframe": timeframe, "candles": int(candles)}
+    moods = hostility(options.venue, options.minutes, began)
+    account = {**CAPITAL, "api_key": f"hostile-{options.venue}"}
+    with outside_exchange(folder, account, feed=feed, protocol=options.venue, hostility=moods) as exchange:
         found = lived(exchange, folder, options.venue, options.minutes)
         exchange.end()
         when = {"date": began.isoformat(timespec="seconds"), "minutes": options.minutes}

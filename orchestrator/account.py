@@ -4,13 +4,14 @@ Equity, its peak and its value at the start of the UTC day are folds over the ma
 trading state (`parley.risk.states`) only ever tightens by itself (a breaker's pause, a halt, a strain, a fall
 beyond the last limit); loosening is a command, or the end of a pause, strain, kill or doubt."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
-from parley.instruments import Instrument
+from parley.instruments import Instrument, has_contracts
 from parley.ledger import Ledger
 from parley.messages import Book, Breaker, Cash, Fill, Halt, Holding, Killed, StateView, Strain
 from parley.money import decimal
+from parley.risk.margin import collateral
 from parley.risk.states import ACTIVE, BREAKER, FLATTENING, HALTED, REDUCING, moved
 from parley.view import FirmView
 
@@ -32,6 +33,7 @@ class Account:
     def __init__(self, config: DeskConfig, instruments: Mapping[str, Instrument]) -> None:
         self.config = config
         self.instruments = instruments
+        self._has_contracts = has_contracts(instruments)
         self.ledger = Ledger(config.account, config.quote, instruments)
         self.orders = Orders(KEEP_FINAL)
         self.legs = Legs(self.orders)
@@ -40,6 +42,7 @@ class Account:
         self.halt = ACTIVE
         self.pause_until = 0
         self.kills = Kills()
+        self._limits_version = 0
         self._strain: dict[str, int] = {}
         self._doubts: set[str] = set()  # streams of which something may be missing
         self._open = False
@@ -141,7 +144,7 @@ class Account:
         self.touch()
         self.kills = Kills(killed)
         for leg in self.legs.all():
-            if self.kills.ends(leg.plan.symbol):
+            if self.kills.ends(leg.plan.symbol, leg.agent):
                 leg.closed = True  # no further children; the gateway takes back what rests
 
     def command(self, halt: Halt) -> None:
@@ -152,6 +155,12 @@ class Account:
             self.pause_until = 0
             self._doubts.clear()
             self._top = self._equity  # a person looked: the next fall is measured from here
+
+    def judged_by(self, limits_version: int) -> None:
+        """Say which table of limits judges from now on."""
+        if limits_version != self._limits_version:
+            self._limits_version = limits_version
+            self.touch()
 
     def strain(self, strain: Strain) -> None:
         """Tighten or loosen what one source of strain asks for; nothing else is loosened by it."""
@@ -210,6 +219,15 @@ class Account:
             self._view = FirmView(self._state())
         return self._view, fresh
 
+    def _money(self) -> Sequence[tuple[str, Decimal]]:
+        """Give the balances; what contracts leave of the quote in place of the cash they are booked with."""
+        balances = self.ledger.balances()
+        if not self._has_contracts:
+            return balances
+        quote = self.config.quote
+        left = collateral(self.ledger.cash(quote), self.ledger.positions(), self.instruments)
+        return (*[each for each in balances if each[0] != quote], (quote, left))
+
     def _state(self) -> StateView:
         self.version += 1
         reservations = tuple(
@@ -228,9 +246,7 @@ class Account:
             peak=self._peak,
             day_open=self._day_open,
             trading=self.trading,
-            cash=tuple(
-                [Cash(asset=a, total=n, reserved=reserved.get(a, ZERO)) for a, n in ledger.balances()]
-            ),
+            cash=tuple([Cash(asset=a, total=n, reserved=reserved.get(a, ZERO)) for a, n in self._money()]),
             positions=ledger.positions(),
             holdings=self.holdings(),
             reservations=reservations,
@@ -239,6 +255,7 @@ class Account:
             realised=ledger.realised,
             fees=ledger.fees,
             blocked=self.kills.with_symbols(self.orders.unknown_symbols()),
+            limits_version=self._limits_version,
         )
 
 

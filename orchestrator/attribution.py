@@ -24,6 +24,7 @@ from typing import TypeVar
 import msgspec
 
 from parley.errors import StateError
+from parley.instruments import assets_of
 from parley.ledger import OPENING, Ledger, Move, Transaction
 from parley.ledger.postings import FEES, FUNDING
 from parley.messages import Decision, Opinion, Proposal
@@ -135,7 +136,7 @@ class Attribution:
                 if leg.account == FEES:
                     self._earn(Line(tx.round, tx.pid, leg.owner), -leg.value)
                 elif leg.account == FUNDING and leg.owner != OPENING:
-                    self._spread(leg.owner, tx.symbol.partition("/")[0], -leg.value)
+                    self._spread(leg.owner, assets_of(tx.symbol)[0], -leg.value)
             for move in tx.moves:
                 if move.owner != OPENING:
                     self._move(move, Line(tx.round, tx.pid, move.owner))

@@ -138,6 +138,7 @@ class Dispatch:
             send_by=self._table.mono + self._table.config.budgets.send_by,
             reservation_id=leg.reservation_id,
             ref_px=mid,
+            agent=leg.agent,
         )
 
     def _gate(
@@ -146,6 +147,8 @@ class Dispatch:
         if self._account.orders.get(draft.iid) is not None:
             # an agent named two proposals alike, or a trigger came twice: an intent exists once
             return self._refuse(draft, "intent_exists", draft.cid, "once", cause)
+        if self._account.kills.bars(leg.agent, reduces=draft.reduce_only):
+            return self._refuse(draft, "killed", leg.agent, "released", cause)
         instrument = self._table.env.instruments[leg.plan.symbol]
         reservation = self._account.legs.reservation(leg, instrument)
         facts = self._gatekeeper.facts(draft, leg.agent, view, verdict, reservation)

@@ -41,6 +41,10 @@ class FinalReview:
         self._market = market
         self._limits = limits
 
+    def follow(self, limits: Limits) -> None:
+        """Judge by another table from now on."""
+        self._limits = limits
+
     def judge(self, talk: Talk) -> Flow:
         """Ask risk about the final numbers, and execution how to work them.
 

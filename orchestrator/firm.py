@@ -21,16 +21,19 @@ from parley.messages import (
     Ack,
     Alarm,
     Analysed,
+    ApprovalAsked,
     Balance,
     Breaker,
     Cfp,
     Compared,
     Fill,
+    FundingPaid,
     Gap,
     GateRefusal,
     Halt,
     Heartbeat,
     Killed,
+    LimitChange,
     MarketBatch,
     Message,
     OrderEvent,
@@ -54,12 +57,14 @@ from .dispatch import Dispatch, Opened
 from .gatekeeper import Gatekeeper
 from .hearing import Hearing
 from .leaving import Blind, exit_of, to_leave, trigger_of
+from .limit_keeper import LimitKeeper
 from .market import Market
 from .negotiation import Negotiation
 from .orders import OrderState, VenueFact
 from .outcomes import Outcomes
 from .plan import plan_legs
 from .policy import MS, DeskConfig, GroupOut
+from .remembering import remember
 from .round import Event, Round, State
 from .table import DESK, Table
 from .talk import Talk, decision
@@ -93,7 +98,7 @@ class Firm:
         self._analysed: dict[tuple[str, str], tuple[int, int]] = {}  # by agent and symbol: when, how often
         self.stopping = False
         self._blind = Blind()
-        self._most_fall = limits.breakers.flatten_drawdown
+        self.limits = LimitKeeper(limits, self.table, self.account, self.gatekeeper, self.negotiation)
 
     def is_news(self, message: Message) -> bool:
         """Whether an incoming fact would change anything; what would not is neither journaled nor handled."""
@@ -102,8 +107,12 @@ class Firm:
                 return not self.account.ledger.knows(message)
             case Ack() | VenueReject() | Unknown() | OrderEvent():
                 return self.account.orders.is_news(message)
+            case FundingPaid():
+                return not self.account.ledger.knows_funding(message.ref)
             case Compared():
                 return self.account.is_doubted(message.streams)
+            case LimitChange():
+                return self.limits.is_news(message)
             case _:
                 return True
 
@@ -138,9 +147,8 @@ class Firm:
             case Heartbeat():
                 self.gatekeeper.heartbeat(message, t_recv)
                 yield from self._leave_blind(seq)
-            case Balance():
-                self.account.open(message.assets, table.now)
-                self._booked()
+            case Balance() | FundingPaid():
+                yield from self._money(message)
             case Started():
                 self.stopping = False  # a run that was shut down may be gone on with
                 if message.epoch > 1:  # an agent's process that met this desk anew holds no state
@@ -176,8 +184,11 @@ class Firm:
             case Compared():
                 self.account.compared(message.streams)
                 yield from self._state()
-            case Alarm():
-                pass  # for people, and on record; the order's own doubt is what closes its symbol
+            case LimitChange():
+                yield from self.limits.change(message, seq)
+                yield from self._state()
+            case Alarm() | ApprovalAsked():
+                pass  # for people, and on record; an order's own doubt is what closes its symbol
             case _:
                 raise TypeError(f"a firm admits external messages only, was {type(message).__name__}")
         if not isinstance(message, (*FACTS, Heartbeat)):  # what they leave unsaid is in no hurry
@@ -205,21 +216,19 @@ class Firm:
         yield from self.hearing.standing()
         self.dispatch.stop_forgotten(seq)
         yield from self._settle(seq)
-        yield from self.hearing.stop_if_fallen(self._most_fall, seq)
+        yield from self.hearing.stop_if_fallen(self.limits.now.breakers.flatten_drawdown, seq)
         flattened = self.account.flattening
         if flattened:
             yield from self._flatten("flatten", seq)
-        elif leaving := self.account.kills.leaving:
-            yield from self._flatten("kill", seq, symbols=leaving)
-        elif gone := self.table.attendance.quarantined:
-            yield from self._flatten("quarantine", seq, gone)  # nobody else would ever leave what they hold
+        else:
+            yield from self._leave_parts(seq)
         if not self.stopping:
             yield from self._bars(batch, seq)
             yield from self.hearing.out()
             if self.account.flattening and not flattened:  # who heard the batch only now has tripped
                 yield from self._flatten("flatten", seq)
             yield from self._analyses(seq)
-        # what was learned waits for the rounds, as `_remember` for its order: neither must wait for a lesson
+        # what was learned waits for the rounds, as `remember` for its order: neither must wait for a lesson
         for outcome in self.outcomes.mature(self.market.mids(), table.now):
             table.tell_later(outcome, round_=outcome.round)
 
@@ -272,6 +281,16 @@ class Firm:
         if is_dead and (step := self._blind.due(self.table.recv)):
             yield from self._settle(heartbeat)
             yield from self._flatten("blind", heartbeat, step=step)
+
+    def _leave_parts(self, seq: int) -> Cascade:
+        """Leave what single symbols and bots hold that are to be left while the rest goes on."""
+        kills = self.account.kills
+        if kills.leaving:
+            yield from self._flatten("kill", seq, symbols=kills.leaving)
+        if kills.leaving_bots:
+            yield from self._flatten("kill_bot", seq, kills.leaving_bots)
+        if gone := self.table.attendance.quarantined:
+            yield from self._flatten("quarantine", seq, gone)  # nobody else would ever leave what they hold
 
     def _killed(self, killed: Killed, seq: int) -> Cascade:
         self.account.killed(killed)
@@ -348,7 +367,7 @@ class Firm:
         talk = Talk(Round(rid, trigger.symbol), trigger, seq, view, cfp)
         yield from self.negotiation.run(talk, bidders, given)
         yield from self._decide(talk)
-        self._remember(talk)
+        remember(talk, self.outcomes, self.negotiation, self.market, table)
         yield from self.hearing.standing()
         yield table.flush()
         return tuple(sorted({p.agent for p in talk.waiting}))
@@ -387,39 +406,6 @@ class Firm:
         yield from self._state()
         table.tell_later(accepted, seq=seq, round_=rnd.id)
 
-    def _remember(self, talk: Talk) -> None:
-        """Keep every proposal and vote to be marked against the market later, executed or not."""
-        if not talk.votes:
-            return
-        by_pid = {p.pid: p for p in talk.bids}
-        regime = self.negotiation.regime(talk.round.symbol)
-        for vote in talk.votes:
-            bid = by_pid[vote.pid]
-            leg = bid.legs[0]
-            book = self.market.books.get(leg.symbol)
-            # a cycle has no direction, and an exit claims nothing that a mark-out could judge
-            if vote.abstain or bid.coupled or bid.reduce_only:
-                continue
-            if book is None or not book.bids or not book.asks:
-                continue
-            buys = leg.side == "buy"
-            self.outcomes.add(
-                round=talk.round.id,
-                pid=vote.pid,
-                agent=vote.agent,
-                kind="proposal" if vote.agent == bid.agent else "vote",
-                symbol=leg.symbol,
-                regime=regime,
-                side=1 if buys else -1,
-                score=vote.score,
-                conf=vote.conf,
-                executable_px=book.asks[0][0] if buys else book.bids[0][0],
-                horizon_ms=bid.horizon_ms,
-                cost_bps=float(self.table.env.instruments[leg.symbol].taker_fee) * 1e4,
-                sigma_bps=self.market.sigma_bps(leg.symbol, bid.horizon_ms),
-                t=self.table.now,
-            )
-
     # the venue
 
     def _fact(self, fact: VenueFact, seq: int) -> Cascade:
@@ -438,7 +424,7 @@ class Firm:
             self._advance(order.intent.round, fact)
         yield from self._settle(seq)
         account.mark(self.market.books, table.now)
-        yield from self.hearing.stop_if_fallen(self._most_fall, seq)
+        yield from self.hearing.stop_if_fallen(self.limits.now.breakers.flatten_drawdown, seq)
         yield from self._state()
         # where nothing is left to steer nobody is in a hurry: it is heard before the next question
         is_over = isinstance(fact, Ack | Fill | OrderEvent) and not account.legs.all()
@@ -455,6 +441,16 @@ class Firm:
             for rnd in [r for r in self.rounds.values() if r.id not in worked]:
                 rnd.on(Event.ALL_FINAL)
                 del self.rounds[rnd.id]
+
+    def _money(self, moved: Balance | FundingPaid) -> Cascade:
+        match moved:
+            case Balance():
+                self.account.open(moved.assets, self.table.now)
+                self._booked()
+            case FundingPaid():
+                self.account.ledger.funding(moved.symbol, moved.amount, moved.asset, moved.t, moved.ref)
+                self._booked()
+                yield from self._state()
 
     def _booked(self) -> None:
         """Attribute what the ledger just booked."""

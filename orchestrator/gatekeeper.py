@@ -9,6 +9,7 @@ from collections import deque
 from parley.messages import Heartbeat, Intent, Reservation, Verdict
 from parley.risk.case import Counters, GateFacts, Recent
 from parley.risk.limits import Limits
+from parley.risk.margin import tiers_by_asset
 from parley.view import FirmView
 
 from .market import Market
@@ -29,6 +30,7 @@ class Gatekeeper:
         self._sent: deque[tuple[str, Recent]] = deque(maxlen=KEEP)
         self._heard = 0
         self._offset_ms: float | None = None
+        self._contracts = tiers_by_asset(table.env.instruments)
 
     def heartbeat(self, beat: Heartbeat, t_recv: int) -> None:
         """Note that the gateway is alive and how far its venue's clock is off."""
@@ -81,4 +83,5 @@ class Gatekeeper:
             ),
             trading=view.state.trading,
             marks=self._market.mids(),
+            contracts=self._contracts,
         )

@@ -2,8 +2,8 @@
 
 A leg is open from its decision until nothing of it can trade any more. While it is
 open, its worst case stays reserved: quote money at the worst price for a buy, the
-base itself for a sell. A leg can never send more than was decided: `room` is what
-is left after fills and live orders.
+base itself for a sell, the margin of a contract either way. A leg can never send
+more than was decided: `room` is what is left after fills and live orders.
 """
 
 from decimal import Decimal
@@ -91,7 +91,8 @@ class Legs:
             working += order.left
             filled += order.filled
         left = max(leg.plan.qty - filled, working)
-        buys = leg.plan.side == "buy"
+        plan = leg.plan
+        asset, amount = instrument.tied_up(plan.side, left, leg.worst_px, reduces=plan.reduce_only)
         return Reservation(
             rid=leg.reservation_id,
             round=leg.round,
@@ -99,8 +100,8 @@ class Legs:
             agent=leg.agent,
             symbol=leg.plan.symbol,
             side=leg.plan.side,
-            asset=instrument.quote if buys else instrument.base,
-            amount=left * leg.worst_px if buys else left,
+            asset=asset,
+            amount=amount,
             qty_left=left,
         )
 

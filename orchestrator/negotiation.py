@@ -55,6 +55,10 @@ class Negotiation:
         self.weights_version = 0
         self.weights: dict[str, float] = {}
 
+    def follow(self, limits: Limits) -> None:
+        """Judge by another table of limits from now on."""
+        self._final.follow(limits)
+
     def regime(self, symbol: str) -> str:
         """Name the market regime of the freshest valid opinion on a symbol, or the empty string."""
         found = ""
@@ -90,7 +94,11 @@ class Negotiation:
     # call and bids
 
     def _call(self, talk: Talk, bidders: Sequence[str], given: Sequence[Proposal]) -> Flow:
-        table = self._table
+        table, kills = self._table, self._account.kills
+        for agent in bidders:
+            if kills.bars(agent):
+                talk.reasons.append((agent, "killed", ""))
+        bidders = [agent for agent in bidders if not kills.bars(agent)]
         said = yield from table.ask(
             "bids",
             [(tuple(bidders), talk.cfp)],

@@ -160,6 +160,7 @@ def intent(
     send_by: int,
     reservation_id: bytes,
     ref_px: Decimal | None,
+    agent: str,
 ) -> Intent:
     """Make the draft of an order; only the gate turns it into one that may be sent."""
     iid = intent_id(round_, pid, leg, child)
@@ -184,4 +185,5 @@ def intent(
         reservation_id=reservation_id,
         risk_hash=b"",
         ref_px=ref_px,
+        agent=agent,
     )

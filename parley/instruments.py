@@ -4,8 +4,13 @@ An `Instrument` is the only place where a float becomes an order's Decimal:
 quantities are cut down to the lot, prices moved to the tick in the direction
 that never costs more than was meant. Whatever falls below the venue's minimum
 becomes zero, and the caller refuses.
+
+A linear perpetual is an asset like any other here, named after pair and settlement
+(``BTC:USDT`` of ``BTC/USDT:USDT``): it is bought with the quote, may be owed, and its
+opening ties up a share of its value instead of all of it (ADR 38).
 """
 
+from collections.abc import Mapping
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 
 import msgspec
@@ -15,8 +20,21 @@ from .money import decimal
 ZERO = Decimal(0)
 
 
+class Tier(msgspec.Struct, frozen=True):
+    """A venue's maintenance margin for positions worth ``up_to`` quote: value * ``rate`` - ``amount``."""
+
+    up_to: Decimal
+    rate: Decimal
+    amount: Decimal
+
+
 class Instrument(msgspec.Struct, frozen=True, kw_only=True):
-    """A venue's spot pair: ``tick`` and ``min_notional`` in quote, ``lot`` in base, fees as fractions."""
+    """What a venue trades: ``tick`` and ``min_notional`` in quote, ``lot`` in base, fees as fractions.
+
+    ``margin`` is the share of a linear perpetual's value that opening it ties up (1 / leverage, in (0, 1]);
+    zero is a spot pair, where all is paid and only what is owned can be sold. ``tiers`` are a contract's
+    maintenance margins, by rising value.
+    """
 
     symbol: str
     venue: str
@@ -29,6 +47,19 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     min_notional: Decimal
     maker_fee: Decimal
     taker_fee: Decimal
+    margin: Decimal = ZERO
+    tiers: tuple[Tier, ...] = ()
+
+    @property
+    def is_contract(self) -> bool:
+        """Whether a position of it is margined and may be short."""
+        return self.margin > ZERO
+
+    def tied_up(self, side: str, qty: Decimal, px: Decimal, *, reduces: bool) -> tuple[str, Decimal]:
+        """Return the asset and the amount that an order needs until it is done, without its fee."""
+        if self.is_contract:
+            return (self.base, qty) if reduces else (self.quote, qty * px * self.margin)
+        return (self.quote, qty * px) if side == "buy" else (self.base, qty)
 
     def qty(self, amount: Decimal | float) -> Decimal:
         """Cut a base amount down to the lot; not finite or negative gives zero."""
@@ -58,6 +89,30 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
         if qty * px < self.min_notional:
             return "below_min_notional"
         return ""
+
+
+def has_contracts(instruments: Mapping[str, Instrument]) -> bool:
+    """Whether any of them is margined."""
+    return any(each.is_contract for each in instruments.values())
+
+
+def assets_of(symbol: str) -> tuple[str, str]:
+    """Split a symbol into base and quote asset; the quote is empty when there is none.
+
+    A contract's base carries what it settles in, so that it is never taken for the coin: ``BTC/USDT:USDT``
+    gives ``BTC:USDT`` and ``USDT``.
+    """
+    base, _, quote = symbol.partition("/")
+    if ":" in quote:
+        quote, _, settled = quote.partition(":")
+        return f"{base}:{settled}", quote
+    return base, quote
+
+
+def symbol_of(asset: str, quote: str) -> str:
+    """Name what trades an asset against a quote: the inverse of `assets_of`."""
+    base, colon, settled = asset.partition(":")
+    return f"{base}/{quote}{colon}{settled}"
 
 
 def _grid(value: Decimal, step: Decimal, rounding: str) -> Decimal:

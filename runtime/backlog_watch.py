@@ -31,7 +31,7 @@ class BacklogWatch:
     def __init__(
         self,
         config: BacklogConfig,
-        tell: Callable[[Strain], None],
+        tell: Callable[[Strain], object],
         *,
         is_reducing: bool,
         clock: Callable[[], int] = time.time_ns,

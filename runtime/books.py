@@ -25,6 +25,7 @@ from parley.messages import (
     CounterReply,
     Decision,
     Fill,
+    FundingPaid,
     Intent,
     MarketBatch,
     Message,
@@ -42,7 +43,7 @@ ORDER_KINDS: Final = kinds(
     "Decision", "Intent", "CancelIntent", "Ack", "VenueReject", "Unknown", "OrderEvent", "Fill", "Void",
     "Alarm",
 )  # fmt: skip
-MONEY_KINDS: Final = kinds("Balance", "MarketBatch", "Proposal", "CounterReply", "Opinion")
+MONEY_KINDS: Final = kinds("Balance", "FundingPaid", "MarketBatch", "Proposal", "CounterReply", "Opinion")
 
 
 class OrderBook:
@@ -133,6 +134,9 @@ class Books:
                 self._owners[message.iid] = (order.agent if order else "", message.pid, message.round)
             case Balance():
                 self.ledger.open(message.assets, message.t)
+                self._fold()
+            case FundingPaid() as paid:
+                self.ledger.funding(paid.symbol, paid.amount, paid.asset, paid.t, paid.ref)
                 self._fold()
             case Fill():
                 agent, pid, round_ = self._owners.get(message.iid, ("external", b"", b""))

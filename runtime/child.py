@@ -30,6 +30,7 @@ class Child:
         self.name = name
         self.log = log
         self.life = life
+        self.follows = ""  # what became of the life before, in words
         self.peak_memory_mb = 0.0
         self._ready_at = 0.0
         self._process = process
@@ -107,6 +108,11 @@ class Child:
         """Say in brackets how it ended and what it said last."""
         said = self.last_words()
         return f"the {self.name} ({self.how()}{': ' if said else ''}{said})"
+
+    def kill(self) -> None:
+        """End it at once, also while it is stopped; `end` is still to be called."""
+        if self.code is None:
+            self._process.kill()
 
     def end(self, grace_s: float) -> None:
         """Ask it to end, then make it; returns when it is gone."""

@@ -19,6 +19,7 @@ from runtime.calling import DEBUG, call, call_with_settings
 from runtime.cli_backtest import backtest, show_version
 from runtime.cli_data import app as data_app
 from runtime.cli_kill import kill, release
+from runtime.cli_limits import limits, operators
 from runtime.cli_shadow import shadow
 from runtime.cli_trade import trade
 
@@ -380,6 +381,8 @@ app.command()(shadow)
 app.command()(kill)
 app.command()(release)
 app.add_typer(data_app, name="data")
+app.add_typer(limits, name="limits")
+app.add_typer(operators, name="operators")
 
 
 def main() -> None:

@@ -15,8 +15,29 @@ Scopes = Annotated[
     typer.Option(
         "--scope",
         metavar="SCOPE",
-        help="platform, tenant:NAME, firm, firm:ACCOUNT or symbol:A/B; may be repeated [default: firm].",
+        help="platform, tenant:NAME, firm, firm:ACCOUNT, bot:NAME or symbol:A/B; may be repeated"
+        " [default: firm].",
         show_default=False,
+    ),
+]
+Bots = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--bot", metavar="NAME", help="A bot: what this agent proposed and holds; may be repeated.",
+        show_default=False,
+    ),
+]  # fmt: skip
+Operator = Annotated[
+    str,
+    typer.Option(
+        "--as", metavar="NAME", help="The operator you are; the key is in PARLEY_OPERATOR_KEY.",
+        show_default=False,
+    ),
+]  # fmt: skip
+Confirm = Annotated[
+    str,
+    typer.Option(
+        "--confirm", metavar="TOKEN", help="Confirm what another operator asked for.", show_default=False
     ),
 ]
 Config = Annotated[
@@ -29,6 +50,7 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard 
 
 def kill(
     scope: Scopes = None,
+    bot: Bots = None,
     mode: Annotated[
         str,
         typer.Option(
@@ -44,21 +66,32 @@ def kill(
 
     Works without desk and database; a gateway that does not answer is ended and its orders are cancelled.
     """
-    call_with_settings(
-        config, "runtime.commands.kill:kill", tuple(scope or ("firm",)), mode, reason, as_json=as_json
-    )
+    scopes = _of(scope, bot)
+    call_with_settings(config, "runtime.commands.kill:kill", scopes, mode, reason, as_json=as_json)
 
 
 def release(
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why it may trade again, for the record.")],
+    reason: Annotated[
+        str,
+        typer.Option(metavar="TEXT", help="Why it may trade again, for the record; needed unless --confirm."),
+    ] = "",
     scope: Scopes = None,
+    bot: Bots = None,
+    operator: Operator = "",
+    confirm: Confirm = "",
     config: Config = None,
     as_json: Json = False,
 ) -> None:
     """Let what was killed trade again.
 
-    'platform' releases everything, also a damaged kill file.
+    'platform' releases everything, also a damaged kill file. Where operators are enrolled, one asks (--as)
+    and another confirms (--as, --confirm).
     """
     call_with_settings(
-        config, "runtime.commands.kill:release", tuple(scope or ("firm",)), reason, as_json=as_json
+        config, "runtime.commands.kill:release", _of(scope, bot), reason, operator, confirm, as_json=as_json
     )
+
+
+def _of(scope: list[str] | None, bot: list[str] | None) -> tuple[str, ...]:
+    named = (*(scope or ()), *(f"bot:{each}" for each in bot or ()))
+    return named or ("firm",)

@@ -8,6 +8,8 @@ is on disk. A commit that comes back after the order's ``send_by`` is answered b
 In lock-step (the hub's batches carry ``fills_due``) the venue's facts of one cascade are taken in the order
 of their orders, so that two equal runs decide the same. There a step is durable before it is closed.
 
+A gateway that dies is followed by another one (`gateway_line`), which is asked in the same way.
+
 Start is recovery: a desk that finds its journal goes on with it (`recovery`), under the next epoch, and hears
 from the gateway what it missed (`resync`) before it hears of the market: until every open order is answered
 or known to rest, it does not trade.
@@ -19,14 +21,12 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
-from decimal import Decimal
 from pathlib import Path
 
 import msgspec
 
 from parley.bus import Answer, Wave
-from parley.errors import Fatal, ProtocolError, UserError
-from parley.instruments import Instrument
+from parley.errors import Fatal, ProtocolError
 from parley.messages import (
     Ack,
     Alarm,
@@ -35,6 +35,7 @@ from parley.messages import (
     Balance,
     Envelope,
     Fill,
+    Gap,
     MarketBatch,
     Message,
     OrderEvent,
@@ -52,6 +53,7 @@ from .alarms import Refusals
 from .backlog_watch import REDUCE, BacklogWatch
 from .bootstrap import Assembly, assemble, env_of, make_firm, specs_of
 from .frames import CONTROL, Link, connect, control, pack, wrap
+from .gateway_line import BACK, GatewayLine, instruments_of
 from .heartbeat import Heartbeat
 from .idle_gc import IdleCollector
 from .journal import JournalError, JournalWriter
@@ -61,7 +63,7 @@ from .outbox import Outbox
 from .overheard import OUTSIDE, Overheard
 from .recovery import Recovered, recover
 from .resync import RESYNCED, Resync
-from .run_config import DeskProcess, RunConfig, to_json
+from .run_config import DeskProcess, RunConfig, capital_of, manifest
 from .seals import read_key
 from .socket_transport import SocketTransport
 from .tenure import in_office
@@ -79,13 +81,13 @@ class Desk:
 
     def __init__(self, config: DeskProcess, key: bytes = b"") -> None:
         self._config = config
-        self._key = key  # of what is said to the gateway
         self._loop = asyncio.get_running_loop()
         self._inbox: asyncio.Queue[Arrived] = asyncio.Queue()
         self._held: list[Arrived] = []
         self._fills: set[tuple[str, str]] = set()
         self._candles = 0
         self._candles_before = 0  # in earlier lives
+        self._gaps = 0
         self._steps = 0
         self._last_step = 0
         self._is_resynced = True
@@ -100,8 +102,11 @@ class Desk:
         self._outbox: Outbox
         self._collector: IdleCollector
         self._assembly: Assembly
-        self._gateway: Link
+        self._started: Started
         self._hub: Link
+        self._gateway = GatewayLine(
+            Path(config.gateway), key, self._arrive, self._lost("gateway"), self._gateway_is_away
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Open the desk, trade until the feed ends or ``stop`` is set, and close the journal."""
@@ -113,8 +118,10 @@ class Desk:
         meter = self._meter()
         backlog = self._watch_backlog()
         self._heart.start()
+        self._gateway.keep(self._config.gateway_returns_s)
         try:
             await self._serve()
+            self._gateway.keep(0.0)
             why = "stopped" if self._stopping else "feed_ended"
             await self._admit(Shutdown(why=why, flatten=False, t=0), "user")
             await self._quiesce()
@@ -135,10 +142,8 @@ class Desk:
         if run.profile not in LADDER_MS:
             return None
 
-        def resting() -> tuple[str, ...]:
-            return resting_of(self._assembly.firm, specs_of(self._config.run))
-
-        meter = LoadMeter(run.profile, resting, self._note_own)
+        specs = specs_of(self._config.run)
+        meter = LoadMeter(run.profile, lambda: resting_of(self._assembly.firm, specs), self._note_own)
         self._outbox.on_waited = meter.waited
         return meter
 
@@ -147,11 +152,9 @@ class Desk:
         if self._config.backlog is None:
             return None
 
-        def tell(strain: Strain) -> None:
-            self._loop.call_soon_threadsafe(self._note_own, strain)
-
+        later = self._loop.call_soon_threadsafe
         reduces = self._assembly.firm.account.strain_level >= REDUCE
-        watch = BacklogWatch(self._config.backlog, tell, is_reducing=reduces)
+        watch = BacklogWatch(self._config.backlog, lambda s: later(self._note_own, s), is_reducing=reduces)
         watch.start()
         return watch
 
@@ -183,17 +186,18 @@ class Desk:
 
     async def _begin(self) -> None:
         """Hear the venue's instruments and balances first: before that there is nothing to record."""
-        self._gateway = await connect(Path(self._config.gateway), self._arrive, self._lost("gateway"))
+        await self._gateway.open()
         balance = await self._greeting()
-        instruments = _instruments(Path(self._config.instruments))
+        instruments = instruments_of(Path(self._config.instruments))
         run = msgspec.structs.replace(self._config.run, instruments=instruments)
         self._assembly = await self._seated(run)
-        capital = _capital(run, balance)
+        capital = capital_of(run, balance)
         path = self._config.journal
         self._journal = JournalWriter.create(path, manifest(run), on_fatal=self._journal_failed)
         self._outbox = self._make_outbox()
-        start = Started(run_id=run.run_id, epoch=1, quote=run.desk.quote, capital=capital, t=balance.t)
-        await self._admit(start, "supervisor")
+        await self._start(
+            Started(run_id=run.run_id, epoch=1, quote=run.desk.quote, capital=capital, t=balance.t)
+        )
         await self._admit(balance, "gateway")
         self._take_up_held()
 
@@ -209,46 +213,59 @@ class Desk:
             )
         except JournalError as error:
             raise Fatal(f"nothing is traded on a damaged journal: {error}") from error
-        firm, epoch = past.firm, self._journal.epoch + 1
+        epoch = self._journal.epoch + 1
         self._assembly = await self._seated(past.run, past)
         self._steps, self._candles, self._last_step = past.steps, past.candles, past.step
         self._candles_before = past.candles
-        self._fills = past.fills
-        self._gateway = await connect(Path(self._config.gateway), self._arrive, self._lost("gateway"))
+        self._fills, self._gaps = past.fills, past.gaps
+        await self._gateway.open(self._config.gateway_returns_s)
         balance = await self._greeting()
         self._outbox = self._make_outbox()
         self._outbox.placed, self._outbox.is_open = past.placed, False
         for group in past.tail:
             self._outbox.keep(group, epoch)
-        firm.table.epoch = epoch
-        run, capital = past.run, past.started.capital if past.started else _capital(past.run, balance)
-        await self._admit(
-            Started(run_id=run.run_id, epoch=epoch, quote=run.desk.quote, capital=capital, t=time.time_ns()),
-            "supervisor",
+        run, capital = past.run, past.started.capital if past.started else capital_of(past.run, balance)
+        start = Started(
+            run_id=run.run_id, epoch=epoch, quote=run.desk.quote, capital=capital, t=time.time_ns()
         )
+        await self._start(start)
         if not past.is_open:
             await self._admit(balance, "gateway")
         for void in past.taken_back():
             await self._admit(void, "clock")
         self._journal.flush()  # the epoch, and what is taken back, before anyone hears of this desk
         self._take_up_held()
-        await self._resync(past.gaps)
+        self._gateway.keep(self._config.gateway_returns_s)
+        await self._resync()
 
-    async def _resync(self, gaps: int) -> None:
+    async def _reconcile(self) -> None:
+        """Take up the next gateway under a new epoch; nothing leaves until all is told."""
+        epoch = max(self._journal.epoch + 1, self._gateway.epoch)
+        await self._start(msgspec.structs.replace(self._started, epoch=epoch, t=time.time_ns()))
+        self._journal.flush()
+        await self._resync()
+
+    async def _start(self, start: Started) -> None:
+        self._started, self._assembly.firm.table.epoch = start, start.epoch
+        await self._admit(start, "supervisor")
+
+    async def _resync(self) -> None:
         """Ask the gateway what it said to nobody, and wait until every open order is answered or rests."""
+        life = self._gateway.life
         orders = self._assembly.firm.account.orders.live()
         cancels = [o for o in orders if o.cancelling]
         asked = Resync(
-            epoch=self._assembly.firm.table.epoch, gaps=gaps, orders=tuple([o.intent.iid for o in orders]),
+            epoch=self._assembly.firm.table.epoch, gaps=self._gaps,
+            orders=tuple([o.intent.iid for o in orders]),
             cancels=tuple([(o.intent.iid, o.cancels) for o in cancels]),
         )  # fmt: skip
         self._outbox.outstanding = {(o.intent.iid, False) for o in orders if not o.exists and not o.doubtful}
         self._outbox.outstanding |= {(o.intent.iid, True) for o in cancels}
         self._is_resynced = False
         self._gateway.send(control(asked.text(), sender="desk", to="gateway"))
-        await self._facts_until(lambda: self._is_resynced, "memory")
+        await self._facts_until(lambda: self._is_resynced or not self._gateway.is_still(life), "memory")
         await self._quiesce()
-        self._outbox.is_open = True
+        self._outbox.is_open = self._is_resynced and self._gateway.is_still(life)
 
     async def _seated(self, run: RunConfig, past: Recovered | None = None) -> Assembly:
         """Build the firm, with its agents in this process or, where they dial in, in their own."""
@@ -283,7 +300,6 @@ class Desk:
         def void(void: Void) -> None:
             self._inbox.put_nowait((wrap(void, sender="clock", to="desk", t_event=time.time_ns()), void))
 
-        self._gateway.sign(self._key)
         return Outbox(self._journal, self._gateway, on_fatal=self._fail, on_void=void)
 
     def _take_up_held(self) -> None:
@@ -309,6 +325,10 @@ class Desk:
         except msgspec.MsgspecError as err:
             raise ProtocolError(f"{envelope.sender} sent a body that is no message: {err}") from err
         self._inbox.put_nowait((envelope, message))
+
+    def _gateway_is_away(self) -> None:
+        self._outbox.is_open = False
+        self._inbox.put_nowait((control("lost", sender="gateway", to="desk"), None))
 
     def _lost(self, peer: str) -> Callable[[str], None]:
         def lost(why: str) -> None:
@@ -349,6 +369,8 @@ class Desk:
                 self._hub.send_now(pack(control(f"closed:{message.step}", sender="desk", to="hub")))
             elif message is not None:
                 await self._admit(message, envelope.sender, envelope)
+            elif envelope.body == BACK.encode():
+                await self._reconcile()
             elif envelope.body.startswith(b"end:"):
                 self._feed_end = msgspec.json.decode(envelope.body.removeprefix(b"end:"))
                 return
@@ -371,11 +393,13 @@ class Desk:
 
     async def _quiesce(self) -> None:
         """Wait until every order sent is answered, and work off the answers; again while that sends more."""
-        orders, gateway = self._outbox, self._gateway
+        orders, gateway, life = self._outbox, self._gateway, self._gateway.life
         while orders.outstanding:
-            if not gateway.is_open:
+            if not gateway.is_still(life):
+                if gateway.is_awaited or gateway.is_open:
+                    return  # the next one is asked for them
                 raise Fatal(f"the gateway is gone, unanswered are {orders.outstanding!r}")
-            await self._facts_until(lambda: not (orders.outstanding and gateway.is_open), "answers")
+            await self._facts_until(lambda: not (orders.outstanding and gateway.is_still(life)), "answers")
 
     async def _facts_until(self, enough: Callable[[], bool], what: str) -> None:
         """Gather the venue's facts until there are enough, then admit them in the order of their orders."""
@@ -430,6 +454,7 @@ class Desk:
         firm = self._assembly.firm
         if not firm.is_news(message):
             return
+        self._gaps += isinstance(message, Gap)
         now, mono = time.time_ns(), time.monotonic_ns()
         t_event = (envelope.t_event if envelope else 0) or now
         cascade = firm.admit(message, sender, t_event=t_event, t_mono=mono, t_recv=now)
@@ -449,31 +474,6 @@ class Desk:
         self._assembly.transport.rest()
         if self._journal.pending > 4096:  # a burst must not outrun the disk without bound
             await asyncio.to_thread(self._journal.flush)
-
-
-def _instruments(path: Path) -> dict[str, Instrument]:
-    try:
-        found = msgspec.json.decode(path.read_bytes(), type=list[Instrument])
-    except (OSError, msgspec.MsgspecError) as err:
-        raise UserError(f"the gateway's instruments {str(path)!r} cannot be read: {err}") from err
-    return {i.symbol: i for i in found}
-
-
-def _capital(run: RunConfig, balance: Balance) -> Decimal:
-    capital = dict(balance.assets).get(run.desk.quote)
-    if capital is None:
-        raise UserError(f"account {run.desk.account!r} must hold {run.desk.quote}, it has {balance.assets!r}")
-    return capital
-
-
-def manifest(run: RunConfig) -> dict[str, str]:
-    """Give the run table's rows: everything a replay needs, and what ran it."""
-    desk = run.desk
-    return {
-        "run_id": run.run_id, "unit": "desk", "tenant": desk.tenant, "desk": str(desk.desk),
-        "account": desk.account, "policy_version": str(desk.policy_version), "seed": str(desk.seed),
-        "python": sys.version.split()[0], "config": to_json(run).decode(),
-    }  # fmt: skip
 
 
 def main() -> int:

@@ -16,7 +16,7 @@ waits for no look-up.
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Final, Protocol
 
@@ -146,6 +146,15 @@ class Doubts:
             for each in self._cases.values()
             if each.late_looks < 0
         ]  # fmt: skip
+
+    def unsettled(self, iids: Iterable[bytes]) -> frozenset[bytes]:
+        """Say which of some orders may still find their fate; one the venue may have forgotten finds none."""
+        now, cases = self._clock(), self._cases
+        return frozenset(
+            iid
+            for iid in iids
+            if iid in cases and cases[iid].late_looks < 0 and not is_forgotten(cases[iid].doubt, now)
+        )
 
     async def run(self) -> None:
         """Look for the orders, and call a person where that is in vain, until cancelled."""

@@ -5,6 +5,8 @@ connects to its socket and sends `Intent` and `CancelIntent`; it gets `Balance`,
 `Ack`, `VenueReject`, `Unknown`, `OrderEvent`, `Fill`, `Gap` and `Compared`.
 
 With ``--introduced`` its standard input names the one process that may send, and that process's key.
+With ``--spare`` it begins only when its standard input says so: until then it holds no lock, reads no key and
+speaks to nobody (`spare`).
 
 Not here: what is done with orders (`gateway_orders`), who may send them (`gateway_door`).
 
@@ -16,23 +18,25 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from parley.errors import Fatal, UserError
-from parley.instruments import Instrument
-from parley.messages import Balance
+from parley.instruments import Instrument, has_contracts
+from parley.messages import Balance, FundingPaid
 from runtime.account_watch import AccountWatch
 from runtime.frames import listen
+from runtime.funding_watch import FundingWatch, before_opening
 from runtime.gateway_config import CcxtConfig, GatewayConfig, key_of, make_venue
 from runtime.gateway_door import Introductions
 from runtime.gateway_lock import GatewayLock
 from runtime.gateway_log import GatewayLog, Recovered, recover
 from runtime.gateway_orders import Gateway
+from runtime.heartbeat import Heartbeat
 from runtime.idle_gc import IdleCollector
 from runtime.inspection import Inspection
 from runtime.kill_switch import sweep
@@ -47,12 +51,16 @@ _STREAM_PATIENCE_S: Final = 30.0
 _SWEEP_S: Final = 4.0
 _AUDIT_S: Final = 1.0
 _LOCK_PATIENCE_S: Final = 2.0  # one that was killed may not be gone yet
+_SPARE_PATIENCE_S: Final = 60.0  # `parley kill` holds the lock while it cancels
 
 
 async def serve(
-    config: GatewayConfig, stop: asyncio.Event, introductions: Introductions | None = None
-) -> None:
+    config: GatewayConfig, stop: asyncio.Event, introductions: Introductions | None = None,
+    patience_s: float = _LOCK_PATIENCE_S,
+) -> None:  # fmt: skip
     """Run a gateway until `stop`; ``introductions`` say which process is its desk, None: any of this user's.
+
+    ``patience_s`` is how long another process may still hold the journal's lock.
 
     Raises
     ------
@@ -72,20 +80,18 @@ async def serve(
     key = key_lock(key_of(config)) if config.real_money is not None else None
     venue = make_venue(config)
     journal: GatewayLog | None = None
+    heart = Heartbeat(config.heartbeat)
     try:
-        lock.take(_LOCK_PATIENCE_S)
+        lock.take(patience_s)
         if key is not None:
-            key.take(_LOCK_PATIENCE_S)
-        earlier = recover(path) if path.exists() else Recovered(counters=Counters())
-        instruments, whole = await _open_venue(config, venue)
+            key.take(patience_s)
+        config = msgspec.structs.replace(config, incarnation=lock.epoch)
+        heart.start()
+        is_first = not path.exists()
+        earlier = Recovered(counters=Counters()) if is_first else recover(path)
+        instruments, whole, prior = await _open_venue(config, venue)
         positions = earlier.counters.positions
-        balance, books = whole, None
-        if config.real_money is not None:
-            balance = await qualify(venue, config.real_money, whole, positions, is_settled=not earlier.alive)
-            address = config.venue.rest if isinstance(config.venue, CcxtConfig) else ""
-            books = Books(path.with_name(BOOKS), config.real_money, whole, positions, address)
-            if not earlier.alive:
-                books.refuse_what_is_gone(dict(whole.assets), positions)
+        balance, books = await _own_part(config, venue, whole, earlier)
         path_of(config.instruments).write_bytes(msgspec.json.encode(list(instruments.values())))
         run = {
             "unit": "gateway",
@@ -96,21 +102,18 @@ async def serve(
         journal = GatewayLog(path, run, asyncio.get_running_loop(), fail, earlier.unsent)
         earlier.counters.heard(journal.epoch)
         gateway = Gateway(
-            config,
-            venue,
-            instruments,
-            earlier.counters,
-            journal,
-            balance,
-            IdleCollector().idle,
+            config, venue, instruments, earlier.counters, journal, balance, IdleCollector().idle,
             introductions,
-        )
+        )  # fmt: skip
         gateway.adopt(earlier)
+        funding = FundingWatch(venue, earlier.funding, gateway.tell_of_account)
+        funding.tell(prior, prior=is_first)
         ready = asyncio.Event()
         inspection, hear = _watching(config, gateway, venue, books, positions)
+        works = [inspection.run(), *([funding.run()] if has_contracts(instruments) else ())]
         following = asyncio.ensure_future(venue.follow(hear, ready.set))
         try:
-            await first_of(stop, gateway.beat(), _serve(config, gateway, inspection, following, ready))
+            await first_of(stop, gateway.beat(), _serve(config, gateway, works, following, ready))
             await gateway.stop()  # while the stream still stands: what orders become is heard to the last
             if books is not None:  # nobody is here any more to see a resting order fill
                 swept = await sweep(gateway, lambda _: True, patience_s=_SWEEP_S)
@@ -120,6 +123,7 @@ async def serve(
             await asyncio.gather(following, return_exceptions=True)
     finally:
         await venue.close()
+        heart.stop()
         if journal is not None:
             journal.close()
         lock.release()
@@ -127,6 +131,21 @@ async def serve(
             key.release()
     if failures:
         raise failures[0]
+
+
+async def _own_part(
+    config: GatewayConfig, venue: Venue, whole: Balance, earlier: Recovered
+) -> tuple[Balance, Books | None]:
+    """Return what of the account is the desk's, with real money also its books; refuses what lacks."""
+    if config.real_money is None:
+        return whole, None
+    positions, is_settled = earlier.counters.positions, not earlier.alive
+    balance = await qualify(venue, config.real_money, whole, positions, is_settled=is_settled)
+    address = config.venue.rest if isinstance(config.venue, CcxtConfig) else ""
+    books = Books(path_of(config.journal).with_name(BOOKS), config.real_money, whole, positions, address)
+    if is_settled:
+        books.refuse_what_is_gone(dict(whole.assets), positions)
+    return balance, books
 
 
 def _watching(
@@ -151,19 +170,23 @@ def _watching(
     return inspection, hear
 
 
-async def _open_venue(config: GatewayConfig, venue: Venue) -> tuple[dict[str, Instrument], Balance]:
+async def _open_venue(
+    config: GatewayConfig, venue: Venue
+) -> tuple[dict[str, Instrument], Balance, Sequence[FundingPaid]]:
     try:
         instruments = await venue.connect()
-        assets = await venue.balances()
+        if has_contracts(instruments) and config.real_money is not None:
+            raise UserError("contracts are not traded with real money yet: what they may owe is not checked")
+        assets, prior = await before_opening(venue)
     except VenueError as error:
         raise UserError(f"the venue {config.venue.name!r} cannot be used: {error}") from error
     balance = Balance(account=config.account, venue=config.venue.name, assets=assets, t=time.time_ns())
-    return instruments, balance
+    return instruments, balance, prior
 
 
 async def _serve(
-    config: GatewayConfig, gateway: Gateway, inspection: Inspection, following: asyncio.Future[None],
-    ready: asyncio.Event,
+    config: GatewayConfig, gateway: Gateway, works: Sequence[Coroutine[Any, Any, None]],
+    following: asyncio.Future[None], ready: asyncio.Event,
 ) -> None:  # fmt: skip
     try:
         await asyncio.wait_for(ready.wait(), _STREAM_PATIENCE_S)
@@ -176,12 +199,12 @@ async def _serve(
     announce(
         {
             "ready": True, "unit": "gateway", "pid": os.getpid(), "socket": config.socket,
-            "instruments": config.instruments, "journal": config.journal,
+            "instruments": config.instruments, "journal": config.journal, "epoch": config.incarnation,
         }
     )  # fmt: skip
     try:
         # Only now: what happens to an order after it was looked up is heard on the stream.
-        await asyncio.gather(asyncio.shield(following), gateway.doubts.run(), inspection.run())
+        await asyncio.gather(asyncio.shield(following), gateway.doubts.run(), *works)
     finally:
         server.close()
         path_of(config.socket).unlink(missing_ok=True)
@@ -206,6 +229,16 @@ async def _audit(
     announce({"audit": told})
 
 
+async def _turn(introductions: Introductions, stop: asyncio.Event) -> bool:
+    waiting, stopped = asyncio.ensure_future(introductions.turn()), asyncio.ensure_future(stop.wait())
+    await asyncio.wait((waiting, stopped), return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if stop.is_set():
+        waiting.cancel()
+        return False
+    return waiting.result()
+
+
 def main() -> int:
     """Run the gateway's process and return its exit code."""
     parser = argparse.ArgumentParser(
@@ -213,14 +246,23 @@ def main() -> int:
     )
     parser.add_argument("--config", required=True, type=Path, help="JSON file, see GatewayConfig")
     parser.add_argument("--introduced", action="store_true", help="standard input names its desks")
+    parser.add_argument("--spare", action="store_true", help="wait for a turn on standard input")
     arguments = parser.parse_args()
 
     async def run(stop: asyncio.Event) -> None:
         # as in the desk: the commit thread asks for the interpreter between its calls of SQLite
         sys.setswitchinterval(2e-4)
         die_with_parent()
-        introductions = Introductions() if arguments.introduced else None
-        await serve(read_config(arguments.config, GatewayConfig), stop, introductions)
+        introductions = Introductions() if arguments.introduced or arguments.spare else None
+        patience_s = _LOCK_PATIENCE_S
+        if arguments.spare and introductions is not None:
+            announce({"spare": True, "unit": "gateway", "pid": os.getpid()})
+            patience_s = _SPARE_PATIENCE_S
+            if not await _turn(introductions, stop):
+                return
+        if not arguments.introduced:
+            introductions = None
+        await serve(read_config(arguments.config, GatewayConfig), stop, introductions, patience_s)
 
     return run_unit("gateway", run)
 

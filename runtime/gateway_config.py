@@ -61,7 +61,10 @@ class GatewayConfig(UnitConfig, frozen=True, kw_only=True):
 
     Orders at work are looked up every ``inspect_s``, 0: never, as on paper.
     ``real_money`` makes it look at the account before it serves; None: it is on paper.
-    ``halt_file`` is the home's kill file, ``kill_socket`` where `parley kill` asks; empty: there is none.
+    ``desk_limits`` are those its desk began with, as `RunConfig.limits`, ``operators`` the folder of those
+    whose keys may loosen them (empty: nobody is asked).
+    ``halt_file`` is the home's kill file, ``kill_socket`` where `parley kill` asks, ``heartbeat`` the file in
+    which it says that it lives; empty: there is none.
     """
 
     account: str
@@ -70,10 +73,13 @@ class GatewayConfig(UnitConfig, frozen=True, kw_only=True):
     instruments: str
     venue: CcxtConfig | NullConfig
     limits: Limits
+    desk_limits: dict[str, object] = msgspec.field(default_factory=dict)
+    operators: str = ""
     real_money: RealMoney | None = None
     inspect_s: float = 0.0
     halt_file: str = ""
     kill_socket: str = ""
+    heartbeat: str = ""
     desk_pid: int = 0
     tenant: str = "local"
     desk: int = 1

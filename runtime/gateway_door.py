@@ -10,6 +10,7 @@ Invariant: of a gateway that is told its desks, nobody is let in before it was t
 told is the only one let in.
 """
 
+import asyncio
 import os
 from collections.abc import Callable
 from typing import Final
@@ -19,6 +20,8 @@ import msgspec
 from runtime.frames import Link
 from runtime.seals import KEY_SIZE
 
+TURN: Final = b'{"turn":true}\n'
+"""The line that tells a spare gateway to take the place of one that is gone."""
 _CHUNK: Final = 4096
 Refused = Callable[[str, str], None]
 
@@ -42,21 +45,41 @@ class Introductions:
         self._descriptor = descriptor
         self._rest = b""
         self._last: Desk | None = None
+        self._has_turn = False
+        self._is_over = False  # whoever speaks has hung up
         os.set_blocking(descriptor, False)
+
+    async def turn(self) -> bool:
+        """Wait for a spare's turn; False when whoever could give it has hung up."""
+        loop, heard = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(self._descriptor, heard.set)
+        try:
+            while not self._has_turn and not self._is_over:
+                await heard.wait()
+                heard.clear()
+                self.last()
+        finally:
+            loop.remove_reader(self._descriptor)
+        return self._has_turn
 
     def last(self) -> Desk | None:
         """Return the desk that was named last; None before the first, and after a line that is none."""
         while part := self._read():
             *lines, self._rest = (self._rest + part).split(b"\n")
             for line in lines:
-                self._last = _desk(line)
+                if line + b"\n" == TURN:
+                    self._has_turn = True
+                else:
+                    self._last = _desk(line)
         return self._last
 
     def _read(self) -> bytes:
         try:
-            return os.read(self._descriptor, _CHUNK)
+            part = os.read(self._descriptor, _CHUNK)
         except BlockingIOError:
             return b""
+        self._is_over = not part
+        return part
 
 
 def _desk(line: bytes) -> Desk | None:

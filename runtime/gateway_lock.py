@@ -3,9 +3,10 @@
 Problem: two gateways on one API key are the worst case, and whoever takes over from one that does not answer
 has to know which process to end and has to be sure that it has ended.
 
-Not here: epochs (the journal has them), who may take over (`kill_takeover`).
+Not here: epochs of desks (the journal has them), who may take over (`kill_takeover`, `supervisor`).
 
-Invariant: the lock is held as long as its holder lives, and what is written in it was written by the holder.
+Invariant: the lock is held as long as its holder lives, also while it is stopped, and what is written in it
+was written by the holder; its epoch is durable before the holder does anything, and higher than any before.
 """
 
 import contextlib
@@ -24,10 +25,14 @@ _POLL_S: Final = 0.01
 
 
 class Holder(msgspec.Struct, frozen=True):
-    """The process that holds a lock: its number and when it was started, in clock ticks since boot."""
+    """The process that holds a lock: its number and when it was started, in clock ticks since boot.
+
+    ``epoch`` counts how often the lock was taken.
+    """
 
     pid: int
     started: int
+    epoch: int = 0
 
 
 class GatewayLock:
@@ -37,6 +42,7 @@ class GatewayLock:
         self._path = journal.with_name(journal.name + ".lock")
         self._what = what or f"the journal of {str(self._path)!r}"
         self._handle = -1
+        self.epoch = 0  # of this holding, 0: not held yet
 
     def take(self, patience_s: float = 0.0) -> None:
         """Hold the lock from now on.
@@ -63,10 +69,12 @@ class GatewayLock:
                 holder = self.holder()
                 who = f"process {holder.pid}" if holder else "another process"
                 raise UserError(f"{who} works with {self._what} already") from None
-        own = look(os.getpid())
-        told = msgspec.json.encode(Holder(os.getpid(), own.started if own else 0))
+        own, last = look(os.getpid()), self.holder()
+        self.epoch = 1 + (last.epoch if last else 0)
+        told = msgspec.json.encode(Holder(os.getpid(), own.started if own else 0, self.epoch))
         os.ftruncate(handle, 0)
         os.pwrite(handle, told, 0)
+        os.fsync(handle)
         self._handle = handle
 
     def holder(self) -> Holder | None:

@@ -26,7 +26,10 @@ from parley.messages import (
     Attempt,
     CancelIntent,
     Fill,
+    FundingPaid,
     Intent,
+    LimitChange,
+    LimitsSet,
     Message,
     OrderEvent,
     Unknown,
@@ -58,7 +61,10 @@ NOT_ACCEPTED: Final = (
     "not_accepted", "the venue had not accepted it when its window was over, and no list shows it"
 )  # fmt: skip
 """Code and text of the end of an order whose answer never came."""
-_FOLDED = ("Intent", "CancelIntent", "Attempt", "Ack", "VenueReject", "Unknown", "OrderEvent", "Fill")
+_FOLDED = (
+    "Intent", "CancelIntent", "Attempt", "Ack", "VenueReject", "Unknown", "OrderEvent", "Fill", "LimitChange",
+    "LimitsSet", "FundingPaid",
+)  # fmt: skip
 
 
 class Alive(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +81,8 @@ class Alive(msgspec.Struct, frozen=True, kw_only=True):
 class Recovered(msgspec.Struct, kw_only=True):
     """What an earlier life of the gateway left: its counters, its orders, and those without an outcome.
 
+    ``limits`` are the changes of the desk's limits and what the desk said to them, ``funding`` the numbers of
+    the payments that were told.
     ``unsent`` are orders it refused by itself for good, ``buried`` those it found not accepted;
     ``cancelling`` those it was about to cancel without having said what came of it.
     """
@@ -86,6 +94,8 @@ class Recovered(msgspec.Struct, kw_only=True):
     unsent: frozenset[bytes] = frozenset()
     alive: tuple[Alive, ...] = ()
     buried: tuple[Intent, ...] = ()
+    limits: tuple[LimitChange | LimitsSet, ...] = ()
+    funding: frozenset[str] = frozenset()
 
 
 def recover(path: Path) -> Recovered:
@@ -104,6 +114,8 @@ def fold(said: Iterable[Message]) -> Recovered:
     unsent: set[bytes] = set()
     known: set[bytes] = set()
     buried: dict[bytes, None] = {}
+    limits: list[LimitChange | LimitsSet] = []
+    funding: set[str] = set()
     for message in said:
         match message:
             case Intent() as intent:
@@ -135,6 +147,10 @@ def fold(said: Iterable[Message]) -> Recovered:
             case OrderEvent() as event:
                 counters.moved(event)
                 buried.pop(event.iid, None)
+            case LimitChange() | LimitsSet():
+                limits.append(message)
+            case FundingPaid() as paid:
+                funding.add(paid.ref)
             case _:
                 pass
     return Recovered(
@@ -149,6 +165,8 @@ def fold(said: Iterable[Message]) -> Recovered:
             if counters.is_working(iid)
         ),
         buried=tuple(intents[iid] for iid in buried if iid in intents),
+        limits=tuple(limits),
+        funding=frozenset(funding),
     )
 
 

@@ -21,7 +21,6 @@ from typing import Final
 
 import msgspec
 
-from parley.budget import Rank
 from parley.errors import ProtocolError
 from parley.instruments import ZERO, Instrument
 from parley.messages import (
@@ -31,6 +30,7 @@ from parley.messages import (
     CancelIntent,
     Compared,
     Envelope,
+    FundingPaid,
     Gap,
     Heartbeat,
     Intent,
@@ -50,7 +50,11 @@ from runtime.heard_facts import HeardFacts
 from runtime.held_orders import HeldOrders, read_word
 from runtime.kill_switch import KillSwitch
 from runtime.lanes import Lanes
-from runtime.lastlook import DUPLICATE, HALTED, Counters, cancel_refusal, reduces, refusal
+from runtime.lastlook import DUPLICATE, Counters, cancel_refusal
+from runtime.limit_switch import LimitSwitch
+from runtime.limit_word import Confirmed
+from runtime.limit_word import read_word as read_limits
+from runtime.passing import Passing
 from runtime.resync import RESYNCED, Resync, Retelling, read_resync
 from runtime.unit import Begun, path_of
 from venues.limits import Request
@@ -61,6 +65,7 @@ log = logging.getLogger(__name__)
 
 HEARTBEAT_S: Final = 1.0
 MAX_WAITING: Final = 256
+UNSETTLED: Final = "unsettled"
 UNRELEASED: Final = ("unreleased", "its desk took it back, or was gone before its own record was durable")
 _STOP_PATIENCE_S: Final = 5.0
 _OWN_CANCEL_NS: Final = 5_000_000_000
@@ -91,17 +96,22 @@ class Gateway:
         self._rounds: dict[bytes, bytes] = {}
         self._held_orders = HeldOrders()
         self._idle = idle
+        self._left: frozenset[bytes] = frozenset()  # of an earlier life, without a fate: nothing opens
         self._sent: set[bytes] = set()  # orders whose request was begun, in this life or an earlier one
         # the balance is of now: what this gateway's own fills brought is part of it
-        self._brought = {
-            asset: amount - counters.positions.get(asset, ZERO) for asset, amount in balance.assets
-        }
+        brought = {asset: amount - counters.positions.get(asset, ZERO) for asset, amount in balance.assets}
         self.doubts = Doubts(venue, self)
         self._facts = HeardFacts(counters, self._rounds, self._say, self.doubts.heard)
         path = path_of(config.halt_file) if config.halt_file else None
         self._refusals = Refusals(self._say)
         self._door = Door(config.desk_pid, introductions, self._refusals.refused)
-        self.kills = KillSwitch(path, config.tenant, config.account, self, self._say, self._door.watch)
+        self.limits = LimitSwitch(config, lambda it: journal.say(it, counters.epoch), self._say_durably)
+        self.kills = KillSwitch(
+            path, config.tenant, config.account, self, self._say, self._door.watch, self.limits.asked
+        )
+        self._passing = Passing(
+            config.limits, counters, instruments, venue, brought, self.kills, self.limits.followed
+        )
 
     # ------------------------------------------------------------------ the desk
 
@@ -140,6 +150,8 @@ class Gateway:
         if envelope.kind == CONTROL:
             if asked := read_resync(envelope.body):
                 self._resync(link, asked)
+            elif (limits := read_limits(envelope.body)) is not None:
+                self.limits.confirmed(limits)
             else:
                 self._held_orders.say(*read_word(envelope.body))
             return
@@ -164,6 +176,7 @@ class Gateway:
 
     def _resync(self, link: Link, asked: Resync) -> None:
         self._counters.heard(asked.epoch)
+        self.limits.confirmed(Confirmed(n=asked.limits[0], values=asked.limits[1]))
         self._journal.flush()  # what became durable is worked off in the next turn; only then is all said
         asyncio.get_running_loop().call_soon(lambda: self._lanes.begin(self._retell(link, asked)))
 
@@ -187,15 +200,7 @@ class Gateway:
 
     def _take_order(self, intent: Intent, envelope: Envelope) -> None:
         now, cause = time.monotonic_ns(), envelope.seq
-        no = refusal(
-            intent,
-            self._counters,
-            self._config.limits,
-            self._instruments,
-            row=self._venue.capabilities,
-            now_mono=now,
-            halted=self._stopped(intent),
-        )
+        no = self._passing.refusal(intent, now) or self._unsettled(intent)
         if no is None and self._lanes.waiting(intent.symbol) >= MAX_WAITING:
             no = ("busy", f"{MAX_WAITING} orders wait for {intent.symbol}")
         if no is not None:
@@ -251,27 +256,12 @@ class Gateway:
             body_hash=blake2b(asked, digest_size=16).digest(), desk_head=self._desk_head,
         )  # fmt: skip
 
-    def _stopped(self, intent: Intent, *, is_counted: bool = False) -> str:
-        """Say which kill keeps an order from leaving; exits pass one that flattens."""
-        kill = self.kills.stop_of(intent.symbol)
-        if kill is None or (kill.mode == "flatten" and self._reduces(intent, is_counted=is_counted)):
-            return ""
-        return f"killed: {kill.scope}, {kill.mode}: {kill.reason}"
-
-    def _reduces(self, intent: Intent, *, is_counted: bool) -> bool:
-        held = self._brought.get(intent.symbol.partition("/")[0], ZERO)
-        return reduces(intent, self._counters, held, is_counted=is_counted)
-
-    def _unsendable(self, intent: Intent) -> tuple[str, str] | None:
-        """Return (code, detail) when an order must not leave now; None: it has been paid for at the venue."""
-        if time.monotonic_ns() >= intent.send_by:
-            return "too_late", "it waited past send_by"
-        if stopped := self._stopped(intent, is_counted=True):
-            return HALTED, stopped
-        lack = self._venue.meter.take(Request.SEND)
-        if lack is not None and self._reduces(intent, is_counted=True):
-            lack = self._venue.meter.take(Request.SEND, Rank.REDUCE)
-        return None if lack is None else words(lack)
+    def _unsettled(self, intent: Intent) -> tuple[str, str] | None:
+        """Return (code, detail) when an order may open while it is not known what an earlier life left."""
+        self._left = self._left and self.doubts.unsettled(self._left)
+        if not self._left or self._passing.reduces(intent, is_counted=False):
+            return None
+        return UNSETTLED, f"the fate of {len(self._left)} orders of an earlier gateway is not known yet"
 
     def _rest(self) -> None:
         """Do in an idle moment what would cost the next order time."""
@@ -279,7 +269,7 @@ class Gateway:
         self._idle()
 
     async def _place(self, intent: Intent, attempt: Attempt, seq: int, cause: int) -> None:
-        if (no := self._unsendable(intent)) is not None:
+        if (no := self._passing.unsendable(intent)) is not None:
             self._send(attempt, seq, intent.round, cause)
             self._counters.dead(intent.iid)
             self._refuse(intent, *no, cause)
@@ -419,8 +409,8 @@ class Gateway:
         """Pass on what the user stream said."""
         self._facts.tell(fact)
 
-    def tell_of_account(self, said: Gap | Compared) -> None:
-        """Tell whether the account holds what the fills say."""
+    def tell_of_account(self, said: Gap | Compared | FundingPaid) -> None:
+        """Tell whether the account holds what the fills say, and what it was paid for holding."""
         self._say(said)
 
     def adopt(self, recovered: Recovered) -> None:
@@ -431,7 +421,9 @@ class Gateway:
             self._say(Unknown(iid=iid, cause="gateway_restarted"))
         for iid in recovered.cancelling:  # a desk waits for an answer to each cancel as well
             self._say(Unknown(iid=iid, cause="gateway_restarted", cancel=True))
+        self.limits.adopt(recovered.limits)
         now, now_mono = time.time_ns(), time.monotonic_ns()
+        self._left = frozenset(order.intent.iid for order in recovered.alive)
         for order in recovered.alive:
             self._sent.add(order.intent.iid)
             if order.is_known:
@@ -444,6 +436,13 @@ class Gateway:
         for intent in recovered.buried:
             self._rounds[intent.iid] = intent.round
             self.doubts.bury(intent)
+
+    def _say_durably(self, message: Message, then: Callable[[], None]) -> None:
+        def durable(seq: int) -> None:
+            self._send(message, seq)
+            then()
+
+        self._journal.say_durably(message, self._counters.epoch, b"", durable)
 
     def _say(self, message: Message, round_: bytes = b"", cause: int = 0) -> None:
         self._gaps += isinstance(message, Gap)

@@ -20,6 +20,7 @@ from typing import Final
 from runtime.process_tree import look
 
 NAME: Final = "desk.alive"  # in a run's folder
+OF_GATEWAY: Final = "gateway.alive"
 EVERY_S: Final = 1.0
 SILENT_S: Final = 10.0  # as long as the watchdog lets an agent compute
 _BEAT: Final = struct.Struct("<qq")  # pid, CLOCK_MONOTONIC ns, which all processes of a machine share
@@ -70,8 +71,8 @@ class Heartbeat:
         self._next = asyncio.get_running_loop().call_later(EVERY_S, self._beat)
 
 
-def why_silent(path: Path, now_ns: int | None = None) -> str:
-    """Say why the desk of a heartbeat's file cannot be taken to work; empty when it does.
+def why_silent(path: Path, now_ns: int | None = None, who: str = "desk") -> str:
+    """Say why the desk of a heartbeat's file, or another unit, cannot be taken to work; empty when it does.
 
     Parameters
     ----------
@@ -80,11 +81,11 @@ def why_silent(path: Path, now_ns: int | None = None) -> str:
     try:
         pid, at = _BEAT.unpack(path.read_bytes())
     except (OSError, struct.error):
-        return "the desk does not run"
+        return f"the {who} does not run"
     found = look(pid)
     if found is None or found.is_zombie:
-        return f"the desk's process {pid} is gone"
+        return f"the {who}'s process {pid} is gone"
     age_s = ((time.monotonic_ns() if now_ns is None else now_ns) - at) / _NS
     if not 0 <= age_s <= SILENT_S:
-        return f"the desk took up nothing for {age_s:.0f} s, the limit is {SILENT_S:.0f} s"
+        return f"the {who} took up nothing for {age_s:.0f} s, the limit is {SILENT_S:.0f} s"
     return ""

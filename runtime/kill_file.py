@@ -26,8 +26,10 @@ from parley.errors import UserError
 
 NAME: Final = "kill.jsonl"
 PLATFORM: Final = "platform"
+ASK: Final = "ask"  # for a release; the token stands in the place of the mode
 MODES: Final = ("block", "cancel", "flatten")  # each does what the ones before it do
-LEVELS: Final = (PLATFORM, "tenant", "firm", "symbol")
+LEVELS: Final = (PLATFORM, "tenant", "firm", "symbol", "bot")
+PARTS: Final = ("symbol:", "bot:")  # scopes that are only a part of an account
 _HASH: Final = 16
 
 
@@ -51,9 +53,20 @@ class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hash: str = ""
 
 
+class Asked(msgspec.Struct, frozen=True):
+    """A release somebody asked for and another has to confirm under the ``token``; since ``t`` (wall ns)."""
+
+    token: str
+    scope: str
+    reason: str
+    by: str
+    t: int
+
+
 class Standing(msgspec.Struct, frozen=True):
     """What is stopped; ``seen`` counts the file's lines, ``damage`` says why nothing in it counts.
 
+    ``asked`` are releases that wait for a second key.
     ``released`` is the last release of an account as a whole: (number of its line, by whom, why).
     """
 
@@ -61,18 +74,21 @@ class Standing(msgspec.Struct, frozen=True):
     seen: int = 0
     damage: str = ""
     released: tuple[int, str, str] = (0, "", "")
+    asked: tuple[Asked, ...] = ()
 
     def over(self, tenant: str, account: str) -> tuple[Kill, ...]:
         """The kills that concern an account, whole or in part; a damaged file stops all of it."""
         own = {PLATFORM, f"tenant:{tenant}", "firm", f"firm:{account}"}
-        found = [each for each in self.kills if each.scope in own or each.scope.startswith("symbol:")]
+        found = [each for each in self.kills if each.scope in own or each.scope.startswith(PARTS)]
         if self.damage:
             found.append(Kill(PLATFORM, "block", f"the kill file is damaged: {self.damage}", "", 0))
         return tuple(found)
 
 
-def hits(kill: Kill, symbol: str) -> bool:
-    """Whether a kill that concerns an account stops a symbol."""
+def hits(kill: Kill, symbol: str, bot: str = "") -> bool:
+    """Whether a kill that concerns an account stops what a bot does in a symbol; nobody's is every bot's."""
+    if kill.scope.startswith("bot:"):
+        return not bot or kill.scope == f"bot:{bot}"
     return not kill.scope.startswith("symbol:") or kill.scope == f"symbol:{symbol}"
 
 
@@ -85,10 +101,10 @@ def scope_of(text: str) -> str:
         When it names none.
     """
     level, _, name = text.partition(":")
-    if level in ("tenant", "symbol") and not name:
+    if level in ("tenant", "symbol", "bot") and not name:
         raise UserError(f"scope {text!r} must say which: {level}:NAME")
     if level not in LEVELS or (level == PLATFORM and name) or text.endswith(":"):
-        expected = "platform, tenant:NAME, firm, firm:ACCOUNT or symbol:A/B"
+        expected = "platform, tenant:NAME, firm, firm:ACCOUNT, bot:NAME or symbol:A/B"
         raise UserError(f"a scope is {expected}, was {text!r}")
     return text
 
@@ -98,6 +114,7 @@ def fold(raw: bytes) -> Standing:
     if not raw:
         return Standing(damage="it is empty")
     kills: dict[str, Kill] = {}
+    asked: dict[str, Asked] = {}  # by scope: the last one counts, until the scope is killed anew or released
     damage, released = "", (0, "", "")
     start = seen = 0
     while start < len(raw):
@@ -107,16 +124,23 @@ def fold(raw: bytes) -> Standing:
         seen += 1
         if end < 0 or entry is None:
             damage = damage or f"line {seen} is torn or was changed"
+        elif entry.do == ASK:
+            asked[entry.scope] = Asked(entry.mode, entry.scope, entry.reason, entry.by, entry.t)
         elif entry.do == "kill":
+            asked.pop(entry.scope, None)
             kills[entry.scope] = Kill(entry.scope, entry.mode, entry.reason, entry.by, entry.t)
         else:
+            asked.pop(entry.scope, None)
             if entry.scope == PLATFORM:
                 kills, damage = {}, ""
             kills.pop(entry.scope, None)
-            if not entry.scope.startswith("symbol:"):
+            if not entry.scope.startswith(PARTS):
                 released = (seen, entry.by, entry.reason)
         start = len(raw) if end < 0 else end + 1
-    return Standing(tuple(kills[scope] for scope in sorted(kills)), seen, damage, released)
+    return Standing(
+        tuple(kills[scope] for scope in sorted(kills)), seen, damage, released,
+        tuple(asked[scope] for scope in sorted(asked)),
+    )  # fmt: skip
 
 
 def _line(line: bytes, before: bytes) -> _Line | None:
@@ -125,7 +149,7 @@ def _line(line: bytes, before: bytes) -> _Line | None:
         scope_of(entry.scope)
     except (msgspec.MsgspecError, UnicodeDecodeError, UserError):
         return None
-    known = entry.do in ("kill", "release") and (entry.do == "release" or entry.mode in MODES)
+    known = entry.do in ("release", ASK) or (entry.do == "kill" and entry.mode in MODES)
     return entry if known and line == _sealed(entry, before) else None
 
 

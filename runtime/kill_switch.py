@@ -21,10 +21,11 @@ from typing import Final, Protocol
 import msgspec
 
 from parley.errors import ProtocolError
-from parley.messages import CancelIntent, Envelope, Halt, Intent, Killed, Message
+from parley.messages import ApprovalAsked, CancelIntent, Envelope, Halt, Intent, Killed, Message
+from runtime.approvals import PATIENCE_NS
 from runtime.doubts import Doubts
 from runtime.frames import CONTROL, Link, control
-from runtime.kill_file import Kill, KillFile, Standing, hits
+from runtime.kill_file import PARTS, Kill, KillFile, Standing, hits
 from venues.port import NOT_FOUND, Acked, Ambiguous, Rejected, SendResult
 
 ASK: Final = "kill"
@@ -120,7 +121,8 @@ async def sweep(
 class KillSwitch:
     """What stands against one account; ``say`` tells the desk, in the gateway's journal, what changed.
 
-    ``watch`` puts on record why a link of the kill socket is closed.
+    ``watch`` puts on record why a link of the kill socket is closed; ``others`` answers what else is asked
+    there, and says whether it did.
     """
 
     def __init__(
@@ -131,8 +133,10 @@ class KillSwitch:
         orders: Orders,
         say: Callable[[Message], None],
         watch: Callable[[Link], None],
+        others: Callable[[Link, str], bool] = lambda link, word: False,
     ) -> None:
         self._watch = watch
+        self._others = others
         self._file = KillFile(path) if path is not None else None
         self._tenant = tenant
         self._account = account
@@ -141,6 +145,7 @@ class KillSwitch:
         self._told: tuple[Kill, ...] = ()
         # what was released before this process began was for others to hear
         self._released = self.standing().released
+        self._asked_for = self.standing().asked
         self._sweep: asyncio.Task[Swept] | None = None
         self._left: frozenset[str] = frozenset()  # orders whose end the venue has not confirmed yet
         self._again_at = 0.0
@@ -154,10 +159,10 @@ class KillSwitch:
         standing = self.standing()
         return standing.over(self._tenant, self._account) if standing.kills or standing.damage else ()
 
-    def stop_of(self, symbol: str) -> Kill | None:
-        """The strictest kill that keeps orders of a symbol from leaving; None when they may."""
+    def stop_of(self, symbol: str, bot: str = "") -> Kill | None:
+        """The strictest kill that keeps a bot's orders of a symbol from leaving; None when they may."""
         # of two scopes the one that lets less pass counts: exits pass a flatten only where nothing else stops
-        found = [each for each in self.over() if hits(each, symbol)]
+        found = [each for each in self.over() if hits(each, symbol, bot)]
         return min(found, key=lambda each: each.mode == "flatten", default=None)
 
     def look(self) -> None:
@@ -166,15 +171,26 @@ class KillSwitch:
         if now != self._told:
             self._change(now)
         released = self.standing().released
-        if released != self._released and all(each.scope.startswith("symbol:") for each in now):
+        if released != self._released and all(each.scope.startswith(PARTS) for each in now):
             # it also ends what breakers stopped: a person looked, and gave a reason
             self._say(Halt(scope="account", mode="RESUME", by=released[1], why=released[2]))
         self._released = released
+        asked = self.standing().asked
+        for each in [each for each in asked if each not in self._asked_for]:
+            self._say(
+                ApprovalAsked(
+                    what="release", subject=each.scope, value="released", by=each.by, why=each.reason,
+                    token=each.token, until=each.t + PATIENCE_NS, t=each.t,
+                )
+            )  # fmt: skip
+        self._asked_for = asked
         if self._left and time.monotonic() >= self._again_at and (self._sweep is None or self._sweep.done()):
             left, self._left = self._left, frozenset()
             kills = [each for each in now if each.mode != "block"]
             self._begin(  # these alone: what leaves under a flatten since then is an exit
-                lambda order: order.cid in left and any(hits(kill, order.symbol) for kill in kills),
+                lambda order: (
+                    order.cid in left and any(hits(kill, order.symbol, order.agent) for kill in kills)
+                ),
                 patience_s=0.0,
             )
 
@@ -188,7 +204,7 @@ class KillSwitch:
         self._told = now
         self._say(_killed(now))
         if fresh:
-            self._begin(lambda order: any(hits(kill, order.symbol) for kill in fresh))
+            self._begin(lambda order: any(hits(kill, order.symbol, order.agent) for kill in fresh))
 
     def _begin(self, concerns: Callable[[Intent], bool], patience_s: float = PATIENCE_S) -> None:
         before = self._sweep
@@ -217,6 +233,8 @@ class KillSwitch:
         if word == DOUBTS:
             listed = msgspec.json.encode(self._orders.doubts.told()).decode()
             link.send(control(f"{DOUBTS}:{listed}", sender="gateway", to="kill"))
+            return
+        if self._others(link, word):
             return
         if word != ASK:
             raise ProtocolError(f"the kill socket takes {ASK!r} or {DOUBTS!r}, was {word[:20]!r}")

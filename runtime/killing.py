@@ -15,6 +15,7 @@ until it is released, over any restart.
 import asyncio
 import getpass
 import os
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ import msgspec
 from parley.errors import ConfigError, ParleyError, UserError
 from parley.messages import Envelope, Intent
 from runtime import kill_file
+from runtime.approvals import PATIENCE_NS, Ask, refuse_wrong
 from runtime.doubts import InDoubt
 from runtime.frames import CONTROL, connect, control
 from runtime.gateway_lock import GatewayLock
@@ -33,6 +35,7 @@ from runtime.journal import JournalError
 from runtime.kill_file import NAME, Kill, Standing, hits
 from runtime.kill_switch import ASK, DOUBTS, PATIENCE_S, STANDING, SWEPT, Swept, Told
 from runtime.leftovers import CLAIM, is_claimed
+from runtime.operators import operators_of
 from runtime.real_money import BOOKS
 from runtime.unit import path_of
 
@@ -53,8 +56,15 @@ class _Gateway(msgspec.Struct, frozen=True):
     file: Path = Path()
 
 
-def kill(home: Path, scopes: Sequence[str], mode: str, reason: str) -> Result:
-    """Write the kills, then see to it that every running gateway obeys.
+Obey = Callable[[_Gateway, Standing], dict[str, Any]]
+
+
+def kill(
+    home: Path, scopes: Sequence[str], mode: str, reason: str, who: str = "", *, takes_over: bool = True
+) -> Result:
+    """Write the kills, then see to it that every running gateway obeys; ``who`` kills, empty: this user.
+
+    Not ``takes_over``: what would take a key is only said, as the ``error`` of its account.
 
     Raises
     ------
@@ -65,27 +75,62 @@ def kill(home: Path, scopes: Sequence[str], mode: str, reason: str) -> Result:
     """
     began = time.monotonic()
     path = file_of(home)
-    standing = kill_file.write(path, "kill", scopes, mode=mode, reason=reason, by=_who())
+    standing = kill_file.write(path, "kill", scopes, mode=mode, reason=reason, by=who or _who())
     written_ms = (time.monotonic() - began) * 1e3
-    accounts = [_obey(config, standing) for config in gateways(home)] + _ended(home, standing)
+    obey = _obey if takes_over else _heard
+    accounts = [obey(config, standing) for config in gateways(home)] + _ended(home, standing, obey)
     return _result(path, standing, accounts) | {"written_ms": round(written_ms, 1)}
 
 
-def release(home: Path, scopes: Sequence[str], reason: str) -> Result:
+def release(
+    home: Path, scopes: Sequence[str], reason: str, operator: str = "", key: str = "", token: str = "",
+    who: str = "",
+) -> Result:  # fmt: skip
     """Write the releases and tell every running gateway; what else stands goes on standing.
+
+    Where operators are enrolled it is only asked for, by one of them, until another says the ``token``.
 
     Raises
     ------
     UserError
-        When no reason is given, or a scope is none.
+        When no reason is given, a scope is none, or an operator's key is missing or wrong.
     OSError
         When the home cannot be written to.
     """
-    if not reason.strip():
+    if not reason.strip() and not token:
         raise UserError("a release must say why: --reason TEXT")
-    path = file_of(home)
-    standing = kill_file.write(path, "release", scopes, reason=reason, by=_who())
-    return _result(path, standing, [_told(config) for config in gateways(home)])
+    path, operators, by = file_of(home), operators_of(home), who or _who()
+    do, mode, asked = "release", "", ""
+    if operator or operators.need_two:
+        if not operator:
+            raise UserError(
+                "a release takes two operators: say --as NAME, with the key in PARLEY_OPERATOR_KEY"
+            )
+        by = f"{operators.check(operator, key)} as {by}"
+        if token:
+            first = _confirmed(kill_file.read(path), scopes, operator, token)
+            by, reason = f"{first.by}, confirmed by {by}", first.reason
+        else:
+            do, mode = kill_file.ASK, secrets.token_hex(4)
+            asked = mode
+    elif token:
+        raise UserError("nobody is enrolled in this home, so nothing waits for a second key")
+    standing = kill_file.write(path, do, scopes, mode=mode, reason=reason, by=by)
+    result = _result(path, standing, [_told(config) for config in gateways(home)])
+    return result | ({"asked": asked} if asked else {})
+
+
+def _confirmed(standing: Standing, scopes: Sequence[str], operator: str, token: str) -> kill_file.Asked:
+    """Return what one operator asked for, if another may confirm it now, for exactly these scopes."""
+    asked = {each.scope: each for each in standing.asked if each.token == token}
+    for scope in scopes:
+        found = asked.get(scope)
+        ask = None
+        if found is not None:
+            by, until = found.by.partition(" ")[0], found.t + PATIENCE_NS
+            ask = Ask(token=token, content=(scope,), by=by, why=found.reason, t=found.t, until=until)
+        refuse_wrong(ask, token, (scope,), operator, time.time_ns())
+    return asked[scopes[0]]
 
 
 def in_doubt(home: Path) -> list[InDoubt] | None:
@@ -116,7 +161,7 @@ def gateways(home: Path) -> list[_Gateway]:
     return found
 
 
-def _ended(home: Path, standing: Standing) -> list[dict[str, Any]]:
+def _ended(home: Path, standing: Standing, obey: Obey) -> list[dict[str, Any]]:
     """Cancel what runs with real money left resting when they ended, by whatever end."""
     said = []
     for books in sorted((home.expanduser() / "runs").glob(f"*/{BOOKS}")):
@@ -128,7 +173,7 @@ def _ended(home: Path, standing: Standing) -> list[dict[str, Any]]:
         try:
             config = _read(files[-1])
             if _may_trade(path_of(config.journal)):
-                said.append(_obey(config, standing))
+                said.append(obey(config, standing))
         except (ParleyError, JournalError, OSError) as error:
             # one run that cannot be read must not keep the others from being cancelled
             said.append(_blank(folder.name) | {"error": f"run {folder.name!r}: {error}"})
@@ -171,8 +216,12 @@ def _obey(config: _Gateway, standing: Standing) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _heard(config: _Gateway, standing: Standing) -> dict[str, Any]:
+    return _told(config)
+
+
 def _concerns(kills: Sequence[Kill], order: Intent) -> bool:
-    return any(hits(kill, order.symbol) for kill in kills)
+    return any(hits(kill, order.symbol, order.agent) for kill in kills)
 
 
 def _told(config: _Gateway) -> dict[str, Any]:
@@ -239,6 +288,7 @@ def _swept(swept: Swept) -> dict[str, Any]:
 
 def _result(path: Path, standing: Standing, accounts: list[dict[str, Any]]) -> dict[str, Any]:
     return {
+        "waiting": [msgspec.structs.asdict(each) for each in standing.asked],
         "file": str(path), "damage": standing.damage, "accounts": accounts,
         "standing": [msgspec.structs.asdict(each) for each in standing.kills],
     }  # fmt: skip

@@ -18,7 +18,7 @@ from typing import Final
 
 import msgspec
 
-from parley.instruments import ZERO, Instrument
+from parley.instruments import ZERO, Instrument, assets_of
 from parley.messages import CancelIntent, Fill, Intent, OrderEvent
 from venues.capabilities import Capabilities, wrong_cid
 
@@ -99,7 +99,7 @@ class Counters:
         order = _Open(
             symbol=intent.symbol,
             side=intent.side,
-            price=_price(intent),
+            price=price_of(intent),
             qty=intent.qty,
             left=intent.qty,
             intent=intent,
@@ -169,12 +169,6 @@ class Counters:
         _add(self._going, going, qty if going == base else paid)
 
 
-def assets_of(symbol: str) -> tuple[str, str]:
-    """Return base and quote of a symbol, as its name says."""
-    base, _, quote = symbol.partition("/")
-    return base, quote
-
-
 def _add(sums: dict[str, Decimal], asset: str, amount: Decimal) -> None:
     sums[asset] = sums.get(asset, ZERO) + amount
 
@@ -183,7 +177,7 @@ def _sound(amount: Decimal) -> Decimal:
     return amount if amount.is_finite() and amount.adjusted() < _BEYOND else _UNKNOWN
 
 
-def _price(intent: Intent) -> Decimal:
+def price_of(intent: Intent) -> Decimal:
     """Return what a unit is counted at: never below the limit price nor below the reference price."""
     if intent.ref_px is None:
         return _UNKNOWN if intent.px is None else intent.px
@@ -289,7 +283,7 @@ def _too_much(
         return "no_ref_px", "collar and position cannot be judged"
     if instrument.quote not in limits.max_notional or instrument.quote not in limits.max_position:
         return "no_limit", f"no limits for quote asset {instrument.quote}"
-    notional = intent.qty * _price(intent)
+    notional = intent.qty * price_of(intent)
     if notional > limits.max_notional[instrument.quote]:
         return "max_notional", f"{notional} > {limits.max_notional[instrument.quote]}"
     if counters.in_last_second(now_mono) >= limits.max_orders_per_s:
@@ -311,7 +305,7 @@ def _not_its_own(
         code, asset, left = "not_its_own", base, counters.worst(base, "sell") - intent.qty
     else:
         has = limits.capital.get(quote, ZERO) + counters.worst(quote, "sell")
-        code, asset, left = "capital", quote, has - intent.qty * _price(intent)
+        code, asset, left = "capital", quote, has - intent.qty * price_of(intent)
     # what is not known is refused
     return None if left.is_finite() and left >= 0 else (code, f"{asset} would be {left} of this desk's")
 
@@ -325,7 +319,7 @@ def _position(
     intent: Intent, counters: Counters, limits: Limits, instrument: Instrument
 ) -> tuple[str, str] | None:
     base, quote = instrument.base, instrument.quote
-    cap, price = limits.max_position[quote], _price(intent)
+    cap, price = limits.max_position[quote], price_of(intent)
     signed = intent.qty if intent.side == "buy" else -intent.qty
     held = _grown(counters, base, signed) * price
     if held > cap:

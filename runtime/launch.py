@@ -26,7 +26,7 @@ from msgspec.structs import replace
 from orchestrator.policy import DeskConfig
 from parley.agent import ROLES, AgentSpec
 from parley.errors import ConfigError, UserError, nearest
-from parley.instruments import Instrument
+from parley.instruments import Instrument, assets_of
 from parley.risk.limits import limits_of
 from runtime import heartbeat, leftovers
 from runtime.backlog import BacklogConfig
@@ -35,6 +35,7 @@ from runtime.history import JOURNAL_NAME
 from runtime.journal.schema import side_files
 from runtime.kill_file import NAME as KILL_FILE
 from runtime.open_trades import shared_limits, shared_params
+from runtime.operators import operators_folder
 from runtime.real_money import BOOKS, RealMoney
 from runtime.run_config import DeskProcess, RunConfig, to_json
 from runtime.settings import Settings, candle_seconds
@@ -52,6 +53,7 @@ _SANDBOX_GRANTS: Final = 1_000_000  # the sandbox's own default; what it announc
 _ORDERS_PER_S: Final = 20
 _INSPECT_S: Final = 30.0
 DESK_RETURNS_S: Final = 3600.0  # it folds its journal first; one that does not come back ends the run
+GATEWAY_RETURNS_S: Final = 150.0  # longer than a spare may take to serve (`standby`)
 _PRINTS: Final = 4  # trades a candle is made of, at least: open, both extremes, close
 _ROOM: Final = 16 << 20  # bytes a run needs for its first minutes
 
@@ -112,6 +114,14 @@ class Layout:
     @property
     def heartbeat(self) -> Path:
         return self.folder / heartbeat.NAME
+
+    @property
+    def gateway_heartbeat(self) -> Path:
+        return self.folder / heartbeat.OF_GATEWAY
+
+    @property
+    def gateway_journal(self) -> Path:
+        return self.folder / "gateway.journal"
 
     @property
     def logs(self) -> Path:
@@ -315,8 +325,11 @@ def sandbox_access(layout: Layout, keys: tuple[str, str], rest: str, ws: str) ->
     return Access(keys_file=file, rest=rest, ws=ws)
 
 
-def write_gateway(layout: Layout, settings: Settings, market: Market, access: Access) -> Path:
-    """Write the gateway's configuration."""
+def write_gateway(
+    layout: Layout, settings: Settings, market: Market, access: Access,
+    limits: Mapping[str, object] | None = None,
+) -> Path:  # fmt: skip
+    """Write the gateway's configuration; ``limits`` are the run's, None: those of the settings."""
     caps = {asset: f"{cap:f}" for asset, cap in _caps(settings, market).items()}
     # the gateway counts by the wall clock: a market that runs faster gives it more orders in a second
     pace = settings.pace
@@ -325,7 +338,7 @@ def write_gateway(layout: Layout, settings: Settings, market: Market, access: Ac
         layout.config("gateway"),
         {
             "account": ACCOUNT, "socket": layout.socket("gateway"),
-            "journal": str(layout.folder / "gateway.journal"),
+            "journal": str(layout.gateway_journal),
             "instruments": str(layout.folder / INSTRUMENTS),
             "venue": {
                 "kind": "ccxt", "symbols": market.symbols, "keys_file": str(access.keys_file),
@@ -334,7 +347,9 @@ def write_gateway(layout: Layout, settings: Settings, market: Market, access: Ac
             },
             "real_money": access.real_money, "inspect_s": _INSPECT_S if access.real_money else 0.0,
             "halt_file": str(settings.home.expanduser().resolve() / KILL_FILE),
-            "kill_socket": layout.socket("kill"),
+            "desk_limits": dict(shared_limits(settings) if limits is None else limits),
+            "operators": str(operators_folder(settings.home)),
+            "kill_socket": layout.socket("kill"), "heartbeat": str(layout.gateway_heartbeat),
             "limits": {
                 "max_notional": caps, "max_position": caps, "cash": [settings.quote],
                 "max_orders_per_s": rate,
@@ -350,7 +365,7 @@ def _caps(settings: Settings, market: Market) -> dict[str, Decimal]:
     The gateway refuses orders in one that has none.
     """
     prices = {**market.prices, settings.quote: Decimal(1)}
-    quotes = dict.fromkeys(symbol.partition("/")[2] for symbol in market.symbols)
+    quotes = dict.fromkeys(assets_of(symbol)[1] for symbol in market.symbols)
     return {
         asset: (settings.capital / prices[asset]).quantize(Decimal("1e-8"))
         for asset in quotes
@@ -374,13 +389,17 @@ def write_hub(layout: Layout, settings: Settings, market: Market, access: Access
 
 
 def write_desk(
-    layout: Layout, run: RunConfig, agents: str = "", backlog: BacklogConfig | None = None
-) -> Path:
-    """Write the desk's configuration; ``agents`` is where it waits for them, empty: they are in it."""
+    layout: Layout, run: RunConfig, agents: str = "", backlog: BacklogConfig | None = None,
+    gateway_returns_s: float = 0.0,
+) -> Path:  # fmt: skip
+    """Write the desk's configuration; ``agents`` is where it waits for them, empty: they are in it.
+
+    ``gateway_returns_s``: as `DeskProcess` says.
+    """
     process = DeskProcess(
         run=run, journal=str(layout.journal), gateway=layout.socket("gateway"), hub=layout.socket("hub"),
         instruments=str(layout.folder / INSTRUMENTS), parent_pid=os.getpid(),
-        agents=agents, backlog=backlog, heartbeat=str(layout.heartbeat),
+        agents=agents, backlog=backlog, heartbeat=str(layout.heartbeat), gateway_returns_s=gateway_returns_s,
     )  # fmt: skip
     return _put(layout.config("desk"), to_json(process))
 

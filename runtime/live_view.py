@@ -64,7 +64,7 @@ class LiveView:
         self.outcomes: Counter[str] = Counter()
         self.fills = 0
         self.state: StateView | None = None
-        self.lives = ""  # of the desk, in words, once it was started again
+        self.lives = ""  # of desk or gateway, in words, once there was another one
         self.killed: tuple[Stop, ...] = ()
         self._kinds = _COUNTED if counts_only else _SHOWN
         self._path = journal
@@ -141,6 +141,11 @@ class LiveView:
         """Note that the desk ended and is started again, or is back."""
         does = "goes on where it was" if is_back else "is started again on its journal"
         self.lives = f"the desk ended and {does}: life {life}"
+
+    def note_gateway(self, life: int, ended: str, *, is_back: bool) -> None:
+        """Note that the gateway ``ended``, in words, and its spare takes its place, or has taken it."""
+        does = "serves in its place" if is_back else "takes it; nothing opens until it knows all orders"
+        self.lives = f"the gateway {ended}; its spare {does}: life {life}"
 
     def line(self) -> str:
         """Say in one line where the run is."""

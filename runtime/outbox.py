@@ -14,17 +14,24 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from orchestrator.policy import GroupOut
 from parley.errors import Fatal
 from parley.messages import KINDS, CancelIntent, Intent, Void
 
-from .frames import Link, control, frame_of, pack
+from .frames import control, frame_of, pack
 from .held_orders import DROP, RELEASE, word_of
 from .journal import Group, IntentRow, JournalError, JournalWriter, Record
 
 ORDER_KINDS: Final = (KINDS[Intent], KINDS[CancelIntent])
+
+
+class Line(Protocol):
+    """Where orders leave to."""
+
+    def send_now(self, frame: bytes) -> None:
+        """Say it at once, or to nobody."""
 
 
 class Outbox:
@@ -38,7 +45,7 @@ class Outbox:
     def __init__(
         self,
         journal: JournalWriter,
-        gateway: Link,
+        gateway: Line,
         *,
         on_fatal: Callable[[BaseException], None],
         on_void: Callable[[Void], None],

@@ -26,13 +26,17 @@ _LIVES: Final = "lives"
 
 
 class Processes(msgspec.Struct, frozen=True):
-    """What a run consists of while it lives: its units by name, and where its Ray driver answers."""
+    """What a run consists of while it lives: its units by name, and where its Ray driver answers.
+
+    ``lives`` of the units that had more than one.
+    """
 
     run: str
     placement: str
     units: dict[str, int]
     agents: tuple[str, ...]
     control: str = ""
+    lives: dict[str, int] = {}
 
 
 def agents_address(layout: Layout, settings: Settings) -> str:
@@ -85,12 +89,14 @@ def write_ray(layout: Layout, settings: Settings, run: RunConfig) -> Path:
     return _put(layout.config("ray"), msgspec.json.encode(config))
 
 
-def write_processes(layout: Layout, settings: Settings, run: RunConfig, units: Mapping[str, int]) -> None:
+def write_processes(
+    layout: Layout, settings: Settings, run: RunConfig, units: Mapping[str, int], lives: Mapping[str, int]
+) -> None:
     """Write down which processes the run consists of, for `parley status`."""
     told = Processes(
         run=layout.run_id, placement=settings.desk.placement, units={"cli": os.getpid(), **units},
         agents=tuple(spec.id for spec in run.agents),
-        control=layout.socket("ray") if "ray" in units else "",
+        control=layout.socket("ray") if "ray" in units else "", lives=dict(lives),
     )  # fmt: skip
     _put(layout.folder / PROCESSES, msgspec.json.encode(told))
 

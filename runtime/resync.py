@@ -24,8 +24,10 @@ from parley.messages import (
     CancelIntent,
     Compared,
     Fill,
+    FundingPaid,
     Gap,
     Intent,
+    LimitChange,
     Message,
     OrderEvent,
     Unknown,
@@ -39,16 +41,19 @@ RESYNCED: Final = "resynced"
 NEVER_CAME: Final = ("last_look:never_came", "its desk was gone before the gateway got it")
 # the types of the gateway's journal that a resync looks at
 LOOKED_AT: Final = (
-    "Intent", "CancelIntent", "Ack", "VenueReject", "Unknown", "OrderEvent", "Fill", "Gap", "Compared",
+    "Intent", "CancelIntent", "Ack", "VenueReject", "Unknown", "OrderEvent", "Fill", "FundingPaid", "Gap",
+    "Compared", "LimitChange",
 )  # fmt: skip
 
 _MOST_UNSENT: Final = 1 << 20
 _UNSENT_S: Final = 0.002
+_AT_ONCE: Final = 500
 
 
 class Resync(msgspec.Struct, frozen=True, kw_only=True):
     """What the desk says of itself: open ``orders`` by iid, ``cancels`` with their numbers.
 
+    ``limits`` is the number of the last change of limits it has durably, and what was changed.
     ``gaps`` is how many gaps of the user stream it knows of: one more would be news each time it is told.
     """
 
@@ -56,6 +61,7 @@ class Resync(msgspec.Struct, frozen=True, kw_only=True):
     gaps: int = 0
     orders: tuple[bytes, ...] = ()
     cancels: tuple[tuple[bytes, int], ...] = ()
+    limits: tuple[int, dict[str, str]] = (0, {})
 
     def text(self) -> str:
         """Return the control text."""
@@ -94,7 +100,9 @@ class Retelling:
         send: Callable[[Message, int, bytes], None],
     ) -> None:
         """Tell what was ``said`` as (seq, round, message), no faster than the desk reads."""
-        for seq, round_, message in self._facts(said):
+        for n, (seq, round_, message) in enumerate(self._facts(said), 1):
+            if n % _AT_ONCE == 0:
+                await asyncio.sleep(0)  # heart and stream go on, however long the past is
             while link.unsent > _MOST_UNSENT:
                 await asyncio.sleep(_UNSENT_S)
             if not link.is_open:
@@ -114,6 +122,10 @@ class Retelling:
                     compared = None
                     if self._gaps > self._asked.gaps:
                         yield seq, round_, message
+                case FundingPaid() if not message.prior:
+                    yield seq, round_, message
+                case LimitChange():  # what the desk has it knows by its number
+                    yield seq, round_, message
                 case Compared():  # says nothing of a gap that came after it
                     compared = seq, round_, message
                 case Ack() | VenueReject() | Unknown() | OrderEvent() | Fill():

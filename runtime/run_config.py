@@ -4,13 +4,17 @@
 finds its peers and its journal. How a user's settings become these is in `settings`.
 """
 
+import sys
+from decimal import Decimal
 from typing import Final
 
 import msgspec
 
 from orchestrator.policy import DeskConfig
 from parley.agent import AgentSpec
+from parley.errors import UserError
 from parley.instruments import Instrument
+from parley.messages import Balance
 from runtime.backlog import BacklogConfig
 
 UNKNOWN: Final = "unknown"
@@ -48,7 +52,8 @@ class DeskProcess(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     ``journal`` is a file to create, ``instruments`` the file the gateway wrote at its start, ``agents`` the
     address where the desk waits for its agents' processes (empty: they are in the desk's), ``backlog`` what
-    it watches of the shipper (None: there is none), ``heartbeat`` the file in which it says that it lives.
+    it watches of the shipper (None: there is none), ``heartbeat`` the file in which it says that it lives,
+    ``gateway_returns_s`` how long it waits for another gateway when it lost one, 0: it ends with it.
     """
 
     run: RunConfig
@@ -60,6 +65,7 @@ class DeskProcess(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     agents: str = ""
     backlog: BacklogConfig | None = None
     heartbeat: str = ""
+    gateway_returns_s: float = 0.0
 
 
 def to_json(config: RunConfig | DeskProcess) -> bytes:
@@ -70,3 +76,27 @@ def to_json(config: RunConfig | DeskProcess) -> bytes:
 def run_config(raw: bytes | str) -> RunConfig:
     """Read a `RunConfig` as the journal holds it."""
     return msgspec.json.decode(raw, type=RunConfig)
+
+
+def capital_of(run: RunConfig, balance: Balance) -> Decimal:
+    """Return what a run begins with.
+
+    Raises
+    ------
+    UserError
+        When the account holds nothing of the quote currency.
+    """
+    capital = dict(balance.assets).get(run.desk.quote)
+    if capital is None:
+        raise UserError(f"account {run.desk.account!r} must hold {run.desk.quote}, it has {balance.assets!r}")
+    return capital
+
+
+def manifest(run: RunConfig) -> dict[str, str]:
+    """Give the run table's rows: everything a replay needs, and what ran it."""
+    desk = run.desk
+    return {
+        "run_id": run.run_id, "unit": "desk", "tenant": desk.tenant, "desk": str(desk.desk),
+        "account": desk.account, "policy_version": str(desk.policy_version), "seed": str(desk.seed),
+        "python": sys.version.split()[0], "config": to_json(run).decode(),
+    }  # fmt: skip

@@ -27,6 +27,16 @@ def new_key() -> bytes:
     return secrets.token_bytes(KEY_SIZE)
 
 
+def key_for(key: bytes, gateway: int) -> bytes:
+    """Return what a desk's key becomes towards the gateway of process number ``gateway``; empty stays empty.
+
+    A desk outlives its gateway: what was sealed for one opens nothing at the next.
+    """
+    if not key:
+        return b""
+    return blake2b(gateway.to_bytes(8, "little"), key=key, digest_size=KEY_SIZE, person=b"link").digest()
+
+
 class Seal:
     """One direction of one link; both ends count alike."""
 

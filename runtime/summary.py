@@ -18,6 +18,7 @@ from typing import Final
 import msgspec
 
 from parley.errors import DataError, StateError
+from parley.instruments import assets_of
 from parley.messages import (
     KINDS,
     Decision,
@@ -180,7 +181,7 @@ class _Fold:
         order = self.books.orders.get(fill.iid)
         if order is not None:
             self._agents.setdefault(order.agent, AgentPnl()).fills += 1
-        quote = fill.symbol.partition("/")[2]
+        quote = assets_of(fill.symbol)[1]
         mark = Decimal(1) if quote == self.out.quote else self.books.ledger.marks.get(quote, Decimal(0))
         self.out.volume += fill.qty * fill.px * mark
 

@@ -4,12 +4,13 @@ Problem: a run is several processes, and whatever ends first, the user, an error
 other may stay behind. Every child gets a group of its own, so that Ctrl-C reaches only this process, which
 then ends them one after the other; each also asks the kernel to end it with its parent. When one dies, the
 others that needed it follow, and only the first may be blamed. One child may have several lives: when it ends
-alone, it is started again as it was, in its place in that order.
+alone, it is started again as it was, in its place in that order. Of another a spare may stand by (`standby`).
 
 Not here: what the children are (`launch`), in which order they ended (`endings`), which end is answered by a
-new life (`restarts`).
+new life (`restarts`), what a spare does before its turn (`spare`).
 
-Invariant: after `stop` none of the started pids runs. Only pids that were started here are signalled.
+Invariant: after `stop` none of the started pids runs. Only pids that were started here are signalled. A spare
+has its turn only after the one before it was seen to have ended.
 """
 
 import os
@@ -27,7 +28,8 @@ from runtime.endings import Endings
 from runtime.gateway_door import introduction
 from runtime.inheritance import inherited
 from runtime.restarts import Restarts
-from runtime.seals import new_key
+from runtime.seals import key_for, new_key
+from runtime.standby import Standby
 
 READY_PATIENCE_S: Final = 60.0
 GRACE_S: Final = 10.0
@@ -64,6 +66,8 @@ class Supervisor:
         self._replaced: set[int] = set()  # pids of lives after which another one came
         self._why_not = ""
         self._introduced: dict[str, str] = {}  # who speaks under a key of its own -> to whom
+        self._keys: dict[str, bytes] = {}  # of the lives that speak under one
+        self._standby: Standby | None = None
 
     def introduce(self, name: str, to: str) -> None:
         """Let ``to``, once started, listen to each life of ``name`` under a new key, and to nobody else."""
@@ -75,8 +79,7 @@ class Supervisor:
 
     def begin(self, name: str, module: str, config: Path) -> Child:
         """Start a child without waiting for it."""
-        modules = [module] if module.startswith("runtime.") else [_LOGS, module]
-        self._commands[name] = [sys.executable, "-m", *modules, "--config", str(config)]
+        self._commands[name] = [*_module(module), "--config", str(config)]
         if name in self._introduced:
             self._commands[name].append("--key-on-input")
         elif name in self._introduced.values():
@@ -99,11 +102,26 @@ class Supervisor:
         child = Child(name, process, log, life)
         self._endings.watch(child.pid)
         if to:
-            key = new_key()
+            self._keys[name] = key = new_key()
             # the gateway first: what it can read already when the desk connects, it has read by then
-            self.child(to).tell(introduction(child.pid, key))
+            self.child(to).tell(self._introduction(child, self.child(to)))
             child.tell(key)
         return child
+
+    def _introduction(self, who: Child, to: Child) -> bytes:
+        return introduction(who.pid, key_for(self._keys[who.name], to.pid))
+
+    def keep_spare(self, name: str, module: str, heartbeat: Path, restarts: Restarts | None = None) -> None:
+        """Follow an end of a started child, or its silence, by a spare that waits in ``module``."""
+        own = self._commands[name]
+        command = [*_module(module), *own[own.index("--config") :], "--spare"]
+        self._standby = Standby(name, command, self._logs, heartbeat, restarts or Restarts())
+        self._standby.look()
+
+    @property
+    def spare(self) -> Child | None:
+        """Who waits to take a place; None when nobody does."""
+        return self._standby.spare if self._standby is not None else None
 
     def ready(self, child: Child, patience_s: float = READY_PATIENCE_S) -> Line:
         """Wait for a child's ready line.
@@ -134,29 +152,62 @@ class Supervisor:
     ) -> None:  # fmt: skip
         """Wait until the main child ends, `stopping` is set, or `each`, called between polls, says to stop.
 
-        With ``restarts`` an end of the main child alone may be followed by a new life. ``on_life`` is called
-        when one is begun, and again when it is ready.
+        With ``restarts`` an end of the main child alone may be followed by a new life, and an end of the one
+        a spare is kept for by the spare's. ``on_life`` is called when a life is begun, and when it is ready.
 
         Raises
         ------
         ChildFailed
             When another child ends before it, or the main one with an error and for good.
         """
-        going, greeted = True, self.child(main).life
-        while going and (not self._ended() or self._starts_again(main, restarts, on_life)):
-            chief = self.child(main)
-            if chief.life != greeted and chief.line("ready") is not None:
-                greeted = chief.life
-                on_life(chief)
+        going, greeted = True, {child.name: child.life for child in self.children}
+        while going and self._goes_on(main, restarts, on_life):
             for child in self.children:
+                if child.life != greeted[child.name] and child.line("ready") is not None:
+                    greeted[child.name] = child.life
+                    on_life(child)
                 child.sample_memory()
-            going = each() and not self.stopping.wait(poll_s)
+            if going := each():
+                self._endings.read(poll_s)  # an end is not waited out
+                going = not self.stopping.is_set()
         chief = self.child(main)
         if self._ended() in ([], [chief.pid]) and chief.code in (None, 0):
             return
         self._settle(chief)
         if chief.code != 0 or any(child.code for child in self.children):
             raise self.blame("running")
+
+    def _goes_on(self, main: str, restarts: Restarts | None, on_life: Callable[[Child], None]) -> bool:
+        """Follow ends by new lives where that may be; whether nothing has ended for good."""
+        if self._standby is not None and not self.stopping.is_set():
+            self._standby.look(self.child(self._standby.name))
+        while self._ended():
+            if not (self._is_relieved(on_life) or self._starts_again(main, restarts, on_life)):
+                return False
+        return True
+
+    def _is_relieved(self, on_life: Callable[[Child], None]) -> bool:
+        """Let the spare take the place of the one it is kept for, if that one has ended; whether it did."""
+        standby = self._standby
+        if standby is None or self.stopping.is_set():
+            return False
+        last = self.child(standby.name)
+        if last.pid not in self._ended():
+            return False
+        if why_not := standby.why_not(last):
+            self._why_not = why_not
+            return False
+        last.end(0.0)
+        told = [self._introduction(c, standby.candidate()) for c in self.children if self._hears(c, last)]
+        life = standby.relieve(last, told)
+        self._replaced.add(last.pid)
+        self._endings.watch(life.pid)
+        self.children[self.children.index(last)] = life
+        on_life(life)
+        return True
+
+    def _hears(self, who: Child, to: Child) -> bool:
+        return self._introduced.get(who.name) == to.name and who.name in self._keys
 
     def _starts_again(self, name: str, restarts: Restarts | None, on_life: Callable[[Child], None]) -> bool:
         """Follow an end of one child alone by its next life; whether that was done."""
@@ -195,14 +246,19 @@ class Supervisor:
         child.end(GRACE_S if child.life == 1 or child.line("ready") else GRACE_RETURNING_S)
 
     def stop(self) -> None:
-        """End every child, the last started first."""
+        """End every child, the last started first; nobody takes a place any more."""
+        if self._standby is not None:
+            self._standby.end()
         for child in reversed(self.children):
             child.end(GRACE_GATEWAY_S if child.name == "gateway" else GRACE_S)
         self._endings.close()
 
     def memory_mb(self) -> dict[str, float]:
         """Return each child's highest memory, MB."""
-        return {child.name: round(child.peak_memory_mb, 1) for child in self.children}
+        told = {child.name: round(child.peak_memory_mb, 1) for child in self.children}
+        if self._standby is not None:
+            told[f"{self._standby.name} spare"] = round(self._standby.peak_memory_mb, 1)
+        return told
 
     def _ended(self, timeout_s: float = 0.0) -> list[int]:
         """Return the pids of children that ended for good, in the order of their ends."""
@@ -237,6 +293,10 @@ class Supervisor:
         if child.code == _USER_MISTAKE and (said := child.last_words()):
             return UserError(said.removeprefix("error: "))
         return ChildFailed(f"the {child.name} {child.how()} while starting; {_said(child)}")
+
+
+def _module(module: str) -> list[str]:
+    return [sys.executable, "-m", *([] if module.startswith("runtime.") else [_LOGS]), module]
 
 
 def running(pids: Sequence[int]) -> list[int]:

@@ -7,8 +7,10 @@ there, and no other module chooses by a venue's name.
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
-from venues import binance_client, bybit_client, okx_client
+from venues import binance_client, binance_usdm_client, bybit_client, okx_client
 from venues.binance_limits import BinanceLimits
+from venues.binance_usdm_limits import UsdmLimits
+from venues.binance_usdm_words import UsdmOrders
 from venues.binance_words import BinanceMarket, BinanceOrders
 from venues.bybit_limits import BybitLimits
 from venues.bybit_words import BybitMarket, BybitOrders
@@ -33,10 +35,11 @@ class Adapter(NamedTuple):
 
 ADAPTERS: Final[dict[str, Adapter]] = {
     "binance": Adapter(binance_client.make_client, BinanceOrders, BinanceMarket, BinanceLimits),
+    "binanceusdm": Adapter(binance_usdm_client.make_client, UsdmOrders, BinanceMarket, UsdmLimits),
     "bybit": Adapter(bybit_client.make_client, BybitOrders, BybitMarket, BybitLimits),
     "okx": Adapter(okx_client.make_client, OkxOrders, OkxMarket, OkxLimits),
 }
-"""Adapters by ccxt's names of venues; spot."""
+"""Adapters by ccxt's names of venues; spot but ``binanceusdm``, which are linear perpetuals."""
 
 
 def venue_of(

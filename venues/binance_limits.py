@@ -8,7 +8,7 @@ Not here: counting. Invariant: as `limits`.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import ccxt
@@ -46,18 +46,24 @@ _LONGEST_NS: Final = 3 * 86_400 * SECOND_NS
 class BinanceLimits:
     """One account; ``granted`` instead of every documented amount, 0: what everybody has."""
 
+    documented: tuple[Limit, ...] = _DOCUMENTED
+    prices: Mapping[Request, Costs] = _COSTS
+
     def __init__(self, granted: int = 0) -> None:
-        self.limits = tuple(Limit(each.name, granted or each.most, each.window) for each in _DOCUMENTED)
+        self.limits = tuple(Limit(each.name, granted or each.most, each.window) for each in self.documented)
         self._orders = _of_orders(self.limits)
 
+    async def _listed(self, client: Any, symbols: Sequence[str]) -> Any:
+        query = {"symbol": client.market_id(symbols[0])} if symbols else {}
+        return await asked("limits", client.publicGetExchangeInfo(query))
+
     def costs(self, request: Request, limits: Sequence[Limit]) -> Costs:
-        costs = _COSTS[request]
+        costs = self.prices[request]
         kinds = [(each.name, each.name.split()[0]) for each in limits]
         return {name: costs[kind] for name, kind in kinds if kind in costs}
 
     async def announced(self, client: Any, symbols: Sequence[str]) -> Sequence[Limit]:
-        query = {"symbol": client.market_id(symbols[0])} if symbols else {}
-        answer = await asked("limits", client.publicGetExchangeInfo(query))
+        answer = await self._listed(client, symbols)
         try:
             found = tuple(
                 Limit(

@@ -39,6 +39,13 @@ _SPOT_STREAM = "/stream/ws"
 _WS_API = "/ws-api/v3"
 
 
+def override_contract_urls(exchange: Any, rest: str, ws: str) -> None:
+    """Do the same for `exchange` of USD-M contracts (ccxt or ccxt.pro binanceusdm)."""
+    override_urls(exchange, rest, ws)
+    if "ws" in exchange.urls["api"]:
+        exchange.urls["api"]["ws"]["linear"] = ws.rstrip("/") + "/ws"
+
+
 def override_urls(exchange: Any, rest: str, ws: str) -> None:
     """Replace every API address of `exchange` (ccxt or ccxt.pro binance) by the sandbox's."""
     rest, ws = rest.rstrip("/"), ws.rstrip("/")

@@ -15,7 +15,7 @@ from typing import Any, Final
 import ccxt
 
 from parley.instruments import Instrument
-from parley.messages import CancelIntent, Fill, Intent, OrderEvent
+from parley.messages import CancelIntent, Fill, FundingPaid, Intent, OrderEvent
 from venues.binance_client import account_fees, binance_instrument
 from venues.binance_orders import look_up, order_event
 from venues.ccxt_client import MS, asked, exact, instruments_of, line
@@ -38,6 +38,8 @@ _MOST_SYMBOLS: Final = 200
 
 class BinanceOrders:
     """One account; `client` is what `binance_client.make_client` returns."""
+
+    kind = "spot"
 
     def __init__(self, client: Any, account: Account) -> None:
         self._client = client
@@ -105,6 +107,9 @@ class BinanceOrders:
     async def look_up(self, intent: Intent) -> Acked | Absent:
         account = self._account
         return await look_up(self._client, intent, venue=account.venue, account=account.name)
+
+    async def funding(self) -> Sequence[FundingPaid]:
+        return ()
 
     async def stands(self) -> bool:
         # ccxt notes the account type when it asks; only an answer on that socket shows that the stream

@@ -16,7 +16,7 @@ from typing import Any, Final
 import ccxt
 
 from parley.instruments import Instrument
-from parley.messages import CancelIntent, Fill, Intent, OrderEvent
+from parley.messages import CancelIntent, Fill, FundingPaid, Intent, OrderEvent
 from venues.bybit_client import bybit_instrument
 from venues.bybit_orders import fill_of, look_up, order_event, verdict
 from venues.ccxt_client import MS, asked, exact, instruments_of, line
@@ -32,6 +32,8 @@ _PING: Final = {"op": "ping", "req_id": "heard"}
 
 class BybitOrders:
     """One unified account; `client` is what `bybit_client.make_client` returns."""
+
+    kind = "spot"
 
     def __init__(self, client: Any, account: Account) -> None:
         self._client = client
@@ -88,6 +90,9 @@ class BybitOrders:
     async def look_up(self, intent: Intent) -> Acked | Absent:
         account = self._account
         return await look_up(self._client, intent, venue=account.venue, account=account.name)
+
+    async def funding(self) -> Sequence[FundingPaid]:
+        return ()
 
     async def stands(self) -> bool:
         return await self._pongs.stands(self._client, _PRIVATE)

@@ -50,6 +50,12 @@ CAPABILITIES: Final[dict[str, Capabilities]] = {
         retention_h=90 * 24, fence="recvWindow", cancel_by_cid=True, post_only=True, reduce_only=False,
         stops=False, amend=False,
     ),
+    # a listen key's stream says nothing when it is begun, so that it stands is never certain
+    "binanceusdm": Capabilities(
+        cid_len=36, cid_charset="a-zA-Z0-9_-", uniqueness="open", look_up=("open", "closed"),
+        retention_h=3 * 24, fence="recvWindow", cancel_by_cid=True, post_only=True, reduce_only=True,
+        stops=False, amend=False,
+    ),
     "bybit": Capabilities(
         cid_len=36, cid_charset="a-zA-Z0-9_-", uniqueness="forever", look_up=("open", "closed"),
         retention_h=24, fence="X-BAPI-RECV-WINDOW", cancel_by_cid=True, post_only=True, reduce_only=False,
@@ -60,7 +66,7 @@ CAPABILITIES: Final[dict[str, Capabilities]] = {
         fence="expTime", cancel_by_cid=True, post_only=True, reduce_only=False, stops=False, amend=False,
     ),
 }  # fmt: skip
-"""Rows by ccxt's names of venues; spot."""
+"""Rows by ccxt's names of venues; spot but ``binanceusdm``, which are linear perpetuals."""
 
 
 def capabilities_of(venue: str) -> Capabilities:

@@ -14,12 +14,12 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from decimal import Decimal
 from typing import Any, TypeVar
 
 from parley.instruments import Instrument
-from parley.messages import CancelIntent, Fill, Intent, OrderEvent
+from parley.messages import CancelIntent, Fill, FundingPaid, Intent, OrderEvent
 from venues.capabilities import Capabilities, wrong_cid
 from venues.ccxt_client import MS, asked, plain
 from venues.ccxt_stream import Reading, UserStream
@@ -120,6 +120,8 @@ class CcxtVenue:
             params["postOnly"] = True
         elif intent.style == "limit":
             params["timeInForce"] = intent.tif
+        if intent.reduce_only and self._capabilities.reduce_only:
+            params["reduceOnly"] = True
         placing = Placing(
             symbol=intent.symbol, kind="market" if intent.style == "market" else "limit", side=intent.side,
             qty=plain(intent.qty), px=None if intent.px is None else plain(intent.px), params=params,
@@ -134,6 +136,9 @@ class CcxtVenue:
             return await self._heard(Request.LOOK_UP, self._words.look_up(intent))
         except (KeyError, TypeError, ValueError, ArithmeticError) as error:
             raise VenueError(f"order {intent.cid}: an answer nobody can read: {error!r}") from error
+
+    async def funding(self) -> Sequence[FundingPaid]:
+        return await self._heard(Request.OTHER, self._words.funding())
 
     async def _heard(self, request: Request, answering: Awaitable[Answer]) -> Answer:
         """Await what may be repeated, and let the meter read what the venue says of its limits."""
@@ -201,7 +206,7 @@ class CcxtVenue:
 
     def _symbol_of(self, raw: Raw) -> str | None:
         markets = self._client.markets_by_id.get(self._words.market(raw), ())
-        return next((str(each["symbol"]) for each in markets if each["spot"]), None)
+        return next((str(each["symbol"]) for each in markets if each[self._words.kind]), None)
 
     async def close(self) -> None:
         await self._client.close()

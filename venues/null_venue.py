@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Final
 
 from parley.instruments import Instrument
-from parley.messages import CancelIntent, Fill, Intent
+from parley.messages import CancelIntent, Fill, FundingPaid, Intent
 from venues.capabilities import Capabilities
 from venues.limits import NoLimits
 from venues.meter import Meter
@@ -70,6 +70,9 @@ class NullVenue:
 
     async def clock_offset_ms(self) -> float:
         return 0.0
+
+    async def funding(self) -> Sequence[FundingPaid]:
+        return ()
 
     async def key_rights(self) -> KeyRights:
         return KeyRights(trades=True, withdraws=False)

@@ -19,7 +19,7 @@ import msgspec
 
 from parley.errors import ConfigError
 from parley.instruments import ZERO, Instrument
-from parley.messages import CancelIntent, Fill, Intent, OrderEvent
+from parley.messages import CancelIntent, Fill, FundingPaid, Intent, OrderEvent
 from venues.ccxt_client import MS, asked, exact, instruments_of, line
 from venues.okx_client import okx_instrument
 from venues.okx_orders import look_up, order_event, told_fill, verdict
@@ -39,6 +39,8 @@ _SOCKET_OF: Final = {"book": "public", "trade": "public", "candle": "business"}
 
 class OkxOrders:
     """One trading account; `client` is what `okx_client.make_client` returns."""
+
+    kind = "spot"
 
     def __init__(self, client: Any, account: Account) -> None:
         self._client = client
@@ -107,6 +109,9 @@ class OkxOrders:
     async def look_up(self, intent: Intent) -> Acked | Absent:
         account = self._account
         return await look_up(self._client, intent, venue=account.venue, account=account.name)
+
+    async def funding(self) -> Sequence[FundingPaid]:
+        return ()
 
     async def stands(self) -> bool:
         return await self._pongs.stands(self._client, _PRIVATE)

@@ -9,14 +9,14 @@ Not here: journal, limits, who may send (the gateway).
 Invariant: an adapter sends a request at most once for each call and never retries it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Final, Protocol
 
 import msgspec
 
 from parley.instruments import Instrument
-from parley.messages import CancelIntent, Fill, Gap, Intent, OrderEvent
+from parley.messages import CancelIntent, Fill, FundingPaid, Gap, Intent, OrderEvent
 from venues.capabilities import Capabilities
 from venues.meter import Meter
 
@@ -108,6 +108,9 @@ class Venue(Protocol):
 
     async def clock_offset_ms(self) -> float:
         """Return venue clock minus own clock, from the middle of a round trip; raises `VenueError`."""
+
+    async def funding(self) -> Sequence[FundingPaid]:
+        """Return the payments of the last days for holding contracts, oldest first; raises `VenueError`."""
 
     async def key_rights(self) -> KeyRights:
         """Return what the key may do; raises `VenueError`, also when the venue's answer does not say."""

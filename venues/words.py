@@ -16,18 +16,22 @@ from typing import Any, Protocol
 import msgspec
 
 from parley.instruments import Instrument
-from parley.messages import CancelIntent, Fill, Intent, OrderEvent
+from parley.messages import CancelIntent, Fill, FundingPaid, Intent, OrderEvent
 from venues.port import Absent, Acked, Ambiguous, KeyRights, Rejected
 
 Raw = Mapping[str, Any]
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose orders they are: ``name`` of the account, ``venue`` as instruments and fills call it."""
+    """Whose orders they are: ``name`` of the account, ``venue`` as instruments and fills call it.
+
+    ``leverage`` is what its contracts are set to.
+    """
 
     name: str
     venue: str
     symbols: tuple[str, ...]
+    leverage: int = 1
 
 
 class Placing(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +51,9 @@ class UnsentError(Exception):
 
 class OrderWords(Protocol):
     """One account at one venue, made from a client and an `Account`."""
+
+    kind: str
+    """ccxt's name of the markets it trades: spot or swap."""
 
     async def connect(self) -> dict[str, Instrument]:
         """Return the traded instruments by symbol; raises `VenueError`."""
@@ -68,6 +75,9 @@ class OrderWords(Protocol):
 
     async def look_up(self, intent: Intent) -> Acked | Absent:
         """Find an order by its client order id; raises `VenueError` when it is not certain."""
+
+    async def funding(self) -> Sequence[FundingPaid]:
+        """Return the payments of the last days for holding contracts, oldest first; raises `VenueError`."""
 
     async def stands(self) -> bool:
         """Whether the venue confirmed the private stream."""

@@ -7,7 +7,11 @@ are charged in their own asset at its mark. An asset without a mark counts nothi
 belongs to the opening balance; its first mark adds it to the opening equity.
 
 What goes out is taken from the acting agent's sub-ledger, then from the opening
-balance, and what is still missing is posted to `UNASSIGNED`.
+balance, and what is still missing is posted to `UNASSIGNED`. A contract may be owed:
+it comes from and goes to the acting agent's sub-ledger alone, which is then short.
+
+For a linear perpetual this is the venue's own account, written otherwise: the wallet is
+the cash plus what the positions cost, and wallet plus unrealised is cash plus value (ADR 38).
 
 Not here: reservations, stops, limits; who decided (`orchestrator.attribution`).
 
@@ -21,7 +25,7 @@ from hashlib import blake2s
 from typing import NamedTuple
 
 from parley.errors import StateError
-from parley.instruments import Instrument
+from parley.instruments import Instrument, symbol_of
 from parley.messages import Fill, Holding, Position
 from parley.money import (
     ZERO,
@@ -89,7 +93,9 @@ class Ledger:
         self.last: Transaction | None = None
         self._instruments = dict(instruments)
         # Below a lot nothing can be sold: a holding that small counts as closed.
-        self._subs = SubLedgers(quote, {i.base: i.lot for i in instruments.values() if i.quote == quote})
+        dust = {i.base: i.lot for i in instruments.values() if i.quote == quote}
+        self._owed = frozenset(i.base for i in instruments.values() if i.is_contract)
+        self._subs = SubLedgers(quote, dust, self._owed)
         self._cash: dict[str, Decimal] = {}
         self._cost: dict[str, Decimal] = {}
         self._earned: dict[str, Decimal] = {}  # realised by sub-ledger
@@ -113,14 +119,14 @@ class Ledger:
         Raises
         ------
         StateError
-            When anything was booked before, or on a negative balance.
+            When anything was booked before, or on a negative balance of what is no contract.
         """
         if self.last is not None:
             raise StateError(f"ledger of {self.account!r} is open already")
         by = By(OPENING, t)
         with exact():
             for asset, amount in balances:
-                if not amount.is_finite() or amount < 0:
+                if not amount.is_finite() or (amount < 0 and asset not in self._owed):
                     raise StateError(f"opening balance of {asset} must be >= 0, was {amount}")
                 if amount:
                     self._flow(EQUITY, asset, amount, self._worth(asset, amount), by)
@@ -161,8 +167,14 @@ class Ledger:
         """Whether this trade is booked already."""
         return _key(fill) in self._seen
 
+    def knows_funding(self, ref: str) -> bool:
+        """Whether the payment of this number is booked already."""
+        return f"funding|{ref}" in self._seen
+
     def funding(self, symbol: str, amount: Decimal, asset: str, t: int, ref: str) -> bool:
         """Book a funding payment (positive: received), shared over the holders of the symbol's base.
+
+        Of a contract who is long pays what who is short receives, so parts may differ in sign.
 
         False when ``ref`` is booked already; StateError when it was booked with other content.
         """
@@ -173,10 +185,13 @@ class Ledger:
             return False
         with exact():
             holders = self._subs.quantities(instrument.base) or [(UNASSIGNED, Decimal(1))]
-            held = sum((abs(qty) for _, qty in holders), ZERO)
+            net = sum((qty for _, qty in holders), ZERO)
+            if not (instrument.is_contract and net):
+                holders = [(owner, abs(qty)) for owner, qty in holders]
+                net = sum((qty for _, qty in holders), ZERO)
             left = amount
             for n, (owner, qty) in enumerate(holders, 1):
-                part = left if n == len(holders) else share(amount, abs(qty), held)
+                part = left if n == len(holders) else share(amount, qty, net)
                 left -= part
                 if part:
                     self._charge(FUNDING, asset, part, By(owner, t), instrument)
@@ -403,7 +418,9 @@ class Ledger:
         for asset in self._subs.held():
             qty, cost = self._cash.get(asset, ZERO), self._cost.get(asset, ZERO)
             gained = tidy(self._gained.get(asset, ZERO))
-            still.append(Still(asset, f"{asset}/{self.quote}", tidy(qty), average(cost, qty), gained, cost))
+            still.append(
+                Still(asset, symbol_of(asset, self.quote), tidy(qty), average(cost, qty), gained, cost)
+            )
         self._still = tuple(still)
 
     def _position(self, still: Still) -> Position:

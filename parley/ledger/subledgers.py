@@ -2,7 +2,8 @@
 
 What an agent gives out comes from its own lot, then from the opening balance; the
 rest is posted to `UNASSIGNED`, so that no agent's holding becomes negative by its
-own sale. Sums over owners are what the account holds.
+own sale. A contract may be owed: an agent's own lot of it goes below zero. Sums over
+owners are what the account holds.
 
 Not here: cash, PnL, marks.
 
@@ -14,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
+from parley.instruments import symbol_of
 from parley.messages import Holding
 from parley.money import ZERO, share, tidy
 
@@ -42,10 +44,14 @@ class Part(NamedTuple):
 
 
 class SubLedgers:
-    """Lots by asset and owner. ``dust`` is per asset the quantity below which nothing can be sold."""
+    """Lots by asset and owner. ``dust`` is per asset the quantity below which nothing can be sold.
 
-    def __init__(self, quote: str, dust: Mapping[str, Decimal]) -> None:
+    ``owed`` are the contracts, of which an agent may hold less than nothing.
+    """
+
+    def __init__(self, quote: str, dust: Mapping[str, Decimal], owed: frozenset[str] = frozenset()) -> None:
         self._quote = quote
+        self._owed = owed
         self._dust = dict(dust)
         self._lots: dict[str, dict[str, Lot]] = {}
 
@@ -53,7 +59,7 @@ class SubLedgers:
         """Book an amount (signed) of total worth >= 0; what has no mark yet is all the opening balance's."""
         if not valued:
             sources = [(OPENING, amount, worth)]
-        elif amount > 0:
+        elif amount > 0 or asset in self._owed:
             sources = [(by.agent, amount, worth)]
         else:
             sources = self._sources(asset, -amount, worth, by.agent)
@@ -93,12 +99,12 @@ class SubLedgers:
     def holding(self, owner: str, asset: str) -> Holding | None:
         """Show one lot, or None when the owner holds nothing of the asset."""
         lot = self._lots.get(asset, {}).get(owner)
-        return lot.holding(owner, f"{asset}/{self._quote}") if lot else None
+        return lot.holding(owner, symbol_of(asset, self._quote)) if lot else None
 
     def holdings(self) -> tuple[Holding, ...]:
         """Show all lots, sorted by asset and owner."""
         return tuple(
-            lot.holding(owner, f"{asset}/{self._quote}")
+            lot.holding(owner, symbol_of(asset, self._quote))
             for asset, lots in sorted(self._lots.items())
             for owner, lot in sorted(lots.items())
         )
@@ -131,12 +137,17 @@ class SubLedgers:
                 return sources
         return [*sources, (UNASSIGNED, -need, worth)]
 
+    def _opens_anew(self, asset: str, held: Decimal, amount: Decimal) -> bool:
+        if asset in self._owed and held * (held + amount) < 0:
+            return True  # turned over
+        return (amount > 0 or asset in self._owed) and abs(held) < self._dust.get(asset, ZERO)
+
     def _book(self, asset: str, owner: str, amount: Decimal, worth: Decimal, by: By) -> Part:
         lots = self._lots.setdefault(asset, {})
         lot = lots.get(owner)
         if lot is None:
             lot = lots[owner] = Lot(opened=by.t, round=by.round, pid=by.pid)
-        elif amount > 0 and abs(lot.qty) < self._dust.get(asset, ZERO):
+        elif self._opens_anew(asset, lot.qty, amount):
             lot.reopen(opened=by.t, round=by.round, pid=by.pid)
         cost = lot.cost
         gain = lot.move(amount, worth)

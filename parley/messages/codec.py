@@ -12,10 +12,13 @@ from .account import Stale, StateView
 from .control import (
     AgentFaulted,
     Alarm,
+    ApprovalAsked,
     Breaker,
     Halt,
     Heartbeat,
     Killed,
+    LimitChange,
+    LimitsSet,
     Outcome,
     Shed,
     Shutdown,
@@ -48,6 +51,7 @@ from .orders import (
     CancelRequest,
     Compared,
     Fill,
+    FundingPaid,
     Gap,
     GateRefusal,
     Intent,
@@ -100,6 +104,7 @@ Message = (
     | Fill
     | Gap
     | Compared
+    | FundingPaid
     | Balance
     | Void
     | GateRefusal
@@ -116,6 +121,9 @@ Message = (
     | Shed
     | Killed
     | Alarm
+    | LimitChange
+    | LimitsSet
+    | ApprovalAsked
 )
 
 TYPES: Final[tuple[type[msgspec.Struct], ...]] = Message.__args__

@@ -130,6 +130,55 @@ class Killed(Wire, frozen=True, kw_only=True, tag=81):
     t: int
 
 
+class LimitChange(Wire, frozen=True, kw_only=True, tag=67):
+    """A person changes a limit of a running desk: the ``n``-th change of the run, from 1.
+
+    ``key`` and the values are those of `parley.risk.changes`; ``old`` is what the gateway took to be in
+    force. ``by`` asked and gave ``why``, ``confirmed_by`` (empty: nobody had to) was the second key. ``t``:
+    wall ns.
+    """
+
+    n: int
+    key: str
+    old: str
+    new: str
+    by: str
+    why: str
+    t: int
+    confirmed_by: str = ""
+
+
+class LimitsSet(Wire, frozen=True, kw_only=True, tag=68):
+    """What became of the ``n``-th `LimitChange`: ``key`` was ``before`` and is ``value`` from now on.
+
+    ``version`` is the table's. ``refused`` says why nothing changed, empty: it did.
+    """
+
+    n: int
+    version: int
+    key: str
+    before: str
+    value: str
+    refused: str = ""
+
+
+class ApprovalAsked(Wire, frozen=True, kw_only=True, tag=69):
+    """Somebody asked for something that needs a second key; nothing follows from it.
+
+    ``what`` limit or release; ``subject`` and ``value`` say of what. Another key may confirm it before
+    ``until`` (wall ns, as ``t``), under the ``token``.
+    """
+
+    what: str
+    subject: str
+    value: str
+    by: str
+    why: str
+    token: str
+    until: int
+    t: int
+
+
 class Alarm(Wire, frozen=True, kw_only=True, tag=82):
     """Something a person should look at; nothing follows from it.
 

@@ -71,6 +71,7 @@ class Intent(Wire, frozen=True, kw_only=True, tag=53):
     attempt: int = 1
     mandate_id: bytes = b""
     ref_px: Decimal | None = None  # mid at the decision: collar and shortfall are measured from it
+    agent: str = ""  # whose idea it was, and whose position it changes: kills of a bot go by it
 
 
 class CancelIntent(Wire, frozen=True, kw_only=True, tag=54):
@@ -191,6 +192,22 @@ class Compared(Wire, frozen=True, kw_only=True, tag=66):
 
     streams: tuple[str, ...]
     t: int
+
+
+class FundingPaid(Wire, frozen=True, kw_only=True, tag=83):
+    """The venue's payment for holding a contract: ``amount`` of ``asset`` received, negative when paid.
+
+    ``ref`` is the venue's number of it; ``t`` market time. ``prior``: it was paid before the account was
+    opened here, and is part of its opening balance.
+    """
+
+    account: str
+    symbol: str
+    amount: Decimal
+    asset: str
+    t: int
+    ref: str
+    prior: bool = False
 
 
 class GateRefusal(Wire, frozen=True, kw_only=True, tag=65):

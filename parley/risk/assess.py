@@ -18,7 +18,7 @@ from math import isfinite
 import msgspec
 from msgspec.structs import replace
 
-from parley.instruments import Instrument
+from parley.instruments import Instrument, assets_of, symbol_of
 from parley.messages import Breach, Leg, Proposal
 from parley.view import FirmView
 
@@ -30,7 +30,6 @@ from .exposure import (
     exposure,
     gridlike,
     open_trades,
-    split_symbol,
     to_decimal,
 )
 from .limits import HOUR_NS, Limits
@@ -211,7 +210,7 @@ def _opening(
 ) -> Assessment:
     prices = Prices(view, marks)
     for leg in proposal.legs:
-        base, quote = split_symbol(leg.symbol)
+        base, quote = assets_of(leg.symbol)
         mark, unit = to_decimal(marks.get(leg.symbol)), prices.of(quote)
         if mark is None or unit is None:
             return _refused((_breach("no_price", leg.symbol, "mark"),))
@@ -223,20 +222,27 @@ def _opening(
     first = proposal.legs[0]
     caps: list[Cap] = []
     costs = [_cost(leg, marks, prices) for leg in proposal.legs]
-    buying = sum([cost for leg, cost in zip(proposal.legs, costs, strict=True) if leg.side == "buy"], ZERO)
+    adding = sum(
+        [
+            cost
+            for leg, cost in zip(proposal.legs, costs, strict=True)
+            if leg.side == "buy" or instruments[leg.symbol].is_contract
+        ],
+        ZERO,
+    )
     delivered: dict[str, Decimal] = {}  # coupled legs go one after the other: each may spend what came before
     for leg, cost in zip(proposal.legs, costs, strict=True):
         per_leg0 = leg.qty / first.qty
-        share = cost / buying if leg.side == "buy" else ONE
         instrument = instruments[leg.symbol]
+        share = cost / adding if leg.side == "buy" or instrument.is_contract else ONE
         paid, got = (instrument.quote, instrument.base)
-        if leg.side == "sell":
+        if leg.side == "sell" and not instrument.is_contract:
             paid, got = got, paid
         has = max(ZERO, view.free(paid)) + delivered.get(paid, ZERO)
         own = _leg_caps(leg, cost, share, instrument, has, view, limits, prices, now, correlations)
         if limits.tree:
-            own += _tree_caps(leg, cost / leg.qty, proposal.agent, view, limits, prices)
-        if proposal.coupled:
+            own += _tree_caps(leg, instrument, cost / leg.qty, proposal.agent, view, limits, prices)
+        if proposal.coupled and not instrument.is_contract:
             px = leg.limit_px or to_decimal(marks.get(leg.symbol)) or ZERO
             received = leg.qty if leg.side == "buy" else leg.qty * px
             delivered[got] = delivered.get(got, ZERO) + received * (ONE - max(instrument.taker_fee, ZERO))
@@ -264,7 +270,7 @@ def _cost(leg: Leg, marks: Mapping[str, float], prices: Prices) -> Decimal:
     # a buy can cost its limit, a sell is worth the mark; in the account's quote
     mark = to_decimal(marks.get(leg.symbol)) or ONE
     px = max(mark, leg.limit_px or mark) if leg.side == "buy" else mark
-    return leg.qty * px * (prices.of(split_symbol(leg.symbol)[1]) or ONE)
+    return leg.qty * px * (prices.of(assets_of(leg.symbol)[1]) or ONE)
 
 
 def _leg_caps(
@@ -283,7 +289,7 @@ def _leg_caps(
 
     ``has`` is what there is of the asset the leg pays with: free, or delivered by an earlier leg.
     """
-    # legs that buy share what is left in proportion, because a half-done cycle holds them all
+    # legs that add share what is left in proportion, because a half-done cycle holds them all
     equity = view.state.equity
     base, quote = instrument.base, instrument.quote
     px = asked / leg.qty
@@ -294,19 +300,21 @@ def _leg_caps(
         return Cap(code, left * part / px, (used + asked / part) / equity, cap)
 
     caps = [room("max_order_notional", ZERO, limits.max_order_notional)]
-    if leg.side == "sell":
+    if leg.side == "sell" and not instrument.is_contract:
         # spot: what is not held cannot be sold
         return [*caps, Cap("no_short", has, leg.qty, has)]
     caps.append(room("max_position", now.by_asset.get(base, ZERO), limits.max_position))
     caps.append(room("max_gross", now.gross, min(limits.max_gross, limits.max_leverage), share))
-    caps.append(room("max_net", max(ZERO, now.net), limits.max_net, share))
+    net = now.net if leg.side == "buy" else -now.net
+    caps.append(room("max_net", max(ZERO, net), limits.max_net, share))
     cluster = _cluster(base, view, limits, now, correlations)
     caps.append(room("max_correlated", cluster, limits.max_correlated, share))
     if quote != view.state.quote:
         # what an earlier leg delivered is there for this one alone, and the fee comes off what it buys
         worth = has * (prices.of(quote) or ONE)
         return [*caps, Cap("funds", worth / px, asked, worth)]
-    cost = px * (ONE + max(instrument.taker_fee, ZERO))
+    _, paid = instrument.tied_up(leg.side, ONE, px, reduces=False)
+    cost = paid + px * max(instrument.taker_fee, ZERO)
     free = has * (prices.of(quote) or ONE)
     least = limits.min_uninvested
     left = max(ZERO, free - (least + limits.headroom * (ONE - least)) * equity)
@@ -316,11 +324,20 @@ def _leg_caps(
 
 
 def _tree_caps(
-    leg: Leg, px: Decimal, agent: str, view: FirmView, limits: Limits, prices: Prices
+    leg: Leg,
+    instrument: Instrument,
+    px: Decimal,
+    agent: str,
+    view: FirmView,
+    limits: Limits,
+    prices: Prices,
 ) -> list[Cap]:
     # risk has no book and sends nothing: depth, collar and rate are the gate's
     load = of_account(view, prices)
-    ask = Ask(symbol=leg.symbol, side=leg.side, qty=leg.qty, px=px, mid=px, depth=MOST, now=0)
+    short = leg.side == "sell" and instrument.is_contract
+    ask = Ask(
+        symbol=leg.symbol, side=leg.side, qty=leg.qty, px=px, mid=px, depth=MOST, now=0, goes_short=short
+    )
     least = tightest(path_of(limits.tree, load, view, prices, agent, leg.symbol), ask)
     if least is None or least.room >= leg.qty:
         return []
@@ -333,9 +350,9 @@ def _cluster(
 ) -> Decimal:
     # the asset itself and everything that moves with it; unknown correlation counts as moving with it
     total = ZERO
-    symbol = f"{base}/{view.state.quote}"
+    symbol = symbol_of(base, view.state.quote)
     for asset in sorted(now.by_asset):
-        other = f"{asset}/{view.state.quote}"
+        other = symbol_of(asset, view.state.quote)
         pair = (symbol, other) if symbol < other else (other, symbol)
         rho = 1.0 if other == symbol else correlations.get(pair, 1.0)
         if not rho < limits.correlation_threshold:

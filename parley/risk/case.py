@@ -13,7 +13,7 @@ from decimal import Decimal
 
 import msgspec
 
-from parley.instruments import Instrument
+from parley.instruments import Instrument, Tier, assets_of
 from parley.messages import Book, Intent, Reservation, StateView, Verdict, WorkingOrder
 from parley.view import FirmView
 
@@ -23,7 +23,6 @@ from .exposure import (
     all_gridlike,
     all_usable,
     exposure,
-    split_symbol,
     to_decimal,
 )
 from .limits import Limits
@@ -64,7 +63,8 @@ class GateFacts(msgspec.Struct, frozen=True, kw_only=True):
     ``now`` market ns; ``data_age_ms`` by the venue's event time; ``trading`` the
     desk's own trading state, the stricter of it and the view's counts;
     ``risk_epoch`` the lowest epoch a verdict may come from; ``marks`` mids by
-    symbol, for assets that are neither held nor the order's own.
+    symbol, for assets that are neither held nor the order's own; ``contracts`` the
+    maintenance tiers of all contracts, by their base asset.
     """
 
     view: FirmView | None
@@ -80,6 +80,7 @@ class GateFacts(msgspec.Struct, frozen=True, kw_only=True):
     trading: str
     risk_epoch: int = 0
     marks: Mapping[str, float] = {}
+    contracts: Mapping[str, tuple[Tier, ...]] = {}
 
 
 class Case:
@@ -180,7 +181,7 @@ class Case:
             self.held = position.qty
         self._read_orders(state)
         prices = Prices(view, facts.marks)
-        base, quote = split_symbol(intent.symbol)
+        base, quote = assets_of(intent.symbol)
         unit = prices.of(quote)
         if self.mid is not None and unit is not None:
             prices.set(base, self.mid * unit)

@@ -13,6 +13,7 @@ from decimal import Decimal
 from math import isfinite
 from typing import NamedTuple
 
+from parley.instruments import assets_of, symbol_of
 from parley.ledger import OPENING
 from parley.messages import Reservation
 from parley.money import decimal
@@ -50,12 +51,6 @@ def all_gridlike(values: Iterable[Decimal]) -> bool:
     return True
 
 
-def split_symbol(symbol: str) -> tuple[str, str]:
-    """Split ``BASE/QUOTE`` into its assets; the quote is empty when there is none."""
-    base, _, quote = symbol.partition("/")
-    return base, quote
-
-
 def to_decimal(value: float | None) -> Decimal | None:
     """Give a positive finite float as the Decimal it prints as, else None."""
     if value is None or not isfinite(value) or value <= 0:
@@ -84,7 +79,7 @@ class Prices:
         known = self._known
         if asset in known:
             return known[asset]
-        symbol = f"{asset}/{self._quote}"
+        symbol = symbol_of(asset, self._quote)
         position = self._view.position(symbol)
         if position is not None and position.mark.is_finite() and position.mark > 0:
             price: Decimal | None = position.mark
@@ -112,13 +107,13 @@ def exposure(view: FirmView, prices: Prices, extra: Reservation | None = None) -
     for position in view.state.positions:
         if position.qty == 0:
             continue
-        base, _, other = position.symbol.partition("/")
+        base, other = assets_of(position.symbol)
         held[base] = held.get(base, ZERO) + position.qty
         if other != quote:
             # a position in a cross was paid for with its quote asset
             _add(held, other, -position.qty * position.avg_px)
     for reservation in view.state.reservations if extra is None else (*view.state.reservations, extra):
-        base, _, other = reservation.symbol.partition("/")
+        base, other = assets_of(reservation.symbol)
         buys = reservation.side == "buy"
         _add(coming if buys else going, base, reservation.qty_left)
         if other != quote and buys:
@@ -151,7 +146,7 @@ def open_trades(view: FirmView) -> set[tuple[str, str]]:
         if h.qty != 0 and value >= DUST and h.agent != OPENING:
             open_.add((h.agent, h.symbol))
     for r in view.state.reservations:
-        if r.side == "buy":
+        if r.asset == assets_of(r.symbol)[1]:  # what leaves a position reserves of it, what opens one money
             open_.add((r.agent, r.symbol))
     return open_
 

@@ -95,6 +95,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_net: Decimal = Decimal("0.80")
     min_uninvested: Decimal = Decimal("0.20")
     max_leverage: Decimal = Decimal(1)
+    max_maintenance: Decimal = Decimal("0.50")
     correlation_threshold: float = 0.8
     max_correlated: Decimal = Decimal("0.50")
     max_daily_loss: Decimal = Decimal("0.03")
@@ -130,7 +131,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
             level_of(node)
         for name in ("max_order_notional", "max_position", "max_gross", "max_net", "max_correlated"):
             _in_range(name, getattr(self, name), ZERO, Decimal(20))
-        for name in ("max_daily_loss", "max_drawdown", "max_book_share"):
+        for name in ("max_daily_loss", "max_drawdown", "max_book_share", "max_maintenance"):
             _in_range(name, getattr(self, name), ZERO, Decimal(1))
         _in_range("max_leverage", self.max_leverage, ZERO, Decimal(125))
         for name in (

@@ -16,6 +16,7 @@ from decimal import Decimal
 
 import msgspec
 
+from parley.instruments import assets_of
 from parley.messages import StateView
 from parley.view import FirmView
 
@@ -108,7 +109,7 @@ def of_bot(load: Load, view: FirmView, prices: Prices, agent: str) -> Load:
 
 def of_symbol(load: Load, symbol: str) -> Load:
     """What an account uses of one symbol's base asset."""
-    base = symbol.partition("/")[0]
+    base, _ = assets_of(symbol)
     value = load.by_asset.get(base, ZERO)
     return msgspec.structs.replace(load, by_asset={base: value}, net=value)
 
@@ -118,5 +119,5 @@ def _resting(state: StateView) -> tuple[Resting, ...]:
 
 
 def _add(to: dict[str, Decimal], symbol: str, qty: Decimal) -> None:
-    asset = symbol.partition("/")[0]
+    asset, _ = assets_of(symbol)
     to[asset] = to.get(asset, ZERO) + qty

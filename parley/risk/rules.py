@@ -15,12 +15,14 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Final
 
+from parley.instruments import Instrument, assets_of
 from parley.messages import Breach, Verdict
 
-from .case import BPS, ONE, ZERO, Case
-from .exposure import open_trades, split_symbol
+from .case import BPS, ZERO, Case
+from .exposure import open_trades
 from .limits import MINUTE_NS
 from .loads import Sent, of_account, without
+from .margin import of_all
 from .states import FLATTENING, HALTED, REDUCING, STATES
 from .tree import Ask, path_of, refusal
 
@@ -56,7 +58,7 @@ def known_instrument(case: Case) -> Breach | None:
         return breach(
             "unknown_instrument", "none" if i is None else f"{i.symbol}@{i.venue}", case.intent.symbol
         )
-    named = split_symbol(i.symbol) == (i.base, i.quote)
+    named = assets_of(i.symbol) == (i.base, i.quote)
     return None if named else breach("unknown_instrument", i.base, i.symbol)
 
 
@@ -219,17 +221,17 @@ def reservation(case: Case) -> Breach | None:
     ):  # fmt: skip
         return breach("wrong_reservation", own.rid.hex(), intent.reservation_id.hex())
     i = case.facts.instrument
-    if not case.numbers_ok or i is None or own.asset != (i.quote if case.buys else i.base):
+    if not case.numbers_ok or i is None or own.asset != _spent(case, i, intent.qty, ZERO)[0]:
         return breach("wrong_reservation", own.asset, "spent_asset")
     working = case.other_working
     if intent.qty + working > own.qty_left:
         return breach("reservation", intent.qty + working, own.qty_left)
-    if not case.buys:
+    if own.asset == i.base:
         return _most("reservation", intent.qty + working, own.amount)
     if case.worst_px is None:
         return breach("reservation", "unknown", own.amount)
-    live = sum([(o.qty - o.filled) * (o.px or case.worst_px) for o in case.same_leg], ZERO)
-    return _most("reservation", intent.qty * case.worst_px + live, own.amount)
+    live = sum([_spent(case, i, o.qty - o.filled, o.px or case.worst_px)[1] for o in case.same_leg], ZERO)
+    return _most("reservation", _spent(case, i, intent.qty, case.worst_px)[1] + live, own.amount)
 
 
 def funds(case: Case) -> Breach | None:
@@ -237,19 +239,23 @@ def funds(case: Case) -> Breach | None:
     i, intent = case.facts.instrument, case.intent
     if i is None or case.facts.view is None or not case.numbers_ok:
         return breach("funds", "unknown", "free")
-    asset = i.quote if case.buys else i.base
+    if i.is_contract and intent.reduce_only:
+        return None  # it frees what the position ties up; that it does not turn it over is a rule of its own
+    asset = _spent(case, i, intent.qty, ZERO)[0]
     cash = case.facts.view.cash(asset)
     if cash is None or case.worst_px is None:
         return breach("funds", "unknown", asset)
-    spent = intent.qty
-    if case.buys:
-        spent = intent.qty * case.worst_px * (ONE + max(i.taker_fee, i.maker_fee, ZERO))
+    spent = _spent(case, i, intent.qty, case.worst_px)[1]
+    if asset == i.quote:
+        spent += intent.qty * case.worst_px * max(i.taker_fee, i.maker_fee, ZERO)
     # the own reservation, where the view has it, is money set aside for this very leg
     free = cash.total - cash.reserved + (case.standing.amount if case.standing is not None else ZERO)
-    taken = sum(
-        [(o.qty - o.filled) * ((o.px or case.worst_px) if case.buys else ONE) for o in case.same_leg], ZERO
-    )
+    taken = sum([_spent(case, i, o.qty - o.filled, o.px or case.worst_px)[1] for o in case.same_leg], ZERO)
     return _most("funds", spent + taken, free)
+
+
+def _spent(case: Case, i: Instrument, qty: Decimal, px: Decimal) -> tuple[str, Decimal]:
+    return i.tied_up(case.intent.side, qty, px, reduces=case.intent.reduce_only)
 
 
 def reduce_only(case: Case) -> Breach | None:
@@ -297,7 +303,7 @@ def limit_tree(case: Case) -> Breach | None:
         return None
     if case.facts.view is None or case.prices is None or case.facts.counters is None or not case.numbers_ok:
         return breach("limit_tree", "unknown", "view")
-    unit = case.prices.of(split_symbol(case.intent.symbol)[1])
+    unit = case.prices.of(assets_of(case.intent.symbol)[1])
     if unit is None or case.worst_px is None or case.mid is None:
         # an exit without a market is not what the tree is for
         return None if case.is_blind_exit else breach("limit_tree", "unknown", "price")
@@ -311,9 +317,15 @@ def limit_tree(case: Case) -> Breach | None:
     ask = Ask(
         symbol=intent.symbol, side=intent.side, qty=qty, px=case.worst_px * unit, mid=case.mid * unit,
         depth=Decimal(repr(case.depth)), now=case.facts.now, reduce_only=intent.reduce_only,
+        goes_short=_goes_short(case),
     )  # fmt: skip
     no = refusal(path_of(tree, load, view, case.prices, agent, intent.symbol), ask)
     return breach(f"{no.node} {no.limit}", no.value, no.cap) if no is not None else None
+
+
+def _goes_short(case: Case) -> bool:
+    i = case.facts.instrument
+    return i is not None and i.is_contract and not case.buys
 
 
 # opening only
@@ -368,7 +380,7 @@ def order_notional(case: Case) -> Breach | None:
 
 def position_size(case: Case) -> Breach | None:
     """P13: worst-case value of the order's asset against equity."""
-    base, _ = split_symbol(case.intent.symbol)
+    base, _ = assets_of(case.intent.symbol)
     value = case.exposure.by_asset.get(base) if case.exposure is not None else None
     return _most("max_position", case.share(value), case.limits.max_position)
 
@@ -389,13 +401,26 @@ def net_exposure(case: Case) -> Breach | None:
     return _most("max_net", share, case.limits.max_net)
 
 
+def liquidation(case: Case) -> Breach | None:
+    """F236, F247: with all that works done, the venue's maintenance margin is a small part of equity."""
+    i, most = case.facts.instrument, case.limits.max_maintenance
+    if i is None:
+        return breach("max_maintenance", "unknown", most)
+    if not i.is_contract:
+        return None
+    known = case.exposure if case.exposure is not None and not case.exposure.unpriced else None
+    least = None if known is None else of_all(known.by_asset, case.facts.contracts)
+    return _most("max_maintenance", case.share(least), most)
+
+
 def uninvested(case: Case) -> Breach | None:
     """F256: after this order a share of equity stays in free quote money."""
     view, state, own = case.facts.view, case.state, case.own
     least = case.limits.min_uninvested
     if view is None or state is None or own is None or not case.numbers_ok or view.cash(state.quote) is None:
         return breach("min_uninvested", "unknown", least)
-    if not case.buys or own.asset != state.quote:
+    i = case.facts.instrument
+    if own.asset != state.quote or not (case.buys or (i is not None and i.is_contract)):
         return None
     left = case.share(view.free(state.quote) - (ZERO if case.standing is not None else own.amount))
     if left is None:
@@ -440,6 +465,7 @@ ALWAYS: Final[tuple[Rule, ...]] = (
 )  # fmt: skip
 OPENING: Final[tuple[Rule, ...]] = (
     clock, listed, spread, slippage, book_share, order_notional, position_size, gross_exposure, net_exposure,
+    liquidation,
     uninvested, day_loss, drawdown, activity,
 )  # fmt: skip
 

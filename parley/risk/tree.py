@@ -16,9 +16,10 @@ from typing import Final
 
 import msgspec
 
+from parley.instruments import assets_of
 from parley.view import FirmView
 
-from .exposure import Prices, all_usable, gridlike, split_symbol
+from .exposure import Prices, all_usable, gridlike
 from .loads import Load, of_bot, of_symbol
 from .nodes import LEVELS, NodeLimits, level_of
 
@@ -30,7 +31,10 @@ CONCENTRATION_FROM: Final = Decimal("0.25")
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
-    """An order: ``px`` its worst price and ``mid`` in the account's money, ``depth`` in its base asset."""
+    """An order: ``px`` its worst price and ``mid`` in the account's money, ``depth`` in its base asset.
+
+    ``goes_short``: it sells what need not be held.
+    """
 
     symbol: str
     side: str
@@ -40,6 +44,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     depth: Decimal
     now: int
     reduce_only: bool = False
+    goes_short: bool = False
 
 
 class Node(msgspec.Struct, frozen=True):
@@ -166,13 +171,13 @@ def _opening(node: Node, ask: Ask) -> Iterator[Found]:
             yield limit, (used + notional) / load.equity, cap, _room(ask, most, fits=fits)
 
     yield from share("max_order_notional", ZERO, limits.max_order_notional)
-    if ask.side == "buy":
-        # on a spot account a sale adds no exposure: what is not held cannot be sold
-        held = load.by_asset.get(split_symbol(ask.symbol)[0], ZERO)
+    if ask.side == "buy" or ask.goes_short:
+        # a sale of a spot pair adds no exposure: what is not held cannot be sold
+        held = load.by_asset.get(assets_of(ask.symbol)[0], ZERO)
         yield from share("max_position", held, limits.max_position)
         yield from share("max_gross", load.gross, limits.max_gross)
         yield from share("max_leverage", load.gross, limits.max_leverage)
-        yield from share("max_net", load.net, limits.max_net)
+        yield from share("max_net", load.net if ask.side == "buy" else -load.net, limits.max_net)
         yield from _concentrated(limits, load, ask, held, notional)
     if limits.max_book_share is not None:
         most = limits.max_book_share * max(ZERO, ask.depth)

@@ -3,6 +3,8 @@
 Not here: doing it (`killing`). Invariant: the exit code is 1 as long as something is not confirmed.
 """
 
+import os
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +12,7 @@ from rich.text import Text
 
 from runtime import killing
 from runtime.kill_file import Kill, Standing
+from runtime.operators import OPERATOR_KEY
 from runtime.output import console, print_json
 from runtime.settings import Settings
 from runtime.standing_kills import told
@@ -22,9 +25,13 @@ def kill(settings: Settings, scopes: Sequence[str], mode: str, reason: str, *, a
     return 0 if all(each["error"] is None and not each["unconfirmed"] for each in result["accounts"]) else 1
 
 
-def release(settings: Settings, scopes: Sequence[str], reason: str, *, as_json: bool) -> int:
+def release(
+    settings: Settings, scopes: Sequence[str], reason: str, operator: str = "", token: str = "", *,
+    as_json: bool,
+) -> int:  # fmt: skip
     """Release; the exit code is 1 when a running gateway did not hear of it."""
-    result = killing.release(settings.home, scopes, reason)
+    key = os.environ.get(OPERATOR_KEY, "")
+    result = killing.release(settings.home, scopes, reason, operator, key, token)
     _say(result, as_json=as_json)
     return 0 if all(each["error"] is None for each in result["accounts"]) else 1
 
@@ -37,6 +44,15 @@ def _say(result: dict[str, Any], *, as_json: bool) -> None:
     standing = Standing(tuple(Kill(**each) for each in result["standing"]), damage=result["damage"])
     for stop in told(standing, None):
         out.print(Text(stop.line(), style="bold red" if standing.damage else ""), soft_wrap=True)
+    for each in result["waiting"]:
+        out.print(
+            Text(
+                f"asked for: release of {each['scope']}, by {each['by']}, reason: {each['reason']!r}; another"
+                f" operator ends it with: parley release --scope {shlex.quote(each['scope'])} --as NAME"
+                f" --confirm {each['token']}"
+            ),
+            soft_wrap=True,
+        )
     if standing == Standing():
         out.print("nothing is killed", style="bold")
     if not result["accounts"]:

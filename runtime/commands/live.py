@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from rich.prompt import Prompt
 
 from parley.errors import UserError
+from parley.instruments import assets_of
 from parley.risk.limits import limits_of
 from runtime.commands.run import play
 from runtime.launch import Access, Market, make_run
@@ -106,7 +107,7 @@ def check(settings: Settings) -> Access:
         raise UserError("live.rest and live.ws are addresses of one exchange: say both, or neither")
     if lacks := lacks_for_opening(capabilities_of(settings.venue)):
         raise UserError(f"real money cannot be traded at {settings.venue!r}: {lacks}")
-    if other := [pair for pair in settings.pairs if pair.partition("/")[2] != settings.quote]:
+    if other := [pair for pair in settings.pairs if assets_of(pair)[1] != settings.quote]:
         raise UserError(f"{', '.join(other)}: the capital is in {settings.quote}, so are the pairs to be")
     limits = limits_of(settings.limits)
     wanted = RealMoney(

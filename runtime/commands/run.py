@@ -233,12 +233,16 @@ def _start(
     if settings.desk.placement == "spread":
         ray = supervisor.begin("ray", "runtime.ray_driver", placement.write_ray(layout, settings, run_config))
     access = access or _sandbox(supervisor, layout, settings, market)
-    supervisor.start("gateway", "runtime.gateway", launch.write_gateway(layout, settings, market, access))
+    gateway = launch.write_gateway(layout, settings, market, access, run_config.limits)
+    supervisor.start("gateway", "runtime.gateway", gateway)
     supervisor.start("hub", "runtime.hub", launch.write_hub(layout, settings, market, access))
     if ray is not None:
         console(stderr=True).print(_where(supervisor.ready(ray)), soft_wrap=True)
     agents = placement.agents_address(layout, settings)
-    desk = launch.write_desk(layout, run_config, agents, store.backlog if store is not None else None)
+    # in lock-step the market waits for answers that only the gateway of that moment can give
+    returns_s = 0.0 if settings.pace == "max" else launch.GATEWAY_RETURNS_S
+    backlog = store.backlog if store is not None else None
+    desk = launch.write_desk(layout, run_config, agents, backlog, returns_s)
     patience_s = READY_PATIENCE_S
     if layout.is_resumed:
         patience_s = launch.DESK_RETURNS_S
@@ -246,6 +250,8 @@ def _start(
             "reading the run's journal: what it holds and what became of it", style="dim"
         )
     supervisor.start("desk", "runtime.desk", desk, patience_s)
+    if returns_s:
+        supervisor.keep_spare("gateway", "runtime.spare", layout.gateway_heartbeat)
     _write_down(supervisor, layout, settings, run_config, keepers)
 
 
@@ -259,9 +265,12 @@ def _write_down(
     supervisor: Supervisor, layout: Layout, settings: Settings, run_config: RunConfig, keepers: Keepers
 ) -> None:
     units = {child.name: child.pid for child in supervisor.children}
+    if (spare := supervisor.spare) is not None:
+        units["gateway spare"] = spare.pid
     for keeper in keepers:
         units |= keeper.units() if keeper is not None else {}
-    placement.write_processes(layout, settings, run_config, units)
+    lives = {child.name: child.life for child in supervisor.children if child.life > 1}
+    placement.write_processes(layout, settings, run_config, units, lives)
 
 
 def _where(ready: Line) -> str:
@@ -296,12 +305,15 @@ def _follow(
             stack.enter_context(bar)
         else:
             errors.print(f"run {layout.run_id}, journal {layout.journal}")
-        shown = 0.0
+        shown, spare_pid = 0.0, 0
 
         def each() -> bool:
-            nonlocal shown
+            nonlocal shown, spare_pid
             now = time.monotonic()
-            if any(keeper.changed() for keeper in keepers if keeper is not None):
+            spare = supervisor.spare
+            has_other = spare is not None and spare.pid != spare_pid
+            if has_other or any(keeper.changed() for keeper in keepers if keeper is not None):
+                spare_pid = spare.pid if spare is not None else 0
                 _write_down(supervisor, layout, settings, run_config, keepers)
             if kills.look():
                 changes, view.killed = lines(kills.stops, view.killed), kills.stops
@@ -319,8 +331,12 @@ def _follow(
                     errors.print(view.line())
             return deadline is None or now < deadline
 
-        def on_life(desk: Child) -> None:
-            view.note(desk.life, is_back=desk.served_s is not None)
+        def on_life(child: Child) -> None:
+            is_back = child.served_s is not None
+            if child.name == "gateway":
+                view.note_gateway(child.life, child.follows, is_back=is_back)
+            else:
+                view.note(child.life, is_back=is_back)
             _write_down(supervisor, layout, settings, run_config, keepers)
             if live is None:
                 (console(stderr=True) if bar is None else bar.console).print(view.lives)
@@ -362,7 +378,7 @@ def account_for(
             open_journal(layout.journal), lambda done, all_: bar.update(task, completed=done, total=all_)
         )
     seconds = _number(counts.get("seconds"))
-    desk_lives = supervisor.child("desk").life
+    desk_lives, gateway_lives = supervisor.child("desk").life, supervisor.child("gateway").life
     admitted = counts.get("candles_admitted")
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     memory = {**supervisor.memory_mb(), "cli": round(own, 1)}
@@ -381,6 +397,7 @@ def account_for(
         "crosses": list(market.crosses),
         "placement": settings.desk.placement,
         "desk_lives": desk_lives,
+        "gateway_lives": gateway_lives,
         "ray": ray or None,
         "seed": settings.seed,
         "speed": settings.pace,

@@ -15,6 +15,7 @@ from parley.errors import UserError
 from runtime import heartbeat
 from runtime.backlog import STATUS, read_status, why_silent, why_unanswered
 from runtime.doubts import InDoubt
+from runtime.gateway_lock import GatewayLock
 from runtime.killing import in_doubt
 from runtime.output import console, print_json
 from runtime.placement import Processes, running_processes
@@ -47,6 +48,11 @@ def show_status(settings: Settings, *, as_json: bool) -> int:
 
 def _status(home: Path, processes: Processes, killed: tuple[Stop, ...]) -> dict[str, Any]:
     units = {name: _unit(pid) for name, pid in processes.units.items()}
+    for name, life in processes.lives.items():
+        if name in units:
+            units[name]["restarts"] = life - 1
+    if "gateway" in units:
+        units["gateway"] |= _gateway(home / "runs" / processes.run)
     for name, why in _silences(home / "runs" / processes.run).items():
         if name in units:
             units[name]["why"] = why
@@ -70,6 +76,16 @@ def _status(home: Path, processes: Processes, killed: tuple[Stop, ...]) -> dict[
         "run": processes.run, "placement": processes.placement, "is_whole": is_whole, "units": units,
         "ray": ray or None, "agents": agents, "killed": killed,
     }  # fmt: skip
+
+
+def _gateway(run: Path) -> dict[str, Any]:
+    """Say which holding of the account's lock this is, and whether the gateway is taken to work."""
+    holder = GatewayLock(run / "gateway.journal").holder()
+    beats = run / heartbeat.OF_GATEWAY
+    return {
+        "epoch": holder.epoch if holder is not None else None,
+        "why": heartbeat.why_silent(beats, who="gateway") if beats.exists() else "",
+    }
 
 
 def _silences(run: Path) -> dict[str, str]:
@@ -105,10 +121,13 @@ def _print(status: dict[str, Any]) -> None:
         out.print(Text(stop.line(), style="bold red"), soft_wrap=True)
     for line in _doubts(status["in_doubt"]):
         out.print(Text(line, style="bold red"), soft_wrap=True)
-    units = _table("process", "pid", "state", "memory MB")
+    units = _table("process", "pid", "state", "memory MB", "epoch", "restarts")
     for name, unit in status["units"].items():
         state = "running" if unit["is_running"] else "gone"
-        units.add_row(name, str(unit["pid"]), unit.get("why") or state, _text(unit["memory_mb"]))
+        units.add_row(
+            name, str(unit["pid"]), unit.get("why") or state, _text(unit["memory_mb"]),
+            *(_text(unit.get(key)) for key in ("epoch", "restarts")),
+        )  # fmt: skip
     out.print(units)
     agents = _table(
         "agent", "pid", "incarnation", "health", "answers", "faults", "mean us", "p95 us", "restarts", "MB"

@@ -12,65 +12,55 @@ Invariant: a bout ends with everybody told: the last life of the desk heard all 
 from __future__ import annotations
 
 import json
+import resource
 import signal
-import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import msgspec
-from msgspec.structs import replace
-
-from parley.agent import AgentSpec
-from parley.messages import (
-    Ack,
-    Attempt,
-    CancelIntent,
-    Fill,
-    Intent,
-    OrderEvent,
-    Unknown,
-    VenueReject,
-    decode,
-)
-from runtime import launch
-from runtime.history import kinds
-from runtime.run_config import RunConfig
-from runtime.settings import Settings, load_settings
-from tests.chaos import busy, places
+from runtime import kill_file, launch
+from tests.chaos import places, stage
+from tests.chaos.line import OPEN, set_mood
 from tests.chaos.mutants import MUTANTS
 from tests.chaos.nursery import Child, Nursery, until
-from tests.chaos.plan import LAG_MS, PATIENCE_MS, Blow, Plan, blow_of, fuse_of
+from tests.chaos.plan import Blow, Plan, blow_of, fuse_of
+from tests.chaos.unsettled import Unsettled
 
 EVENTS: Final = "events.jsonl"
 _START_S: Final = 90.0
 _END_S: Final = 60.0
 _TERM_S: Final = 30.0
 _QUIET_S: Final = 90.0
+_LOOK_S: Final = 0.05
 _MOST_STRANGE: Final = 5
-_BUSY: Final = ("strategy/trend", "strategy/reversion")
-_ABOUT_ORDERS: Final = (
-    "Intent", "CancelIntent", "Attempt", "Ack", "VenueReject", "Unknown", "OrderEvent", "Fill"
-)  # fmt: skip
 _SECOND_WRITER: Final = "UNIQUE constraint failed"
-_SEATED: Final = ("capital", "risk", "execution", "meta")
-# How a unit may end that nobody hit: because another one went.
-_COLLATERAL: Final = ("the gateway is gone", "the hub is gone", "cannot reach the socket", "cannot be used: ")
+_FULL_DISK: Final = "disk_full"
+_NOTICES_S: Final = 1.0  # in which a unit meets its full disk, if it has anything to write
+# How a unit may end that nobody hit: because another one went, or the venue takes nobody for a while.
+_COLLATERAL: Final = (
+    "the gateway is gone", "the hub is gone", "cannot reach the socket", "cannot reach the gateway",
+    "cannot be used: ",
+)  # fmt: skip
 
 
 @dataclass
 class Outcome:
-    """What was done: kills by "unit place", other signals, and ends that nobody can explain."""
+    """What was done: kills by "unit place", other signals, and ends that nobody can explain.
+
+    ``spent_s`` is what the bout's time went into, ``cpu_s`` the processor's, by unit; both s.
+    """
 
     kills: Counter[str] = field(default_factory=Counter)
     signals: Counter[str] = field(default_factory=Counter)
     strange: list[str] = field(default_factory=list)
     lives: int = 0
     seconds: float = 0.0
+    spent_s: Counter[str] = field(default_factory=Counter)
+    cpu_s: Counter[str] = field(default_factory=Counter)
 
 
 class Bout:
@@ -87,6 +77,7 @@ class Bout:
         self._hit: set[int] = set()
         self._rivals: set[int] = set()  # desks that took over: who wrote first decides which of two has to go
         self._is_over = False
+        self._is_halted = False
         self._layout: launch.Layout
         self._nursery: Nursery
         self._sandbox: Child
@@ -100,12 +91,24 @@ class Bout:
         for part in ("config", "logs"):
             (self.folder / part).mkdir(parents=True)
         with Nursery(self.folder / "logs") as self._nursery:
-            self._open()
+            with self._spending("opening"):
+                self._open()
             while sum(self.outcome.kills.values()) < self.plan.kills and not (self._is_over or self._is_lost):
                 self._round()
-            self._close()
+            with self._spending("ending"):
+                self._close()
+        for child in self._nursery.children:
+            self.outcome.cpu_s[child.unit] += child.cpu_s
         self.outcome.seconds = time.monotonic() - began
         return self.outcome
+
+    @contextmanager
+    def _spending(self, what: str) -> Iterator[None]:
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.outcome.spent_s[what] += time.monotonic() - began
 
     @property
     def _is_lost(self) -> bool:
@@ -116,28 +119,20 @@ class Bout:
 
     def _open(self) -> None:
         plan = self.plan
-        settings = load_settings(None, {
-            "home": self.folder, "speed": plan.speed, "seed": plan.seed % 1_000_000, "crosses": "none",
-            "synthetic": {"assets": ["BTC", "ETH", "LTC"], "candles": plan.candles, "history": 5},
-        })  # fmt: skip
-        market = launch.synthetic_market(settings)
-        layout = self._layout = launch.Layout(
-            run_id=f"chaos-{plan.seed:06d}", folder=self.folder, journal=self.folder / "desk.journal",
-            sockets=self.folder, claim=-1,
-        )  # fmt: skip
-        keys = ("key", "secret")
-        exchange = launch.write_sandbox(layout, settings, market, keys)
-        _change(exchange, lambda config: config.update(hostility=plan.hostility))
-        self._sandbox = self._nursery.start("sandbox", exchange)
+        self._layout = stage.layout_of(plan, self.folder)
+        self._sandbox = self._nursery.start("sandbox", stage.write_exchange(plan, self._layout))
         self._until_ready(self._sandbox)
-        line = self._sandbox.lines[0]
-        access = launch.sandbox_access(layout, keys, str(line["rest"]), str(line["ws"]))
-        _change(launch.write_gateway(layout, settings, market, access), self._narrow)
-        hub = launch.write_hub(layout, settings, market, access)
-        launch.write_desk(layout, _run_of(settings, market, layout.run_id))
+        told = self._sandbox.lines[0]
+        rest, ws = str(told["rest"]), str(told["ws"])
+        near = rest, ws
+        if plan.has_line:
+            line = self._nursery.start("line", stage.write_line(self._layout, rest))
+            self._until_ready(line)
+            near = stage.through(int(line.lines[0]["port"]), rest), stage.through(line.lines[0]["port"], ws)
+        hub = stage.write_others(plan, self._layout, (rest, ws), near)
         self._note(
             "bout", seed=plan.seed, hostility=plan.hostility, window_ms=plan.window_ms,
-            position_cap=plan.position_cap,
+            position_cap=plan.position_cap, venue=plan.venue, line=plan.has_line,
         )  # fmt: skip
         self._gateway = self._born("gateway", None)
         self._until_ready(self._gateway)
@@ -145,21 +140,25 @@ class Bout:
         self._until_ready(self._hub)
         self._desk = self._born("desk", None)
 
-    def _narrow(self, config: dict[str, Any]) -> None:
-        config["halt_file"] = str(self.folder / "HALT")
-        config["venue"] |= {
-            "recv_window_ms": self.plan.window_ms, "lag_ms": LAG_MS, "timeout_ms": PATIENCE_MS
-        }  # fmt: skip
-        if self.plan.position_cap:
-            config["limits"]["max_position"] = {"USDT": str(self.plan.position_cap)}
-
     def _close(self) -> None:
-        """Let nothing new be sent, play the market to its end, and let everybody hear how it ended."""
+        """Let nothing new be sent, play the market to its end, and let everybody hear how it ended.
+
+        Whoever stands at the end must stand: a fuse that nobody passed yet would burn when the last desk asks
+        what became of its orders, and who is left then knows less than who died.
+        """
         self._halt()
+        for child in (self._desk, self._gateway):
+            if child.is_alive and self._armed.get(child.pid) is not None:
+                self._kill([child], "the end")
         if not until(self._is_played, _QUIET_S):
             self.outcome.strange.append("the market did not come to its end")
-        if not until(self._is_quiet, _QUIET_S):
+        left = Unsettled(self.folder / "gateway.journal")
+        if not until(lambda: self._is_quiet(left), _QUIET_S):
             self.outcome.strange.append(f"the gateway has orders in doubt after {_QUIET_S:.0f} s")
+        if self.plan.is_deaf and self._gateway.is_alive:
+            # what the stream never told is found by whoever starts: it looks at each of its orders
+            self._end([self._gateway])
+            until(lambda: self._is_quiet(left), _QUIET_S)
         self._desk = self._born("desk", None)
         if self._desk.wait(_START_S) != 0:
             self.outcome.strange.append(
@@ -179,30 +178,13 @@ class Bout:
                 self._desk = self._born("desk", None)
         return self._is_over or self._is_lost
 
-    def _is_quiet(self) -> bool:
-        """Whether the gateway, by its journal, knows the fate of every order it tried to send."""
+    def _is_quiet(self, left: Unsettled) -> bool:
+        """Whether a gateway stands that, by its journal, knows the fate of every order it tried to send."""
         self._keep_gateway(fused=False)
-        wanted = ",".join(map(str, kinds(*_ABOUT_ORDERS)))
-        open_ended: set[bytes] = set()
-        is_order = False
-        path = self.folder / "gateway.journal"
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=5.0)) as reader:
-            rows = reader.execute(f"SELECT body FROM records WHERE kind IN ({wanted}) ORDER BY seq")
-            for message in (decode(body) for (body,) in rows):
-                match message:
-                    case Intent() | CancelIntent():
-                        is_order = isinstance(message, Intent)
-                    case Attempt() if is_order:
-                        open_ended.add(message.iid)
-                    case Unknown(cancel=False):
-                        open_ended.add(message.iid)
-                    case (
-                        Ack(cancel=False) | VenueReject(cancel=False, definitive=True) | OrderEvent() | Fill()
-                    ):
-                        open_ended.discard(message.iid)
-                    case _:
-                        pass
-        return not open_ended
+        is_quiet = left.look() == 0 and self._gateway.is_ready
+        if not is_quiet:
+            time.sleep(_LOOK_S)
+        return is_quiet
 
     # ------------------------------------------------------------------ lives
 
@@ -244,6 +226,10 @@ class Bout:
                 self._until_ready(self._desk)
 
     def _until_ready(self, child: Child) -> None:
+        with self._spending("starting"):
+            self._wait_for(child)
+
+    def _wait_for(self, child: Child) -> None:
         if not until(lambda: child.is_ready or not child.is_alive, _START_S):
             self.outcome.strange.append(f"{child.unit} was not ready after {_START_S:.0f} s")
             child.send(signal.SIGKILL)
@@ -284,14 +270,20 @@ class Bout:
             return
         if self.plan.halts_at and sum(self.outcome.kills.values()) >= self.plan.halts_at:
             self._halt()
-        blow = blow_of(self._dice)
+        blow = blow_of(self._dice, has_line=self.plan.has_line)
         for child in (self._gateway, self._desk):
             fuse = self._armed[child.pid]
             if fuse is not None and fuse.place == "sealing":
                 blow = Blow("term", (child.unit,), blow.after_s)
-        if until(lambda: not (self._gateway.is_alive and self._desk.is_alive), blow.after_s):
-            until(lambda: not self._desk.is_alive, 0.0 if self._gateway.is_alive else _END_S)
-            return
+        with self._spending("trading"):
+            is_burnt = until(lambda: not (self._gateway.is_alive and self._desk.is_alive), blow.after_s)
+        with self._spending("dying"):
+            if is_burnt:
+                until(lambda: not self._desk.is_alive, 0.0 if self._gateway.is_alive else _END_S)
+            else:
+                self._strike(blow)
+
+    def _strike(self, blow: Blow) -> None:
         victims = [getattr(self, f"_{unit}") for unit in blow.victims]
         match blow.what:
             case "kill":
@@ -306,6 +298,10 @@ class Bout:
                 self._kill(victims, "stopped")
             case "zombie":
                 self._raise_zombie(blow.pause_s)
+            case "disk_full":
+                self._fill_the_disk_of(victims)
+            case "cut" | "slow" | "mute" | "deaf":
+                self._break_the_line(blow)
         if not self._gateway.is_alive and not until(lambda: not self._desk.is_alive, _END_S):
             self.outcome.strange.append("the desk outlives its gateway")
             self._kill([self._desk], "random")
@@ -358,12 +354,41 @@ class Bout:
         self._rivals.add(self._desk.pid)
         self._note("zombie", pid=zombie.pid, exit=zombie.exit, said=self._last(zombie))
 
+    def _fill_the_disk_of(self, victims: list[Child]) -> None:
+        """Let nothing more be written behind the first page of any file: the unit has to end by itself."""
+        for child in victims:
+            if child.is_alive:
+                self._hit.add(child.pid)
+                self.outcome.signals[f"{child.unit} {_FULL_DISK}"] += 1
+                self._note("disk_full", unit=child.unit, pid=child.pid)
+                resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (4096, 4096))
+        for child in victims:
+            if child.wait(_NOTICES_S) is None:
+                self._hit.discard(child.pid)
+                self._kill([child], _FULL_DISK)
+
+    def _break_the_line(self, blow: Blow) -> None:
+        """Let the line between gateway and exchange be bad for a while, and a person look after it."""
+        self.outcome.signals[f"line {blow.what}"] += 1
+        self._note("line", mood=blow.what)
+        set_mood(self.folder / stage.MOOD, blow.what)
+        until(lambda: not (self._gateway.is_alive and self._desk.is_alive), blow.pause_s)
+        set_mood(self.folder / stage.MOOD, OPEN)
+        path = self.folder / stage.HALT
+        if not self._is_halted:
+            kill_file.write(path, "release", ["firm"], by="chaos", reason="the line is back")
+
     def _halt(self) -> None:
         """Set the halt flag: from now on nothing may be sent."""
-        path = self.folder / "HALT"
-        if not path.exists():
-            path.touch()
-            self._note("halt")
+        path = self.folder / stage.HALT
+        if self._is_halted:
+            return
+        self._is_halted = True
+        if path.exists():
+            kill_file.write(path, "kill", ["firm"], mode="block", by="chaos", reason="the end")
+        else:
+            path.touch()  # a file nobody can read stops everything
+        self._note("halt")
 
     # ------------------------------------------------------------------ evidence
 
@@ -382,22 +407,3 @@ class Bout:
 
 def _as_it_is() -> None:
     pass
-
-
-def _change(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    config = msgspec.json.decode(path.read_bytes())
-    change(config)
-    path.write_bytes(msgspec.json.encode(config))
-
-
-def _run_of(settings: Settings, market: launch.Market, run_id: str) -> RunConfig:
-    """A small desk: two strategies that always want something, and the four roles that decide on it."""
-    run = launch.make_run(settings, market, run_id)
-    agents: list[AgentSpec] = []
-    for spec in run.agents:
-        if spec.id in _BUSY:
-            params = {"source": busy.FACTORY, "source_params": {"seed": len(agents)}, "cooldown_ms": 0}
-            agents.append(replace(spec, params=params))
-        elif spec.role in _SEATED:
-            agents.append(spec)
-    return replace(run, agents=tuple(agents))

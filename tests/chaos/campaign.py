@@ -4,7 +4,9 @@
     python -m tests.chaos.campaign --kills 10000 --results FILE      # make chaos-long, goes on where it was
     python -m tests.chaos.campaign --mutants                         # each must be caught within 300 kills
 
-Not here: a bout (`bout`), what must hold (tools/chaos).
+SIGTERM and Ctrl-C cut off what is being fought; what was counted is in the file.
+
+Not here: a bout (`bout`), bouts side by side (`lanes`), the full stack (`full`), the judge (tools/chaos).
 
 Invariant: exit code 0 only if something was killed, every bout was judged, nothing was violated or
 unexplained, and every mutant that was asked for was caught.
@@ -13,42 +15,49 @@ unexplained, and every mutant that was asked for was caught.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from tests.chaos.bout import Bout, Outcome
+from tests.chaos.lanes import Lanes
 from tests.chaos.mutants import MUTANTS
 from tests.chaos.plan import plan_of
-from tests.chaos.record import COUNTED, Record, load, save
+from tests.chaos.progress import Bar, Stopping
+from tests.chaos.record import COUNTED, LIGHT, Record, load, save
 from tests.differential.record import ROOT
 
 JUDGE: Final = ROOT / "tools" / "chaos" / "judge.py"
 MUTANT_KILLS: Final = 300
 _FIRST_MUTANT_SEED: Final = 1_000_000
-_DISK_EVERY: Final = 2  # bouts on a real disk, where an fsync takes its time; the others in memory
-_MEMORY: Final = Path("/dev/shm")
+_LANES_PER_CORE: Final = 3
+_POLL_S: Final = 0.5
+Fought = tuple[Outcome, dict[str, Any]]
 
 
-def fight(seed: int, mutant: str = "", keep: Path | None = None) -> tuple[Outcome, dict[str, Any]]:
-    """Fight one bout and have it judged; its files are kept in ``keep`` if anything was wrong."""
-    base = _MEMORY if _MEMORY.is_dir() and seed % _DISK_EVERY else None
-    folder = Path(tempfile.mkdtemp(prefix="chaos-", dir=base))
-    try:
-        outcome = Bout(plan_of(seed, mutant), folder, mutant).fight()
-        verdict = judged(folder)
-        if keep is not None and (not verdict["holds"] or outcome.strange):
-            keep.mkdir(parents=True, exist_ok=True)
-            sockets = shutil.ignore_patterns("*.sock")
-            shutil.copytree(folder, keep / f"bout-{seed}", ignore=sockets, dirs_exist_ok=True)
-        return outcome, verdict
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+def fight(seed: int, folder: Path, mutant: str = "", keep: Path | None = None) -> Fought:
+    """Fight one bout in a folder and have it judged; its files are kept in ``keep`` if anything was wrong."""
+    outcome = Bout(plan_of(seed, mutant), folder, mutant).fight()
+    began = time.monotonic()
+    verdict = judged(folder)
+    outcome.spent_s["judging"] += time.monotonic() - began
+    if keep is not None and (not verdict["holds"] or outcome.strange):
+        keep_files(folder, keep / f"bout-{seed}")
+    return outcome, verdict
+
+
+def keep_files(folder: Path, kept: Path) -> None:
+    """Copy a bout's files for somebody to look at."""
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(folder, kept, ignore=shutil.ignore_patterns("*.sock"), dirs_exist_ok=True)
 
 
 def judged(folder: Path) -> dict[str, Any]:
@@ -64,39 +73,56 @@ def judged(folder: Path) -> dict[str, Any]:
     return verdict
 
 
-def add(record: Record, seed: int, outcome: Outcome, verdict: dict[str, Any]) -> None:
-    """Count one bout."""
+def add(record: Record, seed: int, fought: Fought | str) -> str:
+    """Count one bout and say what it was in one line; a text is why it has no result."""
     record.bouts += 1
-    record.next_seed = seed + 1
-    record.seconds += outcome.seconds
+    record.next_seed = max(record.next_seed, seed + 1)
+    if isinstance(fought, str):
+        record.strange.append(f"bout {seed}: {fought.strip()}")
+        return f"bout {seed}: {fought.strip().splitlines()[-1]}"
+    outcome, verdict = fought
     record.kills.update(outcome.kills)
     record.signals.update(outcome.signals)
+    record.spent_s.update(outcome.spent_s)
+    record.cpu_s.update(outcome.cpu_s)
     record.counts.update({name: int(verdict.get(name, 0)) for name in COUNTED})
     record.strange += [f"bout {seed}: {each}" for each in outcome.strange]
     for name, found in verdict["first"].items():
         record.violations += [f"bout {seed}: {name}: {each}" for each in found]
     for unit, times in verdict["recovery_s"].items():
-        record.recovery_s.setdefault(unit, []).extend(times)
+        record.recovered(unit, times)
+    return (
+        f"bout {seed}: {sum(outcome.kills.values())} kills in {outcome.seconds:.1f} s,"
+        f" {verdict.get('orders', 0)} orders, {verdict.get('in_doubt', 0)} in doubt"
+    )
 
 
 def campaign(options: argparse.Namespace) -> bool:
     """Fight until enough; tell whether all held."""
-    record = load(options.results)
+    record = load(options.results, LIGHT)
     if options.seed is not None:
         record.next_seed = options.seed
-    until = time.monotonic() + options.seconds
-    while record.killed < options.kills and time.monotonic() < until:
-        seed = record.next_seed
-        outcome, verdict = fight(seed, keep=options.keep)
-        add(record, seed, outcome, verdict)
-        save(options.results, record)
-        kills = sum(outcome.kills.values())
-        print(
-            f"bout {seed}: {kills} kills in {outcome.seconds:.1f} s, {verdict.get('orders', 0)} orders,"
-            f" {verdict.get('in_doubt', 0)} in doubt; {record.killed} kills in all,"
-            f" {len(record.violations)} violations, {len(record.strange)} unexplained",
-            flush=True,
-        )
+    seeds = itertools.count(record.next_seed)
+    began, before = time.monotonic(), record.seconds
+    bar = Bar("kills", options.kills, options.seconds, record.killed)
+    lanes = Lanes(options.lanes, partial(fight, keep=options.keep))
+    with Stopping() as stopping:
+        try:
+            while not stopping.is_set:
+                is_enough = record.killed >= options.kills or time.monotonic() - began >= options.seconds
+                while lanes.has_room and not is_enough:
+                    lanes.begin(next(seeds))
+                if not len(lanes):
+                    break
+                for seed, fought in lanes.ended(_POLL_S):
+                    line = add(record, seed, fought)
+                    record.seconds = before + time.monotonic() - began
+                    save(options.results, LIGHT, record)
+                    bar.say(line)
+                bar.show(record.killed, len(record.violations), len(record.strange))
+        finally:
+            lanes.stop()
+            bar.end()
     for line in (*record.violations, *record.strange):
         print(line)
     print(json.dumps(record.summary(), indent=1))
@@ -105,12 +131,13 @@ def campaign(options: argparse.Namespace) -> bool:
 
 def mutants(options: argparse.Namespace) -> bool:
     """Run each mutant until it is caught; tell whether all were."""
-    record = load(options.results)
+    record = load(options.results, LIGHT)
     for name in options.mutant or MUTANTS:
         kills, seed = 0, _FIRST_MUTANT_SEED
         caught: dict[str, Any] = {}
         while kills < MUTANT_KILLS and not caught:
-            outcome, verdict = fight(seed, name)
+            with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as folder:
+                outcome, verdict = fight(seed, Path(folder), name)
             kills += sum(outcome.kills.values())
             caught = verdict["first"]
             seed += 1
@@ -120,7 +147,7 @@ def mutants(options: argparse.Namespace) -> bool:
             "by": {k: v[:2] for k, v in caught.items()},
         }
         print(f"{name}: {'caught' if caught else 'NOT CAUGHT'} after {kills} kills: {caught}", flush=True)
-        save(options.results, record)
+        save(options.results, LIGHT, record)
     return all(each["caught"] for each in record.mutants.values())
 
 
@@ -130,6 +157,8 @@ def main() -> int:
     parser.add_argument("--results", type=Path, help="file to go on with; without one nothing is kept")
     parser.add_argument("--kills", type=int, default=sys.maxsize, help="enough, with those of the file")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no bout after this")
+    cores = len(os.sched_getaffinity(0))
+    parser.add_argument("--lanes", type=int, default=cores * _LANES_PER_CORE, help="bouts side by side")
     parser.add_argument("--seed", type=int, help="first bout, in place of the file's next")
     parser.add_argument(
         "--keep", type=Path, help="folder for the files of bouts in which something was wrong"

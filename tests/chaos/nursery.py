@@ -11,6 +11,7 @@ Invariant: no child outlives its `Nursery`: what is left at its end is killed an
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import json
 import os
@@ -22,7 +23,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import agents.capital
 import agents.execution
@@ -30,7 +31,7 @@ import agents.meta
 import agents.risk
 import agents.strategy  # what a desk would load after its birth
 from runtime import desk, gateway, hub
-from tests.chaos import busy
+from tests.chaos import busy, line
 from venues.sandbox import __main__ as sandbox
 
 MAINS: dict[str, Callable[[], int]] = {
@@ -38,9 +39,12 @@ MAINS: dict[str, Callable[[], int]] = {
     "gateway": gateway.main,
     "hub": hub.main,
     "desk": desk.main,
+    "line": line.main,
 }
 LOADED = (agents, busy)
 Prepare = Callable[[], None]
+POLL_S: Final = 0.004  # several bouts poll beside each other; a start takes twenty times as long
+_DIE_WITH_PARENT: Final = 1  # PR_SET_PDEATHSIG
 
 
 def _nothing() -> None:
@@ -51,7 +55,7 @@ def _nothing() -> None:
 class Child:
     """A process of a unit; ``lines`` it wrote to standard output, ``exit`` as subprocess has it.
 
-    ``log_from`` is where in its unit's log it begins.
+    ``log_from`` is where in its unit's log it begins; ``cpu_s`` it took, known at its end.
     """
 
     unit: str
@@ -61,15 +65,17 @@ class Child:
     log_from: int = 0
     lines: list[dict[str, Any]] = field(default_factory=list)
     exit: int | None = None
+    cpu_s: float = 0.0
     _rest: bytes = b""
 
     @property
     def is_alive(self) -> bool:
         """Whether it has not ended; reaps it."""
         if self.exit is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            pid, status, used = os.wait4(self.pid, os.WNOHANG)
             if pid:
-                self._ended(status)
+                self.exit = os.waitstatus_to_exitcode(status)
+                self.cpu_s = used.ru_utime + used.ru_stime
         return self.exit is None
 
     @property
@@ -99,12 +105,9 @@ class Child:
         until = time.monotonic() + patience_s
         while self.is_alive and time.monotonic() < until:
             self.read()
-            time.sleep(0.002)
+            time.sleep(POLL_S)
         self.read()
         return self.exit
-
-    def _ended(self, status: int) -> None:
-        self.exit = os.waitstatus_to_exitcode(status)
 
 
 class Nursery:
@@ -146,6 +149,8 @@ class Nursery:
         """Be the unit until the end of this process."""
         code = 70
         try:
+            # whoever ends the bout's process ends the bout: a unit that is stopped, too
+            ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
             log = os.open(self._logs / f"{unit}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             os.dup2(out, 1)
             os.dup2(log, 2)
@@ -169,5 +174,5 @@ def until(holds: Callable[[], object], patience_s: float) -> bool:
     while not holds():
         if time.monotonic() > end:
             return False
-        time.sleep(0.002)
+        time.sleep(POLL_S)
     return True

@@ -175,9 +175,9 @@ def lay(fuse: Fuse) -> None:
         case "unknown_said":
             fuse.after(Gateway, "_say", _says(Unknown))
         case "fill_unwritten":
-            fuse.before(Gateway, "_emit", _says(Fill))
+            fuse.before(Gateway, "_say", _says(Fill))
         case "fill_said":
-            fuse.after(Gateway, "_emit", _says(Fill))
+            fuse.after(Gateway, "_say", _says(Fill))
         case "cancel_unsent":
             fuse.before(CcxtVenue, "cancel")
         case "looking_up":

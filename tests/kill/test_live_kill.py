@@ -1,4 +1,4 @@
-"""A desk that trades an exchange nobody started for it loses its gateway, and goes on with what it holds.
+"""A desk that trades an exchange nobody started for it loses its gateway or its hub, and goes on.
 
 Not here: what a live run asks for before it starts (unit and contract tests).
 """
@@ -66,15 +66,40 @@ def wait_for_fills(trading: subprocess.Popen[str], home: Path, count: int) -> Pa
     raise AssertionError(f"there were no {count} fills")
 
 
-def test_live_desk_whose_gateway_was_killed_goes_on_with_what_it_holds(
+def wait_for_status(trading: subprocess.Popen[str], home: Path) -> dict[str, Any]:
+    """Wait until the desk trades through its second gateway, and return what is said of that one."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        assert trading.poll() is None, trading.communicate()
+        said = subprocess.run(
+            [sys.executable, "-m", "runtime.cli", "status", "--json"], cwd=ROOT, capture_output=True,
+            text=True, check=False, env=os.environ | {"PARLEY_HOME": str(home)},
+        )  # fmt: skip
+        units = json.loads(said.stdout)["units"] if said.stdout else {}
+        if units.get("gateway", {}).get("restarts") and units["gateway"]["epoch"] == 2:
+            return dict(units)
+        time.sleep(0.2)
+    raise AssertionError("the spare did not take over")
+
+
+def test_live_desk_goes_on_when_its_gateway_was_killed_and_on_resume_when_its_hub_was(
     exchange: Outside, tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
     settings = exchange.settings(tmp_path / "desk.toml", home)
     first = begin(settings)
     journal = wait_for_fills(first, home, 3)
-    unit(first, "runtime.gateway").kill()
-    assert "the gateway was ended by SIGKILL" in ended(first, 1)["err"]
+    lost = unit(first, "runtime.gateway")
+    lost.kill()
+    units = wait_for_status(first, home)
+    assert units["gateway"]["pid"] != lost.pid
+    assert units["gateway"]["is_running"]
+    fills = sum(1 for _ in JournalReader(journal).records(kinds=kinds("Fill")))
+    wait_for_fills(first, home, fills + 1)
+    unit(first, "runtime.hub").kill()
+    said = ended(first, 1)["err"]
+    assert "the gateway was ended by SIGKILL; its spare serves in its place: life 2" in said
+    assert "the hub was ended by SIGKILL" in said
     before = decisions(journal)
 
     told = ended(begin(settings, "--resume", "last", "--duration", "4"), 0)
@@ -96,7 +121,7 @@ def test_live_desk_whose_gateway_was_killed_goes_on_with_what_it_holds(
     someone.create_order("BTC/USDT", "market", "buy", 0.01)
     other = ended(begin(settings, "--resume", "last", "--duration", "3"), 1)
 
-    assert other["ledger_equals_exchange"] is False
+    assert other.get("ledger_equals_exchange") is False, other["err"]
     assert any(line.startswith("BTC: +0.00999") for line in other["ledger_check"]["first"])
     assert "the ledger does not equal the exchange" in other["err"]
     assert begin_elsewhere(exchange, tmp_path, home)

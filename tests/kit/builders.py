@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
-from parley.instruments import Instrument
+from parley.instruments import Instrument, assets_of
 from parley.messages import (
     Bar,
     Book,
@@ -162,7 +162,7 @@ def make_vote(**over: object) -> Vote:
 
 def make_instrument(symbol: str = "BTC/USDT", **over: object) -> Instrument:
     """A pair with a tick of 0.01, a lot of 0.00001 and fees of 0.1 %."""
-    base, quote = symbol.split("/")
+    base, quote = assets_of(symbol)
     plain = Instrument(
         symbol=symbol, venue="sandbox", base=base, quote=quote, tick=Decimal("0.01"), lot=Decimal("0.00001"),
         min_qty=Decimal("0.00001"), max_qty=Decimal(9_000), min_notional=Decimal(5),

@@ -14,10 +14,9 @@ from msgspec.structs import replace
 
 from orchestrator.policy import GroupOut
 from parley.agent import Agent, AgentEnv, AgentSpec
-from runtime.desk import manifest
 from runtime.journal import Group, JournalWriter, Record
 from runtime.outbox import group_of
-from runtime.run_config import RunConfig
+from runtime.run_config import RunConfig, manifest
 from tests.kit.firm_kit import SUBSCRIPTIONS, TEAM, Scripted, TestDesk, polite, spot
 
 FACTORY = "tests.kit.desk_journal:make"

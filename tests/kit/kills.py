@@ -32,6 +32,7 @@ class Home:
         self.desk: FakeDesk
         self.run = self.home / "runs" / "r1"
         self.claim: int | None = None
+        self.over: dict[str, object] = {}  # of the gateway's configuration
         self._made = 0
 
     @property
@@ -42,21 +43,21 @@ class Home:
         """Start a gateway, on the journal of the one before if there was one, and connect a desk."""
         config = gateway_config(
             self.folder, self.venue, {"exchange": self.exchange}, halt_file=str(self.kill_file),
-            kill_socket=str(self.folder / "kill.sock"),
+            kill_socket=str(self.folder / "kill.sock"), **self.over,
         )  # fmt: skip
         (self.run / "config").mkdir(parents=True, exist_ok=True)
         (self.run / "config" / "gateway.json").write_text(json.dumps(config))
         self.gateway = await start("gateway", config, self.folder)
         self.desk = await FakeDesk.connect(self.gateway.socket)
 
-    async def rest(self, count: int, symbol: str = "BTC/USDT") -> list[Intent]:
+    async def rest(self, count: int, symbol: str = "BTC/USDT", agent: str = "") -> list[Intent]:
         """Rest buy orders well below the market, and wait until the exchange has them."""
         last = await last_price(self.venue, symbol, self.exchange)
         px = (last * Decimal("0.8")).quantize(Decimal(1))
         made = [
             make_intent(
                 self._made + n, symbol=symbol, style="limit", tif="GTC", px=px, ref_px=px,
-                qty=Decimal("0.1"),
+                qty=Decimal("0.1"), agent=agent,
             )
             for n in range(count)
         ]  # fmt: skip
@@ -96,11 +97,15 @@ class Home:
 
 
 @contextlib.asynccontextmanager
-async def home_with_gateway(exchange: str = "binance") -> AsyncIterator[Home]:
-    """Run an exchange, which speaks as ``exchange``, and a gateway in a home of their own."""
+async def home_with_gateway(exchange: str = "binance", **over: object) -> AsyncIterator[Home]:
+    """Run an exchange, which speaks as ``exchange``, and a gateway in a home of their own.
+
+    ``over`` are parts of the gateway's configuration.
+    """
     with short_folder() as folder:
         async with sandbox(protocol=exchange) as venue:
             home = Home(folder, venue, exchange)
+            home.over = over
             market = await venue.control()
             await market.go()
             await market.steps(1)

@@ -73,7 +73,10 @@ def outside_exchange(
     folder: Path, account: Mapping[str, object] | None = None, *, feed: Mapping[str, object] | None = None,
     **config: object,
 ) -> Iterator[Outside]:  # fmt: skip
-    """Start one; ``account``, ``feed`` and ``config`` change these parts of its configuration."""
+    """Start one; ``account``, ``feed`` and ``config`` change these parts of its configuration.
+
+    A machine has one desk to a key: who runs several at once gives each account an ``api_key`` of its own.
+    """
     truth, settings, keys = folder / "truth.jsonl", folder / "exchange.json", folder / "keys.json"
     market = {
         "kind": "synthetic", "timeframe": "1s", "assets": ["BTC", "ETH"], "crosses": [], "candles": 3600,
@@ -83,7 +86,7 @@ def outside_exchange(
     settings.write_text(
         json.dumps({"feed": market, "truth": str(truth), "speed": 1, "seed": 5, "accounts": [mine], **config})
     )
-    keys.write_text(json.dumps(KEYS))
+    keys.write_text(json.dumps({name: mine[name] for name in KEYS}))
     keys.chmod(0o600)
     process = subprocess.Popen(
         [sys.executable, "-m", "venues.sandbox", "--config", str(settings)],

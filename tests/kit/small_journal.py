@@ -45,9 +45,8 @@ from parley.messages import (
     WeightUpdate,
     encode,
 )
-from runtime.desk import manifest
 from runtime.journal import Group, IntentRow, JournalWriter, Record
-from runtime.run_config import RunConfig
+from runtime.run_config import RunConfig, manifest
 
 SYMBOL = "ETH/USDT"
 MINUTE = 60_000_000_000

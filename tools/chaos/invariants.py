@@ -53,6 +53,7 @@ class Case:
     course: Course
     intents: dict[bytes, Said] = field(default_factory=dict)  # the desk's, by iid
     states: dict[str, tuple[str, Decimal]] = field(default_factory=dict)  # at the exchange, by cid
+    post_only: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.intents = {bytes(each.message[at.IID]): each for each in self.desk.of(at.INTENT)}
@@ -61,6 +62,8 @@ class Case:
             if entry["event"] == "order" and entry["order_id"] is not None:
                 cid, status = str(entry["client_order_id"]), str(entry["status"])
                 self.states[cid] = (_ENDS.get(status, "open"), Decimal(entry["cum_qty"]))
+                if entry.get("type") == "LIMIT_MAKER":
+                    self.post_only.add(cid)
 
     def cid(self, iid: bytes) -> str:
         """Name an order for people."""
@@ -166,6 +169,8 @@ def _differs(case: Case, who: str, iid: bytes, fate: _Fate) -> Iterator[str]:
         intent = case.intents.get(iid)
         qty = Decimal(intent.message[at.INTENT_QTY]) if intent else Decimal(-1)
         end = fate.end or ("closed" if fate.filled == qty else "open")
+        if end == "expired" and state[0] == "canceled" and cid in case.post_only:
+            end = "canceled"  # Bybit and OKX take one that would trade at once, and end it by themselves
         if (end, fate.filled) != state:
             yield f"{cid}: {end} {fate.filled} for the {who}, {state[0]} {state[1]} at the exchange"
 

@@ -35,14 +35,13 @@ from parley.messages import (
 from parley.view import FirmView
 from runtime.agent_line import Seat
 from runtime.bootstrap import assemble, env_of
-from runtime.desk import manifest
 from runtime.freqtrade_agent import FreqtradeAgent, make
 from runtime.journal import JournalWriter
 from runtime.kept_snapshots import KeptSnapshots
 from runtime.outbox import group_of
 from runtime.paper import plan
 from runtime.recovery import recover
-from runtime.run_config import RunConfig
+from runtime.run_config import RunConfig, manifest
 from runtime.settings import load_settings
 from tests.kit.firm_kit import D, TestDesk, spot
 from tests.kit.freqtrade_folder import write_config

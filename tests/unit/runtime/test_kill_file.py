@@ -120,7 +120,7 @@ def test_unreadable_file_stops_everything(tmp_path: Path) -> None:
     assert KillFile(tmp_path / "file" / "kill.jsonl").standing().damage.startswith("it cannot be read")
 
 
-@pytest.mark.parametrize("text", ["", "frim", "tenant", "tenant:", "symbol:", "platform:x", "firm:", "bot:a"])
+@pytest.mark.parametrize("text", ["", "frim", "tenant", "tenant:", "symbol:", "platform:x", "firm:", "bot:"])
 def test_scope_that_is_none_is_named(text: str) -> None:
     with pytest.raises(UserError, match="scope"):
         scope_of(text)

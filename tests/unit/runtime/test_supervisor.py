@@ -12,6 +12,7 @@ import pytest
 
 from runtime.child import Child
 from runtime.restarts import Restarts
+from runtime.seals import key_for
 from runtime.supervisor import ChildFailed, Supervisor, running
 
 UNIT = "tests.kit.brief_unit"
@@ -216,7 +217,7 @@ def _key(run: Run, heard: Path) -> str:
     line = desk.line("ready")
     assert line is not None
     assert line["seen"] is False
-    key = str(line["told"])
+    key = key_for(bytes.fromhex(str(line["told"])), run.supervisor.child("gateway").pid).hex()
     wait_until(lambda: heard.exists() and key in heard.read_text())
     assert json.loads(heard.read_text()) == [desk.pid, key]
     return key

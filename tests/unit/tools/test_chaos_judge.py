@@ -162,6 +162,20 @@ def test_each_invariant_can_be_broken(case: Case, breaks: Any, name: str) -> Non
     assert name in found(case)
 
 
+@pytest.mark.parametrize(("kind", "wrong"), [("LIMIT_MAKER", set()), ("LIMIT", {"I3"})])
+def test_only_a_post_only_order_that_its_venue_ended_may_be_called_expired(
+    case: Case, kind: str, wrong: set[str]
+) -> None:
+    lines = [order("NEW", "0"), order("CANCELED", "0")]
+    case.truth_path.write_text("\n".join(json.dumps({**each, "type": kind}) for each in lines))
+    case.__post_init__()
+    expired = [at.EVENT, IID, "1", "BTC/USDT", "expired", "0", "0", 0, 0]
+    for journal in (case.desk, case.gateway):
+        journal.said[-1] = said(9, expired)
+
+    assert found(case) == wrong
+
+
 def test_judge_imports_nothing_of_parley() -> None:
     read = {path.relative_to(ROOT).parts[0] for path in sources_of(("tools/chaos/judge.py",), ROOT)}
 

@@ -1,0 +1,87 @@
+"""Whether an order may leave a gateway now: kills, the last look, and the limits a person changed.
+
+Not here: the rules (`lastlook`, `followed`), the kill file (`kill_switch`).
+
+Invariant: it changes nothing but what the venue's meter counts. An exit passes a kill that flattens and the
+desk's limits, never the gateway's own caps.
+"""
+
+import time
+from collections.abc import Mapping
+from decimal import Decimal
+
+from parley.budget import Rank
+from parley.instruments import ZERO, Instrument, assets_of
+from parley.messages import Intent
+from runtime.followed import Followed
+from runtime.kill_switch import KillSwitch
+from runtime.lastlook import HALTED, Counters, Limits, reduces, refusal
+from venues.limits import Request
+from venues.meter import words
+from venues.port import Venue
+
+
+class Passing:
+    """What an order passes between desk and venue; ``brought`` is what the account had of its own."""
+
+    def __init__(
+        self, own: Limits, counters: Counters, instruments: Mapping[str, Instrument], venue: Venue,
+        brought: Mapping[str, Decimal], kills: KillSwitch, followed: Followed,
+    ) -> None:  # fmt: skip
+        self._own = own
+        self._counters = counters
+        self._instruments = instruments
+        self._venue = venue
+        self._brought = brought
+        self._kills = kills
+        self._followed = followed
+
+    def refusal(self, intent: Intent, now_mono: int) -> tuple[str, str] | None:
+        """Return (code, detail) when an order must not be written down as one that leaves."""
+        self._followed.see(intent)
+        opens = not self.reduces(intent, is_counted=False)
+        no = refusal(
+            intent, self._counters, self._caps(intent) if opens else self._own, self._instruments,
+            row=self._venue.capabilities, now_mono=now_mono, halted=self._stopped(intent, is_counted=False),
+        )  # fmt: skip
+        return no or (self._followed.refusal(intent) if opens else None)
+
+    def unsendable(self, intent: Intent) -> tuple[str, str] | None:
+        """Return (code, detail) when an order must not leave now; None: it has been paid for at the venue."""
+        if time.monotonic_ns() >= intent.send_by:
+            return "too_late", "it waited past send_by"
+        if stopped := self._stopped(intent, is_counted=True):
+            return HALTED, stopped
+        if not self.reduces(intent, is_counted=True):
+            # a limit may have been tightened while it waited
+            no = self._followed.refusal(intent) or self._followed.too_large(
+                intent, self._counters, self._caps(intent)
+            )
+            if no is not None:
+                return no
+        lack = self._venue.meter.take(Request.SEND)
+        if lack is not None and self.reduces(intent, is_counted=True):
+            lack = self._venue.meter.take(Request.SEND, Rank.REDUCE)
+        return None if lack is None else words(lack)
+
+    def reduces(self, intent: Intent, *, is_counted: bool) -> bool:
+        """Whether an order can only bring a position nearer to zero; ``is_counted``: `lastlook.reduces`."""
+        held = self._brought.get(assets_of(intent.symbol)[0], ZERO)
+        return reduces(intent, self._counters, held, is_counted=is_counted)
+
+    def _stopped(self, intent: Intent, *, is_counted: bool) -> str:
+        """Say which kill keeps an order from leaving; exits pass one that flattens."""
+        kill = self._kills.stop_of(intent.symbol, intent.agent)
+        if kill is None or (kill.mode == "flatten" and self.reduces(intent, is_counted=is_counted)):
+            return ""
+        return f"killed: {kill.scope}, {kill.mode}: {kill.reason}"
+
+    def _caps(self, intent: Intent) -> Limits:
+        if not self._followed.is_changed:
+            return self._own
+        own, positions = self._own, self._counters.positions
+        brought = own.capital or self._brought  # with real money only a part of the account is the desk's
+        has = {
+            asset: brought.get(asset, ZERO) + positions.get(asset, ZERO) for asset in {*brought, *positions}
+        }
+        return self._followed.caps(intent, own, has)

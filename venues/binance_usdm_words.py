@@ -1,0 +1,189 @@
+"""How Binance's USD-M contracts are asked and what they tell: requests, answers, refusals, and the streams.
+
+Problem: a margin account can be in modes in which a position is not one number (hedge mode), several assets
+margin it, or a position has a purse of its own. The ledger knows one position per contract and one wallet, so
+the account is put into that mode before anything is traded, or refused.
+
+Not here: reading an order's fields and looking one up (`binance_usdm_orders`), what is the same on the spot
+market (`binance_words`). Invariant: as there.
+"""
+
+import contextlib
+import re
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+import ccxt
+
+from parley.instruments import Instrument
+from parley.messages import Fill, FundingPaid, Intent, OrderEvent
+from venues.binance_orders import order_event
+from venues.binance_usdm_client import held, usdm_instrument
+from venues.binance_usdm_orders import event_of, fills_of, look_up
+from venues.binance_words import BinanceOrders
+from venues.ccxt_client import MS, asked, exact, instruments_of, line
+from venues.port import Absent, Acked, Ambiguous, KeyRights, Rejected, VenueError
+from venues.words import Placing, Raw
+
+_CODE: Final = re.compile(r'"code":\s*(-\d+)')
+# The venue has an order of this id: some send arrived.
+_DUPLICATE: Final = -4116
+_NO_MARGIN: Final = -2019
+# What the venue refused before acting, and ccxt has only a general error for.
+# https://developers.binance.com/docs/derivatives/usds-margined-futures/error-code
+_REFUSED: Final = frozenset(
+    {-2018, -2020, -2021, -2022, -2023, -2024, -2025, -2026, -2027, -2028, -4001, -4002, -4003, -4004,
+     -4005, -4013, -4014, -4015, -4016, -4023, -4024, -4061, -4118, -4131, -4140, -4164, -5021, -5022, -5028}
+)  # fmt: skip
+_AS_IT_IS: Final = '"code":-4046'
+_INCOME_PAGE: Final = 1000
+Terms = tuple[tuple[Decimal, Decimal], Sequence[Mapping[str, Any]]]
+
+
+class UsdmOrders(BinanceOrders):
+    """One account of contracts, one way and cross margin; `client` is `binance_usdm_client.make_client`'s."""
+
+    kind = "swap"
+
+    async def connect(self) -> dict[str, Instrument]:
+        client = self._client
+        sides = await asked("position mode", client.fapiPrivateGetPositionSideDual())
+        assets = await asked("margin mode", client.fapiPrivateGetMultiAssetsMargin())
+        if sides["dualSidePosition"] is not False or assets["multiAssetsMargin"] is not False:
+            raise VenueError(
+                "account mode: expected one-way positions margined by one asset, was dualSidePosition "
+                f"{sides['dualSidePosition']!r}, multiAssetsMargin {assets['multiAssetsMargin']!r}"
+            )
+        # what is not listed is named below, before anything is set
+        listed = [each for each in sorted(self._account.symbols) if each in client.markets]
+        if len(listed) == len(self._account.symbols):
+            terms = {symbol: await self._set(symbol) for symbol in listed}
+        else:
+            terms = {}
+        venue, leverage = self._account.venue, self._account.leverage
+
+        def read(market: Mapping[str, Any]) -> Instrument:
+            return usdm_instrument(market, venue, leverage, *terms[market["symbol"]])
+
+        return instruments_of(client, self._account.symbols, read)
+
+    async def _set(self, symbol: str) -> Terms:
+        """Put a contract into the mode that the ledger knows; returns its fees and brackets."""
+        client, leverage = self._client, self._account.leverage
+        market = {"symbol": client.market_id(symbol)}
+        try:
+            await client.fapiPrivatePostMarginType({**market, "marginType": "CROSSED"})
+        except ccxt.BaseError as error:
+            if _AS_IT_IS not in "".join(str(error).split()):
+                raise VenueError(f"margin type of {symbol}: {type(error).__name__}: {line(error)}") from error
+        wanted = {**market, "leverage": leverage}
+        set_to = await asked(f"leverage of {symbol}", client.fapiPrivatePostLeverage(wanted))
+        if int(set_to["leverage"]) != leverage:
+            raise VenueError(f"leverage of {symbol}: expected {leverage}, was {set_to['leverage']}")
+        fees = await asked(f"fees of {symbol}", client.fapiPrivateGetCommissionRate(market))
+        rates = exact(fees["makerCommissionRate"]), exact(fees["takerCommissionRate"])
+        listed = await asked(f"brackets of {symbol}", client.fapiPrivateGetLeverageBracket(market))
+        row = listed[0] if isinstance(listed, list) else listed
+        return rates, row["brackets"]
+
+    async def balances(self) -> dict[str, Decimal]:
+        account = await asked("account", self._client.fapiPrivateV2GetAccount())
+        ids = {str(self._client.market_id(each)): each for each in self._account.symbols}
+        return held(account, ids)
+
+    async def key_rights(self) -> KeyRights:
+        rights = await asked("rights of the key", self._client.sapiGetAccountApiRestrictions())
+        burn = await asked("fees in BNB", self._client.fapiPrivateGetFeeBurn())
+        return KeyRights(
+            trades=rights["enableFutures"] is True,
+            withdraws=rights["enableWithdrawals"] is not False,
+            fees_elsewhere=burn["feeBurn"] is not False,
+        )
+
+    async def place(self, intent: Intent, placing: Placing) -> Acked:
+        order = await self._client.create_order(
+            placing.symbol, placing.kind, placing.side, placing.qty, placing.px,
+            {**placing.params, "newOrderRespType": "RESULT"},
+        )  # fmt: skip
+        raw = order["info"]
+        account = self._account
+        fills: tuple[Fill, ...] = ()
+        # The answer says how much traded, not in which trades; if they cannot be had now, the stream tells.
+        with contextlib.suppress(VenueError):
+            fills = await fills_of(self._client, intent, raw, account.venue, account.name)
+        traded = sum((each.qty for each in fills), Decimal(0))
+        event = event_of(intent.iid, intent.symbol, raw) if traded == exact(raw["executedQty"]) else None
+        return Acked(
+            venue_id=str(raw["orderId"]), t_venue=int(raw["updateTime"]) * MS, event=event, fills=fills
+        )
+
+    async def cancel(self, intent: Any) -> Acked:
+        market = {"symbol": self._client.market_id(intent.symbol), "origClientOrderId": intent.cid}
+        raw = await self._client.fapiPrivateDeleteOrder(market)
+        event = event_of(intent.iid, intent.symbol, raw)
+        return Acked(venue_id=str(raw["orderId"]), t_venue=event.t, event=event)
+
+    def verdict(self, error: Exception) -> Rejected | Ambiguous:
+        found = _CODE.search(str(error))
+        code = int(found[1]) if found else 0
+        if code == _DUPLICATE:
+            return Ambiguous(cause=f"duplicate: {line(error)}")
+        if code == _NO_MARGIN:
+            return Rejected(code="venue:insufficient_funds", detail=line(error))
+        if code in _REFUSED:
+            return Rejected(code=f"venue:{code}", detail=line(error))
+        return super().verdict(error)
+
+    async def look_up(self, intent: Intent) -> Acked | Absent:
+        account = self._account
+        return await look_up(self._client, intent, venue=account.venue, account=account.name)
+
+    async def stands(self) -> bool:
+        # a listen key's stream confirms nothing: that the connection stands is all there is to know
+        sockets = [each for url, each in self._client.clients.items() if self._is_private(url)]
+        return any(each.connected.done() and not each.connected.cancelled() for each in sockets)
+
+    def _is_private(self, url: str) -> bool:
+        keys = [each.get("listenKey") for each in self._client.options.values() if isinstance(each, dict)]
+        return any(key and key in url for key in keys)
+
+    def client_ids(self, raw: Raw) -> Sequence[str]:
+        return (str(raw["c"]),)
+
+    def version(self, raw: Raw) -> tuple[str, ...]:
+        return str(raw["X"]), str(raw["z"]), str(raw["T"])
+
+    def seq(self, raw: Raw) -> int:
+        return 0
+
+    def event(self, iid: bytes, symbol: str, raw: Raw) -> OrderEvent:
+        cost = str(exact(raw["ap"]) * exact(raw["z"]))
+        return order_event(iid, str(raw["i"]), symbol, raw["X"], raw["z"], cost, int(raw["T"]) * MS)
+
+    async def funding(self) -> list[FundingPaid]:
+        """Return what was paid (negative) or received for holding contracts in the last week, oldest first.
+
+        Raises
+        ------
+        VenueError
+            When the venue does not say.
+        """
+        ids = {str(self._client.market_id(each)): each for each in self._account.symbols}
+        query = {"incomeType": "FUNDING_FEE", "limit": _INCOME_PAGE}
+        rows = await asked("funding", self._client.fapiPrivateGetIncome(query))
+        try:
+            return [
+                _funding(each, ids[each["symbol"]], self._account.name)
+                for each in rows
+                if each["symbol"] in ids
+            ]
+        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+            raise VenueError(f"funding: an answer nobody can read: {error!r}") from error
+
+
+def _funding(raw: Mapping[str, Any], symbol: str, account: str) -> FundingPaid:
+    return FundingPaid(
+        account=account, symbol=symbol, amount=exact(raw["income"]), asset=str(raw["asset"]),
+        t=int(raw["time"]) * MS, ref=f"{raw['tranId']}",
+    )  # fmt: skip

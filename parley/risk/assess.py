@@ -210,6 +210,10 @@ def _opening(
 ) -> Assessment:
     prices = Prices(view, marks)
     for leg in proposal.legs:
+        position = view.position(leg.symbol)
+        held = position.qty if position is not None else ZERO
+        if instruments[leg.symbol].is_contract and held != 0 and (held > 0) != (leg.side == "buy"):
+            return _refused((_breach("opposite_position", held, "one_way"),))
         base, quote = assets_of(leg.symbol)
         mark, unit = to_decimal(marks.get(leg.symbol)), prices.of(quote)
         if mark is None or unit is None:

@@ -401,6 +401,23 @@ def net_exposure(case: Case) -> Breach | None:
     return _most("max_net", share, case.limits.max_net)
 
 
+def one_way(case: Case) -> Breach | None:
+    """A contract is held in one direction: what one agent opens never closes what another holds.
+
+    Else the other's exit would find no position to reduce, and an opening be an exit that nobody decided.
+    """
+    i, state = case.facts.instrument, case.state
+    if i is None or state is None or not case.numbers_ok:
+        return breach("opposite_position", "unknown", "one_way")
+    if not i.is_contract:
+        return None
+    if case.held != 0 and (case.held > 0) != case.buys:
+        return breach("opposite_position", case.held, "one_way")
+    coming = [r for r in state.reservations if r.symbol == i.symbol and r.asset == i.quote]
+    other = next((r for r in coming if r.side != case.intent.side), None)
+    return breach("opposite_position", other.qty_left, "one_way") if other is not None else None
+
+
 def liquidation(case: Case) -> Breach | None:
     """F236, F247: with all that works done, the venue's maintenance margin is a small part of equity."""
     i, most = case.facts.instrument, case.limits.max_maintenance
@@ -465,7 +482,7 @@ ALWAYS: Final[tuple[Rule, ...]] = (
 )  # fmt: skip
 OPENING: Final[tuple[Rule, ...]] = (
     clock, listed, spread, slippage, book_share, order_notional, position_size, gross_exposure, net_exposure,
-    liquidation,
+    one_way, liquidation,
     uninvested, day_loss, drawdown, activity,
 )  # fmt: skip
 

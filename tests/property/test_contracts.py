@@ -98,9 +98,8 @@ def marks_of(ledger: Ledger) -> dict[str, Fraction]:
 def test_equity_is_the_wallet_and_what_is_not_realised(life: list[Event]) -> None:
     ledger, venue = played(life)
     unrealised = venue.unrealised(marks_of(ledger))
-    assert {p.symbol: Fraction(p.qty) for p in ledger.positions()} == {
-        s: q for s, q in venue.qty.items() if q
-    }
+    held = {p.symbol: Fraction(p.qty) for p in ledger.positions() if p.qty}
+    assert held == {symbol: qty for symbol, qty in venue.qty.items() if qty}
     assert Fraction(ledger.equity()) == venue.wallet + sum(unrealised.values())
     with exact():
         assert ledger.equity() == ledger.opening + ledger.realised + ledger.unrealised()

@@ -100,6 +100,19 @@ def test_exposure_of_a_short_counts_like_that_of_a_long() -> None:
     )
 
 
+def test_what_one_agent_opens_never_closes_what_another_holds_or_opens() -> None:
+    long = make_account(positions=(make_position(PERP, "0.3"),), holdings=(make_holding(symbol=PERP),))
+    assert codes(short(), facts(long)) == ["opposite_position"]
+    assert codes(make_intent(), make_facts(make_account(positions=(make_position(qty="0.01"),)))) == []
+    opening = reserved(side="buy", rid=b"o" * 16, pid=b"o" * 16)
+    assert codes(short(), facts(make_account(reservations=(opening,)))) == ["opposite_position"]
+    leaving = make_reservation(
+        symbol=PERP, side="buy", asset=ASSET, amount=D("0.1"), rid=b"o" * 16, pid=b"o" * 16
+    )  # fmt: skip
+    shorted = make_account(positions=(make_position(PERP, "-0.3"),), reservations=(leaving,))
+    assert codes(short(), facts(shorted)) == []
+
+
 @pytest.mark.parametrize("tiers", [(), (Tier(D(5_000), D("0.004"), D(0)),)])
 def test_a_contract_whose_maintenance_margin_is_not_known_is_not_opened(tiers: tuple[Tier, ...]) -> None:
     assert codes(short(), facts(contracts={ASSET: tiers}, instrument=perp(tiers=tiers))) == [
@@ -153,6 +166,13 @@ def test_risk_cuts_a_short_to_its_limits_like_a_long() -> None:
     assert cut.max_qty == D("8.16666")
     assert cut.max_qty == asked("9", side="buy").max_qty
     assert not asked("0.1", limits=Limits(max_order_notional=D("0.0001"))).ok
+
+
+def test_risk_refuses_what_would_close_another_agents_position() -> None:
+    state = make_account(positions=(make_position(PERP, "0.3"),))
+    proposal = make_proposal(symbol=PERP, legs=(make_leg(symbol=PERP, side="sell", qty="0.1"),))
+    found = assess(proposal, 1.0, FirmView(state), LEVERED, {PERP: perp()}, {PERP: 60_000.0}, {}, T0)
+    assert (found.ok, found.codes) == (False, ("opposite_position",))
 
 
 def test_collateral_is_the_wallet_less_losses_and_margin() -> None:

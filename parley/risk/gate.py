@@ -17,9 +17,10 @@ from msgspec.structs import replace
 from parley.messages import Breach, Intent, Verdict, encode
 
 from ._token import Approved, mint
+from .breaches import breach
 from .case import Case, GateFacts
 from .limits import Limits
-from .rules import ALWAYS, OPENING, breach, evaluated
+from .rules import ALWAYS, OPENING, evaluated
 
 __all__ = ["Approved", "Refused", "check"]
 

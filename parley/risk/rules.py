@@ -18,26 +18,16 @@ from typing import Final
 from parley.instruments import Instrument, assets_of
 from parley.messages import Breach, Verdict
 
+from .breaches import at_most, breach
 from .case import BPS, ZERO, Case
+from .contract_rules import liquidation, one_way
 from .exposure import open_trades
 from .limits import MINUTE_NS
 from .loads import Sent, of_account, without
-from .margin import of_all
 from .states import FLATTENING, HALTED, REDUCING, STATES
 from .tree import Ask, path_of, refusal
 
 Rule = Callable[[Case], Breach | None]
-
-
-def breach(limit: str, value: object, cap: object) -> Breach:
-    """Name a limit, the value found and its cap, as text."""
-    return Breach(limit=limit, value=str(value), cap=str(cap))
-
-
-def _most(limit: str, value: Decimal | None, cap: Decimal) -> Breach | None:
-    if value is None or not value.is_finite():
-        return breach(limit, "unknown", cap)
-    return breach(limit, value, cap) if value > cap else None
 
 
 # always
@@ -145,7 +135,7 @@ def collar(case: Case) -> Breach | None:
     if gap is None:
         return breach("collar", "unknown", case.limits.collar_bps)
     over = gap if case.buys else -gap
-    return _most("collar", over, case.limits.collar_bps) or _most(
+    return at_most("collar", over, case.limits.collar_bps) or at_most(
         "collar_away", -over, case.limits.max_away_bps
     )
 
@@ -155,7 +145,7 @@ def cumulative_collar(case: Case) -> Breach | None:
     ref, px = case.intent.ref_px, case.worst_px
     if ref is None or px is None or not case.numbers_ok:
         return breach("cumulative_collar", "unknown", case.limits.cumulative_collar_bps)
-    return _most("cumulative_collar", abs(px - ref) / ref * BPS, case.limits.cumulative_collar_bps)
+    return at_most("cumulative_collar", abs(px - ref) / ref * BPS, case.limits.cumulative_collar_bps)
 
 
 def duplicate(case: Case) -> Breach | None:
@@ -227,11 +217,11 @@ def reservation(case: Case) -> Breach | None:
     if intent.qty + working > own.qty_left:
         return breach("reservation", intent.qty + working, own.qty_left)
     if own.asset == i.base:
-        return _most("reservation", intent.qty + working, own.amount)
+        return at_most("reservation", intent.qty + working, own.amount)
     if case.worst_px is None:
         return breach("reservation", "unknown", own.amount)
     live = sum([_spent(case, i, o.qty - o.filled, o.px or case.worst_px)[1] for o in case.same_leg], ZERO)
-    return _most("reservation", _spent(case, i, intent.qty, case.worst_px)[1] + live, own.amount)
+    return at_most("reservation", _spent(case, i, intent.qty, case.worst_px)[1] + live, own.amount)
 
 
 def funds(case: Case) -> Breach | None:
@@ -251,7 +241,7 @@ def funds(case: Case) -> Breach | None:
     # the own reservation, where the view has it, is money set aside for this very leg
     free = cash.total - cash.reserved + (case.standing.amount if case.standing is not None else ZERO)
     taken = sum([_spent(case, i, o.qty - o.filled, o.px or case.worst_px)[1] for o in case.same_leg], ZERO)
-    return _most("funds", spent + taken, free)
+    return at_most("funds", spent + taken, free)
 
 
 def _spent(case: Case, i: Instrument, qty: Decimal, px: Decimal) -> tuple[str, Decimal]:
@@ -266,7 +256,7 @@ def reduce_only(case: Case) -> Breach | None:
         return breach("reduce_only", "no_position", "position")
     if case.intent.side != ("sell" if case.held > 0 else "buy"):
         return breach("reduce_only", case.intent.side, "wrong_exit_side")
-    return _most("reduce_only", case.intent.qty + case.other_working + case.leaving, abs(case.held))
+    return at_most("reduce_only", case.intent.qty + case.other_working + case.leaving, abs(case.held))
 
 
 def verdict(case: Case) -> Breach | None:
@@ -361,7 +351,7 @@ def slippage(case: Case) -> Breach | None:
     gap = case.gap_bps
     if gap is None:
         return breach("slippage", "unknown", case.limits.max_slippage_bps)
-    return _most("slippage", gap if case.buys else -gap, case.limits.max_slippage_bps)
+    return at_most("slippage", gap if case.buys else -gap, case.limits.max_slippage_bps)
 
 
 def book_share(case: Case) -> Breach | None:
@@ -375,21 +365,21 @@ def book_share(case: Case) -> Breach | None:
 
 def order_notional(case: Case) -> Breach | None:
     """P08: order value against equity."""
-    return _most("max_order_notional", case.share(case.notional), case.limits.max_order_notional)
+    return at_most("max_order_notional", case.share(case.notional), case.limits.max_order_notional)
 
 
 def position_size(case: Case) -> Breach | None:
     """P13: worst-case value of the order's asset against equity."""
     base, _ = assets_of(case.intent.symbol)
     value = case.exposure.by_asset.get(base) if case.exposure is not None else None
-    return _most("max_position", case.share(value), case.limits.max_position)
+    return at_most("max_position", case.share(value), case.limits.max_position)
 
 
 def gross_exposure(case: Case) -> Breach | None:
     """P13, P06: worst-case gross value of all assets against equity; leverage is the same number."""
     known = case.exposure is not None and not case.exposure.unpriced
     share = case.share(case.exposure.gross) if known and case.exposure is not None else None
-    return _most("max_gross", share, case.limits.max_gross) or _most(
+    return at_most("max_gross", share, case.limits.max_gross) or at_most(
         "max_leverage", share, case.limits.max_leverage
     )
 
@@ -398,36 +388,7 @@ def net_exposure(case: Case) -> Breach | None:
     """P13: worst-case net value of all assets against equity."""
     known = case.exposure is not None and not case.exposure.unpriced
     share = case.share(abs(case.exposure.net)) if known and case.exposure is not None else None
-    return _most("max_net", share, case.limits.max_net)
-
-
-def one_way(case: Case) -> Breach | None:
-    """A contract is held in one direction: what one agent opens never closes what another holds.
-
-    Else the other's exit would find no position to reduce, and an opening be an exit that nobody decided.
-    """
-    i, state = case.facts.instrument, case.state
-    if i is None or state is None or not case.numbers_ok:
-        return breach("opposite_position", "unknown", "one_way")
-    if not i.is_contract:
-        return None
-    if case.held != 0 and (case.held > 0) != case.buys:
-        return breach("opposite_position", case.held, "one_way")
-    coming = [r for r in state.reservations if r.symbol == i.symbol and r.asset == i.quote]
-    other = next((r for r in coming if r.side != case.intent.side), None)
-    return breach("opposite_position", other.qty_left, "one_way") if other is not None else None
-
-
-def liquidation(case: Case) -> Breach | None:
-    """F236, F247: with all that works done, the venue's maintenance margin is a small part of equity."""
-    i, most = case.facts.instrument, case.limits.max_maintenance
-    if i is None:
-        return breach("max_maintenance", "unknown", most)
-    if not i.is_contract:
-        return None
-    known = case.exposure if case.exposure is not None and not case.exposure.unpriced else None
-    least = None if known is None else of_all(known.by_asset, case.facts.contracts)
-    return _most("max_maintenance", case.share(least), most)
+    return at_most("max_net", share, case.limits.max_net)
 
 
 def uninvested(case: Case) -> Breach | None:
@@ -448,13 +409,13 @@ def uninvested(case: Case) -> Breach | None:
 def day_loss(case: Case) -> Breach | None:
     """P14, F238: loss since the start of the UTC day."""
     known = case.state is not None and case.numbers_ok and case.state.day_open > ZERO
-    return _most("max_daily_loss", case.day_loss if known else None, case.limits.max_daily_loss)
+    return at_most("max_daily_loss", case.day_loss if known else None, case.limits.max_daily_loss)
 
 
 def drawdown(case: Case) -> Breach | None:
     """P14, F241: fall from the true peak; nothing opens beyond the flatten threshold, ever."""
     known = case.state is not None and case.numbers_ok and case.state.peak > ZERO
-    return _most("max_drawdown", case.drawdown if known else None, case.limits.breakers.flatten_drawdown)
+    return at_most("max_drawdown", case.drawdown if known else None, case.limits.breakers.flatten_drawdown)
 
 
 def activity(case: Case) -> Breach | None:

@@ -36,7 +36,7 @@ from parley.messages import (
 )
 from parley.risk import watches
 from parley.risk.assess import assess
-from parley.risk.changes import changed_all, is_tighter, value_of
+from parley.risk.changes import changed_all, is_tighter, tightest, value_of
 from parley.risk.correlation import Correlations, CorrelationState
 from parley.risk.exposure import all_usable, usable
 from parley.risk.limits import MINUTE_NS, Limits, limits_of
@@ -77,6 +77,7 @@ class Memory(msgspec.Struct, kw_only=True):
     equity: Decimal = ZERO
     top: Decimal = ZERO  # since a person resumed: what the last stop is measured from
     changed: dict[str, str] = {}  # limits set while the desk ran, in their order
+    tighter: dict[str, str] = {}  # of those what the own parameters said tighter than the desk began with
 
 
 class RiskAgent:
@@ -121,11 +122,16 @@ class RiskAgent:
         self._limits = self._in_force()
 
     def _follow(self, said: LimitsSet) -> None:
-        own = value_of(self._limits, said.key)
+        key, own = said.key, value_of(self._limits, said.key)
+        memory = self._memory
+        if key not in memory.changed and is_tighter(key, own, said.before):
+            memory.tighter[key] = own
         # what this agent's own parameters say tighter than the desk's limits is not loosened with them
-        if own == said.before or is_tighter(said.key, said.value, own):
-            self._memory.changed[said.key] = said.value
-            self._limits = self._in_force()
+        if (least := memory.tighter.get(key)) is not None:
+            memory.changed[key] = tightest(key, [least, said.value])
+        elif own == said.before or is_tighter(key, said.value, own):
+            memory.changed[key] = said.value
+        self._limits = self._in_force()
 
     def _in_force(self) -> Limits:
         own = limits_of(self._params.limits)

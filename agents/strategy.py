@@ -201,6 +201,8 @@ class StrategyAgent:
         need = max(cost, cfp.min_edge_bps) if isfinite(cfp.min_edge_bps) else cost
         if entry.edge_bps < need:
             return self._refuse("edge_below_cost", f"{entry.edge_bps:.1f}<{need:.1f}bps")
+        if entry.direction < 0 and not instrument.is_contract:
+            return self._refuse("no_shorts", f"{symbol} is no contract")
         buys = entry.direction > 0
         px = book.asks[0][0] if buys else book.bids[0][0]
         loss = (px - entry.stop) * entry.direction / px

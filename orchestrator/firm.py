@@ -16,6 +16,7 @@ from hashlib import blake2b
 from parley.agent import AgentEnv, AgentSpec
 from parley.bus import Answer, Wave
 from parley.ids import round_id
+from parley.instruments import has_contracts
 from parley.ledger import EXTERNAL
 from parley.messages import (
     Ack,
@@ -85,6 +86,7 @@ class Firm:
         self.config = config
         self.table = Table(config, env, specs, epoch)
         self.account = Account(config, env.instruments)
+        self._has_contracts = has_contracts(env.instruments)
         self.market = Market(config.tf_ns)
         self.negotiation = Negotiation(self.table, self.account, self.market, limits)
         self.gatekeeper = Gatekeeper(self.table, self.market, limits)
@@ -339,6 +341,13 @@ class Firm:
             )  # fmt: skip
             waiting = yield from self._round(again, self._rid(again), waiting, symbols, (), True)
 
+    def _exposable(self, equity: Decimal) -> Decimal:
+        """Give what positions may be worth together: equity, with contracts as much more as limits allow."""
+        if not self._has_contracts:
+            return equity
+        limits = self.limits.now
+        return equity * max(Decimal(1), min(limits.max_gross, limits.max_leverage))
+
     def _round(
         self,
         trigger: Trigger,
@@ -354,7 +363,7 @@ class Firm:
         seq = table.emit(trigger, to=DESK, round_=rid, cause=trigger.md_seq)
         cfp = Cfp(
             symbols=symbols,
-            budget_hint=view.state.equity / self.config.max_open_trades,
+            budget_hint=self._exposable(view.state.equity) / self.config.max_open_trades,
             horizon_ms=self.config.tf_ns // 1_000_000,
             min_edge_bps=0.0,
             state_version=view.version,

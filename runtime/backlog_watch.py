@@ -11,10 +11,12 @@ Invariant: while the watch runs, a backlog over its limit is told within two of 
 
 import threading
 import time
+from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from orchestrator.firm import Firm
 from parley.messages import Strain
 from runtime.backlog import Backlog, BacklogConfig, Moment, disk_use, read_status
 
@@ -68,3 +70,19 @@ class BacklogWatch:
         while not self._stop.is_set():
             self.look()
             self._stop.wait(self._every_s)
+
+
+def watched(
+    config: BacklogConfig | None, loop: AbstractEventLoop, firm: Firm, say: Callable[[Strain], None]
+) -> BacklogWatch | None:
+    """Watch, in a thread of its own, how far the shipper of a desk is behind; None where there is none."""
+    if config is None:
+        return None
+    reduces = firm.account.strain_level >= REDUCE
+
+    def tell(note: Strain) -> None:
+        loop.call_soon_threadsafe(say, note)
+
+    watch = BacklogWatch(config, tell, is_reducing=reduces)
+    watch.start()
+    return watch

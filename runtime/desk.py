@@ -35,6 +35,7 @@ from parley.messages import (
     Balance,
     Envelope,
     Fill,
+    FundingPaid,
     Gap,
     MarketBatch,
     Message,
@@ -50,7 +51,7 @@ from parley.messages import (
 
 from .agent_socket import open_listener, parse_address, read_token
 from .alarms import Refusals
-from .backlog_watch import REDUCE, BacklogWatch
+from .backlog_watch import watched
 from .bootstrap import Assembly, assemble, env_of, make_firm, specs_of
 from .frames import CONTROL, Link, connect, control, pack, wrap
 from .gateway_line import BACK, GatewayLine, instruments_of
@@ -58,7 +59,7 @@ from .heartbeat import Heartbeat
 from .idle_gc import IdleCollector
 from .journal import JournalError, JournalWriter
 from .kept_snapshots import KeptSnapshots
-from .load import LADDER_MS, LoadMeter, resting_of
+from .load import meter_of
 from .outbox import Outbox
 from .overheard import OUTSIDE, Overheard
 from .recovery import Recovered, recover
@@ -71,7 +72,7 @@ from .unit import announce, die_with_parent, read_config, run_unit
 from .watchdog import Watchdog
 
 ANSWERS = (Ack, VenueReject, Unknown)
-FACTS = (*ANSWERS, OrderEvent, Fill)
+FACTS = (*ANSWERS, OrderEvent, Fill, FundingPaid)
 TIMEOUT_S = 60.0
 Arrived = tuple[Envelope, Message | None]
 
@@ -85,6 +86,8 @@ class Desk:
         self._inbox: asyncio.Queue[Arrived] = asyncio.Queue()
         self._held: list[Arrived] = []
         self._fills: set[tuple[str, str]] = set()
+        self._paid: set[str] = set()
+        self._early: list[Arrived] = []  # in lock-step, payments that came before their batch
         self._candles = 0
         self._candles_before = 0  # in earlier lives
         self._gaps = 0
@@ -115,8 +118,10 @@ class Desk:
         self._collector = IdleCollector()
         announce({"ready": True, "journal": self._config.journal})
         started = time.monotonic()
-        meter = self._meter()
-        backlog = self._watch_backlog()
+        meter = meter_of(self._assembly.firm, specs_of(self._config.run), self._note_own)
+        if meter is not None:
+            self._outbox.on_waited = meter.waited
+        backlog = watched(self._config.backlog, self._loop, self._assembly.firm, self._note_own)
         self._heart.start()
         self._gateway.keep(self._config.gateway_returns_s)
         try:
@@ -135,28 +140,6 @@ class Desk:
             self._journal.close()
             self._assembly.transport.close()
         announce({"end": self._counts(time.monotonic() - started)})
-
-    def _meter(self) -> LoadMeter | None:
-        """Measure how strained this process is; in lock-step nobody is in a hurry."""
-        run = self._assembly.firm.config
-        if run.profile not in LADDER_MS:
-            return None
-
-        specs = specs_of(self._config.run)
-        meter = LoadMeter(run.profile, lambda: resting_of(self._assembly.firm, specs), self._note_own)
-        self._outbox.on_waited = meter.waited
-        return meter
-
-    def _watch_backlog(self) -> BacklogWatch | None:
-        """Watch, in a thread of its own, how far the shipper is behind, if there is one."""
-        if self._config.backlog is None:
-            return None
-
-        later = self._loop.call_soon_threadsafe
-        reduces = self._assembly.firm.account.strain_level >= REDUCE
-        watch = BacklogWatch(self._config.backlog, lambda s: later(self._note_own, s), is_reducing=reduces)
-        watch.start()
-        return watch
 
     def _note_own(self, note: Strain | Alarm) -> None:
         self._inbox.put_nowait((wrap(note, sender="clock", to="desk", t_event=time.time_ns()), note))
@@ -217,7 +200,7 @@ class Desk:
         self._assembly = await self._seated(past.run, past)
         self._steps, self._candles, self._last_step = past.steps, past.candles, past.step
         self._candles_before = past.candles
-        self._fills, self._gaps = past.fills, past.gaps
+        self._fills, self._paid, self._gaps = past.fills, past.paid, past.gaps
         await self._gateway.open(self._config.gateway_returns_s)
         balance = await self._greeting()
         self._outbox = self._make_outbox()
@@ -258,6 +241,7 @@ class Desk:
             epoch=self._assembly.firm.table.epoch, gaps=self._gaps,
             orders=tuple([o.intent.iid for o in orders]),
             cancels=tuple([(o.intent.iid, o.cancels) for o in cancels]),
+            limits=self._assembly.firm.limits.book.told,
         )  # fmt: skip
         self._outbox.outstanding = {(o.intent.iid, False) for o in orders if not o.exists and not o.doubtful}
         self._outbox.outstanding |= {(o.intent.iid, True) for o in cancels}
@@ -367,6 +351,10 @@ class Desk:
             if isinstance(message, MarketBatch):
                 await self._step(message, envelope)
                 self._hub.send_now(pack(control(f"closed:{message.step}", sender="desk", to="hub")))
+            elif isinstance(message, FundingPaid) and self._overheard.in_lockstep:
+                # its fills may come later, and whom it is shared by must not hang on that
+                self._note(message)
+                self._early.append((envelope, message))
             elif message is not None:
                 await self._admit(message, envelope.sender, envelope)
             elif envelope.body == BACK.encode():
@@ -380,7 +368,8 @@ class Desk:
         in_lockstep = self._overheard.in_lockstep = batch.fills_due >= 0
         if batch.step > self._last_step:
             if in_lockstep:
-                await self._facts_until(lambda: len(self._fills) >= batch.fills_due, "fills")
+                due = batch.fills_due
+                await self._facts_until(lambda: len(self._fills) + len(self._paid) >= due, "fills")
             self._candles += len(batch.bars)
             self._steps += 1
             self._last_step = batch.step
@@ -403,7 +392,7 @@ class Desk:
 
     async def _facts_until(self, enough: Callable[[], bool], what: str) -> None:
         """Gather the venue's facts until there are enough, then admit them in the order of their orders."""
-        gathered: list[Arrived] = []
+        gathered, self._early = self._early, []
         put_back: list[Arrived] = []
         try:
             async with asyncio.timeout(TIMEOUT_S):
@@ -441,6 +430,8 @@ class Desk:
         """Count fills, and tick off what was answered."""
         if isinstance(message, Fill):
             self._fills.add((message.symbol, message.trade_id))
+        elif isinstance(message, FundingPaid):
+            self._paid.add(message.ref)
         elif isinstance(message, ANSWERS):
             self._outbox.outstanding.discard((message.iid, message.cancel))
 

@@ -22,7 +22,6 @@ from venues.port import Venue, VenueError
 
 log = logging.getLogger(__name__)
 
-EVERY_S: Final = 20.0
 _MOST_LOOKS: Final = 5
 
 
@@ -30,7 +29,7 @@ class FundingWatch:
     """``known`` are the numbers told in earlier lives; ``say`` journals a payment and tells the desk."""
 
     def __init__(
-        self, venue: Venue, known: Iterable[str], say: Callable[[FundingPaid], None], every_s: float = EVERY_S
+        self, venue: Venue, known: Iterable[str], say: Callable[[FundingPaid], None], every_s: float = 20.0
     ) -> None:
         self._venue = venue
         self._known = set(known)

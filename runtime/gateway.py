@@ -106,7 +106,7 @@ async def serve(
             introductions,
         )  # fmt: skip
         gateway.adopt(earlier)
-        funding = FundingWatch(venue, earlier.funding, gateway.tell_of_account)
+        funding = FundingWatch(venue, earlier.funding, gateway.tell_of_account, config.funding_s)
         funding.tell(prior, prior=is_first)
         ready = asyncio.Event()
         inspection, hear = _watching(config, gateway, venue, books, positions)

@@ -29,11 +29,12 @@ class Keys(UnitConfig, frozen=True, kw_only=True):
 
 
 class CcxtConfig(UnitConfig, frozen=True, kw_only=True, tag_field="kind", tag="ccxt"):
-    """Spot at ``exchange``, ccxt's name of it; with `rest` and `ws` empty the real one.
+    """An account at ``exchange``, ccxt's name of it; with `rest` and `ws` empty the real one.
 
     ``name`` is what instruments, fills and orders call it. ``lag_ms`` is how long an order may exist before
     the venue's lists show it. ``granted`` is how much each of the venue's limits allows this account where
-    that is more than everybody has, 0: it is not; what the venue announces itself counts more.
+    that is more than everybody has, 0: it is not; what the venue announces itself counts more. ``leverage``
+    is what contracts are set to.
     """
 
     symbols: tuple[str, ...]
@@ -46,6 +47,7 @@ class CcxtConfig(UnitConfig, frozen=True, kw_only=True, tag_field="kind", tag="c
     timeout_ms: int = 5000
     lag_ms: int = 1000
     granted: int = 0
+    leverage: int = 1
 
 
 class NullConfig(UnitConfig, frozen=True, kw_only=True, tag_field="kind", tag="null"):
@@ -59,7 +61,8 @@ class NullConfig(UnitConfig, frozen=True, kw_only=True, tag_field="kind", tag="n
 class GatewayConfig(UnitConfig, frozen=True, kw_only=True):
     """Everything a gateway is told. `desk_pid` 0 accepts any process of this user.
 
-    Orders at work are looked up every ``inspect_s``, 0: never, as on paper.
+    Orders at work are looked up every ``inspect_s``, 0: never, as on paper; what contracts were paid is asked
+    for every ``funding_s``.
     ``real_money`` makes it look at the account before it serves; None: it is on paper.
     ``desk_limits`` are those its desk began with, as `RunConfig.limits`, ``operators`` the folder of those
     whose keys may loosen them (empty: nobody is asked).
@@ -77,6 +80,7 @@ class GatewayConfig(UnitConfig, frozen=True, kw_only=True):
     operators: str = ""
     real_money: RealMoney | None = None
     inspect_s: float = 0.0
+    funding_s: float = 20.0
     halt_file: str = ""
     kill_socket: str = ""
     heartbeat: str = ""
@@ -105,7 +109,9 @@ def make_venue(config: GatewayConfig) -> Venue:
                 venue.rest, venue.ws, api_key=keys.api_key, secret=keys.secret, passphrase=keys.passphrase,
                 recv_window_ms=venue.recv_window_ms, timeout_ms=venue.timeout_ms,
             )  # fmt: skip
-            account = Account(name=config.account, venue=venue.name, symbols=venue.symbols)
+            account = Account(
+                name=config.account, venue=venue.name, symbols=venue.symbols, leverage=venue.leverage
+            )
             return venue_of(
                 venue.exchange, client, account, recv_window_ms=venue.recv_window_ms, lag_ms=venue.lag_ms,
                 granted=venue.granted,

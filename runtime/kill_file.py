@@ -15,7 +15,7 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final
@@ -67,22 +67,32 @@ class Standing(msgspec.Struct, frozen=True):
     """What is stopped; ``seen`` counts the file's lines, ``damage`` says why nothing in it counts.
 
     ``asked`` are releases that wait for a second key.
-    ``released`` is the last release of an account as a whole: (number of its line, by whom, why).
+    ``released`` are the last releases of whole accounts: (scope, number of its line, by whom, why).
     """
 
     kills: tuple[Kill, ...] = ()
     seen: int = 0
     damage: str = ""
-    released: tuple[int, str, str] = (0, "", "")
+    released: tuple[tuple[str, int, str, str], ...] = ()
     asked: tuple[Asked, ...] = ()
 
     def over(self, tenant: str, account: str) -> tuple[Kill, ...]:
         """The kills that concern an account, whole or in part; a damaged file stops all of it."""
-        own = {PLATFORM, f"tenant:{tenant}", "firm", f"firm:{account}"}
+        own = _whole(tenant, account)
         found = [each for each in self.kills if each.scope in own or each.scope.startswith(PARTS)]
         if self.damage:
             found.append(Kill(PLATFORM, "block", f"the kill file is damaged: {self.damage}", "", 0))
         return tuple(found)
+
+    def released_of(self, tenant: str, account: str) -> tuple[int, str, str]:
+        """The last release of an account as a whole: (number of its line, by whom, why)."""
+        own = _whole(tenant, account)
+        found = [each[1:] for each in self.released if each[0] in own]
+        return max(found, default=(0, "", ""))
+
+
+def _whole(tenant: str, account: str) -> set[str]:
+    return {PLATFORM, f"tenant:{tenant}", "firm", f"firm:{account}"}
 
 
 def hits(kill: Kill, symbol: str, bot: str = "") -> bool:
@@ -115,7 +125,8 @@ def fold(raw: bytes) -> Standing:
         return Standing(damage="it is empty")
     kills: dict[str, Kill] = {}
     asked: dict[str, Asked] = {}  # by scope: the last one counts, until the scope is killed anew or released
-    damage, released = "", (0, "", "")
+    damage = ""
+    released: dict[str, tuple[str, int, str, str]] = {}
     start = seen = 0
     while start < len(raw):
         end = raw.find(b"\n", start)
@@ -128,6 +139,7 @@ def fold(raw: bytes) -> Standing:
             asked[entry.scope] = Asked(entry.mode, entry.scope, entry.reason, entry.by, entry.t)
         elif entry.do == "kill":
             asked.pop(entry.scope, None)
+            asked.pop(PLATFORM, None)  # its release would end this one too, which nobody looked at
             kills[entry.scope] = Kill(entry.scope, entry.mode, entry.reason, entry.by, entry.t)
         else:
             asked.pop(entry.scope, None)
@@ -135,10 +147,11 @@ def fold(raw: bytes) -> Standing:
                 kills, damage = {}, ""
             kills.pop(entry.scope, None)
             if not entry.scope.startswith(PARTS):
-                released = (seen, entry.by, entry.reason)
+                released[entry.scope] = (entry.scope, seen, entry.by, entry.reason)
         start = len(raw) if end < 0 else end + 1
     return Standing(
-        tuple(kills[scope] for scope in sorted(kills)), seen, damage, released,
+        tuple(kills[scope] for scope in sorted(kills)), seen, damage,
+        tuple(released[scope] for scope in sorted(released)),
         tuple(asked[scope] for scope in sorted(asked)),
     )  # fmt: skip
 
@@ -160,9 +173,13 @@ def _sealed(entry: _Line, before: bytes) -> bytes:
 
 
 def write(
-    path: Path, do: str, scopes: Sequence[str], *, mode: str = "", reason: str = "", by: str = ""
-) -> Standing:
+    path: Path, do: str, scopes: Sequence[str], *, mode: str = "", reason: str = "", by: str = "",
+    said: Callable[[Standing], tuple[str, str]] | None = None,
+) -> Standing:  # fmt: skip
     """Write one line for each scope, durably, and return what stands then.
+
+    ``said`` looks at what stands before, while nobody else can write, and says (reason, by whom); what it
+    raises keeps the lines from being written.
 
     Raises
     ------
@@ -177,6 +194,8 @@ def write(
         scope_of(scope)
     with _locked(path) as handle:
         raw = _all(handle)
+        if said is not None:
+            reason, by = said(fold(raw) if raw else Standing())
         added = b"" if not raw or raw.endswith(b"\n") else b"\n"
         for scope in scopes:
             entry = _Line(do, scope, mode, reason, by, time.time_ns())

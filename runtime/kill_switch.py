@@ -144,7 +144,7 @@ class KillSwitch:
         self._say = say
         self._told: tuple[Kill, ...] = ()
         # what was released before this process began was for others to hear
-        self._released = self.standing().released
+        self._released = self._last_release()
         self._asked_for = self.standing().asked
         self._sweep: asyncio.Task[Swept] | None = None
         self._left: frozenset[str] = frozenset()  # orders whose end the venue has not confirmed yet
@@ -153,6 +153,10 @@ class KillSwitch:
     def standing(self) -> Standing:
         """What the file says now."""
         return self._file.standing() if self._file is not None else Standing()
+
+    def _last_release(self) -> tuple[int, str, str]:
+        # that of another account says nothing of what a breaker stopped in this one
+        return self.standing().released_of(self._tenant, self._account)
 
     def over(self) -> tuple[Kill, ...]:
         """The kills over this account, now."""
@@ -170,7 +174,7 @@ class KillSwitch:
         now = self.over()
         if now != self._told:
             self._change(now)
-        released = self.standing().released
+        released = self._last_release()
         if released != self._released and all(each.scope.startswith(PARTS) for each in now):
             # it also ends what breakers stopped: a person looked, and gave a reason
             self._say(Halt(scope="account", mode="RESUME", by=released[1], why=released[2]))

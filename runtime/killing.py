@@ -18,6 +18,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -101,23 +102,30 @@ def release(
         raise UserError("a release must say why: --reason TEXT")
     path, operators, by = file_of(home), operators_of(home), who or _who()
     do, mode, asked = "release", "", ""
+    said: Callable[[Standing], tuple[str, str]] | None = None
     if operator or operators.need_two:
         if not operator:
             raise UserError(
                 "a release takes two operators: say --as NAME, with the key in PARLEY_OPERATOR_KEY"
             )
         by = f"{operators.check(operator, key)} as {by}"
-        if token:
-            first = _confirmed(kill_file.read(path), scopes, operator, token)
-            by, reason = f"{first.by}, confirmed by {by}", first.reason
+        if token:  # looked at while nobody can kill anew: that would be another kill than was asked about
+            said = partial(_said, scopes, operator, token, by)
         else:
             do, mode = kill_file.ASK, secrets.token_hex(4)
             asked = mode
     elif token:
         raise UserError("nobody is enrolled in this home, so nothing waits for a second key")
-    standing = kill_file.write(path, do, scopes, mode=mode, reason=reason, by=by)
+    standing = kill_file.write(path, do, scopes, mode=mode, reason=reason, by=by, said=said)
     result = _result(path, standing, [_told(config) for config in gateways(home)])
     return result | ({"asked": asked} if asked else {})
+
+
+def _said(
+    scopes: Sequence[str], operator: str, token: str, by: str, standing: Standing
+) -> tuple[str, str]:  # fmt: skip
+    first = _confirmed(standing, scopes, operator, token)
+    return first.reason, f"{first.by}, confirmed by {by}"
 
 
 def _confirmed(standing: Standing, scopes: Sequence[str], operator: str, token: str) -> kill_file.Asked:

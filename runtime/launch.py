@@ -28,7 +28,7 @@ from parley.agent import ROLES, AgentSpec
 from parley.errors import ConfigError, UserError, nearest
 from parley.instruments import Instrument, assets_of
 from parley.risk.limits import limits_of
-from runtime import heartbeat, leftovers
+from runtime import contracts, heartbeat, leftovers
 from runtime.backlog import BacklogConfig
 from runtime.defaults import MADE_UP, default_agents, with_params
 from runtime.history import JOURNAL_NAME
@@ -40,7 +40,6 @@ from runtime.real_money import BOOKS, RealMoney
 from runtime.run_config import DeskProcess, RunConfig, to_json
 from runtime.settings import Settings, candle_seconds
 from runtime.unit import private_folder
-from venues.capabilities import capabilities_of
 from venues.sandbox.opening import opening_price
 
 ACCOUNT: Final = "main"
@@ -52,6 +51,8 @@ _ORDERS_PER_S_LOCKSTEP: Final = 1_000_000
 _SANDBOX_GRANTS: Final = 1_000_000  # the sandbox's own default; what it announces counts more
 _ORDERS_PER_S: Final = 20
 _INSPECT_S: Final = 30.0
+_FUNDING_S: Final = 20.0
+_FUNDING_S_SANDBOX: Final = 0.1  # its market plays hours in a second
 DESK_RETURNS_S: Final = 3600.0  # it folds its journal first; one that does not come back ends the run
 GATEWAY_RETURNS_S: Final = 150.0  # longer than a spare may take to serve (`standby`)
 _PRINTS: Final = 4  # trades a candle is made of, at least: open, both extremes, close
@@ -136,6 +137,7 @@ class Layout:
 
 def synthetic_market(settings: Settings) -> Market:
     """Say what the made-up market streams: each asset in the quote currency, and crosses."""
+    asked, settings = settings, contracts.underlying(settings)
     assets = settings.synthetic.assets
     quoted = tuple(f"{asset}/{settings.quote}" for asset in assets)
     for pair in settings.pairs:
@@ -147,7 +149,8 @@ def synthetic_market(settings: Settings) -> Market:
     else:
         crosses = () if settings.crosses == "none" else tuple(settings.crosses)
     prices = {asset: Decimal(repr(opening_price(asset))) for asset in assets}
-    return Market(pairs=settings.pairs or quoted, crosses=crosses, candles=0, prices=prices, is_made_up=True)
+    pairs = contracts.named(settings.pairs or quoted, asked)
+    return Market(pairs=pairs, crosses=crosses, candles=0, prices=prices, is_made_up=True)
 
 
 def make_run(settings: Settings, market: Market, run_id: str) -> RunConfig:
@@ -157,11 +160,13 @@ def make_run(settings: Settings, market: Market, run_id: str) -> RunConfig:
     ------
     ConfigError
         When a role, an agent, a limit or a certified venue of that name does not exist.
+    UserError
+        When the market has what the venue does not trade.
     """
     for role in settings.silent:
         if role not in ROLES:
             raise ConfigError(f"there is no role {role!r}: {nearest(role, list(ROLES))}")
-    capabilities_of(settings.venue)
+    contracts.check_symbols(market.symbols, settings)
     limits_of(settings.limits)
     limits = shared_limits(settings)
     agents = with_params(default_agents(), MADE_UP) if market.is_made_up else default_agents()
@@ -282,7 +287,8 @@ def write_sandbox(layout: Layout, settings: Settings, market: Market, keys: tupl
     feed: dict[str, object] = {"kind": "synthetic", "timeframe": settings.candle}
     if settings.trades:
         feed = {
-            "kind": "trades", "files": {pair: str(file.resolve()) for pair, file in settings.trades.items()},
+            "kind": "trades",
+            "files": {contracts.pair_of(pair): str(file.resolve()) for pair, file in settings.trades.items()},
             "slice_ms": candle_seconds(settings.candle) * 1000,
             "start": _iso(market.start), "end": _iso(market.end),
         }  # fmt: skip
@@ -292,8 +298,9 @@ def write_sandbox(layout: Layout, settings: Settings, market: Market, keys: tupl
         feed |= {
             "kind": "candles", "folder": str(Path(str(settings.data)).resolve()),
             "exchange": settings.exchange,
-            "pairs": market.symbols, "start": _iso(market.start), "end": _iso(market.end),
-            "decimals": market.decimals,
+            "pairs": [contracts.pair_of(each) for each in market.symbols],
+            "start": _iso(market.start), "end": _iso(market.end),
+            "decimals": {contracts.pair_of(each): both for each, both in market.decimals.items()},
         }  # fmt: skip
     elif not settings.trades:
         feed |= {
@@ -315,7 +322,8 @@ def write_sandbox(layout: Layout, settings: Settings, market: Market, keys: tupl
             ],
             "maker_fee": f"{settings.maker_fee:f}", "taker_fee": f"{settings.taker_fee:f}",
             "protocol": settings.venue, "parent_pid": os.getpid(),
-        },
+        }
+        | ({"perpetuals": {"asset": settings.quote}} if contracts.are_traded(settings) else {}),
     )  # fmt: skip
 
 
@@ -343,9 +351,10 @@ def write_gateway(
             "venue": {
                 "kind": "ccxt", "symbols": market.symbols, "keys_file": str(access.keys_file),
                 "exchange": settings.venue, "name": settings.venue, "rest": access.rest, "ws": access.ws,
-                "granted": 0 if access.real_money else _SANDBOX_GRANTS,
+                "granted": 0 if access.real_money else _SANDBOX_GRANTS, "leverage": settings.leverage,
             },
             "real_money": access.real_money, "inspect_s": _INSPECT_S if access.real_money else 0.0,
+            "funding_s": _FUNDING_S_SANDBOX if access.has_control else _FUNDING_S,
             "halt_file": str(settings.home.expanduser().resolve() / KILL_FILE),
             "desk_limits": dict(shared_limits(settings) if limits is None else limits),
             "operators": str(operators_folder(settings.home)),
@@ -360,14 +369,14 @@ def write_gateway(
 
 
 def _caps(settings: Settings, market: Market) -> dict[str, Decimal]:
-    """Cap an order and a position at the capital, in every quote currency whose price is known.
+    """Cap an order and a position at the capital times leverage, in every quote currency with a known price.
 
     The gateway refuses orders in one that has none.
     """
     prices = {**market.prices, settings.quote: Decimal(1)}
     quotes = dict.fromkeys(assets_of(symbol)[1] for symbol in market.symbols)
     return {
-        asset: (settings.capital / prices[asset]).quantize(Decimal("1e-8"))
+        asset: (settings.capital * settings.leverage / prices[asset]).quantize(Decimal("1e-8"))
         for asset in quotes
         if asset in prices
     }

@@ -15,7 +15,7 @@ anything. Where operators are enrolled, loosening takes two of them.
 import pwd
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -31,6 +31,7 @@ from runtime.limit_word import SET, SHOW, TOLD, Confirmed, Wish
 from runtime.operators import Operators
 from runtime.unit import path_of
 
+_LONGEST_REASON: Final = 500
 SayDurably = Callable[[Message, Callable[[], None]], None]
 
 
@@ -94,6 +95,8 @@ class LimitSwitch:
     def _set(self, link: Link, wish: Wish) -> None:
         if not wish.reason.strip() and not wish.token:
             raise UserError("a change of a limit must say why: --reason TEXT")
+        if len(wish.reason) > _LONGEST_REASON:  # both journals keep it, and a frame must hold it
+            raise UserError(f"a reason has at most {_LONGEST_REASON} characters, was {len(wish.reason)}")
         book = self.followed.book
         if wish.n not in (-1, book.n):
             raise UserError(f"the limits were changed meanwhile: the last change is {book.n}, not {wish.n}")

@@ -131,3 +131,9 @@ class LoadMeter:
             resting = self._resting() if level else ()
             self._on_strain(Strain(source=SOURCE, level=level, why=why, resting=resting))
         self._tick = self._next()
+
+
+def meter_of(firm: Firm, specs: Sequence[AgentSpec], say: Callable[[Strain], None]) -> LoadMeter | None:
+    """Measure how strained a desk's process is; None in lock-step, where nobody is in a hurry."""
+    profile = firm.config.profile
+    return LoadMeter(profile, lambda: resting_of(firm, specs), say) if profile in LADDER_MS else None

@@ -2,12 +2,13 @@
 
 Problem: the desk's commit and the gateway's each cost an fsync. Orders are therefore handed over before the
 group is durable and released after (`held_orders`); one whose time is over by then is taken back, and the
-firm hears of it as `Void`.
+firm hears of it as `Void`. What became of a change of limits is said to the gateway in the same way.
 
 Not here: what is decided (`orchestrator.firm`), which answers are waited for in which order (`desk`).
 
 Invariant: no order is released before its group is on disk, and none at all before the desk knows what became
-of those of its earlier life; what it decides until then is taken back.
+of those of its earlier life; what it decides until then is taken back. A change of limits is confirmed only
+when it is on disk: by that word the gateway loosens.
 """
 
 import asyncio
@@ -18,11 +19,12 @@ from typing import Final, Protocol
 
 from orchestrator.policy import GroupOut
 from parley.errors import Fatal
-from parley.messages import KINDS, CancelIntent, Intent, Void
+from parley.messages import KINDS, CancelIntent, Intent, LimitsSet, Void, decode, decode_envelope
 
 from .frames import control, frame_of, pack
 from .held_orders import DROP, RELEASE, word_of
 from .journal import Group, IntentRow, JournalError, JournalWriter, Record
+from .limit_word import Confirmed
 
 ORDER_KINDS: Final = (KINDS[Intent], KINDS[CancelIntent])
 
@@ -66,8 +68,12 @@ class Outbox:
         if not out.records:
             return None
         group, orders = group_of(out, epoch)
-        if not out.orders:
+        limits = limits_of(group)
+        if not out.orders and not limits:
             self._journal.post(group, self._durable_or_fatal, lazy=True)
+            return None
+        if not out.orders:
+            self._journal.post(group, lambda gid, error: self._set_or_fatal(limits, error))
             return None
         leaving: list[tuple[Intent | CancelIntent, int]] = []
         if not self.is_open:
@@ -90,6 +96,8 @@ class Outbox:
 
         def leave(error: JournalError | None) -> None:
             self._leave(leaving, error)
+            if error is None and limits:  # behind the words of earlier groups, which wait for the loop
+                self._loop.call_soon(self._confirm, limits)
             if self.on_waited is not None:
                 self.on_waited(time.monotonic_ns() - handed_over)
             if left is not None:
@@ -116,6 +124,16 @@ class Outbox:
         if error is not None:
             failure = Fatal(f"a group could not be committed: {error}")
             self._loop.call_soon_threadsafe(self._on_fatal, failure)
+
+    def _set_or_fatal(self, limits: Sequence[Confirmed], error: JournalError | None) -> None:
+        if error is not None:
+            self._durable_or_fatal(0, error)
+        else:
+            self._loop.call_soon_threadsafe(self._confirm, limits)
+
+    def _confirm(self, limits: Iterable[Confirmed]) -> None:
+        for word in limits:  # said to nobody it is said again by `resync`
+            self._gateway.send_now(pack(control(word.text(), sender="desk", to="gateway")))
 
     def _leave(
         self, leaving: Sequence[tuple[Intent | CancelIntent, int]], error: JournalError | None
@@ -161,3 +179,17 @@ def group_of(out: GroupOut, epoch: int) -> tuple[Group, list[Record]]:
         if isinstance(order, Intent)
     ]
     return Group(epoch, records, intents), orders
+
+
+def limits_of(group: Group) -> list[Confirmed]:
+    """Return what a group says became of changes of limits, as the gateway is told once it is durable."""
+    said = [
+        decode(decode_envelope(record.body).body)
+        for record in group.records
+        if record.kind == KINDS[LimitsSet]
+    ]
+    return [
+        Confirmed(n=each.n, values={each.key: each.value}, refused=bool(each.refused))
+        for each in said
+        if isinstance(each, LimitsSet)
+    ]

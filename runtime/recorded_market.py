@@ -9,12 +9,14 @@ Invariant: a returned market has candles for every symbol within the window; not
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from itertools import permutations
 
 import numpy as np
 
 from parley.errors import DataError, UserError, nearest
+from runtime import contracts
 from runtime.launch import Market
 from runtime.settings import Settings, candle_seconds
 from venues.recorded import CandleError, CandleSeries, available_pairs, load_candles, warnings_of
@@ -28,7 +30,15 @@ def recorded_market(settings: Settings) -> Market:
     ------
     DataError
         When folder, pair, window or a row is wrong; names file and row, or the nearest pair.
+    UserError
+        When settings do not fit one another or the venue.
     """
+    prices_of = contracts.underlying(settings)
+    market = _read(prices_of)
+    return replace(market, pairs=contracts.named(market.pairs, settings))
+
+
+def _read(settings: Settings) -> Market:
     if settings.start and settings.end and settings.start >= settings.end:
         raise UserError(
             f"--from must be before --to, was {settings.start:%Y-%m-%d %H:%M}"

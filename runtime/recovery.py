@@ -25,6 +25,7 @@ from parley.messages import (
     NAMES,
     Balance,
     Fill,
+    FundingPaid,
     Gap,
     Intent,
     MarketBatch,
@@ -70,6 +71,7 @@ class Recovered:
     candles: int = 0
     gaps: int = 0
     fills: set[tuple[str, str]] = field(default_factory=set)
+    paid: set[str] = field(default_factory=set)
     told: dict[str, list[Ask]] = field(default_factory=dict)
     placed: dict[bytes, int] = field(default_factory=dict)
 
@@ -108,6 +110,8 @@ class Recovered:
                 self.candles += len(message.bars)
             case Fill():
                 self.fills.add((message.symbol, message.trade_id))
+            case FundingPaid():
+                self.paid.add(message.ref)
             case Gap():
                 self.gaps += 1
             case Started() if self.started is None:

@@ -175,6 +175,7 @@ class Settings(BaseSettings):
     """Everything a command can be told; see `parley run --help` and docs/concepts.md.
 
     ``exchange``: whose recorded candles; ``venue``: which exchange the sandbox is and orders go to.
+    ``leverage``: what contracts are set to, at a venue that trades them.
     ``candle_parts``: in how many parts a candle is played, so that agents see prices inside it.
     ``keep_backtests``: of how many backtests of desks the journals stay below ``home``.
     """
@@ -186,6 +187,7 @@ class Settings(BaseSettings):
     trades: Annotated[dict[str, Path], NoDecode, BeforeValidator(_files)] = {}
     exchange: str = "binance"
     venue: str = "binance"
+    leverage: int = Field(default=1, ge=1, le=125)
     pairs: Words = ()
     timeframe: str | None = Field(default=None, pattern=r"^[1-9][0-9]*[smhd]$")
     start: Moment = None

@@ -1,5 +1,7 @@
 """Buy strength: long when a close leaves the Donchian channel upwards by a part of the true range.
 
+With `shorts` the mirror image too: short when a close leaves it downwards.
+
 Out when a close falls through the shorter exit channel. The channel is the one before the
 candle that breaks it, and a new entry needs a close back inside first, so that one move
 is one setup.
@@ -24,7 +26,7 @@ class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """``every`` candles per decision; periods in decisions; ``*_atr`` distances in mean true ranges.
 
     ``buffer_atr`` is how far beyond the channel a close must be, ``tilt`` the probability
-    a break by one true range is believed to add.
+    a break by one true range is believed to add. ``shorts`` are for contracts.
     """
 
     every: Annotated[int, Meta(ge=1, le=1440)] = 15
@@ -40,10 +42,14 @@ class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     hold: Annotated[int, Meta(ge=1, le=10_000)] = 96
     veto: Annotated[float, Meta(ge=0, le=1)] = 0.5
     avoid: tuple[str, ...] = ("trend_down",)
+    shorts: bool = False
 
 
 class Track(msgspec.Struct):
-    """What is kept per symbol; ``broke`` is how many true ranges the last candle closed above the channel."""
+    """What is kept per symbol.
+
+    ``broke`` is how many true ranges the last candle closed above the channel, below zero: beneath it.
+    """
 
     frame: Resampler
     channel: Donchian
@@ -56,6 +62,7 @@ class Track(msgspec.Struct):
     close: float = nan
     exit_low: float = nan
     exit_high: float = nan
+    beneath: bool = False
 
 
 class Breakout:
@@ -85,13 +92,14 @@ class Breakout:
         if track.broke != track.broke or track.age >= p.offer:
             return Pass("no_setup", f"upper={track.channel.upper:.6g}")
         heard = hear(opinions)
-        if against := objection(heard, p.avoid, p.veto):
+        direction = 1 if track.broke > 0.0 else -1
+        if against := objection(heard, p.avoid, p.veto, direction):
             return against
         atr = track.atr.value
-        why = f"channel_break: {p.channel} by {track.broke:.2f} atr"
-        tilt = p.tilt * (0.5 + 0.5 * min(1.0, track.broke))
+        why = f"channel_break: {p.channel} by {abs(track.broke):.2f} atr"
+        tilt = p.tilt * (0.5 + 0.5 * min(1.0, abs(track.broke)))
         return bet(
-            1,
+            direction,
             bar.close,
             p.stop_atr * atr,
             p.take_atr * atr,
@@ -124,7 +132,7 @@ class Breakout:
         return Track(Resampler(p.every), Donchian(p.channel), Donchian(p.exit_channel), Atr(p.atr))
 
     def _decide(self, track: Track, candle: Candle) -> None:
-        upper, atr = track.channel.upper, track.atr.value
+        upper, lower, atr = track.channel.upper, track.channel.lower, track.atr.value
         # the exit channel, too, is the one before this candle
         track.exit_low, track.exit_high = track.floor.lower, track.floor.upper
         track.channel.update(candle.high, candle.low)
@@ -139,6 +147,12 @@ class Breakout:
         if excess > self.params.buffer_atr and not track.outside:
             track.broke = excess
         track.outside = excess > 0.0
+        if not self.params.shorts:
+            return
+        excess = (lower - candle.close) / atr
+        if excess > self.params.buffer_atr and not track.beneath:
+            track.broke = -excess
+        track.beneath = excess > 0.0
 
 
 def make(params: Mapping[str, object]) -> StrategySource:

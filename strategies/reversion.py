@@ -1,5 +1,7 @@
 """Buy exhaustion: long when the RSI turns up out of oversold, out when it is back in the middle.
 
+With `shorts` the mirror image too: short when it turns down out of overbought.
+
 The setup is the turn, not the low reading: in a crash the index can stay low for long.
 Gains are small and frequent, the stop is as far as the take, and time limits the rest.
 """
@@ -24,7 +26,8 @@ class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """``every`` candles per decision; periods in decisions; ``*_atr`` distances in mean true ranges.
 
     ``low`` is the RSI below which a market is oversold, ``middle`` where it has recovered
-    (100 - both for a short), ``tilt`` the probability a turn from RSI 0 would add.
+    (100 - both for a short), ``tilt`` the probability a turn from RSI 0 would add. ``shorts``
+    are for contracts.
     """
 
     every: Annotated[int, Meta(ge=1, le=1440)] = 15
@@ -39,10 +42,15 @@ class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     hold: Annotated[int, Meta(ge=1, le=10_000)] = 24
     veto: Annotated[float, Meta(ge=0, le=1)] = 0.6
     avoid: tuple[str, ...] = ("trend_down",)
+    shorts: bool = False
 
 
 class Track(msgspec.Struct):
-    """What is kept per symbol; ``deepest`` is the lowest RSI since it fell below ``low``, else NaN."""
+    """What is kept per symbol; NaN where there is none.
+
+    ``deepest`` is the lowest RSI since it fell below ``low``, ``highest`` its mirror image, ``turned`` the
+    one of them that the last candle came back from.
+    """
 
     frame: Resampler
     rsi: Rsi
@@ -51,6 +59,7 @@ class Track(msgspec.Struct):
     age: int = 0
     deepest: float = nan
     turned: float = nan
+    highest: float = nan
 
 
 class Reversion:
@@ -79,14 +88,16 @@ class Reversion:
         if track.turned != track.turned or track.age >= p.offer:
             return Pass("no_setup", f"rsi={track.rsi.value:.1f}")
         heard = hear(opinions)
-        if against := objection(heard, p.avoid, p.veto):
+        direction = 1 if track.turned < 50.0 else -1
+        if against := objection(heard, p.avoid, p.veto, direction):
             return against
         atr = track.atr.value
-        depth = min(1.0, (p.low - track.turned) / 15.0)
+        turned = track.turned if direction > 0 else 100.0 - track.turned
+        depth = min(1.0, (p.low - turned) / 15.0)
         why = f"rsi_turn: from {track.turned:.1f} to {track.rsi.value:.1f}"
         tilt = p.tilt * (0.6 + 0.4 * depth)
         answer = bet(
-            1,
+            direction,
             bar.close,
             p.stop_atr * atr,
             p.take_atr * atr,
@@ -129,6 +140,12 @@ class Reversion:
             track.deepest = min(rsi, track.deepest) if track.deepest == track.deepest else rsi
         elif track.deepest == track.deepest:
             track.turned, track.deepest = track.deepest, nan
+        if not self.params.shorts:
+            return
+        if rsi > 100.0 - self.params.low:
+            track.highest = max(rsi, track.highest) if track.highest == track.highest else rsi
+        elif track.highest == track.highest:
+            track.turned, track.highest = track.highest, nan
 
 
 def make(params: Mapping[str, object]) -> StrategySource:

@@ -5,7 +5,7 @@ Not here: any rule of a particular strategy.
 
 from collections.abc import Container, Mapping, Sequence
 from math import isfinite
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -14,6 +14,7 @@ from parley.messages import Opinion
 from parley.strategy_source import Entry, Pass
 
 P = TypeVar("P", bound=msgspec.Struct)
+_MIRRORED: Final = {"trend_up": "trend_down", "trend_down": "trend_up"}
 
 
 class Heard(msgspec.Struct, frozen=True):
@@ -54,11 +55,15 @@ def hear(opinions: Sequence[Opinion]) -> Heard:
     return Heard(weighted / total if total > 0.0 else 0.0, regime, tuple(bulls), tuple(bears))
 
 
-def objection(heard: Heard, avoid: Container[str], veto: float) -> Pass | None:
-    """Say why opinions forbid a long entry: a regime to avoid, or a mean opinion below -``veto``."""
-    if heard.regime in avoid:
+def objection(heard: Heard, avoid: Container[str], veto: float, direction: int = 1) -> Pass | None:
+    """Say why opinions forbid an entry: a regime to avoid, or a mean opinion more than ``veto`` against it.
+
+    ``avoid`` is what a long avoids; a short avoids its mirror image.
+    """
+    regime = heard.regime if direction > 0 else _MIRRORED.get(heard.regime, heard.regime)
+    if regime in avoid:
         return Pass("against_regime", heard.regime)
-    if heard.direction < -veto:
+    if heard.direction * direction < -veto:
         return Pass("against_opinion", f"{heard.direction:.2f}")
     return None
 

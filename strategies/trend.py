@@ -1,5 +1,7 @@
 """Follow a trend: long when a fast mean crosses above a slow one, out when it falls back.
 
+With `shorts` the mirror image too: short when it crosses below.
+
 Decides once per ``every`` candles; a setup is offered on that candle and the few after
 it. Most crossings fail and cost the stop, few run far: the hit rate is low by design.
 """
@@ -24,7 +26,8 @@ class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     ``band_atr`` is how far the means must part to have crossed.
     ``tilt`` is the probability a straight market is believed to add, ``veto`` the mean
-    opinion against it (0 to 1) that stops an entry, ``avoid`` regimes without entries.
+    opinion against it (0 to 1) that stops an entry, ``avoid`` regimes without entries (a short
+    avoids their mirror images). ``shorts`` are for contracts.
     """
 
     every: Annotated[int, Meta(ge=1, le=1440)] = 15
@@ -40,6 +43,7 @@ class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     hold: Annotated[int, Meta(ge=1, le=10_000)] = 192
     veto: Annotated[float, Meta(ge=0, le=1)] = 0.5
     avoid: tuple[str, ...] = ("quiet",)
+    shorts: bool = False
 
     def __post_init__(self) -> None:
         if self.fast >= self.slow:
@@ -87,13 +91,14 @@ class Trend:
         if not track.crossed or track.age >= p.offer:
             return Pass("no_setup", f"fast-slow={track.fast.value - track.slow.value:.6g}")
         heard = hear(opinions)
-        if against := objection(heard, p.avoid, p.veto):
+        direction = 1 if track.above else -1
+        if against := objection(heard, p.avoid, p.veto, direction):
             return against
         atr = track.atr.value
         why = f"ema_cross: {p.fast}/{p.slow} er={track.strength:.2f}"
         tilt = p.tilt * (0.5 + 0.5 * track.strength)
         return bet(
-            1,
+            direction,
             bar.close,
             p.stop_atr * atr,
             p.take_atr * atr,
@@ -135,7 +140,8 @@ class Trend:
         # inside the band the last side stands, so that noise about the slow mean is no crossing
         gap, band = fast - slow, self.params.band_atr * track.atr.value
         above = gap > band or (track.above is True and gap >= -band)
-        track.crossed = above and track.above is False
+        turned = track.above is not None and above != track.above
+        track.crossed = turned and (above or self.params.shorts)
         track.above = above
         track.strength = straight
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -26,9 +27,11 @@ from tools.ledger_evidence import (
     Amounts,
     Belief,
     Order,
+    Payment,
     Trade,
     Truth,
     Unreadable,
+    assets_of,
     read_journal,
     read_truth,
 )
@@ -45,7 +48,7 @@ def compare(truth: Truth, belief: Belief) -> list[str]:
     found += _compare_orders(truth, belief)
     moved = dict(belief.opening)
     for trade in belief.trades.values():
-        base, _, quote = trade.symbol.partition("/")
+        base, quote = assets_of(trade.symbol)
         sign = 1 if trade.side == "buy" else -1
         for asset, change in (
             (base, sign * trade.qty),
@@ -53,6 +56,12 @@ def compare(truth: Truth, belief: Belief) -> list[str]:
             (trade.fee_asset, -trade.fee),
         ):
             moved[asset] = moved.get(asset, Decimal(0)) + change
+    for paid in belief.payments:
+        quote = assets_of(paid.symbol)[1]
+        moved[quote] = moved.get(quote, Decimal(0)) + paid.amount
+    found += _compare_payments(truth.payments, belief.payments)
+    if truth.purse is not None and truth.purse != truth.shown:
+        found.append(f"wallet: the exchange says {truth.shown:f}, its entries sum to {truth.purse:f}")
     # a run too short for a single state is as it was opened
     last = belief.opening if belief.cash is None else belief.cash
     found += _compare_amounts("opening balance", ("exchange", truth.opening), ("journal", belief.opening))
@@ -71,6 +80,14 @@ def _compare_trades(there: dict[str, Trade], here: dict[str, Trade]) -> Iterator
             theirs, ours = getattr(there[key], name), getattr(here[key], name)
             if theirs != ours:
                 yield f"trade {key}: {name} is {theirs} on the exchange, {ours} in the journal"
+
+
+def _compare_payments(there: list[Payment], here: list[Payment]) -> Iterator[str]:
+    paid, booked = Counter(there), Counter(here)
+    for payment in sorted((paid - booked).elements()):
+        yield f"funding {payment}: on the exchange, not in the journal"
+    for payment in sorted((booked - paid).elements()):
+        yield f"funding {payment}: in the journal, not on the exchange"
 
 
 def _compare_orders(truth: Truth, belief: Belief) -> Iterator[str]:
@@ -124,6 +141,7 @@ def report(truth_log: Path, journal: Path) -> dict[str, object]:
         "orders": sum(len(orders) for orders in truth.orders.values()),
         "intents": len(belief.intents),
         "assets": len(truth.final),
+        "payments": len(truth.payments),
         "truth_complete": truth.complete,
         "differences": len(differences),
         "first": differences[:SHOWN],

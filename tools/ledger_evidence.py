@@ -1,6 +1,9 @@
 """What an exchange's truth log and a desk's journal say about one account, in the same words.
 
 Problem: the two files name the same order differently, the one as Binance does, the other as Parley does.
+A venue of contracts has a wallet and positions with what they cost; the journal has the contract as an asset,
+and what it cost is missing from the cash (docs/adr/0038). Both are told as the journal tells it.
+
 Here both become `Order` and `Trade`, so that `check_ledger` only has to compare them. Nothing of Parley is
 imported: of the journal are known its tables and the positions of a few fields in the message arrays, below.
 
@@ -27,13 +30,16 @@ import msgspec
 # the kind. Decimals are text.
 ENVELOPE_BODY = 13
 STATE_VIEW, INTENT, ACK, ORDER_EVENT, FILL, BALANCE, SHUTDOWN = 45, 53, 56, 60, 61, 63, 78
-STATE_CASH = 9  # of [asset, total, reserved]
+FUNDING = 83
+STATE_QUOTE, STATE_EQUITY, STATE_CASH, STATE_POSITIONS = 4, 5, 9, 10  # cash: of [asset, total, reserved]
+POSITION_SYMBOL, POSITION_QTY, POSITION_MARK = 0, 1, 5
 INTENT_IID, INTENT_CID, INTENT_ACCOUNT, INTENT_SYMBOL, INTENT_SIDE, INTENT_QTY = 1, 2, 7, 9, 10, 11
 INTENT_PX, INTENT_STYLE, INTENT_TIF = 12, 13, 14
 FACT_IID = 1  # of Ack and OrderEvent
 FILL_TRADE_ID, FILL_ACCOUNT, FILL_IID, FILL_SYMBOL, FILL_SIDE = 1, 3, 4, 6, 7
 FILL_QTY, FILL_PX, FILL_FEE, FILL_FEE_ASSET, FILL_LIQUIDITY = 8, 9, 10, 11, 12
 BALANCE_ACCOUNT, BALANCE_ASSETS = 1, 3  # assets: of [asset, total]
+PAID_SYMBOL, PAID_AMOUNT, PAID_ASSET, PAID_T, PAID_PRIOR = 2, 3, 4, 5, 7
 
 # A style in the exchange's words. An order without a time in force of its own is shown by Binance as GTC.
 _TYPES = {"market": "MARKET", "limit": "LIMIT", "post_only": "LIMIT_MAKER"}
@@ -61,6 +67,15 @@ class Trade:
     client_order_id: str
 
 
+@dataclass(frozen=True, order=True)
+class Payment:
+    """Funding that was paid (negative) or received at a market time, ms."""
+
+    t_ms: int
+    symbol: str
+    amount: Decimal
+
+
 @dataclass(frozen=True)
 class Order:
     """What was asked, in the exchange's words; ``price`` 0: none. Parley never asks for the last two."""
@@ -85,7 +100,11 @@ class Placed:
 
 @dataclass
 class Truth:
-    """What the exchange did for one account."""
+    """What the exchange did for one account.
+
+    ``held`` are (quantity, cost) of contracts; ``purse`` is what all entries of its money sum to, None: the
+    exchange has no entries; ``shown`` the sum of its balances.
+    """
 
     opening: Amounts = field(default_factory=dict)
     final: Amounts = field(default_factory=dict)
@@ -93,6 +112,10 @@ class Truth:
     orders: dict[str, dict[str, Placed]] = field(default_factory=dict)  # by client order id, then venue's id
     refused: list[tuple[str, Order]] = field(default_factory=list)  # at the door: there is no order
     complete: bool = False
+    payments: list[Payment] = field(default_factory=list)
+    held: dict[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
+    purse: Decimal | None = None
+    shown: Decimal = ZERO
 
 
 @dataclass(frozen=True)
@@ -117,6 +140,7 @@ class Belief:
     intents: dict[str, Intended] = field(default_factory=dict)  # by client order id
     first_fact: dict[bytes, int] = field(default_factory=dict)
     ended: bool = False
+    payments: list[Payment] = field(default_factory=list)
 
 
 def read_journal(path: Path) -> Belief:
@@ -141,7 +165,10 @@ def read_journal(path: Path) -> Belief:
                         belief.first_fact.setdefault(bytes(message[FILL_IID]), seq)
                         fills.append(message)
                     case 45:
-                        belief.cash = {each[0]: Decimal(each[1]) for each in message[STATE_CASH]}
+                        belief.cash = _cash(message)
+                    case 83 if not message[PAID_PRIOR]:
+                        t_ms, amount = message[PAID_T] // 1_000_000, Decimal(message[PAID_AMOUNT])
+                        belief.payments.append(Payment(t_ms, str(message[PAID_SYMBOL]), amount))
                     case 78:
                         belief.ended = True
     except (
@@ -168,11 +195,21 @@ def _messages(connection: sqlite3.Connection) -> Iterator[tuple[int, int, list[A
     last = f"SELECT max(seq) FROM records WHERE kind = {STATE_VIEW}"
     rows = connection.execute(
         "SELECT r.seq, g.t_commit, r.body FROM records r JOIN groups g ON g.gid = r.gid"
-        f" WHERE r.kind IN ({INTENT}, {ACK}, {ORDER_EVENT}, {FILL}, {BALANCE}, {SHUTDOWN})"
+        f" WHERE r.kind IN ({INTENT}, {ACK}, {ORDER_EVENT}, {FILL}, {BALANCE}, {SHUTDOWN}, {FUNDING})"
         f" OR r.seq = ({last}) ORDER BY r.seq"
     )
     for seq, t_commit, body in rows:
         yield seq, t_commit, msgspec.msgpack.decode(msgspec.msgpack.decode(body)[ENVELOPE_BODY])
+
+
+def _cash(message: list[Any]) -> Amounts:
+    cash = {each[0]: Decimal(each[1]) for each in message[STATE_CASH]}
+    # with contracts the state tells what may be spent; what is booked is equity less what they are worth
+    held = [each for each in message[STATE_POSITIONS] if ":" in each[POSITION_SYMBOL]]
+    if held:
+        worth = (Decimal(each[POSITION_QTY]) * Decimal(each[POSITION_MARK]) for each in held)
+        cash[message[STATE_QUOTE]] = Decimal(message[STATE_EQUITY]) - sum(worth, ZERO)
+    return cash
 
 
 def _intended(message: list[Any]) -> Order:
@@ -202,7 +239,20 @@ def read_truth(path: Path, account: str) -> Truth:
         raise Unreadable(f"{str(path)!r} is no readable truth log: {error!r}") from error
     if not truth.opening and not truth.final:
         raise Unreadable(f"{str(path)!r} knows no account {account!r}")
+    truth.shown = sum(truth.final.values(), ZERO)  # with contracts the wallet is all there is
+    truth.final = dict(truth.final)
+    for symbol, (qty, cost) in truth.held.items():
+        asset, quote = assets_of(symbol)
+        truth.final[asset] = qty
+        truth.final[quote] = truth.final.get(quote, ZERO) - cost
     return truth
+
+
+def assets_of(symbol: str) -> tuple[str, str]:
+    """Base and quote of a pair; the base of a contract carries what it settles in, as in the journal."""
+    base, _, quote = symbol.partition("/")
+    quote, colon, settled = quote.partition(":")
+    return f"{base}{colon}{settled}", quote
 
 
 def _take(truth: Truth, entry: dict[str, Any], account: str) -> None:
@@ -214,6 +264,15 @@ def _take(truth: Truth, entry: dict[str, Any], account: str) -> None:
             truth.complete = True
         case "balances" if entry["account"] == account:
             truth.final = {**truth.final, **_totals(entry["balances"])}
+        case "position" if entry["account"] == account:
+            truth.held[entry["symbol"]] = Decimal(entry["qty"]), Decimal(entry["cost"])
+        case "funding" if entry["account"] == account:
+            if amount := Decimal(entry["amount"]):
+                truth.payments.append(Payment(entry["t"], entry["symbol"], amount))
+        case "entry":
+            for purse, sign in ((entry["from"], -1), (entry["to"], 1)):
+                if purse.split(":")[1:2] == [account]:
+                    truth.purse = (truth.purse or ZERO) + sign * Decimal(entry["amount"])
         case "order" if entry["account"] == account:
             order = Order(
                 entry["symbol"], entry["side"].lower(), entry["type"], entry["time_in_force"],

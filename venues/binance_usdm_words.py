@@ -77,14 +77,16 @@ class UsdmOrders(BinanceOrders):
         except ccxt.BaseError as error:
             if _AS_IT_IS not in "".join(str(error).split()):
                 raise VenueError(f"margin type of {symbol}: {type(error).__name__}: {line(error)}") from error
+        listed = await asked(f"brackets of {symbol}", client.fapiPrivateGetLeverageBracket(market))
+        row = listed[0] if isinstance(listed, list) else listed
+        if (most := int(row["brackets"][0]["initialLeverage"])) < leverage:
+            raise VenueError(f"{symbol}: expected a leverage of at most {most}, was {leverage}")
         wanted = {**market, "leverage": leverage}
         set_to = await asked(f"leverage of {symbol}", client.fapiPrivatePostLeverage(wanted))
         if int(set_to["leverage"]) != leverage:
             raise VenueError(f"leverage of {symbol}: expected {leverage}, was {set_to['leverage']}")
         fees = await asked(f"fees of {symbol}", client.fapiPrivateGetCommissionRate(market))
         rates = exact(fees["makerCommissionRate"]), exact(fees["takerCommissionRate"])
-        listed = await asked(f"brackets of {symbol}", client.fapiPrivateGetLeverageBracket(market))
-        row = listed[0] if isinstance(listed, list) else listed
         return rates, row["brackets"]
 
     async def balances(self) -> dict[str, Decimal]:

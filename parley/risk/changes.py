@@ -11,7 +11,7 @@ says, and that node itself is never looser than a run began with.
 """
 
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Final
 
 import msgspec
@@ -33,6 +33,8 @@ _MORE_IS_TIGHTER: Final = frozenset({
 # What these do depends on the rest: a change counts as loosening, whichever way it goes.
 _EITHER_WAY: Final = frozenset({"min_resize", "breakers.lookback_trades", "breakers.reject_window_min"})
 _OFF: Final = {"max_book_age_ms": Decimal(0)}  # the value that switches a limit off
+_LONGEST: Final = 40  # characters of a number, and digits to either side of its point: see `_plain`
+_LONGEST_LIST: Final = 10_000
 _PLATFORMS_NAME: Final = {"self_match_prevention": "self_match"}
 
 
@@ -199,8 +201,24 @@ def _symbols(text: str) -> set[str]:
 
 def _read(group: str, name: str, value: str) -> object:
     if group == "" and name in _LISTS:
-        return [] if value == NONE else [each.strip() for each in value.split(",")]
+        symbols = [] if value == NONE else [each.strip() for each in value.split(",")]
+        if len(value) > _LONGEST_LIST or not all(symbols):
+            raise ConfigError(
+                f"{name} must be symbols such as A/B,C/D in {_LONGEST_LIST} characters, was {value[:60]!r}"
+            )
+        return symbols
+    _plain(name, value)
     return None if group == "tree" and value == NONE else value
+
+
+def _plain(name: str, value: str) -> None:
+    """Refuse a number whose text is small and that is not: 1e-9000000 written out is nine million zeros."""
+    try:
+        digits = Decimal(value).as_tuple().exponent
+    except InvalidOperation:
+        digits = 0  # what is no number is refused for being none
+    if len(value) > _LONGEST or (isinstance(digits, int) and abs(digits) > _LONGEST):
+        raise ConfigError(f"{name} must be a number of at most {_LONGEST} digits, was {value[:60]!r}")
 
 
 def _text(value: object) -> str:

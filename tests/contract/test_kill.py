@@ -138,3 +138,21 @@ def test_ended_run_that_cannot_be_read_keeps_nobody_from_being_killed() -> None:
             assert "run 'r0': " in dead["error"]
 
     asyncio.run(scenario())
+
+
+def test_release_of_another_account_resumes_nothing_here() -> None:
+    async def scenario() -> None:
+        async with home_with_gateway() as home:
+
+            async def release(scope: str) -> None:
+                await asyncio.to_thread(killing.release, home.home, (scope,), "looked")
+
+            await release("firm:another")
+            await release("tenant:another")
+            await release("firm:main")
+            resumed = await home.desk.hear(Halt)
+            assert (resumed.mode, resumed.why) == ("RESUME", "looked")
+            await asyncio.sleep(0.1)
+            assert len(home.desk.of(Halt)) == 1
+
+    asyncio.run(scenario())

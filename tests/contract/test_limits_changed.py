@@ -157,6 +157,8 @@ def test_changed_limits_outlive_the_gateway_and_the_desk_and_wait_for_the_desk_s
         ("max_gross", "NaN", "x", "max_gross must be above 0"),
         ("max_gross", "0.7", " ", "must say why"),
         ("max_gross", "0.80", "x", "is 0.80 already"),
+        ("max_gross", "1e-5000000", "x", "at most 40 digits"),
+        ("max_gross", "0.7", "x" * 501, "at most 500 characters"),
     ],
 )
 def test_change_that_cannot_be_changes_nothing(key: str, value: str, reason: str, says: str) -> None:

@@ -33,10 +33,10 @@ numbers = itertools.count(1)
 
 @contextlib.asynccontextmanager
 async def adapter(
-    leverage: int = 5, symbols: tuple[str, ...] = (BTC,), **config: Any
+    leverage: int = 5, symbols: tuple[str, ...] = (BTC,), feed: dict[str, Any] = MARKET, **config: Any
 ) -> AsyncIterator[tuple[SandboxProcess, CcxtVenue, Any]]:
     """Run an exchange of contracts and connect an adapter; its client comes with it."""
-    async with sandbox(MARKET, protocol="binanceusdm", **config) as process:
+    async with sandbox(feed, protocol="binanceusdm", **config) as process:
         client = make_client(process.rest, process.ws, api_key=KEY, secret=SECRET, recv_window_ms=5000)
         account = Account(name="main", venue="binanceusdm", symbols=symbols, leverage=leverage)
         venue = venue_of("binanceusdm", client, account, recv_window_ms=5000, lag_ms=0)

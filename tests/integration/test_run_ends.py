@@ -16,6 +16,9 @@ from tests.kit.running import UNITS, Running
 
 pytestmark = pytest.mark.timeout(180)
 
+# a desk comes back, and a gateway is followed by its spare
+ENDING = sorted(UNITS - {"runtime.desk", "runtime.gateway"})
+
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Running]:
@@ -51,18 +54,18 @@ def test_killed_parent_takes_every_unit_with_it(running: Running) -> None:
     assert running.left(20) == []
 
 
-@pytest.mark.parametrize("unit", sorted(UNITS - {"runtime.desk"}))
+@pytest.mark.parametrize("unit", ENDING)
 def test_killed_unit_is_blamed_whoever_noticed_first(running: Running, unit: str) -> None:
     running.children[unit].kill()
 
     blame = blame_of(running, unit)
 
     assert "was ended by SIGKILL while running; it said nothing" in blame
-    if unit in ("runtime.gateway", "runtime.hub"):
+    if unit == "runtime.hub":
         assert "because of it: the desk (ended with exit code 1: desk: " in blame
 
 
-@pytest.mark.parametrize("unit", sorted(UNITS - {"runtime.desk"}))
+@pytest.mark.parametrize("unit", ENDING)
 def test_unit_that_ends_in_order_too_early_is_blamed(running: Running, unit: str) -> None:
     """It hangs up first and tidies for a while, so the kernel sees the desk's end before its own."""
     running.children[unit].terminate()
@@ -71,6 +74,23 @@ def test_unit_that_ends_in_order_too_early_is_blamed(running: Running, unit: str
 
     assert "ended with exit code 0 while running" in blame
     assert "the desk (ended with exit code 1: desk: " in blame
+
+
+def test_gateway_that_ends_in_order_is_followed_and_the_run_goes_on(running: Running) -> None:
+    gateway = running.children["runtime.gateway"]
+    gateway.terminate()
+    gateway.wait(20)
+
+    with pytest.raises(subprocess.TimeoutExpired):
+        running.process.wait(8)
+    running.process.send_signal(signal.SIGTERM)
+    code, out, err = running.end()
+
+    assert code == 0, err
+    told = json.loads(out)
+    assert told["gateway_lives"] == 2
+    assert told["ledger_equals_exchange"] is True
+    assert running.left(5) == []
 
 
 def blame_of(running: Running, unit: str) -> str:

@@ -101,6 +101,7 @@ def test_gateway_killed_while_it_sends_is_followed_and_no_order_is_doubled_or_lo
     assert counted["refused"] >= 1, "the one that was durable and not sent"
 
 
+@pytest.mark.long
 def test_gateway_stopped_before_it_sends_never_sends_once_its_spare_took_over(
     tmp_path: Path, market_data: Path
 ) -> None:

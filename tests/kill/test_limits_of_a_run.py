@@ -48,5 +48,11 @@ def test_limit_is_kept_over_kills_of_the_desk_and_replays(
     assert opened, "small orders go on"
     assert all(each.qty * (each.ref_px or Decimal(0)) <= CAPITAL * SHARE * Decimal("1.2") for each in opened)
     assert [each for each in since if isinstance(each, StateView)][-1].limits_version == 1
+    with JournalReader(lives.layout.folder / "gateway.journal") as reader:
+        # what the desk has it said: without that word nothing that is loosened would ever count
+        words = [decode(record.body) for record in reader.records(kinds=[KIND_OF["LimitsSet"]])]
+    assert [(w.n, w.key, w.value) for w in words if isinstance(w, LimitsSet)] == [
+        (1, "max_order_notional", str(SHARE))
+    ]
     again = replay(lives.journal)
     assert again.ok, again.mismatches

@@ -134,12 +134,14 @@ class Conductor:
             self._playing = False
 
     def _announcement(self, close_ms: int) -> dict[str, object]:
+        settlement = self._exchange.settlement
         return {
             "step": self.progress.steps,
             "t": close_ms,
             "marks": self._streams.marks(),
             "candles_sent": self._streams.candles_sent,
-            "fills": self._exchange.settlement.fill_count,
+            # whatever an account is told of beside its orders' states
+            "fills": settlement.fill_count + settlement.payment_count,
         }
 
     async def _acknowledged(self, reader: asyncio.StreamReader) -> None:

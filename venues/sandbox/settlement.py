@@ -54,6 +54,7 @@ class Settlement:
         self.fees: dict[str, int] = defaultdict(int)
         self.market_flow: dict[str, int] = defaultdict(int)
         self.fill_count = 0
+        self.payment_count = 0  # of funding
         self.report: ReportSink = lambda order, kind, fill: None
         self.position: PositionSink = lambda account, assets: None
         self._touched: dict[str, tuple[Account, set[str]]] = {}

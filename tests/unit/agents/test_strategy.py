@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from agents.strategy import StrategyAgent, make
 from parley.errors import ConfigError
@@ -63,8 +64,16 @@ def test_wide_stop_makes_the_position_small() -> None:
     assert float(bid.legs[0].qty) * 6_000 == pytest.approx(20, rel=1e-3)
 
 
-def test_short_entry_sells_below_the_bid() -> None:
-    bid = ask(agent_with(scripted(entry(direction=-1, stop=60_600.0, take=58_800.0))))
+def test_short_entry_sells_below_the_bid_where_what_is_not_held_can_be_sold() -> None:
+    short = scripted(entry(direction=-1, stop=60_600.0, take=58_800.0))
+    assert code_of(ask(agent_with(short))) == "no_shorts"
+
+    env = env_of()
+    # a margin is what makes it a contract; its name plays no part here
+    terms = {name: replace(one, margin=Decimal("0.2")) for name, one in env.instruments.items()}
+    agent = StrategyAgent(spec_of(), replace(env, instruments=terms), short)
+    agent.handle(batch_of(make_bar(open=60_000.0, high=60_001.0, low=59_999.0, close=60_000.0)), context())
+    bid = ask(agent)
 
     assert isinstance(bid, Proposal)
     assert bid.legs[0].side == "sell"

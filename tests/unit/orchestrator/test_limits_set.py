@@ -153,6 +153,9 @@ def test_the_risk_agent_follows_and_keeps_what_its_own_parameters_say_tighter() 
     tell(one, 2, "max_net", "0.7", "0.6")
     tell(one, 3, "max_gross", "0.70", "0.40")
     assert (one._limits.max_gross, one._limits.max_net) == (D("0.40"), D("0.6"))
+    tell(one, 4, "max_gross", "0.40", "0.80")  # the desk's is as it was: its own is tighter again
+    tell(one, 5, "max_net", "0.6", "0.8")
+    assert (one._limits.max_gross, one._limits.max_net) == (D("0.5"), D("0.8"))
     two = agent()
     two.restore(one.snapshot())
     assert two._limits == one._limits

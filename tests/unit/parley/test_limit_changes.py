@@ -108,6 +108,11 @@ def test_same_value_is_no_change() -> None:
         ("orders_per_s", "many", "orders_per_s"),
         ("breakers.flatten_drawdown", "0.05", "must not be below drawdown"),
         ("max_gross", "none", "max_gross"),
+        ("max_gross", "1e-9000000", "max_gross must be a number of at most 40 digits, was '1e-9000000'"),
+        ("min_uninvested", "0e-99999999999", "at most 40 digits"),
+        ("max_gross", "0." + "1" * 50, "at most 40 digits"),
+        ("whitelist", "A/B,,C/D", "whitelist must be symbols"),
+        ("blacklist", "A/B," * 3000 + "C/D", "in 10000 characters"),
     ],
 )
 def test_change_that_cannot_be_says_what_it_was_and_what_it_must_be(key: str, value: str, says: str) -> None:

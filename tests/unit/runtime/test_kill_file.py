@@ -1,6 +1,7 @@
 """The kill file: what stands after which lines, and that every doubt about it stops everything."""
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parley.errors import UserError
+from runtime import kill_file, killing
 from runtime.kill_file import Kill, KillFile, Standing, fold, hits, read, scope_of, write
+from runtime.operators import operators_of
 
 
 def kill(path: Path, *scopes: str, mode: str = "cancel") -> Standing:
@@ -90,7 +93,8 @@ def test_damage_ends_only_by_releasing_everything(tmp_path: Path) -> None:
 
     assert release(path, "firm").damage == "line 1 is torn or was changed"
     assert kill(path, "symbol:BTC/USDT").damage
-    assert release(path, "platform") == Standing(seen=4, released=(4, "ann", "looked"))
+    released = (("firm", 2, "ann", "looked"), ("platform", 4, "ann", "looked"))
+    assert release(path, "platform") == Standing(seen=4, released=released)
     assert scopes(kill(path, "firm")) == ["firm"]
 
 
@@ -133,3 +137,33 @@ def test_write_refuses_what_nobody_understands(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="scope"):
         kill(path, "firm", "everything")
     assert not os.path.exists(path)
+
+
+def test_kill_voids_what_was_asked_about_everything(tmp_path: Path) -> None:
+    ann, bob = (operators_of(tmp_path).enrol(name) for name in ("ann", "bob"))
+    path = killing.file_of(tmp_path)
+    kill(path, "tenant:local")
+    token = killing.release(tmp_path, ("platform",), "looked", "ann", ann)["asked"]
+    kill(path, "firm")  # after she looked
+    with pytest.raises(UserError, match="nothing waits"):
+        killing.release(tmp_path, ("platform",), "", "bob", bob, token)
+    assert scopes(read(path)) == ["firm", "tenant:local"]
+
+
+def test_kill_while_a_release_is_confirmed_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ann, bob = (operators_of(tmp_path).enrol(name) for name in ("ann", "bob"))
+    path = killing.file_of(tmp_path)
+    kill(path, "firm")
+    token = killing.release(tmp_path, ("firm",), "looked", "ann", ann)["asked"]
+    judge, killer = killing._confirmed, threading.Thread(target=kill, args=(path, "firm"))
+
+    def while_somebody_kills(*asked: object) -> kill_file.Asked:
+        found = judge(*asked)  # type: ignore[arg-type]
+        killer.start()
+        killer.join(0.2)  # it waits where nobody may write now
+        return found
+
+    monkeypatch.setattr(killing, "_confirmed", while_somebody_kills)
+    killing.release(tmp_path, ("firm",), "", "bob", bob, token)
+    killer.join()
+    assert scopes(read(path)) == ["firm"]

@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from orchestrator.policy import GroupOut
-from parley.messages import KINDS, Envelope, Intent, MarketBatch, Message, Void, encode
+from parley.messages import KINDS, Envelope, Intent, LimitsSet, MarketBatch, Message, Void, encode
 from runtime.frames import CONTROL, FrameDecoder
 from runtime.journal import JournalReader, JournalWriter
+from runtime.limit_word import Confirmed, read_word
 from runtime.outbox import Outbox, voids
 from tests.kit.units import make_cancel, make_intent
 
@@ -55,7 +56,7 @@ class Stage:
                 to="gateway", cause=0, body=encode(message),
             )  # fmt: skip
             records.append((seq + n, kind, round_, encode(envelope)))
-        orders = tuple(m for m in messages if not isinstance(m, MarketBatch))
+        orders = tuple(m for m in messages if not isinstance(m, MarketBatch | LimitsSet))
         return GroupOut(records=tuple(records), orders=orders)  # type: ignore[arg-type]
 
 
@@ -168,3 +169,24 @@ def test_orders_are_taken_back_round_by_round() -> None:
     assert [(void.round, len(void.iids), void.why) for void in found] == [
         (ours.round, 2, "why"), (theirs.round, 1, "why"),
     ]  # fmt: skip
+
+
+def test_change_of_limits_is_confirmed_when_it_is_durable(tmp_path: Path) -> None:
+    done = LimitsSet(n=1, version=1, key="max_gross", before="0.80", value="0.5")
+    refused = LimitsSet(n=2, version=1, key="max_net", before="0.80", value="0.80", refused="why")
+
+    async def scenario(stage: Stage) -> None:
+        await stage.commit(done)
+        await stage.commit(refused, make_intent(0))
+        await asyncio.to_thread(stage.journal.flush)
+        await asyncio.sleep(0)
+
+    stage = play(tmp_path, scenario)
+    said = [(text, durable) for text, durable in zip(stage.sent, stage.durable_at, strict=True)
+            if text.startswith("limits:")]  # fmt: skip
+    words = [read_word(text.encode()) for text, _ in said]
+    assert words == [
+        Confirmed(n=1, values={"max_gross": "0.5"}),
+        Confirmed(n=2, values={"max_net": "0.80"}, refused=True),
+    ]
+    assert [durable >= least for (_, durable), least in zip(said, (1, 3), strict=True)] == [True, True]

@@ -63,6 +63,33 @@ def test_setup_gives_an_entry_whose_numbers_hang_together(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(MAKERS))
+def test_shorts_are_the_mirror_image_and_only_where_asked_for(name: str) -> None:
+    up = bars_of(SETUPS[name], wick=0.5)
+    down = bars_of([200.0 - close for close in SETUPS[name]], wick=0.5)
+    bull, bear = make_opinion(direction=0.9), make_opinion(direction=-0.9)
+
+    long = fed(name, up, shorts=True).entry("BTC/USDT", up[-1], ())
+    short = fed(name, down, shorts=True).entry("BTC/USDT", down[-1], ())
+    against = fed(name, down, shorts=True, veto=0.5).entry("BTC/USDT", down[-1], (bull,))
+    agreed = fed(name, down, shorts=True, veto=0.5).entry("BTC/USDT", down[-1], (bear,))
+    rising = make_opinion(regime="trend_up")
+    mirrored = fed(name, down, shorts=True, avoid=["trend_down"]).entry("BTC/USDT", down[-1], (rising,))
+
+    assert isinstance(long, Entry)
+    assert isinstance(short, Entry)
+    assert isinstance(agreed, Entry)
+    assert (long.direction, short.direction) == (1, -1)
+    assert short.take < down[-1].close < short.stop
+    assert short.stop - down[-1].close == pytest.approx(up[-1].close - long.stop)
+    assert short.conf == pytest.approx(long.conf)
+    assert isinstance(against, Pass)
+    assert against.code == "against_opinion"
+    assert isinstance(mirrored, Pass)
+    assert mirrored.code == "against_regime"
+    assert isinstance(fed(name, down).entry("BTC/USDT", down[-1], ()), Pass)
+
+
+@pytest.mark.parametrize("name", sorted(MAKERS))
 def test_setup_is_offered_for_a_few_candles_only(name: str) -> None:
     bars = bars_of(SETUPS[name] + [SETUPS[name][-1]] * 3, wick=0.5)
     slow = fed(name, bars[: len(SETUPS[name])], every=1)

@@ -19,9 +19,11 @@ from parley.messages import (
     Cash,
     Envelope,
     Fill,
+    FundingPaid,
     Intent,
     Message,
     OrderEvent,
+    Position,
     Shutdown,
     Started,
     StateView,
@@ -191,13 +193,70 @@ def test_refused_request_is_no_order(tmp_path: Path, lines: list[Line]) -> None:
     assert compare(tmp_path, lines)["ledger_equals_exchange"] is True
 
 
+def test_funding_and_the_wallet_of_contracts_are_compared() -> None:
+    """One contract bought at 40 with 5 in the wallet, and 2 paid for holding it."""
+    place = "BTC/USDT:USDT"
+    paid, other = (check_ledger.Payment(1, place, Decimal(amount)) for amount in ("-2", "-1"))
+    held = {"USDT": Decimal(-37), "BTC:USDT": Decimal(1)}
+    trade = check_ledger.Trade(
+        place, "buy", Decimal(1), Decimal(40), Decimal(0), "USDT", "taker", "c",
+    )  # fmt: skip
+    truth = ledger_evidence.Truth(
+        opening={"USDT": Decimal(5)}, final=held, trades={"1": trade}, payments=[paid], complete=True,
+        purse=Decimal(3), shown=Decimal(3),
+    )  # fmt: skip
+    belief = ledger_evidence.Belief(
+        opening={"USDT": Decimal(5)}, cash=held, trades={"1": trade}, payments=[paid]
+    )
+
+    assert check_ledger.compare(truth, belief) == []
+    for payments in ([], [other], [paid, paid]):
+        belief.payments = payments
+        assert any(each.startswith("funding ") for each in check_ledger.compare(truth, belief))
+    belief.payments = [paid]
+    truth.purse = Decimal(4)
+    assert check_ledger.compare(truth, belief) == ["wallet: the exchange says 3, its entries sum to 4"]
+
+
+def test_a_contract_is_an_asset_and_what_it_cost_is_missing_from_the_wallet(tmp_path: Path) -> None:
+    position = {"event": "position", "account": "main", "symbol": "BTC/USDT:USDT"}
+    lines: list[Line] = [
+        {"event": "start", "accounts": {"main": {"USDT": total("5")}}},
+        {"event": "entry", "from": "deposits", "to": "cross:main", "amount": "5"},
+        position | {"qty": "2", "cost": "80"},
+        position | {"qty": "-1", "cost": "-40.5"},
+        {"event": "funding", "account": "main", "symbol": "BTC/USDT:USDT", "amount": "-2"},
+        {"event": "entry", "from": "cross:main", "to": "public", "amount": "2"},
+        {"event": "end", "accounts": {"main": {"USDT": total("3")}}},
+    ]
+    file = tmp_path / "truth.jsonl"
+    file.write_text(
+        "".join(json.dumps({"n": n, "wall_ns": 0, "t": 7, **e}) + "\n" for n, e in enumerate(lines))
+    )
+
+    truth = ledger_evidence.read_truth(file, "main")
+
+    assert truth.final == {"USDT": Decimal("43.5"), "BTC:USDT": Decimal(-1)}
+    assert (truth.purse, truth.shown) == (3, 3)
+    assert truth.payments == [ledger_evidence.Payment(7, "BTC/USDT:USDT", Decimal(-2))]
+
+
 def test_positions_relied_on_are_those_of_the_messages() -> None:
     def at(kind: type, name: str) -> int:
         return kind.__struct_encode_fields__.index(name) + 1  # the kind comes first
 
     assert Envelope.__struct_encode_fields__.index("body") == ledger_evidence.ENVELOPE_BODY
     assert at(StateView, "cash") == ledger_evidence.STATE_CASH
+    assert at(StateView, "quote") == ledger_evidence.STATE_QUOTE
+    assert at(StateView, "equity") == ledger_evidence.STATE_EQUITY
+    assert at(StateView, "positions") == ledger_evidence.STATE_POSITIONS
     assert Cash.__struct_encode_fields__[:2] == ("asset", "total")
+    for name in ("symbol", "qty", "mark"):
+        place = Position.__struct_encode_fields__.index(name)
+        assert place == getattr(ledger_evidence, f"POSITION_{name.upper()}")
+    assert KINDS[FundingPaid] == ledger_evidence.FUNDING
+    for name in ("symbol", "amount", "asset", "t", "prior"):
+        assert at(FundingPaid, name) == getattr(ledger_evidence, f"PAID_{name.upper()}")
     for name in ("iid", "cid", "account", "symbol", "side", "qty", "px", "style", "tif"):
         assert at(Intent, name) == getattr(ledger_evidence, f"INTENT_{name.upper()}")
     for name in (

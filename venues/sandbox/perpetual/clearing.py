@@ -245,6 +245,7 @@ class Clearing:
         own = isolated(account.name, position.symbol) if position.is_isolated else cross(account.name)
         self._settlement.purses.move(PUBLIC, own, amount, "funding")
         self._settlement.earn(account, position.symbol, "FUNDING_FEE", amount)
+        self._settlement.payment_count += amount != 0
         self._settlement.touch(account, position.symbol, "FUNDING_FEE")
         self._exchange.truth.write(
             "funding",

@@ -313,7 +313,13 @@ def test_streams_tell_what_queries_say() -> None:
         await until(lambda: len(told["trades"]) >= expected and told["positions"][-1]["contracts"] == 0)
         announced = await control.steps(1)
         market = announced["marks"]["BTCUSDT"]
-        await until(lambda: exchange.orderbooks[BTC]["nonce"] >= market["book"])
+        rate = await exchange.fetch_funding_rate(BTC)
+        await until(
+            lambda: (
+                exchange.orderbooks[BTC]["nonce"] >= market["book"]
+                and told["marks"][-1]["markPrice"] == rate["markPrice"]
+            )
+        )
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -326,8 +332,6 @@ def test_streams_tell_what_queries_say() -> None:
         assert (held[0], held[-1]) == (0.4, 0)
         balance = await exchange.fetch_balance()
         assert told["balances"][-1]["USDT"]["total"] == balance["USDT"]["total"]
-        rate = await exchange.fetch_funding_rate(BTC)
-        assert told["marks"][-1]["markPrice"] == rate["markPrice"]
         book = await exchange.fetch_order_book(BTC)
         assert exchange.orderbooks[BTC]["bids"][:10] == book["bids"][:10]
         assert exchange.orderbooks[BTC]["asks"][:10] == book["asks"][:10]

@@ -29,7 +29,9 @@ def main() -> int:
         told_to = Path(sys.argv[sys.argv.index("--config") + 1])
         while os.getppid() > 1:
             if (desk := introductions.last()) is not None:
-                told_to.write_text(json.dumps([desk.pid, desk.key]))
+                new = Path(f"{told_to}.new")  # whoever reads it meanwhile finds it whole
+                new.write_text(json.dumps([desk.pid, desk.key]))
+                new.replace(told_to)
             time.sleep(0.01)
     time.sleep(60)
     return 0

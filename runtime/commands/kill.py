@@ -10,7 +10,9 @@ from typing import Any
 
 from rich.text import Text
 
+from parley.errors import nearest
 from runtime import killing
+from runtime.defaults import default_agents
 from runtime.kill_file import Kill, Standing
 from runtime.operators import OPERATOR_KEY
 from runtime.output import console, print_json
@@ -22,6 +24,14 @@ def kill(settings: Settings, scopes: Sequence[str], mode: str, reason: str, *, a
     """Kill; the exit code is 1 when a gateway could not be reached or an order is not confirmed gone."""
     result = killing.kill(settings.home, scopes, mode, reason)
     _say(result, as_json=as_json)
+    agents = sorted({*(spec.id for spec in default_agents()), *settings.agents})
+    for scope in scopes:
+        level, _, name = scope.partition(":")
+        # the kill stands all the same: a strategy given to `parley trade` is not among these
+        if level == "bot" and name not in agents and not as_json:
+            console().print(
+                Text(f"note: no agent of these settings is called {name!r}; {nearest(name, agents)}")
+            )
     return 0 if all(each["error"] is None and not each["unconfirmed"] for each in result["accounts"]) else 1
 
 
@@ -33,6 +43,11 @@ def release(
     key = os.environ.get(OPERATOR_KEY, "")
     result = killing.release(settings.home, scopes, reason, operator, key, token)
     _say(result, as_json=as_json)
+    if result["standing"] and not result["waiting"] and not as_json:
+        said = (
+            f"what stands was killed under another scope than {' '.join(scopes)}; --scope platform ends all"
+        )
+        console().print(Text(said), soft_wrap=True)
     return 0 if all(each["error"] is None for each in result["accounts"]) else 1
 
 

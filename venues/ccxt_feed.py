@@ -59,7 +59,7 @@ class CcxtFeed:
         self.resyncs = 0
         self.heard = asyncio.Event()
         self._ids: dict[str, str] = {}
-        self._sockets: dict[str, int] = {}
+        self._sockets: dict[str, object] = {}  # held, so that no new one comes to lie where an old one lay
 
     async def connect(self) -> None:
         """Load the markets.
@@ -142,9 +142,8 @@ class CcxtFeed:
         Asked before the caches are read, it comes before anything that a new socket brought.
         """
         for url, socket in list(self._client.clients.items()):
-            before = self._sockets.setdefault(url, id(socket))
-            if before != id(socket):
-                self._sockets[url] = id(socket)
+            if self._sockets.setdefault(url, socket) is not socket:
+                self._sockets[url] = socket
                 self.reconnects += 1
                 on_break("socket: connection replaced")
 

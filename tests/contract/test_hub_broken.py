@@ -27,14 +27,20 @@ def test_candles_of_a_broken_line_come_from_the_list_whole_and_in_order(protocol
         bars: list[Bar] = []
         closed = 0
 
-        async def closed_candles(desk: FakeDesk, count: int) -> None:
+        def told() -> int:
+            return min(sum(bar.symbol == each for bar in bars) for each in SYMBOLS)
+
+        def take(desk: FakeDesk) -> None:
             nonlocal closed
-            while min(sum(bar.symbol == each for bar in bars) for each in SYMBOLS) < count:
-                await desk.until(lambda: len(desk.of(MarketBatch)) > closed)  # noqa: B023
-                for batch in desk.of(MarketBatch)[closed:]:
-                    bars.extend(batch.bars)
-                    desk.say(f"closed:{batch.step}")
-                    closed += 1
+            for batch in desk.of(MarketBatch)[closed:]:
+                bars.extend(batch.bars)
+                desk.say(f"closed:{batch.step}")
+                closed += 1
+
+        async def closed_candles(desk: FakeDesk, count: int) -> None:
+            while told() < count:
+                await desk.until(lambda: len(desk.of(MarketBatch)) > closed)
+                take(desk)
 
         with short_folder() as folder:
             async with sandbox(feed=FEED, speed="max", protocol=protocol) as venue, cut_line(venue.ws) as cut:
@@ -56,10 +62,12 @@ def test_candles_of_a_broken_line_come_from_the_list_whole_and_in_order(protocol
                     lines = line.opened
                     while line.opened == lines:
                         await asyncio.sleep(0.05)
-                    for _ in range(WAITED):  # a busy machine takes its time to subscribe, and nothing says it
+                    # each stream takes its time to subscribe, and nothing says it but a candle that closed
+                    for _ in range(WAITED):
                         await asyncio.sleep(0.5)
                         await driver.steps(1)
-                        if len(desk.of(MarketBatch)) > closed:
+                        take(desk)
+                        if told() >= BEFORE + BROKEN:
                             break
                     await driver.steps(AFTER)
                     await closed_candles(desk, BEFORE + BROKEN + AFTER - 1)

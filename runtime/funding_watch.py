@@ -1,12 +1,13 @@
-"""Asks a venue what was paid and received for holding contracts, and tells each payment once.
+"""Asks a venue what it did to an account by itself, and tells each payment and each forced trade once.
 
-Problem: a venue books funding by itself, with no order of ours. Its private stream says a new balance, which
-may be of several things, and is lost when the stream is; its list names each payment by a number.
+Problem: a venue books funding and liquidates with no order of ours. Its private stream says a new balance,
+which may be of several things, and is lost when the stream is; its lists name each by a number.
 
-Not here: booking it (`parley.ledger`), comparing balances (`account_watch`).
+Not here: booking it (`parley.ledger`), comparing balances (`account_watch`), forced trades that the stream
+tells at once (`venues.ccxt_venue`).
 
-Invariant: a payment is told once in the journal's life; what was paid before the account's opening balance
-was read is told as ``prior``, and is in that balance.
+Invariant: a payment is told once in the journal's life; what was before the account's opening balance was
+read is told as a ``prior`` payment, of nothing where it was a trade, and is in that balance.
 """
 
 import asyncio
@@ -17,8 +18,9 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from parley.messages import FundingPaid
-from venues.port import Venue, VenueError
+from parley.messages import Fill, FundingPaid
+from parley.money import ZERO
+from venues.port import Unasked, Venue, VenueError
 
 log = logging.getLogger(__name__)
 
@@ -26,10 +28,10 @@ _MOST_LOOKS: Final = 5
 
 
 class FundingWatch:
-    """``known`` are the numbers told in earlier lives; ``say`` journals a payment and tells the desk."""
+    """``known`` are the numbers told in earlier lives; ``say`` journals what it is given and tells it."""
 
     def __init__(
-        self, venue: Venue, known: Iterable[str], say: Callable[[FundingPaid], None], every_s: float = 20.0
+        self, venue: Venue, known: Iterable[str], say: Callable[[Unasked], None], every_s: float = 20.0
     ) -> None:
         self._venue = venue
         self._known = set(known)
@@ -37,7 +39,7 @@ class FundingWatch:
         self._every_s = every_s
 
     async def run(self) -> None:
-        """Look for payments until cancelled."""
+        """Look at what the venue did until cancelled."""
         while True:
             await asyncio.sleep(self._every_s)
             await self.look()
@@ -45,33 +47,47 @@ class FundingWatch:
     async def look(self) -> None:
         """Tell what is new; a venue that does not answer is asked again later."""
         try:
-            payments = await self._venue.funding()
+            done = await self._venue.funding()
         except VenueError as error:
             log.warning("funding_not_read cause=%s", error)
             return
-        self.tell(payments)
+        self.tell(done)
 
-    def tell(self, payments: Sequence[FundingPaid], *, prior: bool = False) -> None:
-        """Tell those of the payments that were not told."""
-        for paid in payments:
-            if paid.ref not in self._known:
-                self._known.add(paid.ref)
-                self._say(replace(paid, prior=True) if prior else paid)
+    def tell(self, done: Sequence[Unasked], *, prior: bool = False) -> None:
+        """Tell what was not told; a trade that the stream told as well is dropped by who hears it."""
+        for each in done:
+            if (ref := reference(each)) not in self._known:
+                self._known.add(ref)
+                self._say(_prior(each, ref) if prior else each)
 
 
-async def before_opening(venue: Venue) -> tuple[tuple[tuple[str, Decimal], ...], Sequence[FundingPaid]]:
-    """Return balances, and the payments that are in them: none fell between the two readings.
+def reference(done: Unasked) -> str:
+    """Return the number by which a payment or a forced trade is known."""
+    return f"trade|{done.symbol}|{done.trade_id}" if isinstance(done, Fill) else done.ref
+
+
+def _prior(done: Unasked, ref: str) -> FundingPaid:
+    if isinstance(done, FundingPaid):
+        return replace(done, prior=True)
+    return FundingPaid(
+        account=done.account, symbol=done.symbol, amount=ZERO, asset=done.fee_asset, t=done.t, ref=ref,
+        prior=True,
+    )  # fmt: skip
+
+
+async def before_opening(venue: Venue) -> tuple[tuple[tuple[str, Decimal], ...], Sequence[Unasked]]:
+    """Return balances, and what the venue did before: nothing fell between the two readings.
 
     Raises
     ------
     VenueError
         When the venue does not answer, or payments never stand still.
     """
-    payments = await venue.funding()
+    done = await venue.funding()
     for _ in range(_MOST_LOOKS):
         assets = await venue.balances()
         again = await venue.funding()
-        if [each.ref for each in again] == [each.ref for each in payments]:
-            return assets, payments
-        payments = again
+        if [*map(reference, again)] == [*map(reference, done)]:
+            return assets, done
+        done = again
     raise VenueError("funding: payments came each time the balances were read")

@@ -27,7 +27,7 @@ import msgspec
 
 from parley.errors import Fatal, UserError
 from parley.instruments import Instrument, has_contracts
-from parley.messages import Balance, FundingPaid
+from parley.messages import Balance
 from runtime.account_watch import AccountWatch
 from runtime.frames import listen
 from runtime.funding_watch import FundingWatch, before_opening
@@ -45,7 +45,7 @@ from runtime.real_money import BOOKS, Books, key_lock, qualify
 from runtime.unit import announce, die_with_parent, first_of, path_of, read_config, run_unit
 from venues.limits import Request
 from venues.meter import words
-from venues.port import Fact, Venue, VenueError
+from venues.port import Fact, Unasked, Venue, VenueError
 
 _STREAM_PATIENCE_S: Final = 30.0
 _SWEEP_S: Final = 4.0
@@ -106,7 +106,7 @@ async def serve(
             introductions,
         )  # fmt: skip
         gateway.adopt(earlier)
-        funding = FundingWatch(venue, earlier.funding, gateway.tell_of_account, config.funding_s)
+        funding = FundingWatch(venue, earlier.funding, gateway.tell, config.funding_s)
         funding.tell(prior, prior=is_first)
         ready = asyncio.Event()
         inspection, hear = _watching(config, gateway, venue, books, positions)
@@ -172,7 +172,7 @@ def _watching(
 
 async def _open_venue(
     config: GatewayConfig, venue: Venue
-) -> tuple[dict[str, Instrument], Balance, Sequence[FundingPaid]]:
+) -> tuple[dict[str, Instrument], Balance, Sequence[Unasked]]:
     try:
         instruments = await venue.connect()
         if has_contracts(instruments) and config.real_money is not None:

@@ -30,7 +30,6 @@ from parley.messages import (
     CancelIntent,
     Compared,
     Envelope,
-    FundingPaid,
     Gap,
     Heartbeat,
     Intent,
@@ -59,7 +58,7 @@ from runtime.resync import RESYNCED, Resync, Retelling, read_resync
 from runtime.unit import Begun, path_of
 from venues.limits import Request
 from venues.meter import words
-from venues.port import Acked, Ambiguous, Fact, Rejected, SendResult, Venue, VenueError
+from venues.port import Acked, Ambiguous, Fact, Rejected, SendResult, Unasked, Venue, VenueError
 
 log = logging.getLogger(__name__)
 
@@ -405,12 +404,12 @@ class Gateway:
 
     # ------------------------------------------------------------------ facts
 
-    def tell(self, fact: Fact) -> None:
-        """Pass on what the user stream said."""
+    def tell(self, fact: Fact | Unasked) -> None:
+        """Pass on what the user stream said, or the venue did by itself."""
         self._facts.tell(fact)
 
-    def tell_of_account(self, said: Gap | Compared | FundingPaid) -> None:
-        """Tell whether the account holds what the fills say, and what it was paid for holding."""
+    def tell_of_account(self, said: Gap | Compared) -> None:
+        """Tell whether the account holds what the fills say."""
         self._say(said)
 
     def adopt(self, recovered: Recovered) -> None:

@@ -9,12 +9,15 @@ Invariant: a trade is told once; after the state that ended an order no other st
 stream says of an order whose answer is awaited comes after that answer's fills and before its `Ack`.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 
-from parley.messages import Fill, Gap, Message, OrderEvent
+from parley.messages import Fill, FundingPaid, Gap, Message, OrderEvent
 from runtime.lastlook import Counters
-from venues.port import Acked, Fact
+from venues.port import FORCED, Acked, Fact, Unasked
+
+log = logging.getLogger(__name__)
 
 
 class HeardFacts:
@@ -44,9 +47,13 @@ class HeardFacts:
         for fact in self._held.pop(iid, ()):
             self._tell(fact)
 
-    def tell(self, fact: Fact) -> None:
+    def tell(self, fact: Fact | Unasked) -> None:
         """Tell what the stream said; facts of an order whose answer is awaited come with it."""
-        if not isinstance(fact, Gap) and fact.iid in self._held:
+        if isinstance(fact, FundingPaid):
+            self._say(fact, b"")
+        elif isinstance(fact, Fill) and fact.iid == FORCED:
+            self._force(fact)
+        elif not isinstance(fact, Gap) and fact.iid in self._held:
             self._held[fact.iid].append(fact)
         else:
             self._tell(fact)
@@ -57,6 +64,15 @@ class HeardFacts:
             self._tell(fill)
         if order.event is not None:
             self._tell(order.event)
+
+    def _force(self, fill: Fill) -> None:
+        """Tell a trade that the venue made by itself; nothing opens after it before a person looked."""
+        if self._counters.filled(fill):
+            log.error(
+                "venue_closed symbol=%s side=%s qty=%s px=%s", fill.symbol, fill.side, fill.qty, fill.px
+            )
+            self._say(fill, b"")
+            self._say(Gap(stream=f"forced:{fill.symbol}", from_seq=-1, to_seq=-1), b"")
 
     def _tell(self, fact: Fact) -> None:
         if not isinstance(fact, Gap):

@@ -18,7 +18,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ FUNDING = 83
 STATE_QUOTE, STATE_EQUITY, STATE_CASH, STATE_POSITIONS = 4, 5, 9, 10  # cash: of [asset, total, reserved]
 POSITION_SYMBOL, POSITION_QTY, POSITION_MARK = 0, 1, 5
 INTENT_IID, INTENT_CID, INTENT_ACCOUNT, INTENT_SYMBOL, INTENT_SIDE, INTENT_QTY = 1, 2, 7, 9, 10, 11
-INTENT_PX, INTENT_STYLE, INTENT_TIF = 12, 13, 14
+INTENT_PX, INTENT_STYLE, INTENT_TIF, INTENT_REF_PX = 12, 13, 14, 22
 FACT_IID = 1  # of Ack and OrderEvent
 FILL_TRADE_ID, FILL_ACCOUNT, FILL_IID, FILL_SYMBOL, FILL_SIDE = 1, 3, 4, 6, 7
 FILL_QTY, FILL_PX, FILL_FEE, FILL_FEE_ASSET, FILL_LIQUIDITY = 8, 9, 10, 11, 12
@@ -69,7 +69,7 @@ class Trade:
 
 @dataclass(frozen=True, order=True)
 class Payment:
-    """Funding that was paid (negative) or received at a market time, ms."""
+    """Funding that was paid (negative) or received at a market time, ms; also the fee of a liquidation."""
 
     t_ms: int
     symbol: str
@@ -103,7 +103,8 @@ class Truth:
     """What the exchange did for one account.
 
     ``held`` are (quantity, cost) of contracts; ``purse`` is what all entries of its money sum to, None: the
-    exchange has no entries; ``shown`` the sum of its balances.
+    exchange has no entries; ``shown`` the sum of its balances. ``forced`` are its own orders in the account,
+    by which it liquidated: nobody intended them, and they are in no other field.
     """
 
     opening: Amounts = field(default_factory=dict)
@@ -116,6 +117,8 @@ class Truth:
     held: dict[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
     purse: Decimal | None = None
     shown: Decimal = ZERO
+    forced: set[str] = field(default_factory=set)
+    protocol: str = ""
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,7 @@ class Intended:
     committed: int
     iid: bytes
     order: Order
+    ref_px: Decimal | None = None
 
 
 @dataclass
@@ -158,7 +162,9 @@ def read_journal(path: Path) -> Belief:
                         belief.opening = {asset: Decimal(total) for asset, total in message[BALANCE_ASSETS]}
                     case 53:
                         iid, cid = bytes(message[INTENT_IID]), str(message[INTENT_CID])
-                        belief.intents[cid] = Intended(seq, t_commit, iid, _intended(message))
+                        belief.intents[cid] = Intended(
+                            seq, t_commit, iid, _intended(message), _ref_px(message)
+                        )
                     case 56 | 60:
                         belief.first_fact.setdefault(bytes(message[FACT_IID]), seq)
                     case 61:
@@ -221,6 +227,11 @@ def _intended(message: list[Any]) -> Order:
     )  # fmt: skip
 
 
+def _ref_px(message: list[Any]) -> Decimal | None:
+    ref_px = message[INTENT_REF_PX] if len(message) > INTENT_REF_PX else None
+    return None if ref_px is None else Decimal(ref_px)
+
+
 def read_truth(path: Path, account: str) -> Truth:
     """Read the account's trades, orders and balances from a truth log; `Unreadable` when it is none."""
     truth = Truth()
@@ -239,6 +250,7 @@ def read_truth(path: Path, account: str) -> Truth:
         raise Unreadable(f"{str(path)!r} is no readable truth log: {error!r}") from error
     if not truth.opening and not truth.final:
         raise Unreadable(f"{str(path)!r} knows no account {account!r}")
+    _set_apart(truth)
     truth.shown = sum(truth.final.values(), ZERO)  # with contracts the wallet is all there is
     truth.final = dict(truth.final)
     for symbol, (qty, cost) in truth.held.items():
@@ -246,6 +258,19 @@ def read_truth(path: Path, account: str) -> Truth:
         truth.final[asset] = qty
         truth.final[quote] = truth.final.get(quote, ZERO) - cost
     return truth
+
+
+def _set_apart(truth: Truth) -> None:
+    """Take the exchange's own orders from those that somebody has to have intended."""
+    own = {cid for cid, orders in truth.orders.items() if orders.keys() & truth.forced}
+    for cid in own:
+        for order_id in truth.orders[cid].keys() & truth.forced:
+            del truth.orders[cid][order_id]
+        if not truth.orders[cid]:
+            del truth.orders[cid]
+    for key, trade in truth.trades.items():
+        if trade.client_order_id in own:
+            truth.trades[key] = replace(trade, client_order_id="")
 
 
 def assets_of(symbol: str) -> tuple[str, str]:
@@ -259,6 +284,7 @@ def _take(truth: Truth, entry: dict[str, Any], account: str) -> None:
     match entry["event"]:
         case "start":
             truth.opening = truth.final = _totals(entry["accounts"].get(account, {}))
+            truth.protocol = str(entry.get("config", {}).get("protocol", ""))
         case "end":
             truth.final = _totals(entry["accounts"].get(account, {}))
             truth.complete = True
@@ -269,6 +295,10 @@ def _take(truth: Truth, entry: dict[str, Any], account: str) -> None:
         case "funding" if entry["account"] == account:
             if amount := Decimal(entry["amount"]):
                 truth.payments.append(Payment(entry["t"], entry["symbol"], amount))
+        case "liquidation" if entry["account"] == account:
+            truth.forced.add(str(entry["order_id"]))
+            if fee := Decimal(entry["fee"]):
+                truth.payments.append(Payment(entry["t"], entry["symbol"], -fee))
         case "entry":
             for purse, sign in ((entry["from"], -1), (entry["to"], 1)):
                 if purse.split(":")[1:2] == [account]:

@@ -41,19 +41,21 @@ async def look_up(client: Any, intent: Intent, *, venue: str, account: str) -> A
     raw = await _named(client, intent.cid, market) or await _listed(client, intent.cid, market)
     if raw is None:
         return Absent()
-    fills = await fills_of(client, intent, raw, venue, account)
+    fills = await fills_of(client, intent.iid, intent.symbol, raw, venue, account)
     return Acked(
         venue_id=str(raw["orderId"]), t_venue=int(raw.get("time", raw["updateTime"])) * MS,
         event=event_of(intent.iid, intent.symbol, raw), fills=fills,
     )  # fmt: skip
 
 
-async def fills_of(client: Any, intent: Intent, raw: Raw, venue: str, account: str) -> tuple[Fill, ...]:
+async def fills_of(
+    client: Any, iid: bytes, symbol: str, raw: Raw, venue: str, account: str
+) -> tuple[Fill, ...]:
     """Return all trades of an order; `VenueError` when they are fewer than it executed."""
     executed = exact(raw["executedQty"])
     if not executed:
         return ()
-    query = {"symbol": client.market_id(intent.symbol), "orderId": raw["orderId"], "limit": _PAGE}
+    query = {"symbol": client.market_id(symbol), "orderId": raw["orderId"], "limit": _PAGE}
     trades: list[Raw] = await asked("own trades", client.fapiPrivateGetUserTrades(query))
     while trades and (before := sum((exact(each["qty"]) for each in trades), ZERO)) < executed:
         # a short page is no last one
@@ -64,14 +66,15 @@ async def fills_of(client: Any, intent: Intent, raw: Raw, venue: str, account: s
             break
     traded = sum((exact(each["qty"]) for each in trades), ZERO)
     if traded < executed:
-        raise VenueError(f"own trades: {executed} of {intent.cid} were executed, its trades sum to {traded}")
-    return tuple(_fill(intent, each, venue, account) for each in trades)
+        cid = raw["clientOrderId"]
+        raise VenueError(f"own trades: {executed} of {cid} were executed, its trades sum to {traded}")
+    return tuple(_fill(iid, symbol, each, venue, account) for each in trades)
 
 
-def _fill(intent: Intent, raw: Raw, venue: str, account: str) -> Fill:
+def _fill(iid: bytes, symbol: str, raw: Raw, venue: str, account: str) -> Fill:
     return Fill(
-        trade_id=str(raw["id"]), venue=venue, account=account, iid=intent.iid, venue_id=str(raw["orderId"]),
-        symbol=intent.symbol, side=intent.side, qty=exact(raw["qty"]), px=exact(raw["price"]),
+        trade_id=str(raw["id"]), venue=venue, account=account, iid=iid, venue_id=str(raw["orderId"]),
+        symbol=symbol, side=str(raw["side"]).lower(), qty=exact(raw["qty"]), px=exact(raw["price"]),
         fee=exact(raw["commission"]), fee_asset=str(raw["commissionAsset"]),
         liquidity="maker" if raw["maker"] else "taker", t=int(raw["time"]) * MS,
     )  # fmt: skip

@@ -23,8 +23,8 @@ from venues.binance_usdm_client import held, usdm_instrument
 from venues.binance_usdm_orders import event_of, fills_of, look_up
 from venues.binance_words import BinanceOrders
 from venues.ccxt_client import MS, asked, exact, instruments_of, line
-from venues.port import Absent, Acked, Ambiguous, KeyRights, Rejected, VenueError
-from venues.words import Placing, Raw
+from venues.port import FORCED, Absent, Acked, Ambiguous, KeyRights, Rejected, Unasked, VenueError
+from venues.words import Account, Placing, Raw
 
 _CODE: Final = re.compile(r'"code":\s*(-\d+)')
 # The venue has an order of this id: some send arrived.
@@ -38,6 +38,9 @@ _REFUSED: Final = frozenset(
 )  # fmt: skip
 _AS_IT_IS: Final = '"code":-4046'
 _INCOME_PAGE: Final = 1000
+_FORCED_PAGE: Final = 100
+# What is paid without a trade of ours: for holding, and at a liquidation to or by the insurance fund.
+_PAYMENTS: Final = ("FUNDING_FEE", "INSURANCE_CLEAR")
 Terms = tuple[tuple[Decimal, Decimal], Sequence[Mapping[str, Any]]]
 
 
@@ -45,6 +48,10 @@ class UsdmOrders(BinanceOrders):
     """One account of contracts, one way and cross margin; `client` is `binance_usdm_client.make_client`'s."""
 
     kind = "swap"
+
+    def __init__(self, client: Any, account: Account) -> None:
+        super().__init__(client, account)
+        self._closed: dict[tuple[str, str], tuple[Fill, ...]] = {}  # by the venue's own order, as it stood
 
     async def connect(self) -> dict[str, Instrument]:
         client = self._client
@@ -113,7 +120,7 @@ class UsdmOrders(BinanceOrders):
         fills: tuple[Fill, ...] = ()
         # The answer says how much traded, not in which trades; if they cannot be had now, the stream tells.
         with contextlib.suppress(VenueError):
-            fills = await fills_of(self._client, intent, raw, account.venue, account.name)
+            fills = await fills_of(self._client, intent.iid, intent.symbol, raw, account.venue, account.name)
         traded = sum((each.qty for each in fills), Decimal(0))
         event = event_of(intent.iid, intent.symbol, raw) if traded == exact(raw["executedQty"]) else None
         return Acked(
@@ -163,29 +170,43 @@ class UsdmOrders(BinanceOrders):
         cost = str(exact(raw["ap"]) * exact(raw["z"]))
         return order_event(iid, str(raw["i"]), symbol, raw["X"], raw["z"], cost, int(raw["T"]) * MS)
 
-    async def funding(self) -> list[FundingPaid]:
-        """Return what was paid (negative) or received for holding contracts in the last week, oldest first.
+    async def funding(self) -> list[Unasked]:
+        """Return funding, fees of liquidations, and the trades of liquidations of the last week.
 
         Raises
         ------
         VenueError
-            When the venue does not say.
+            When the venue does not say, or not all of it.
         """
         ids = {str(self._client.market_id(each)): each for each in self._account.symbols}
-        query = {"incomeType": "FUNDING_FEE", "limit": _INCOME_PAGE}
-        rows = await asked("funding", self._client.fapiPrivateGetIncome(query))
+        paid = []
+        for kind in _PAYMENTS:
+            query = {"incomeType": kind, "limit": _INCOME_PAGE}
+            paid += await asked(kind, self._client.fapiPrivateGetIncome(query))
         try:
-            return [
-                _funding(each, ids[each["symbol"]], self._account.name)
-                for each in rows
-                if each["symbol"] in ids
-            ]
+            payments = [_payment(each, ids, self._account.name) for each in paid if each["symbol"] in ids]
+            return [*sorted(payments, key=lambda each: each.t), *await self._forced(ids)]
         except (KeyError, TypeError, ValueError, ArithmeticError) as error:
             raise VenueError(f"funding: an answer nobody can read: {error!r}") from error
 
+    async def _forced(self, ids: Mapping[str, str]) -> list[Fill]:
+        """Return the trades of the venue's own orders; those of one that has ended are asked for once."""
+        client, account = self._client, self._account
+        orders = await asked("forced orders", client.fapiPrivateGetForceOrders({"limit": _FORCED_PAGE}))
+        fills: list[Fill] = []
+        for raw in orders:
+            if raw["symbol"] not in ids:
+                continue
+            key = str(raw["orderId"]), str(raw["executedQty"])
+            if key not in self._closed:
+                symbol = ids[raw["symbol"]]
+                self._closed[key] = await fills_of(client, FORCED, symbol, raw, account.venue, account.name)
+            fills += self._closed[key]
+        return fills
 
-def _funding(raw: Mapping[str, Any], symbol: str, account: str) -> FundingPaid:
+
+def _payment(raw: Mapping[str, Any], ids: Mapping[str, str], account: str) -> FundingPaid:
     return FundingPaid(
-        account=account, symbol=symbol, amount=exact(raw["income"]), asset=str(raw["asset"]),
+        account=account, symbol=ids[raw["symbol"]], amount=exact(raw["income"]), asset=str(raw["asset"]),
         t=int(raw["time"]) * MS, ref=f"{raw['tranId']}",
     )  # fmt: skip

@@ -15,11 +15,11 @@ from typing import Any, Final
 import ccxt
 
 from parley.instruments import Instrument
-from parley.messages import CancelIntent, Fill, FundingPaid, Intent, OrderEvent
+from parley.messages import CancelIntent, Fill, Intent, OrderEvent
 from venues.binance_client import account_fees, binance_instrument
 from venues.binance_orders import look_up, order_event
 from venues.ccxt_client import MS, asked, exact, instruments_of, line
-from venues.port import Absent, Acked, Ambiguous, KeyRights, Rejected
+from venues.port import Absent, Acked, Ambiguous, KeyRights, Rejected, Unasked
 from venues.words import Account, Placing, Raw
 
 # The request was turned away before it could act. InvalidNonce is the venue's "outside of recvWindow".
@@ -108,7 +108,7 @@ class BinanceOrders:
         account = self._account
         return await look_up(self._client, intent, venue=account.venue, account=account.name)
 
-    async def funding(self) -> Sequence[FundingPaid]:
+    async def funding(self) -> Sequence[Unasked]:
         return ()
 
     async def stands(self) -> bool:

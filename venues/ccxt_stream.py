@@ -31,13 +31,13 @@ Raw = Mapping[str, Any]
 class Reading(NamedTuple):
     """How a venue's raw messages are read.
 
-    ``version`` differs between two states of one order; the others give None for what is not ours. ``end`` is
-    the state that a trade's own message says its order ended with: ccxt keeps one state of an order, and an
-    older one that comes again takes its place.
+    ``version`` differs between two states of one order; the others give None for what is not ours. ``event``
+    is a trade where the venue tells one only as a state. ``end`` is the state that a trade's message says its
+    order ended with: ccxt keeps one state of an order, and an older one that comes again takes its place.
     """
 
     version: Callable[[Raw], tuple[str, ...]]
-    event: Callable[[Raw], OrderEvent | None]
+    event: Callable[[Raw], OrderEvent | Fill | None]
     fill: Callable[[Raw], Fill | None]
     end: Callable[[Raw], OrderEvent | None] = lambda raw: None
 

@@ -19,13 +19,24 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from parley.instruments import Instrument
-from parley.messages import CancelIntent, Fill, FundingPaid, Intent, OrderEvent
+from parley.messages import CancelIntent, Fill, Intent, OrderEvent
 from venues.capabilities import Capabilities, wrong_cid
 from venues.ccxt_client import MS, asked, plain
 from venues.ccxt_stream import Reading, UserStream
 from venues.limits import Request, VenueLimits
 from venues.meter import Meter
-from venues.port import Absent, Acked, Ambiguous, KeyRights, OnFact, Rejected, SendResult, VenueError
+from venues.port import (
+    FORCED,
+    Absent,
+    Acked,
+    Ambiguous,
+    KeyRights,
+    OnFact,
+    Rejected,
+    SendResult,
+    Unasked,
+    VenueError,
+)
 from venues.words import OrderWords, Placing, Raw, UnsentError
 
 log = logging.getLogger(__name__)
@@ -137,7 +148,7 @@ class CcxtVenue:
         except (KeyError, TypeError, ValueError, ArithmeticError) as error:
             raise VenueError(f"order {intent.cid}: an answer nobody can read: {error!r}") from error
 
-    async def funding(self) -> Sequence[FundingPaid]:
+    async def funding(self) -> Sequence[Unasked]:
         return await self._heard(Request.OTHER, self._words.funding())
 
     async def _heard(self, request: Request, answering: Awaitable[Answer]) -> Answer:
@@ -184,14 +195,31 @@ class CcxtVenue:
     async def hears(self) -> bool:
         return await self._words.stands()
 
-    def _event_of(self, raw: Raw) -> OrderEvent | None:
+    def _event_of(self, raw: Raw) -> OrderEvent | Fill | None:
         self._last_seq = max(self._last_seq, self._words.seq(raw))
+        if self._is_forced(raw):
+            return self._forced_fill(raw)
         iid, symbol = self._iid_of(raw), self._symbol_of(raw)
         return None if iid is None or symbol is None else self._words.event(iid, symbol, raw)
 
     def _fill_of(self, raw: Raw) -> Fill | None:
+        if self._is_forced(raw):
+            return self._forced_fill(raw)
         iid, symbol = self._iid_of(raw), self._symbol_of(raw)
         return None if iid is None or symbol is None else self._words.fill(iid, symbol, raw)
+
+    def _is_forced(self, raw: Raw) -> bool:
+        own = self._capabilities.forced
+        return bool(own) and any(cid.startswith(own) for cid in self._words.client_ids(raw))
+
+    def _forced_fill(self, raw: Raw) -> Fill | None:
+        """Read what the venue's own order traded: nobody's here, but the account's.
+
+        ccxt takes its executions for states, not for trades, and keeps the last; `unasked` brings the others.
+        """
+        symbol = self._symbol_of(raw)
+        fill = None if symbol is None else self._words.fill(FORCED, symbol, raw)
+        return fill if fill is not None and fill.qty > 0 else None
 
     def _end_of(self, raw: Raw) -> OrderEvent | None:
         iid, symbol = self._iid_of(raw), self._symbol_of(raw)

@@ -52,6 +52,10 @@ class Absent(msgspec.Struct, frozen=True):
 
 SendResult = Acked | Rejected | Ambiguous
 Fact = OrderEvent | Fill | Gap
+Unasked = FundingPaid | Fill
+"""What a venue does to an account by itself: payments for holding contracts, trades of orders of its own."""
+FORCED: Final = b""
+"""The intent of a trade that the venue made by itself: there is none."""
 OnFact = Callable[[Fact], None]
 
 
@@ -109,8 +113,14 @@ class Venue(Protocol):
     async def clock_offset_ms(self) -> float:
         """Return venue clock minus own clock, from the middle of a round trip; raises `VenueError`."""
 
-    async def funding(self) -> Sequence[FundingPaid]:
-        """Return the payments of the last days for holding contracts, oldest first; raises `VenueError`."""
+    async def funding(self) -> Sequence[Unasked]:
+        """Return what the venue did by itself in the last days, oldest first of each kind.
+
+        Raises
+        ------
+        VenueError
+            When it does not say, or not all of it.
+        """
 
     async def key_rights(self) -> KeyRights:
         """Return what the key may do; raises `VenueError`, also when the venue's answer does not say."""

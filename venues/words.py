@@ -16,8 +16,8 @@ from typing import Any, Protocol
 import msgspec
 
 from parley.instruments import Instrument
-from parley.messages import CancelIntent, Fill, FundingPaid, Intent, OrderEvent
-from venues.port import Absent, Acked, Ambiguous, KeyRights, Rejected
+from parley.messages import CancelIntent, Fill, Intent, OrderEvent
+from venues.port import Absent, Acked, Ambiguous, KeyRights, Rejected, Unasked
 
 Raw = Mapping[str, Any]
 
@@ -76,8 +76,12 @@ class OrderWords(Protocol):
     async def look_up(self, intent: Intent) -> Acked | Absent:
         """Find an order by its client order id; raises `VenueError` when it is not certain."""
 
-    async def funding(self) -> Sequence[FundingPaid]:
-        """Return the payments of the last days for holding contracts, oldest first; raises `VenueError`."""
+    async def funding(self) -> Sequence[Unasked]:
+        """Return what the venue did by itself in the last days, oldest first; raises `VenueError`.
+
+        Payments for holding contracts, and the trades of its own orders (`Capabilities.forced`) with the
+        intent `FORCED`.
+        """
 
     async def stands(self) -> bool:
         """Whether the venue confirmed the private stream."""

@@ -21,7 +21,7 @@ from parley.money import ZERO, share, tidy
 
 from .image import LotImage
 from .lots import Lot
-from .postings import OPENING, UNASSIGNED
+from .postings import EXTERNAL, OPENING, UNASSIGNED
 
 
 class By(NamedTuple):
@@ -59,6 +59,8 @@ class SubLedgers:
         """Book an amount (signed) of total worth >= 0; what has no mark yet is all the opening balance's."""
         if not valued:
             sources = [(OPENING, amount, worth)]
+        elif by.agent == EXTERNAL and asset in self._owed:
+            sources = self._from_holders(asset, amount, worth)
         elif amount > 0 or asset in self._owed:
             sources = [(by.agent, amount, worth)]
         else:
@@ -136,6 +138,31 @@ class SubLedgers:
             if not need:
                 return sources
         return [*sources, (UNASSIGNED, -need, worth)]
+
+    def _from_holders(
+        self, asset: str, amount: Decimal, worth: Decimal
+    ) -> list[tuple[str, Decimal, Decimal]]:
+        """Divide what nobody here decided, such as a liquidation, among those whose contracts it closes.
+
+        The venue knows one net position and closes of that: who holds against it is brought nearer to nothing
+        as well. What goes beyond the position is `EXTERNAL`'s.
+        """
+        held = self.quantities(asset)
+        net = sum((qty for _, qty in held), ZERO)
+        if net * amount >= 0:
+            return [(EXTERNAL, amount, worth)]
+        closed = amount if abs(amount) < abs(net) else -net
+        sources = []
+        left, value_left = amount, worth.copy_sign(amount)
+        for owner, qty in held:
+            part = -qty if closed == -net else -share(qty, closed, -net)
+            value = share(worth.copy_sign(amount), part, amount)
+            left, value_left = left - part, value_left - value
+            sources.append((owner, part, abs(value)))
+        if closed != amount:
+            return [*sources, (EXTERNAL, left, abs(value_left))]
+        owner, part, value = sources.pop()  # and what rounding left
+        return [*sources, (owner, part + left, abs(value.copy_sign(part) + value_left))]
 
     def _opens_anew(self, asset: str, held: Decimal, amount: Decimal) -> bool:
         if asset in self._owed and held * (held + amount) < 0:

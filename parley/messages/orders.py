@@ -163,6 +163,7 @@ class Gap(Wire, frozen=True, kw_only=True, tag=62):
 
     ``user``: the private stream, between two of its positions. ``account``: the venue's balances are less
     than the fills say. ``late:<client id>``: an order appeared that was thought not to exist.
+    ``forced:<symbol>``: the venue closed a position by itself.
     """
 
     stream: str
@@ -197,8 +198,9 @@ class Compared(Wire, frozen=True, kw_only=True, tag=66):
 class FundingPaid(Wire, frozen=True, kw_only=True, tag=83):
     """The venue's payment for holding a contract: ``amount`` of ``asset`` received, negative when paid.
 
-    ``ref`` is the venue's number of it; ``t`` market time. ``prior``: it was paid before the account was
-    opened here, and is part of its opening balance.
+    Also the fee of a liquidation. ``ref`` is the venue's number of it; ``t`` market time. ``prior``: it was
+    paid before the account was opened here, and is part of its opening balance (of nothing where it names a
+    trade that the venue made by itself).
     """
 
     account: str

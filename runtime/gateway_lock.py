@@ -22,6 +22,7 @@ from parley.errors import UserError
 from runtime.process_tree import end_recorded, look
 
 _POLL_S: Final = 0.01
+_BYTES: Final = 128  # longer than any name, so that a shorter one covers a longer one
 
 
 class Holder(msgspec.Struct, frozen=True):
@@ -72,8 +73,8 @@ class GatewayLock:
         own, last = look(os.getpid()), self.holder()
         self.epoch = 1 + (last.epoch if last else 0)
         told = msgspec.json.encode(Holder(os.getpid(), own.started if own else 0, self.epoch))
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, told, 0)
+        # over the old name and never through an empty file: a machine that dies here still knows an epoch
+        os.pwrite(handle, told.ljust(max(_BYTES, os.fstat(handle).st_size)), 0)
         os.fsync(handle)
         self._handle = handle
 

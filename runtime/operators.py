@@ -40,6 +40,7 @@ class Operators:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._most = 0
+        self.names()  # who was there at the start counts, also when the files go before anybody asks
 
     def names(self) -> tuple[str, ...]:
         """Return who is enrolled, sorted."""

@@ -63,13 +63,17 @@ def hostility(venue: str, minutes: float, begun: datetime) -> dict[str, object]:
     """
     middle = (begun + timedelta(minutes=minutes / 2)).strftime("%Y-%m-%dT%H:%M:%S")
     fifth = int(minutes * 60_000 / 5)
-    p = 0.04 if venue in TIMEFRAMES else 0.09
+    is_brisk = venue in TIMEFRAMES
+    p = 0.04 if is_brisk else 0.09
+    cancels = dict.fromkeys(("lost", "failed", "late", "dropped", "throttled"), 0.06)
+    if not is_brisk:
+        cancels = {"lost": 0.3, "failed": 0.3, "late": 0.1, "dropped": 0.1, "throttled": 0.1}
     return {
-        "lost": p, "failed": p, "late": p, "late_ms": 900, "dropped": p, "throttled": p,
+        "lost": p, "failed": p, "late": p, "late_ms": 900, "dropped": p, "throttled": p if is_brisk else 0.14,
         "lookup_lag_ms": 200, "page_limit": 20, "clock_skew_ms": -150,
-        "cancels": dict.fromkeys(("lost", "failed", "late", "dropped", "throttled"), 0.18),
+        "cancels": cancels,
         "private": {"lost": p, "duplicated": 0.1, "swapped": 0.1},
-        "public": {"lost": p / 8, "duplicated": 0.02},
+        "public": {"lost": 0.005 if is_brisk else 0.05, "duplicated": 0.02},
         "ban": {"after": 1, "ms": 10_000},
         "maintenance": {"after_ms": fifth // 2, "every_ms": fifth, "ms": 3_000},
         "delistings": {DELISTED: middle},
@@ -105,6 +109,8 @@ def lived(exchange: Outside, folder: Path, venue: str, minutes: float) -> dict[s
         file.write('[desk]\nplacement = "packed"\n')
         # it would learn within minutes that this strategy only pays fees, and rank it no more
         file.write('[agents."meta/main"]\ntheta = -100.0\nmargin = -1000.0\nfull_score = -99.0\n')
+        # these two would close the desk for most of the time, and who is closed meets nothing
+        file.write("[limits.breakers]\napi_errors_per_min = 1000\nreject_share = 1.0\n")
     ends_at = time.monotonic() + minutes * 60
     lives: list[dict[str, Any]] = []
     while (left := ends_at - time.monotonic()) > 1 and len(lives) <= MOST_RESUMES:

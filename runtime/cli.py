@@ -81,7 +81,7 @@ def run(
     venue: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Exchange the sandbox speaks: binance, bybit, okx [default: binance]."
+            metavar="NAME", help="Exchange the sandbox speaks, see parley venues [default: binance]."
         ),
     ] = None,
     pairs: Annotated[
@@ -313,6 +313,23 @@ def doctor(journal: Journal = None, config: Config = None, as_json: Json = False
     Python, packages, disk, sockets, SQLite, data folder.
     """
     call_with_settings(config, "runtime.commands.doctor:examine", journal, as_json=as_json)
+
+
+@app.command()
+def venues(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help="An exchange of ccxt's [default: the certified ones]."),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All exchanges that ccxt has streams of.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List exchanges and what each can do.
+
+    Also where real money is refused, and why. Nobody is asked: it is what the adapters were certified for,
+    and what ccxt says of the others.
+    """
+    call("runtime.commands.exchanges:show_venues", name, is_all=every, as_json=as_json)
 
 
 Folder = Annotated[

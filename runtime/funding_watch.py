@@ -47,7 +47,7 @@ class FundingWatch:
     async def look(self) -> None:
         """Tell what is new; a venue that does not answer is asked again later."""
         try:
-            done = await self._venue.funding()
+            done = await self._venue.unasked()
         except VenueError as error:
             log.warning("funding_not_read cause=%s", error)
             return
@@ -83,10 +83,10 @@ async def before_opening(venue: Venue) -> tuple[tuple[tuple[str, Decimal], ...],
     VenueError
         When the venue does not answer, or payments never stand still.
     """
-    done = await venue.funding()
+    done = await venue.unasked()
     for _ in range(_MOST_LOOKS):
         assets = await venue.balances()
-        again = await venue.funding()
+        again = await venue.unasked()
         if [*map(reference, again)] == [*map(reference, done)]:
             return assets, done
         done = again

@@ -49,7 +49,8 @@ from venues.port import Fact, Unasked, Venue, VenueError
 
 _STREAM_PATIENCE_S: Final = 30.0
 _SWEEP_S: Final = 4.0
-_AUDIT_S: Final = 1.0
+_AUDIT_S: Final = 20.0  # longer than a first ban
+_AUDIT_AGAIN_S: Final = 1.0
 _LOCK_PATIENCE_S: Final = 2.0  # one that was killed may not be gone yet
 _SPARE_PATIENCE_S: Final = 60.0  # `parley kill` holds the lock while it cancels
 
@@ -218,14 +219,19 @@ async def _audit(
 ) -> None:
     """Say how the account changed while it was served, and what may still trade."""
     until = time.monotonic_ns() + int(_AUDIT_S * 1e9)
-    if (lack := await venue.meter.turn(Request.BALANCES, until)) is not None:
-        announce({"audit": {"error": words(lack)[1]}})
-        return
-    try:
-        audit = await books.audit(venue, positions)
-        told = msgspec.to_builtins(msgspec.structs.replace(audit, unconfirmed=unconfirmed))
-    except VenueError as error:
-        told = {"error": str(error)}
+    while True:
+        if (lack := await venue.meter.turn(Request.BALANCES, until)) is not None:
+            told = {"error": words(lack)[1]}
+            break
+        try:
+            audit = await books.audit(venue, positions)
+            told = msgspec.to_builtins(msgspec.structs.replace(audit, unconfirmed=unconfirmed))
+            break
+        except VenueError as error:  # a bad moment is no reason to end without having looked
+            told = {"error": str(error)}
+        if time.monotonic_ns() >= until:
+            break
+        await asyncio.sleep(_AUDIT_AGAIN_S)
     announce({"audit": told})
 
 

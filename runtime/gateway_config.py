@@ -13,8 +13,9 @@ from parley.errors import ConfigError
 from runtime.lastlook import Limits
 from runtime.real_money import RealMoney
 from runtime.unit import UnitConfig, path_of, read_private
-from venues.adapters import ADAPTERS, venue_of
-from venues.capabilities import capabilities_of, lacks_for_opening
+from venues.adapters import adapter_of, row_of, venue_of
+from venues.capabilities import lacks_for_opening
+from venues.generic_rows import lacks_of
 from venues.null_venue import NullVenue
 from venues.port import Venue
 from venues.words import Account
@@ -96,16 +97,16 @@ def make_venue(config: GatewayConfig) -> Venue:
     Raises
     ------
     ConfigError
-        When nobody certified the venue, it lacks what opening needs, or the keys cannot be read.
+        When ccxt has no such venue, it lacks what opening needs, or the keys cannot be read.
     """
     venue = config.venue
     match venue:
         case NullConfig():
             return NullVenue(venue.symbols, tuple(venue.balances.items()), venue.name)
         case CcxtConfig():
-            _check(venue.exchange)
+            _check(venue, is_real=config.real_money is not None)
             keys = _read_keys(venue.keys_file)
-            client = ADAPTERS[venue.exchange].make_client(
+            client = adapter_of(venue.exchange).make_client(
                 venue.rest, venue.ws, api_key=keys.api_key, secret=keys.secret, passphrase=keys.passphrase,
                 recv_window_ms=venue.recv_window_ms, timeout_ms=venue.timeout_ms,
             )  # fmt: skip
@@ -125,9 +126,13 @@ def key_of(config: GatewayConfig) -> str:
     return blake2s(_read_keys(config.venue.keys_file).api_key.encode(), digest_size=8).hexdigest()
 
 
-def _check(exchange: str) -> None:
-    if lacks := lacks_for_opening(capabilities_of(exchange)):
-        raise ConfigError(f"the venue {exchange!r} cannot be traded at: {lacks}")
+def _check(venue: CcxtConfig, *, is_real: bool) -> None:
+    """Refuse a venue that lacks what opening needs; where there is no money a sandbox may stand for it."""
+    row = row_of(venue.exchange)
+    if not is_real and venue.rest and venue.ws:
+        return
+    if lacks := lacks_for_opening(row) if row.certified else lacks_of(venue.exchange):
+        raise ConfigError(f"the venue {venue.exchange!r} cannot be traded at: {lacks}")
 
 
 def _read_keys(name: str) -> Keys:

@@ -58,6 +58,7 @@ _HEADER: Final = re.compile(
     rf"(?!\s*{_TYPE})(?P<is>\s*[:=](?!=)\s*)(?=[^\s\"'\\])[^\r\n\"']+"
 )
 
+_PRIVATE_KEY: Final = re.compile(r"(?:0[xX])?(?P<digits>[0-9a-fA-F]{64})")
 _ESCAPES: Final = {"\n": "n", "\t": "t", "\r": "r", "\b": "b", "\f": "f"}
 _SHAPES: Final = (
     (
@@ -93,7 +94,8 @@ class Redaction:
 
     def learn(self, *secrets: str) -> None:
         """Know these, too; those that are too short to be told from words are left to their names."""
-        self._secrets.update(secret for secret in secrets if len(secret) >= SHORTEST)
+        told = [form for secret in secrets for form in (secret, *_digits_of(secret))]
+        self._secrets.update(secret for secret in told if len(secret) >= SHORTEST)
         # The longest first: one secret may begin with another.
         ordered = sorted(self._secrets, key=len, reverse=True)
         self._known = re.compile("|".join(map(_any_form, ordered))) if ordered else None
@@ -126,6 +128,12 @@ class Redaction:
                 return [self.value(each) for each in value]
             case _:
                 return self.text(str(value))
+
+
+def _digits_of(secret: str) -> tuple[str, ...]:
+    """Return the digits of a private key as libraries write them: without its 0x, in either case."""
+    found = _PRIVATE_KEY.fullmatch(secret)
+    return (found["digits"].lower(), found["digits"].upper()) if found else ()
 
 
 def _without_value(found: re.Match[str]) -> str:

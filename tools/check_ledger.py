@@ -2,7 +2,7 @@
 
 Problem: a platform that checks its own books with its own code confirms its own mistakes. This script reads
 two files written by two programs, the exchange's truth log and the desk's journal, and imports nothing of
-Parley but its neighbour `ledger_evidence`, which does not either.
+Parley but its neighbours `ledger_evidence` and `ledger_wire`, which do not either.
 
 Not here: why something differs. Every difference is named; nothing is repaired, rounded or tolerated.
 
@@ -35,6 +35,7 @@ from tools.ledger_evidence import (
     read_journal,
     read_truth,
 )
+from tools.ledger_wire import in_own_words
 
 SHOWN = 50  # differences printed; the count is always complete
 
@@ -133,6 +134,7 @@ def report(truth_log: Path, journal: Path) -> dict[str, object]:
     """Compare the two files and describe the result."""
     belief = read_journal(journal)
     truth = read_truth(truth_log, belief.account)
+    in_own_words(truth, belief)
     differences = compare(truth, belief)
     return {
         "ledger_equals_exchange": not differences,

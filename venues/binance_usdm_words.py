@@ -170,7 +170,7 @@ class UsdmOrders(BinanceOrders):
         cost = str(exact(raw["ap"]) * exact(raw["z"]))
         return order_event(iid, str(raw["i"]), symbol, raw["X"], raw["z"], cost, int(raw["T"]) * MS)
 
-    async def funding(self) -> list[Unasked]:
+    async def unasked(self) -> list[Unasked]:
         """Return funding, fees of liquidations, and the trades of liquidations of the last week.
 
         Raises

@@ -108,7 +108,7 @@ class BinanceOrders:
         account = self._account
         return await look_up(self._client, intent, venue=account.venue, account=account.name)
 
-    async def funding(self) -> Sequence[Unasked]:
+    async def unasked(self) -> Sequence[Unasked]:
         return ()
 
     async def stands(self) -> bool:

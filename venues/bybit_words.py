@@ -91,7 +91,7 @@ class BybitOrders:
         account = self._account
         return await look_up(self._client, intent, venue=account.venue, account=account.name)
 
-    async def funding(self) -> Sequence[FundingPaid]:
+    async def unasked(self) -> Sequence[FundingPaid]:
         return ()
 
     async def stands(self) -> bool:

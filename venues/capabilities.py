@@ -25,7 +25,10 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     ``look_up`` are the lists in which an order is found by its client id; ``retention_h`` is how long one is
     that ended without a fill. ``fence`` is the request's own deadline at the venue, empty if there is none.
     ``contracts``: it trades linear perpetuals, and no spot pairs. ``forced`` are the beginnings of the client
-    ids that the venue gives to orders of its own in our account: liquidations, deleveraging.
+    ids that the venue gives to orders of its own in our account: liquidations, deleveraging. ``certified``:
+    an adapter of its own stands behind it, it is no row made of what ccxt says (`generic_rows`).
+    ``least_fence_ms``: the venue takes no nearer deadline, so none is asked for. ``assumed`` is what an order
+    in doubt rests on and the venue's documentation does not say.
     """
 
     cid_len: int
@@ -41,12 +44,17 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     amend: bool
     contracts: bool = False
     forced: tuple[str, ...] = ()
+    least_fence_ms: int = 0
+    certified: bool = True
+    assumed: str = ""
 
     @property
     def retention_ns(self) -> int:
         """How long the venue remembers an order that ended without a fill, ns."""
         return self.retention_h * _HOUR_NS
 
+
+_ENDED: Final = "how long it finds an order that ended without a fill"
 
 CAPABILITIES: Final[dict[str, Capabilities]] = {
     "binance": Capabilities(
@@ -65,9 +73,34 @@ CAPABILITIES: Final[dict[str, Capabilities]] = {
         retention_h=24, fence="X-BAPI-RECV-WINDOW", cancel_by_cid=True, post_only=True, reduce_only=False,
         stops=False, amend=False,
     ),
+    # documented: a second send of an id returns the first order. How long orders are listed is not: a day is
+    # assumed. No list is asked for by our id, it is looked for in them whole.
+    "coinbase": Capabilities(
+        cid_len=36, cid_charset="a-zA-Z0-9-", uniqueness="idempotent", look_up=("open", "closed"),
+        retention_h=24, fence="exp", cancel_by_cid=False, post_only=True, reduce_only=False, stops=False,
+        amend=False, assumed=f"{_ENDED} (24 h are assumed), and how exactly it reads a token's expiry",
+    ),
+    # how long one is found that ended without a fill is not documented; a deadline is at least 2 s away
+    "kraken": Capabilities(
+        cid_len=31, cid_charset="a-zA-Z0-9", uniqueness="open", look_up=("open", "closed"), retention_h=1,
+        fence="deadline", cancel_by_cid=True, post_only=True, reduce_only=False, stops=False, amend=False,
+        least_fence_ms=5000, assumed=f"{_ENDED} (1 h is assumed)",
+    ),
     "okx": Capabilities(
         cid_len=32, cid_charset="a-zA-Z0-9", uniqueness="open", look_up=("open", "closed"), retention_h=2,
         fence="expTime", cancel_by_cid=True, post_only=True, reduce_only=False, stops=False, amend=False,
+    ),
+    # who sends an id twice may have two orders: the documentation asks not to, and says not what happens
+    "kucoin": Capabilities(
+        cid_len=40, cid_charset="a-zA-Z0-9_-", uniqueness="none", look_up=("open", "closed"),
+        retention_h=3 * 24, fence="allowMaxTimeWindow", cancel_by_cid=True, post_only=True,
+        reduce_only=False, stops=False, amend=False,
+    ),
+    # its documentation says nothing of a cloid that is used twice, and not how long one is found that ended
+    "hyperliquid": Capabilities(
+        cid_len=31, cid_charset="a-z2-7", uniqueness="none", look_up=("open", "closed"), retention_h=1,
+        fence="expiresAfter", cancel_by_cid=True, post_only=True, reduce_only=False, stops=False, amend=False,
+        assumed=f"{_ENDED} (1 h is assumed)",
     ),
 }  # fmt: skip
 """Rows by ccxt's names of venues; spot but ``binanceusdm``, which are linear perpetuals."""
@@ -90,7 +123,14 @@ def capabilities_of(venue: str) -> Capabilities:
 def lacks_for_opening(row: Capabilities) -> str:
     """Say what a venue lacks for orders that open positions with real money; empty if nothing."""
     missing = [each for each in ("open", "closed") if each not in row.look_up]
-    return f"no look-up by client order id among {' and '.join(missing)} orders" if missing else ""
+    lacks = [] if row.certified else ["no certified adapter"]
+    if missing:
+        lacks.append(f"no look-up by client order id among {' and '.join(missing)} orders")
+    if not row.fence:
+        lacks.append("no deadline of its own for a request (fence)")
+    if row.assumed:
+        lacks.append(f"undocumented: {row.assumed}")
+    return "; ".join(lacks)
 
 
 def wrong_cid(row: Capabilities, cid: str) -> str:

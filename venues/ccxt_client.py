@@ -21,8 +21,13 @@ MS: Final = 1_000_000
 _TRADES_KEPT: Final = 10_000
 
 
+def api_keys(api_key: str, secret: str, passphrase: str) -> Mapping[str, str]:
+    """Return keys as ccxt calls them for most venues."""
+    return {"apiKey": api_key, "secret": secret, "password": passphrase}  # most have no third part
+
+
 class ClientMaker(NamedTuple):
-    """Makes clients of a ccxt.pro class, ``kind``, with the venue's own ``options``.
+    """Makes clients of a ccxt.pro class, ``kind``, with the venue's own ``options`` and names of keys.
 
     Our own budget limits the rate (settled 9), and no request is ever repeated by the client (trap T3).
     """
@@ -30,6 +35,7 @@ class ClientMaker(NamedTuple):
     kind: Callable[[dict[str, Any]], Any]
     override_urls: Callable[[Any, str, str], None]
     options: Mapping[str, Any]
+    credentials: Callable[[str, str, str], Mapping[str, str]] = api_keys
 
     def __call__(
         self,
@@ -45,9 +51,7 @@ class ClientMaker(NamedTuple):
         """Return a client; empty `rest` and `ws` leave the addresses of the real exchange."""
         client = self.kind(
             {
-                "apiKey": api_key,
-                "secret": secret,
-                "password": passphrase,  # what ccxt calls it; keys of most venues have none
+                **self.credentials(api_key, secret, passphrase),
                 "enableRateLimit": False,
                 "timeout": timeout_ms,
                 "options": {

@@ -13,13 +13,14 @@ per 10,000 trades of a symbol; a lost connection or a book out of sequence is no
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import ccxt
 
 from parley.errors import ConfigError, UserError, nearest
 from parley.messages import Print
+from venues.backoff import Backoff
 from venues.ccxt_client import MS
 from venues.port import VenueError
 from venues.words import MarketWords
@@ -27,21 +28,30 @@ from venues.words import MarketWords
 log = logging.getLogger(__name__)
 
 OnGap = Callable[[str], None]
+Raw = Mapping[str, Any]
+Numbered = Callable[[Iterator[Raw]], Iterator[tuple[int, Raw]]]
+"""Gives trades, newest first, numbers that grow in the order in which they came."""
 Levels = tuple[tuple[float, float], ...]
 
 _READ_ON_S: Final = 0.01
-_BACKOFF_FIRST_S: Final = 1.0
-_BACKOFF_MOST_S: Final = 30.0
 _MOST_CANDLES: Final = 1000
 _KINDS: Final = ("candle", "trade", "book")
 
 
+def by_id(newest_first: Iterator[Raw]) -> Iterator[tuple[int, Raw]]:
+    """Number trades as the venue does."""
+    return ((int(trade["id"]), trade) for trade in newest_first)
+
+
 class CcxtFeed:
-    """Streams of `symbols`; `pause_s` is how long a stream is left alone after it was heard."""
+    """Streams of `symbols`; `pause_s` is how long a stream is left alone after it was heard.
+
+    ``numbered`` is for venues whose own ids of trades do not grow.
+    """
 
     def __init__(
         self, client: Any, words: MarketWords, *, symbols: Sequence[str], timeframe: str,
-        streams: Sequence[str], pause_s: float,
+        streams: Sequence[str], pause_s: float, numbered: Numbered = by_id,
     ) -> None:  # fmt: skip
         for stream in streams:
             if stream not in _KINDS:
@@ -50,6 +60,7 @@ class CcxtFeed:
             raise ConfigError(f"no timeframe {timeframe!r}; {nearest(timeframe, list(client.timeframes))}")
         self._client = client
         self._words = words
+        self._numbered = numbered
         self._timeframe = timeframe
         self._pause_s = pause_s
         self.symbols = tuple(sorted(symbols))
@@ -90,11 +101,10 @@ class CcxtFeed:
         ``on_break`` hears of a connection that was lost, ``on_gap`` of what was lost on one that stands.
         """
         most = self._words.most_symbols
-        groups = [list(self.symbols[at : at + most]) for at in range(0, len(self.symbols), most)]
         tasks = [
             asyncio.ensure_future(self._watch(kind, self._call(kind, group), on_gap, on_break))
             for kind in sorted(self.streams)
-            for group in groups
+            for group in self._groups(1 if kind == "candle" and not self._has_candles_together() else most)
         ]
         try:
             await asyncio.gather(*tasks)
@@ -103,19 +113,39 @@ class CcxtFeed:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _groups(self, most: int) -> list[list[str]]:
+        return [list(self.symbols[at : at + most]) for at in range(0, len(self.symbols), most)]
+
+    def _has_candles_together(self) -> bool:
+        return bool(self._client.has.get("watchOHLCVForSymbols"))
+
     def _call(self, kind: str, symbols: list[str]) -> Callable[[], Awaitable[object]]:
         client = self._client
         calls: dict[str, Callable[[], Awaitable[object]]] = {
-            "candle": lambda: client.watch_ohlcv_for_symbols([[each, self._timeframe] for each in symbols]),
-            "trade": lambda: client.watch_trades_for_symbols(symbols),
-            "book": lambda: client.watch_order_book_for_symbols(symbols),
+            "candle": (
+                (lambda: client.watch_ohlcv_for_symbols([[each, self._timeframe] for each in symbols]))
+                if self._has_candles_together()
+                else lambda: client.watch_ohlcv(
+                    symbols[0], self._timeframe, None, None, client.options.get("watchOHLCVParams", {})
+                )
+            ),
+            "trade": (
+                (lambda: client.watch_trades_for_symbols(symbols))
+                if self._words.most_symbols > 1
+                else lambda: client.watch_trades(symbols[0])
+            ),
+            "book": (
+                (lambda: client.watch_order_book_for_symbols(symbols))
+                if self._words.most_symbols > 1
+                else lambda: client.watch_order_book(symbols[0])
+            ),
         }
         return calls[kind]
 
     async def _watch(
         self, kind: str, call: Callable[[], Awaitable[object]], on_gap: OnGap, on_break: OnGap
     ) -> None:
-        backoff = _BACKOFF_FIRST_S
+        backoff = Backoff()
         while True:
             try:
                 await call()
@@ -125,16 +155,26 @@ class CcxtFeed:
                 # ccxt raises the same again at once until the loop has read on
                 await asyncio.sleep(_READ_ON_S)
             except ccxt.BaseError as error:
-                log.warning("stream_lost kind=%s cause=%r retry_s=%s", kind, error, backoff)
+                pause = backoff.pause_s()
+                log.warning("stream_lost kind=%s cause=%r retry_s=%.1f", kind, error, pause)
                 on_break(f"{kind}: connection lost")
                 self.reconnects += 1
-                await asyncio.sleep(backoff)
-                backoff = min(backoff * 2, _BACKOFF_MOST_S)
+                await asyncio.sleep(pause)
+                self._forget_errors()
             else:
-                backoff = _BACKOFF_FIRST_S
+                backoff.worked()
                 self.notice_replaced(on_break)
                 self.heard.set()
                 await asyncio.sleep(self._pause_s)
+
+    def _forget_errors(self) -> None:
+        """Drop the errors that ccxt keeps for a later call: they are of what was waited out.
+
+        One refusal, of a snapshot in a ban for one, is kept for each symbol it was of and raised call by
+        call, long after the venue would answer again.
+        """
+        for socket in list(self._client.clients.values()):
+            socket.rejections.clear()
 
     def notice_replaced(self, on_break: OnGap) -> None:
         """Tell of sockets that broke while nobody waited on them: ccxt replaces these without an exception.
@@ -186,8 +226,7 @@ class CcxtFeed:
         """Return (venue's id, print) of the trades behind `after_id`, oldest first."""
         cache = self._client.trades.get(symbol)
         found: list[tuple[int, Print]] = []
-        for trade in reversed(cache) if cache is not None else ():
-            number = int(trade["id"])
+        for number, trade in self._numbered(reversed(cache if cache is not None else ())):
             if number <= after_id:
                 break
             if found and number >= found[-1][0]:
@@ -206,7 +245,7 @@ class CcxtFeed:
     def last_trade_id(self, symbol: str) -> int:
         """Id of the newest trade seen, -1 before the first."""
         cache = self._client.trades.get(symbol)
-        return int(cache[-1]["id"]) if cache else -1
+        return next(self._numbered(reversed(cache)))[0] if cache else -1
 
     def book_number(self, symbol: str) -> int:
         """The number of the newest book update seen, -1 while there is no book."""

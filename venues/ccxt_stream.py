@@ -15,13 +15,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from parley.messages import Fill, Gap, OrderEvent
+from venues.backoff import Backoff
 from venues.port import OnFact
 
 log = logging.getLogger(__name__)
 
 _SWEEP_S: Final = 0.05
-_BACKOFF_FIRST_S: Final = 1.0
-_BACKOFF_MOST_S: Final = 30.0
 _LOOK_BEHIND: Final = 32
 _WHOLE_EVERY: Final = 100  # sweeps
 _MOST_TOLD: Final = 50_000
@@ -33,13 +32,16 @@ class Reading(NamedTuple):
 
     ``version`` differs between two states of one order; the others give None for what is not ours. ``event``
     is a trade where the venue tells one only as a state. ``end`` is the state that a trade's message says its
-    order ended with: ccxt keeps one state of an order, and an older one that comes again takes its place.
+    order ended with: ccxt keeps one state of an order, and an older one that comes again takes its place. A
+    message is left in the cache until it ``is_whole``, and ``complete`` asks for what is missing.
     """
 
     version: Callable[[Raw], tuple[str, ...]]
     event: Callable[[Raw], OrderEvent | Fill | None]
     fill: Callable[[Raw], Fill | None]
     end: Callable[[Raw], OrderEvent | None] = lambda raw: None
+    is_whole: Callable[[Raw], bool] = lambda raw: True
+    complete: Callable[[], Awaitable[None]] | None = None
 
 
 class UserStream:
@@ -67,6 +69,8 @@ class UserStream:
             on_ready()
             while True:
                 await asyncio.sleep(_SWEEP_S)
+                if self._reading.complete is not None:
+                    await self._reading.complete()
                 self.sweep(on_fact)
                 for task in watching:
                     if task.done():  # by an error of our own: nobody would hear the stream any more
@@ -77,17 +81,17 @@ class UserStream:
             await asyncio.gather(*watching, return_exceptions=True)
 
     async def _listen(self, watch: Callable[[], Awaitable[object]], on_fact: OnFact) -> None:
-        pause = _BACKOFF_FIRST_S
+        backoff = Backoff()
         while True:
             try:
                 await watch()
             except Exception as error:  # noqa: BLE001 - ccxt stumbles over messages in more ways than it names
-                log.warning("user_stream_lost cause=%r retry_s=%s", error, pause)
+                pause = backoff.pause_s()
+                log.warning("user_stream_lost cause=%r retry_s=%.1f", error, pause)
                 on_fact(Gap(stream="user", from_seq=self._last_seq(), to_seq=-1))
                 await asyncio.sleep(pause)
-                pause = min(pause * 2, _BACKOFF_MOST_S)
             else:
-                pause = _BACKOFF_FIRST_S
+                backoff.worked()
                 self.sweep(on_fact)
 
     def sweep(self, on_fact: OnFact) -> None:
@@ -115,6 +119,8 @@ class UserStream:
         found = []
         for order in self._unread(self._client.orders, self._is_told):
             raw = order["info"]
+            if not self._reading.is_whole(raw):
+                continue
             self._told[order["symbol"], order["id"]] = self._reading.version(raw)
             found.append(raw)
         return found
@@ -125,7 +131,8 @@ class UserStream:
 
     def _new_trades(self) -> list[Raw]:
         cache = self._client.myTrades
-        found = self._unread(cache, lambda trade: (trade["symbol"], trade["id"]) in self._told_trades)
+        unread = self._unread(cache, lambda trade: (trade["symbol"], trade["id"]) in self._told_trades)
+        found = [trade for trade in unread if self._reading.is_whole(trade["info"])]
         self._told_trades.update((trade["symbol"], trade["id"]) for trade in found)
         if len(self._told_trades) > _MOST_TOLD:  # the gateway knows its trades; here only the cache matters
             self._told_trades = {(trade["symbol"], trade["id"]) for trade in cache}

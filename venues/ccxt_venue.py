@@ -37,7 +37,7 @@ from venues.port import (
     Unasked,
     VenueError,
 )
-from venues.words import OrderWords, Placing, Raw, UnsentError
+from venues.words import Completing, OrderWords, Placing, Raw, Timed, UnsentError
 
 log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
@@ -46,7 +46,7 @@ Answer = TypeVar("Answer")
 class CcxtVenue:
     """An account at a venue; ``words`` speak for it through ``client``, ``capabilities`` are its row.
 
-    ``limits`` are the venue's for this account.
+    ``limits`` are the venue's for this account; ``wire_id`` is what the venue calls an order of ours.
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class CcxtVenue:
         *,
         recv_window_ms: int,
         lag_ms: int,
+        wire_id: Callable[[str], str] = str,
     ) -> None:
         self._client = client
         self._words = words
@@ -66,6 +67,7 @@ class CcxtVenue:
         self.meter = Meter(limits)
         self._recv_window_ms = recv_window_ms
         self._lag_ms = lag_ms
+        self._wire_id = wire_id
         self._iids: dict[str, bytes] = {}
         self._foreign: set[str] = set()
         self._last_seq = 0
@@ -106,6 +108,8 @@ class CcxtVenue:
         return tuple((asset, total) for asset, total in sorted(totals.items()) if total)
 
     async def clock_offset_ms(self) -> float:
+        if isinstance(self._words, Timed):
+            return await self._heard(Request.TIME, self._words.clock_offset_ms())
         before = time.time_ns()
         venue_ms = await self._heard(Request.TIME, asked("time", self._client.fetch_time()))
         if not isinstance(venue_ms, int | float):
@@ -119,13 +123,13 @@ class CcxtVenue:
             raise VenueError(f"rights of the key: the answer does not say: {error!r}") from error
 
     def know(self, cid: str, iid: bytes) -> None:
-        self._iids[cid] = iid
+        self._iids[self._wire_id(cid)] = iid
 
     async def send(self, intent: Intent) -> SendResult:
         if wrong := wrong_cid(self._capabilities, intent.cid):
             # ccxt would leave an empty one out and send an order that nobody could find again
             return Rejected(code="venue:client_id", detail=wrong)
-        self._iids[intent.cid] = intent.iid
+        self._iids[self._wire_id(intent.cid)] = intent.iid
         params: dict[str, str | bool] = {"clientOrderId": intent.cid}
         if intent.style == "post_only":
             params["postOnly"] = True
@@ -148,8 +152,8 @@ class CcxtVenue:
         except (KeyError, TypeError, ValueError, ArithmeticError) as error:
             raise VenueError(f"order {intent.cid}: an answer nobody can read: {error!r}") from error
 
-    async def funding(self) -> Sequence[Unasked]:
-        return await self._heard(Request.OTHER, self._words.funding())
+    async def unasked(self) -> Sequence[Unasked]:
+        return await self._heard(Request.OTHER, self._words.unasked())
 
     async def _heard(self, request: Request, answering: Awaitable[Answer]) -> Answer:
         """Await what may be repeated, and let the meter read what the venue says of its limits."""
@@ -180,17 +184,27 @@ class CcxtVenue:
         # What traded at once is told before the answer, be it in the answer or on the stream.
         with contextlib.suppress(asyncio.CancelledError):
             await self._words.spoken()
+            await self._complete()
         self._read_stream()
         return answer
 
     async def follow(self, on_fact: OnFact, on_ready: Callable[[], None]) -> None:
         reading = Reading(self._words.version, self._event_of, self._fill_of, self._end_of)
+        if isinstance(self._words, Completing):
+            reading = reading._replace(is_whole=self._words.is_whole, complete=self._complete)
         stream = UserStream(self._client, reading, lambda: self._last_seq)
         self._read_stream = lambda: stream.sweep(on_fact)
         try:
             await stream.follow(self._words.stands, on_fact, on_ready)
         finally:
             self._read_stream = lambda: None
+
+    async def _complete(self) -> None:
+        """Ask for what the stream left out, where it does: paid for as a look-up, again by the clock."""
+        words = self._words
+        if isinstance(words, Completing) and words.lacks() and self.meter.take(Request.LOOK_UP) is None:
+            with contextlib.suppress(VenueError):
+                await self._heard(Request.LOOK_UP, words.complete())
 
     async def hears(self) -> bool:
         return await self._words.stands()

@@ -71,7 +71,7 @@ class NullVenue:
     async def clock_offset_ms(self) -> float:
         return 0.0
 
-    async def funding(self) -> Sequence[FundingPaid]:
+    async def unasked(self) -> Sequence[FundingPaid]:
         return ()
 
     async def key_rights(self) -> KeyRights:

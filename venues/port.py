@@ -113,7 +113,7 @@ class Venue(Protocol):
     async def clock_offset_ms(self) -> float:
         """Return venue clock minus own clock, from the middle of a round trip; raises `VenueError`."""
 
-    async def funding(self) -> Sequence[Unasked]:
+    async def unasked(self) -> Sequence[Unasked]:
         """Return what the venue did by itself in the last days, oldest first of each kind.
 
         Raises

@@ -11,7 +11,7 @@ Invariant: each call of `place` and `cancel` does at most one request that chang
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -76,7 +76,7 @@ class OrderWords(Protocol):
     async def look_up(self, intent: Intent) -> Acked | Absent:
         """Find an order by its client order id; raises `VenueError` when it is not certain."""
 
-    async def funding(self) -> Sequence[Unasked]:
+    async def unasked(self) -> Sequence[Unasked]:
         """Return what the venue did by itself in the last days, oldest first; raises `VenueError`.
 
         Payments for holding contracts, and the trades of its own orders (`Capabilities.forced`) with the
@@ -112,6 +112,42 @@ class OrderWords(Protocol):
 
     def end(self, iid: bytes, symbol: str, raw: Raw) -> OrderEvent | None:
         """Read the state that a trade ended its order with; None when its message does not say one."""
+
+
+@runtime_checkable
+class Completing(Protocol):
+    """`OrderWords` of a venue whose private stream leaves out a part of a trade that has to be asked for."""
+
+    def lacks(self) -> bool:
+        """Whether there is something to ask for now."""
+
+    async def complete(self) -> None:
+        """Ask for some of it, for no more than a look-up costs; raises `VenueError`."""
+
+    def is_whole(self, raw: Raw) -> bool:
+        """Whether what a message of the private stream says can be read, or never will be."""
+
+
+@runtime_checkable
+class Timed(Protocol):
+    """`OrderWords` of a venue that does not tell its time to the millisecond."""
+
+    async def clock_offset_ms(self) -> float:
+        """Return venue clock minus own clock; raises `VenueError`."""
+
+
+class SpotWords:
+    """What most spot venues have nothing of their own to say to, for their `OrderWords` to inherit."""
+
+    kind = "spot"
+
+    async def unasked(self) -> Sequence[Unasked]:
+        """Spot accounts are left alone."""
+        return ()
+
+    def seq(self, raw: Raw) -> int:
+        """Messages have no numbers."""
+        return 0
 
 
 class MarketWords(Protocol):

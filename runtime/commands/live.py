@@ -12,7 +12,7 @@ a history first. Invariant: without a confirmation that names the exchange nothi
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 from urllib.parse import urlsplit
 
 from msgspec.structs import replace
@@ -22,6 +22,7 @@ from parley.errors import UserError
 from parley.instruments import assets_of
 from parley.risk.limits import limits_of
 from runtime.commands.run import play
+from runtime.host import load
 from runtime.launch import Access, Market, make_run
 from runtime.live_books import fills_of
 from runtime.output import console
@@ -29,7 +30,7 @@ from runtime.real_money import RealMoney
 from runtime.resuming import refuse_to_forget, run_named
 from runtime.run_config import RunConfig
 from runtime.settings import Settings, load_settings
-from venues.capabilities import capabilities_of, lacks_for_opening
+from venues.capabilities import CAPABILITIES, lacks_for_opening
 
 # What somebody has to have thought about, each in the settings' own words.
 _ASKED: Final = ("venue", "pairs", "capital")
@@ -105,7 +106,7 @@ def check(settings: Settings) -> Access:
             raise UserError(f"{address!r} would send key and signatures in clear: say https or wss")
     if bool(settings.live.rest) != bool(settings.live.ws):
         raise UserError("live.rest and live.ws are addresses of one exchange: say both, or neither")
-    if lacks := lacks_for_opening(capabilities_of(settings.venue)):
+    if lacks := _lacks(settings.venue):
         raise UserError(f"real money cannot be traded at {settings.venue!r}: {lacks}")
     if other := [pair for pair in settings.pairs if assets_of(pair)[1] != settings.quote]:
         raise UserError(f"{', '.join(other)}: the capital is in {settings.quote}, so are the pairs to be")
@@ -118,6 +119,13 @@ def check(settings: Settings) -> Access:
         keys_file=settings.live.keys.resolve(), rest=settings.live.rest, ws=settings.live.ws,
         has_control=False, real_money=wanted,
     )  # fmt: skip
+
+
+def _lacks(venue: str) -> str:
+    """Say what a venue lacks; what ccxt says of one that nobody certified is loaded only for that one."""
+    if row := CAPABILITIES.get(venue):
+        return lacks_for_opening(row)
+    return cast("Callable[[str], str]", load("venues.generic_rows:lacks_of"))(venue)
 
 
 def confirm(settings: Settings, confirmed: str | None, ask: Callable[[str], str] | None = None) -> None:

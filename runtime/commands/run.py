@@ -12,7 +12,6 @@ started leaves no file; no process outlives this one.
 
 import contextlib
 import json
-import os
 import resource
 import signal
 import subprocess
@@ -53,6 +52,7 @@ from runtime.store_keeper import StoreKeeper, StorePlaces
 from runtime.summary import summarise
 from runtime.summary_view import show_result
 from runtime.supervisor import READY_PATIENCE_S, Stopped, Supervisor, running
+from venues.key_pairs import made_for
 
 CHECK: Final = Path(__file__).resolve().parent.parent.parent / "tools" / "check_ledger.py"
 _VIEW_S: Final = 0.5
@@ -256,7 +256,7 @@ def _start(
 
 
 def _sandbox(supervisor: Supervisor, layout: Layout, settings: Settings, market: Market) -> Access:
-    keys = (os.urandom(16).hex(), os.urandom(24).hex())
+    keys = made_for(settings.venue)
     told = supervisor.start("sandbox", "venues.sandbox", launch.write_sandbox(layout, settings, market, keys))
     return launch.sandbox_access(layout, keys, str(told["rest"]), str(told["ws"]))
 

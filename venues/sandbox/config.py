@@ -30,7 +30,7 @@ from venues.sandbox.config_values import (
 from venues.sandbox.hostility.settings import HostilityConfig, parse_hostility
 from venues.sandbox.perpetual.settings import PerpetualConfig, parse_perpetuals
 
-PROTOCOLS = ("binance", "binanceusdm", "bybit", "okx")
+PROTOCOLS = ("binance", "binanceusdm", "bybit", "okx", "coinbase", "kucoin", "hyperliquid", "kraken")
 CONTRACT_PROTOCOLS = ("binanceusdm",)
 DEFAULT_ASSETS = ("BTC", "ETH", "LTC", "SOL")
 DEFAULT_CROSSES = ("ETH/BTC", "LTC/BTC")

@@ -33,7 +33,6 @@ from venues.sandbox.protocol import Dialect, Engine
 from venues.sandbox.protocols import DIALECTS
 from venues.sandbox.rate_limits import RateLimits
 from venues.sandbox.session import MarketSession
-from venues.sandbox.settlement import Settlement
 from venues.sandbox.synthetic import SyntheticFeed
 from venues.sandbox.trade_feed import TradeFeed
 from venues.sandbox.truth import TruthLog
@@ -112,7 +111,7 @@ class Sandbox:
         self.exchange = Exchange(
             instruments,
             accounts,
-            perpetuals.settlement if perpetuals else Settlement(self.truth, *rates),
+            perpetuals.settlement if perpetuals else dialect.settlement(self.truth, *rates),
             self.truth,
             config.seed,
             config.book_levels,

@@ -20,6 +20,8 @@ from venues.sandbox.hostility.parts import Hostility
 from venues.sandbox.perpetual.assembly import Perpetuals
 from venues.sandbox.rate_limits import RateLimits
 from venues.sandbox.session import MarketSession, MarketStreams
+from venues.sandbox.settlement import Settlement
+from venues.sandbox.truth import TruthLog
 from venues.sandbox.wall import VenueClock
 
 
@@ -75,7 +77,8 @@ class Spoken:
 class Dialect:
     """A protocol before it is put on an engine: its rules, its words, and how to speak it.
 
-    Orders are for spot, or for contracts on the same pairs (``trades_contracts``).
+    Orders are for spot, or for contracts on the same pairs (``trades_contracts``). ``settlement`` books
+    executions of spot.
     """
 
     rules: VenueRules
@@ -83,3 +86,4 @@ class Dialect:
     refusing: Refusing
     speak: Callable[[Engine], Spoken]
     trades_contracts: bool = False
+    settlement: Callable[[TruthLog, int, int], Settlement] = Settlement

@@ -10,6 +10,10 @@ from typing import Final
 from venues.sandbox.binance.assembly import BINANCE_SPOT
 from venues.sandbox.binance_usdm.assembly import BINANCE_USDM
 from venues.sandbox.bybit.assembly import BYBIT_SPOT
+from venues.sandbox.coinbase.assembly import COINBASE_SPOT
+from venues.sandbox.hyperliquid.assembly import HYPERLIQUID_SPOT
+from venues.sandbox.kraken.assembly import KRAKEN_SPOT
+from venues.sandbox.kucoin.assembly import KUCOIN_SPOT
 from venues.sandbox.okx.assembly import OKX_SPOT
 from venues.sandbox.protocol import Dialect
 
@@ -18,4 +22,8 @@ DIALECTS: Final[dict[str, Dialect]] = {
     "binanceusdm": BINANCE_USDM,
     "bybit": BYBIT_SPOT,
     "okx": OKX_SPOT,
+    "coinbase": COINBASE_SPOT,
+    "kraken": KRAKEN_SPOT,
+    "kucoin": KUCOIN_SPOT,
+    "hyperliquid": HYPERLIQUID_SPOT,
 }

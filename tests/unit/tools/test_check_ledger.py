@@ -33,10 +33,11 @@ from parley.messages import (
 from runtime.journal import JournalReader
 from tests.kit import small_journal
 from tests.kit.small_journal import Notes, run_config, write_journal
-from tools import check_ledger, ledger_evidence
+from tools import check_ledger, ledger_evidence, ledger_wire
 
 SCRIPT = Path(check_ledger.__file__)
 EVIDENCE = Path(ledger_evidence.__file__)
+WIRE = Path(ledger_wire.__file__)
 Line = dict[str, Any]
 LATE = 2**62  # wall time after any commit
 
@@ -392,9 +393,9 @@ def test_unreadable_journal_is_no_verdict(tmp_path: Path, lines: list[Line]) -> 
 
 
 @pytest.mark.parametrize(
-    "file", [SCRIPT, EVIDENCE, SCRIPT.parent / "__init__.py"], ids=lambda file: file.name
+    "file", [SCRIPT, EVIDENCE, WIRE, SCRIPT.parent / "__init__.py"], ids=lambda file: file.name
 )
-def test_script_imports_only_the_standard_library_msgspec_and_its_neighbour(file: Path) -> None:
+def test_script_imports_only_the_standard_library_msgspec_and_its_neighbours(file: Path) -> None:
     names: set[str] = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -403,7 +404,7 @@ def test_script_imports_only_the_standard_library_msgspec_and_its_neighbour(file
             names.add("." * node.level + (node.module or ""))
     foreign = {name for name in names if name.partition(".")[0] not in sys.stdlib_module_names}
 
-    assert foreign <= {"msgspec", "tools.ledger_evidence"}
+    assert foreign <= {"msgspec", "tools.ledger_evidence", "tools.ledger_wire"}
 
 
 def test_script_loads_nothing_of_parley(tmp_path: Path, lines: list[Line]) -> None:
@@ -418,7 +419,7 @@ def test_script_loads_nothing_of_parley(tmp_path: Path, lines: list[Line]) -> No
         "except SystemExit as end:\n"
         "    assert end.code == 0, end.code\n"
         f"found = sorted(name for name in sys.modules if name.split('.')[0] in {ours!r})\n"
-        "assert found == ['tools', 'tools.ledger_evidence'], found\n"
+        "assert found == ['tools', 'tools.ledger_evidence', 'tools.ledger_wire'], found\n"
     )
 
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=False)

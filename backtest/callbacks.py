@@ -6,13 +6,12 @@ Invariant: every argument is what freqtrade passes at the same point, to the las
 """
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, tzinfo
 from sys import getrefcount
 from typing import Any
 
-from numpy import float32
-
-from backtest.errors import NotSupported
+from backtest import answers
+from backtest.answers import PLAIN, number
 from backtest.order_view import OrderView, moment
 from backtest.tables import Tables
 from backtest.trade_view import TradeView
@@ -29,7 +28,7 @@ class Granted(float):
 _LONGEST_REASON = 255
 _PAIR = (TRADE.names or ()).index("pair")
 _WIDTH = len(TRADE.names or ())
-# Who knows a view after a call: the caller's name and the counting itself; with an order, that as well.
+# Who knows a view after a call: the caller's name and the counting itself.
 _OURS = 2
 Hook = Callable[..., Any]
 _MOST_MOMENTS = 4096
@@ -38,10 +37,14 @@ _MOST_MOMENTS = 4096
 class _Moments(dict[float, datetime]):
     """Times as freqtrade passes them, by ms: all open trades are asked about at the same one."""
 
+    def __init__(self, zone: tzinfo) -> None:
+        super().__init__()
+        self._zone = zone
+
     def __missing__(self, ms: float) -> datetime:
         if len(self) >= _MOST_MOMENTS:
             self.clear()
-        found = self[ms] = moment(ms)
+        found = self[ms] = moment(ms, self._zone)
         return found
 
 
@@ -53,7 +56,7 @@ class Callbacks:
         self.hooks = hooks
         self.words = tables.words
         self._box: Any = tables.box
-        self._moments = _Moments()
+        self._moments = _Moments(tables.shown.zone)
         settings = tables.settings
         self._names = [spec.pair for spec in tables.specs]
         self._no_least = [spec.cost_min is None and spec.amount_min is None for spec in tables.specs]
@@ -89,6 +92,10 @@ class Callbacks:
     def _trade(self) -> TradeView:
         return TradeView(self.tables, int(self._box[0]))
 
+    def _order(self) -> OrderView:
+        # Of no copy: freqtrade passes the order itself, which is none of the copied trade's.
+        return OrderView(self._trade(), int(self._box[1]))
+
     def _pair_at(self) -> int:
         return int(self.tables.trade_ints[int(self._box[0]) * _WIDTH + _PAIR])
 
@@ -110,7 +117,7 @@ class Callbacks:
         )
         if trade is not None and getrefcount(trade) > _OURS:
             trade.keep()
-        box[0] = _NAN if rate is None else rate
+        box[0] = answers.price(rate, "custom_entry_price")
 
     def exit_price(self) -> None:
         box = self._box
@@ -126,20 +133,22 @@ class Callbacks:
         )
         if getrefcount(trade) > _OURS:
             trade.keep()
-        box[0] = _NAN if rate is None else rate
+        box[0] = answers.price(rate, "custom_exit_price")
 
     def leverage(self) -> None:
         box = self._box
-        at = int(box[0])
-        box[0] = self.hooks["leverage"](
+        at, most = int(box[0]), box[5]
+        times = self.hooks["leverage"](
             pair=self._names[at],
             current_time=self._moments[box[2]],
             current_rate=box[3],
             proposed_leverage=1.0,
-            max_leverage=box[5],
+            max_leverage=most,
             side="short" if box[4] else "long",
             entry_tag=self.words.entry_tag(at, int(box[6])),
         )
+        box[0] = answers.leverage(times)
+        self.tables.shown.note_leverage(times, most)
 
     def stake(self) -> None:
         box = self._box
@@ -152,11 +161,14 @@ class Callbacks:
             proposed_stake=box[5] or (0 if self._amends else box[5]),
             min_stake=0 if self._no_least[at] else box[7],
             max_stake=box[8],
-            leverage=box[9],
+            leverage=self.tables.shown.leverages.get(box[9], box[9]),
             entry_tag=self.words.entry_tag(at, int(box[6])),
             side="short" if box[4] else "long",
         )
-        box[0] = 0.0 if not stake or isinstance(stake, str) else stake
+        if stake.__class__ not in PLAIN:
+            none = not stake or isinstance(stake, str)
+            stake = 0.0 if none else number(stake, "custom_stake_amount", "a stake")
+        box[0] = stake
 
     def confirm_entry(self) -> None:
         box = self._box
@@ -213,9 +225,11 @@ class Callbacks:
         )
         if getrefcount(trade) > _OURS:
             trade.keep()
-        if stop.__class__ is float32:
-            raise NotSupported("not simulated: custom_stoploss answers a float32 (freqtrade goes on in it)")
-        box[0] = _NAN if stop is None else stop
+        if stop is None:
+            stop = _NAN
+        elif stop.__class__ not in PLAIN:
+            stop = number(stop, "custom_stoploss", "a ratio or None")
+        box[0] = stop
 
     def custom_exit(self) -> None:
         box = self._box
@@ -254,7 +268,9 @@ class Callbacks:
         )
         if getrefcount(trade) > _OURS:
             trade.keep()
-        box[0] = _NAN if ratio is None else ratio
+        if ratio.__class__ not in PLAIN:
+            ratio = _NAN if ratio is None else number(ratio, "custom_roi", "a ratio or None")
+        box[0] = ratio
 
     def adjust_position(self) -> None:
         box = self._box
@@ -287,7 +303,10 @@ class Callbacks:
         if isinstance(answer, tuple):
             stake = answer[0] if answer else None
             tag = answer[1] or "" if len(answer) > 1 else ""
-        box[0] = stake = 0.0 if stake is None else stake
+        if stake.__class__ not in PLAIN:
+            wanted = "a stake, a stake and a tag, or None"
+            stake = 0.0 if stake is None else number(stake, "adjust_trade_position", wanted)
+        box[0] = stake
         box[1] = self.words.code_of_tag(tag) if tag else -1
         if stake < 0.0:
             trade = TradeView(tables, slot)
@@ -298,7 +317,7 @@ class Callbacks:
     def order_price(self) -> None:
         box = self._box
         trade = self._trade()
-        order = OrderView(trade, int(box[1]))
+        order = self._order()
         rate = self.hooks["adjust_order_price"](
             trade=trade,
             order=order,
@@ -310,9 +329,9 @@ class Callbacks:
             side=trade.trade_direction,
             is_entry=order._is_entry,
         )
-        if getrefcount(trade) > _OURS + 1:
+        if getrefcount(trade) > _OURS:
             trade.keep()
-        box[0] = _NAN if rate is None else rate
+        box[0] = answers.price(rate, "adjust_order_price")
 
     def _timeout(self, name: str) -> None:
         box = self._box
@@ -320,7 +339,7 @@ class Callbacks:
         late = self.hooks[name](
             pair=trade.pair,
             trade=trade,
-            order=OrderView(trade, int(box[1])),
+            order=self._order(),
             current_time=self._moments[box[2]],
         )
         if getrefcount(trade) > _OURS:
@@ -339,7 +358,7 @@ class Callbacks:
         self.hooks["order_filled"](
             pair=trade.pair,
             trade=trade,
-            order=OrderView(trade, int(box[1])),
+            order=self._order(),
             current_time=self._moments[box[2]],
         )
         if getrefcount(trade) > _OURS:

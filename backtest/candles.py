@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pandas import DataFrame, DatetimeTZDtype
+from pandas import NA, DataFrame, DatetimeTZDtype
 
+from backtest.errors import SimulationError
 from parley.kernels.settings import SimulationSettings
 
 SIGNALS = ("enter_long", "exit_long", "enter_short", "exit_short")
@@ -51,8 +52,30 @@ def milliseconds(dates: Any) -> NDArray[np.int64]:
 
 
 def read(frames: Mapping[str, DataFrame], settings: SimulationSettings) -> dict[str, PairCandles]:
-    """All pairs, in order; a pair with nothing left after trimming has empty arrays."""
-    return {pair: _read(frame, settings) for pair, frame in frames.items()}
+    """All pairs, in order; a pair with nothing left after trimming has empty arrays.
+
+    Raises
+    ------
+    SimulationError
+        When a signal is neither equal to 1 nor different from it, such as a list of numpy's.
+    """
+    found: dict[str, PairCandles] = {}
+    for pair, frame in frames.items():
+        try:
+            found[pair] = _read(frame, settings)
+        except (TypeError, ValueError) as error:
+            raise SimulationError(f"{pair}: {_wrong_signal(frame) or error}") from error
+    return found
+
+
+def _wrong_signal(frame: DataFrame) -> str | None:
+    for name in SIGNALS:
+        for row, value in enumerate(frame[name].to_numpy(dtype=object)) if name in frame.columns else ():
+            try:
+                _told_by(value)
+            except (TypeError, ValueError):
+                return f"the column {name!r} must hold 1 or 0, row {row + 1} has {value!r:.80}"
+    return None
 
 
 def read_detail(frames: Mapping[str, DataFrame]) -> dict[str, PairCandles]:
@@ -120,11 +143,21 @@ def _floats(column: Any) -> NDArray[np.float64]:
     return values
 
 
+def _told_by(value: Any) -> float:
+    """What freqtrade asks of a signal, be it a number, a text or nothing: is it 1, and is it true."""
+    # Before it looks, every missing value is made 0.
+    if value is None or value is NA or value != value:
+        return 0.0
+    if value == 1:
+        return 1.0
+    return 2.0 if value else 0.0
+
+
 def _signal(column: Any) -> NDArray[Any]:
     """A signal column as one of the kinds a kernel reads."""
     values = np.asarray(column)
     if values.dtype == object:
-        values = np.array([0 if v is None or v != v else v for v in values], dtype=np.float64)
+        values = np.array([_told_by(value) for value in values], dtype=np.float64)
     elif values.dtype == np.bool_:
         values = values.view(np.uint8)
     elif values.dtype not in (np.float64, np.int64, np.uint8):

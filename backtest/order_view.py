@@ -6,9 +6,10 @@ Invariant: values are Python's own floats, ints, strings and datetimes, None whe
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar
+from datetime import UTC, datetime, tzinfo
+from typing import Any, Generic, NoReturn, TypeVar
 
+from backtest.shown import Shown
 from parley.kernels import exact
 from parley.kernels.records import ORDER
 
@@ -18,9 +19,9 @@ WIDTH = len(ORDER_FIELDS)
 NEXT = ORDER_FIELDS["next"]
 
 
-def moment(ms: float) -> datetime:
-    """A time as freqtrade passes it."""
-    return datetime.fromtimestamp(ms / 1000, UTC)
+def moment(ms: float, zone: tzinfo = UTC) -> datetime:
+    """A time as freqtrade passes it: in the candles' own time zone object, or made UTC by freqtrade."""
+    return datetime.fromtimestamp(ms / 1000, zone)
 
 
 class Field:
@@ -42,8 +43,9 @@ class Field:
         if self._kind == "bool":
             return view._ints[view._at + self._place] != 0
         if self._kind == "date":
-            return moment(view._ints[view._at + self._place])
-        if self._kind == "date?":
+            ms = view._ints[view._at + self._place]
+            return None if ms < 0 else moment(ms, view._tables.shown.zone)
+        if self._kind == "utc":
             ms = view._ints[view._at + self._place]
             return None if ms < 0 else moment(ms)
         return view._ints[view._at + self._place]
@@ -63,16 +65,57 @@ def _order(name: str, kind: str = "float") -> Any:
     return Field(ORDER_FIELDS, name, kind)
 
 
-class OrderView:
+class Likeness:
+    """Of an object of freqtrade's: one to `isinstance`, and what it has besides is refused, never missing."""
+
+    _tables: Any
+
+    @property
+    def _kind(self) -> type | None:
+        """freqtrade's class, where whoever binds the callbacks has told it."""
+        raise NotImplementedError
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        return self._kind or type(self)
+
+    def __getattr__(self, name: str) -> Any:
+        kind = None if name == "_tables" else self._kind
+        if hasattr(kind, name):
+            self._refuse(name)
+        named = (kind or type(self)).__name__
+        raise AttributeError(f"{named!r} object has no attribute {name!r}", name=name, obj=self)
+
+    def __repr__(self) -> str:
+        kind = self._kind
+        # freqtrade's own text, of the values here.
+        return str((kind or object).__repr__(self))  # type: ignore[call-arg]
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        # `copy` and `pickle` ask here: freqtrade's copies go on living by themselves, methods and all.
+        self._refuse("copy")
+
+    @property
+    def __dict__(self) -> NoReturn:  # type: ignore[override]
+        # `vars` asks here.
+        self._refuse("__dict__")
+
+    def _refuse(self, name: str) -> NoReturn:
+        shown: Shown = self._tables.shown
+        shown.refuse(f"a callback asks for {name} of {'an order' if type(self) is OrderView else 'a trade'}")
+
+
+class OrderView(Likeness):
     """One order."""
 
     id = _order("id", "int")
     ft_trade_id = _order("trade_id", "int")
     ft_is_open = _order("is_open", "bool")
     order_date = _order("order_date", "date")
-    order_date_utc = _order("order_date", "date")
-    order_filled_date = _order("filled_date", "date?")
-    order_filled_utc = _order("filled_date", "date?")
+    order_update_date = _order("order_date", "date")  # a backtest never updates it
+    order_date_utc = _order("order_date", "utc")
+    order_filled_date = _order("filled_date", "date")
+    order_filled_utc = _order("filled_date", "utc")
     price = _order("price")
     ft_price = _order("price")
     average = _order("price")
@@ -100,6 +143,18 @@ class OrderView:
         self._floats = trade._tables.order_floats
         self._ints = trade._tables.order_ints
         self._at = place * WIDTH
+
+    # Made anew at each look; in freqtrade it is one object of its trade, and a copied trade has its own.
+    def __eq__(self, other: object) -> bool:
+        return type(other) is OrderView and self.trade == other.trade and self._at == other._at
+
+    def __hash__(self) -> int:
+        return hash((self.trade, self._at))
+
+    @property
+    def _kind(self) -> type | None:
+        kind: type | None = self._tables.shown.order_class
+        return kind
 
     @property
     def _is_entry(self) -> bool:

@@ -50,6 +50,7 @@ def run(
     UserError
         When strategy, candles or configuration cannot be used: one line that says why.
     """
+    _require_tables(candles, config)
     settings = deepcopy(dict(config))
     traded = [key for key in candles if isinstance(key, str)]
     settings["exchange"] = {"pair_whitelist": traded, **settings.get("exchange", {})}
@@ -77,3 +78,14 @@ def run(
             result = simulate_by_freqtrade(prepare(options, source), name, why)
         unknown = tuple(f"{pair}: no funding is known, none is charged" for pair in prepared.funding_unknown)
         return result._replace(faults=result.faults + unknown)
+
+
+def _require_tables(candles: object, config: object) -> None:
+    if not isinstance(candles, Mapping):
+        raise UserError(f"candles must be a table of frames by pair, was {type(candles).__name__}")
+    if not isinstance(config, Mapping):
+        raise UserError(f"config must be a table of freqtrade's settings, was {type(config).__name__}")
+    if not isinstance(exchange := config.get("exchange", {}), Mapping):
+        raise UserError(
+            f"config: exchange must be a table such as {{'name': 'binance'}}, was {exchange!r:.80}"
+        )

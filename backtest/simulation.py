@@ -3,6 +3,7 @@
 import gc
 import math
 from collections.abc import Callable, Mapping
+from datetime import UTC, tzinfo
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -76,6 +77,7 @@ def simulate(
         tables = Tables(settings, [pairs[name] for name in frames], rows, funding or {})
         if settings.timeframe_detail_ms is not None:
             tables.add_detail(candles.read_detail(detail or {}))
+        tables.shown.zone = next((zone for each in frames.values() if (zone := _zone(each))), UTC)
         tables.desk[0]["notes_rejected"] = lists_rejected
         tables.desk[0]["notes_wallet"] = notes_wallet
         if opened is not None:
@@ -87,6 +89,11 @@ def simulate(
             rows.clear()
         if collecting:
             gc.enable()
+
+
+def _zone(frame: DataFrame) -> tzinfo | None:
+    zone: tzinfo | None = getattr(frame["date"].dtype, "tz", None)
+    return zone
 
 
 # freqtrade adds None to its profits there and ends with a TypeError.
@@ -109,6 +116,8 @@ def _walk(tables: Tables, hooks: Mapping[str, Callable[..., Any]], locks: LockBo
             raise SimulationError(_NO_PROFIT) from error
         raise
     gc.disable()
+    if tables.shown.refused:  # and the strategy's own code caught it
+        raise NotSupported(tables.shown.refused)
     if math.isnan(desk["total_profit"]):
         raise SimulationError(_NO_PROFIT)
     if status == codes.NO_PRICE:

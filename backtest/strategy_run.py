@@ -17,18 +17,21 @@ from pandas import DataFrame
 
 from backtest import callbacks
 from backtest.callbacks import Hook
-from backtest.errors import NotSupported, SimulationError
-from backtest.locks import LockBook, StrategyLocks
+from backtest.errors import NotSupported, OddAnswer, SimulationError, WrongAnswer
+from backtest.locks import ASKS_THE_CLOCK, LockBook, StrategyLocks
 from backtest.result import PairLock, Rejected, Result, WalletNotes
 from backtest.simulation import FundingFees, simulate
 from backtest.surroundings import Surroundings
 from freqtrade_bridge.analysis import Analysed
 from freqtrade_bridge.asking import asking
+from freqtrade_bridge.faults import in_one_line
 from freqtrade_bridge.hooks import CallbackErrors, Faults, strategy_hooks
-from freqtrade_bridge.own_loop import OwnLoop, run_own_loop
+from freqtrade_bridge.kept_state import Reached, watched
+from freqtrade_bridge.own_loop import PUBLISHED_MS, OwnLoop, run_own_loop
 from freqtrade_bridge.preparing import Prepared
 from freqtrade_bridge.resolving import IStrategy
 from freqtrade_bridge.steady import Moved, replaced_rules, steady
+from parley.errors import UserError
 from parley.kernels import exact
 from parley.kernels.settings import SimulationSettings
 
@@ -59,16 +62,17 @@ def simulate_strategy(
     strategy, provider = analysed.strategy, prepared.provider
     if replaced := replaced_rules(strategy):
         raise NotSupported(f"not simulated: the strategy has its own {', '.join(replaced)}")
+    if analysed.wrote_state:
+        raise NotSupported("not simulated: the strategy locks pairs while it makes its signals")
     settings = settings or analysed.settings
     faults = Faults()
     book = LockBook(settings.timeframe_ms)
-    methods = StrategyLocks(book, settings.timeframe_ms)
-    # On the object, not the class: freqtrade's own methods write where no simulation of ours looks.
-    strategy.lock_pair, strategy.is_pair_locked = methods.lock_pair, methods.is_pair_locked
-    strategy.unlock_pair, strategy.unlock_reason = methods.unlock_pair, methods.unlock_reason
+    methods = StrategyLocks(book, settings.timeframe_ms, max(_ms(analysed.end), PUBLISHED_MS))
     hooks = strategy_hooks(strategy, provider, faults, errors)
     if around is not None:
         hooks = around(hooks)
+    # On the object, not the class: freqtrade's own methods write where no simulation of ours looks.
+    vars(strategy).update({name: getattr(methods, name) for name in _LOCKS})
     try:
         with asking(strategy, provider) as tell, _steady(strategy, hooks), _answers(strategy):
 
@@ -89,8 +93,12 @@ def simulate_strategy(
             )  # fmt: skip
     finally:
         provider.leave(analysed.end)
-        # The strategy keeps the book: through it, it would keep the simulation's tables.
+        for name in _LOCKS:
+            del vars(strategy)[name]
+        # A strategy that kept one of them keeps the book, and through it would keep the simulation's tables.
         book.watch(lambda: None)
+    if methods.asked_the_clock:  # and the strategy's own code caught what it raised
+        raise NotSupported(ASKS_THE_CLOCK)
     return result._replace(faults=tuple(faults.lines()))
 
 
@@ -107,8 +115,10 @@ def _steady(strategy: IStrategy, hooks: Hooks) -> Iterator[None]:
         yield
         return
     try:
-        with steady(strategy):
+        with steady(strategy), watched():
             yield
+    except Reached as reached:
+        raise NotSupported(f"not simulated: the strategy uses {reached}, freqtrade's own") from None
     except Moved as moved:
         raise NotSupported(f"not simulated: the strategy changes its {moved} while it runs") from None
 
@@ -118,6 +128,14 @@ def _answers(strategy: IStrategy) -> Iterator[None]:
     """Say of an answer that cannot be used whose it was; freqtrade ends with a traceback there."""
     try:
         yield
+    except WrongAnswer as error:
+        raise SimulationError(f"{_who(strategy)}: {error}") from error
+    except ArithmeticError as error:
+        # What a callback raises is its wrapper's: this is from counting with an answer, such as a price of 0.
+        raise OddAnswer(
+            "its callbacks must return numbers that can be counted with, what came of one of them was"
+            f" {type(error).__name__}"
+        ) from error
     except (TypeError, ValueError) as error:
         frames = traceback.extract_tb(error.__traceback__)
         taken = [place for place, each in enumerate(frames) if each.filename == callbacks.__file__]
@@ -125,9 +143,13 @@ def _answers(strategy: IStrategy) -> Iterator[None]:
             raise
         last = frames[taken[-1]]
         raise SimulationError(
-            f"strategy {strategy.get_strategy_name()!r} ({strategy.__file__}): what its callback for"
-            f" {last.name.replace('_', ' ')} answered cannot be used: {error}"
+            f"{_who(strategy)}: what its callback for {last.name.replace('_', ' ')} answered cannot be used:"
+            f" {error}"
         ) from error
+
+
+def _who(strategy: IStrategy) -> str:
+    return f"strategy {strategy.get_strategy_name()!r} ({strategy.__file__})"
 
 
 def simulate_by_freqtrade(
@@ -143,7 +165,16 @@ def simulate_by_freqtrade(
         When freqtrade stops too.
     """
     strategy = next(one for one in prepared.strategies if one.get_strategy_name() == name)
-    done = run_own_loop(prepared, strategy, each)
+    try:
+        done = run_own_loop(prepared, strategy, each)
+    except UserError as error:
+        if not isinstance(why, OddAnswer):
+            raise
+        stopped = error.__cause__ or error
+        raise SimulationError(
+            f"{_who(strategy)}: {why}; freqtrade's own loop stops there too: {type(stopped).__name__}:"
+            f" {in_one_line(stopped)}"
+        ) from error
     content = done.content
     counts = {count: int(content[count]) for count in _COUNTED}
     return Result(
@@ -169,6 +200,7 @@ def simulate_by_freqtrade(
     )
 
 
+_LOCKS = ("lock_pair", "unlock_pair", "unlock_reason", "is_pair_locked")
 _TAKEN_BY = (callbacks.__file__, exact.__file__)
 _COUNTED = (
     "rejected_signals", "timedout_entry_orders", "timedout_exit_orders", "canceled_trade_entries",

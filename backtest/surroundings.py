@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from backtest.errors import NotSupported, SimulationError
+from backtest.errors import SimulationError
 from backtest.order_view import Derived
 from backtest.tables import Tables, numbers
 from backtest.trade_view import FIELDS, TRADE_WIDTH, TradeView
@@ -53,6 +53,7 @@ class Surroundings:
         self._places = {spec.pair: at for at, spec in enumerate(tables.specs)}
         self._closed: list[TradeView] = []
         self._closed_of: dict[str, list[TradeView]] = {}
+        self.shown = tables.shown
         self.asking: Callable[[], str | None] = lambda: None
         """Says which pair the callback under way is about, None at the beginning of a step; whoever binds the
         callbacks knows."""
@@ -110,6 +111,7 @@ class Surroundings:
                 continue
             spec = self._tables.specs[int(trade["pair"])]
             amount, pending, stake, leverage = (float(trade[name]) for name in _SNAPSHOT)
+            leverage = self._tables.shown.leverages.get(leverage, leverage)
             found.append(
                 Holding(
                     spec.pair, spec.base_currency, amount, pending, stake, leverage, bool(trade["is_short"])
@@ -148,16 +150,28 @@ class Surroundings:
 _SNAPSHOT = ("wallet_amount", "wallet_pending", "wallet_stake", "leverage")
 
 
-class LookedUp(TradeView):
+class _Itself(TradeView):
+    """No copy: whichever way it is looked up, it is the same trade."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Itself) and self.id == other.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+
+class LookedUp(_Itself):
     """An open trade that a callback looked up; it goes on showing that trade, closed or not."""
 
     def __init__(self, around: Surroundings, tables: Tables, slot: int) -> None:
         record = _Record(tables, slot)
         # Not by assignment: that is what a strategy may not do.
-        vars(self).update(
-            _tables=tables, _around=around, _at=0, _floats=_Column(record, "floats"),
-            _ints=_Column(record, "ints"),
-        )  # fmt: skip
+        given = {
+            "_tables": tables, "_around": around, "_at": 0, "_floats": _Column(record, "floats"),
+            "_ints": _Column(record, "ints"),
+        }  # fmt: skip
+        for name, value in given.items():
+            object.__setattr__(self, name, value)
 
     @Derived
     def max_rate(self) -> float | None:
@@ -178,8 +192,8 @@ class LookedUp(TradeView):
         return float(pick([self._floats[FIELDS[seen]], *since]))
 
     def __setattr__(self, name: str, value: Any) -> None:
-        raise NotSupported(
-            f"not simulated: a callback writes to {name} of a trade it looked up, which would change the run"
+        self._tables.shown.refuse(
+            f"a callback writes to {name} of a trade it looked up, which would change the run"
         )
 
 
@@ -211,12 +225,12 @@ class _Column:
         return self._record.read(self._kind, field)
 
 
-class Filed(TradeView):
+class Filed(_Itself):
     """A closed trade."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not name.startswith("_"):
-            raise NotSupported(f"not simulated: a callback writes to {name} of a closed trade")
+            self._tables.shown.refuse(f"a callback writes to {name} of a closed trade")
         super().__setattr__(name, value)
 
 

@@ -16,6 +16,7 @@ from backtest import pair_rules
 from backtest.candles import SIGNALS, PairCandles
 from backtest.compile import entry_point
 from backtest.errors import NotSupported, SimulationError
+from backtest.shown import Shown
 from backtest.words import Words
 from parley.kernels import codes, liquidation, reading
 from parley.kernels.quiet import trailing_is_monotone
@@ -74,8 +75,8 @@ class Tables:
         self.specs = specs
         self.candles = candles
         self.words = Words(candles)
-        self.custom_data: dict[int, dict[str, Any]] = {}
-        """What the strategy keeps with its trades, by trade id."""
+        self.shown = Shown(settings.trading_mode)
+        """What a strategy sees of the run besides numbers."""
         self.desk = np.zeros(1, DESK)
         box = _PLACES["box"]
         self.box = memoryview(self.desk.view(np.float64))[box : box + BOX]  # type: ignore[arg-type]

@@ -58,7 +58,7 @@ def build(tables: Tables, texts: Sequence[str]) -> DataFrame:
         "max_rate": _or_none(trades["max_rate"]),
         "is_open": np.zeros(count, bool),
         "enter_tag": tags.column(),
-        "leverage": trades["leverage"],
+        "leverage": _leverages(trades["leverage"], tables.shown.leverages),
         "is_short": trades["is_short"] != 0,
         "open_timestamp": opened,
         "close_timestamp": closed,
@@ -90,6 +90,12 @@ def _or_none(x: NDArray[np.float64]) -> Any:
     if empty.all():
         return np.full(len(x), None, dtype=object)
     return np.where(empty, np.nan, x)
+
+
+def _leverages(x: NDArray[np.float64], answered: Mapping[float, float]) -> NDArray[Any]:
+    """Whole numbers where a strategy answered nothing else: freqtrade's frame takes them as they are."""
+    whole = {number for number in answered.values() if isinstance(number, int)}
+    return x.astype(np.int64) if whole and whole.issuperset(x.tolist()) else x
 
 
 def _entry_tags(

@@ -2,7 +2,7 @@
 
 freqtrade hands callbacks a deep copy, so whatever they write is gone afterwards. A view is made for one call:
 reading goes to the table, writing stays in the view. One that a strategy keeps becomes a copy (`keep`).
-Custom data lives with the simulation, by trade id.
+Custom data lives with the simulation, by trade id (`shown`).
 
 Not here: which callback is called (`callbacks`), trades a callback looks up itself (`surroundings`).
 
@@ -12,8 +12,7 @@ Invariant: values are Python's own floats, ints, strings and datetimes, None whe
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from backtest.errors import NotSupported
-from backtest.order_view import NEXT, WIDTH, Derived, Field, OrderView, moment
+from backtest.order_view import NEXT, WIDTH, Derived, Field, Likeness, OrderView, moment
 from backtest.tables import Tables, numbers
 from parley.kernels import codes, exact
 from parley.kernels.records import TRADE
@@ -21,6 +20,7 @@ from parley.kernels.records import TRADE
 FIELDS = {name: place for place, name in enumerate(TRADE.names or ())}
 TRADE_WIDTH = len(FIELDS)
 _PAIR = FIELDS["pair"]
+_LEVERAGE = FIELDS["leverage"]
 
 
 def _trade(name: str, kind: str = "float") -> Any:
@@ -36,7 +36,7 @@ class Profit(NamedTuple):
     total_profit_ratio: float
 
 
-class _Numbers:
+class _Numbers(Likeness):
     """The numbers of an open trade's record."""
 
     id = _trade("id", "int")
@@ -49,7 +49,6 @@ class _Numbers:
     amount_requested = _trade("amount_requested")
     stake_amount = _trade("stake_amount")
     max_stake_amount = _trade("max_stake_amount")
-    leverage = _trade("leverage")
     open_trade_value = _trade("open_trade_value")
     close_profit = _trade("close_profit", "float?")
     close_profit_abs = _trade("close_profit_abs", "float?")
@@ -63,9 +62,9 @@ class _Numbers:
     funding_fees = _trade("funding_fees")
     funding_fee_running = _trade("funding_running", "float?")
     open_date = _trade("open_date", "date")
-    open_date_utc = _trade("open_date", "date")
-    close_date = _trade("close_date", "date?")
-    close_date_utc = _trade("close_date", "date?")
+    open_date_utc = _trade("open_date", "utc")
+    close_date = _trade("close_date", "date")
+    close_date_utc = _trade("close_date", "utc")
     nr_of_successful_entries = _trade("filled_entries", "int")
     nr_of_successful_exits = _trade("filled_exits", "int")
     interest_rate = 0.0
@@ -88,6 +87,12 @@ class _Numbers:
 
     def _int(self, name: str) -> int:
         return int(self._ints[self._at + FIELDS[name]])
+
+    @Derived
+    def leverage(self) -> float:
+        times: float = self._floats[self._at + _LEVERAGE]
+        answered: float = self._tables.shown.leverages.get(times, times)
+        return answered
 
 
 class _Market(_Numbers):
@@ -120,8 +125,8 @@ class _Market(_Numbers):
         return self._tables.settings.exchange
 
     @property
-    def trading_mode(self) -> str:
-        return self._tables.settings.trading_mode
+    def trading_mode(self) -> Any:
+        return self._tables.shown.trading_mode
 
     @property
     def timeframe(self) -> int:
@@ -360,40 +365,31 @@ class _Profit(_Orders):
         return self.close_rate or 0.0
 
 
-# What freqtrade's trade has and a view has not: refused by name, so that no callback goes on without it.
-_MISSING = frozenset(
-    (
-        "adjust_min_max_rates", "adjust_stop_loss", "calculate_interest", "close", "fee_updated",
-        "get_all_custom_data", "get_canceled_exit_order_count", "get_custom_data_entry",
-        "recalc_open_trade_value", "recalc_trade_from_orders", "set_funding_fees", "set_liquidation_price",
-        "to_json", "update_fee", "update_order", "update_trade", "session",
-    )
-)  # fmt: skip
+# Static questions of freqtrade's class, which whoever binds the callbacks answers there.
+_ASKED = frozenset(("get_trades_proxy", "get_open_trades", "get_open_trade_count"))
 
 
 class TradeView(_Profit):
     """One trade, for one call of a callback."""
 
-    def __getattr__(self, name: str) -> Any:
-        if name in _MISSING:
-            raise NotSupported(f"not simulated yet: a callback asks for trade.{name}")
-        raise AttributeError(f"'Trade' object has no attribute {name!r}", name=name, obj=self)
+    @property
+    def _kind(self) -> type | None:
+        kind: type | None = self._tables.shown.trade_class
+        return kind
 
-    def __repr__(self) -> str:
-        return f"Trade(id={self.id}, pair={self.pair}, amount={self.amount}, open_rate={self.open_rate})"
+    def __getattr__(self, name: str) -> Any:
+        if name in _ASKED:
+            return getattr(self._kind, name)
+        return super().__getattr__(name)
 
     def set_custom_data(self, key: str, value: Any) -> None:
-        self._tables.custom_data.setdefault(self.id, {})[key] = value
+        self._tables.shown.notes.set(self.id, key, value)
 
     def get_custom_data(self, key: str, default: Any = None) -> Any:
-        return self._tables.custom_data.get(self.id, {}).get(key, default)
+        return self._tables.shown.notes.get(self.id, key, default)
 
     def delete_custom_data(self, key: str | None = None) -> None:
-        data = self._tables.custom_data.get(self.id, {})
-        if key is None:
-            data.clear()
-        else:
-            data.pop(key, None)
+        self._tables.shown.notes.delete(self.id, key)
 
     def keep(self) -> None:
         """Become a copy, for a strategy that goes on looking at this trade as it is now."""
@@ -407,7 +403,7 @@ class _Copied:
 
     def __init__(self, tables: Tables, slot: int) -> None:
         self.settings, self.specs, self.words = tables.settings, tables.specs, tables.words
-        self.ticks, self.custom_data = tables.ticks, tables.custom_data
+        self.ticks, self.shown = tables.ticks, tables.shown
         trade = tables.trades[slot : slot + 1].copy()
         places, place = [], int(trade[0]["first_order"])
         while place >= 0:

@@ -109,8 +109,10 @@ def lived(exchange: Outside, folder: Path, venue: str, minutes: float) -> dict[s
         file.write('[desk]\nplacement = "packed"\n')
         # it would learn within minutes that this strategy only pays fees, and rank it no more
         file.write('[agents."meta/main"]\ntheta = -100.0\nmargin = -1000.0\nfull_score = -99.0\n')
-        # these two would close the desk for most of the time, and who is closed meets nothing
-        file.write("[limits.breakers]\napi_errors_per_min = 1000\nreject_share = 1.0\n")
+        if venue not in TIMEFRAMES:
+            # These two would close the desk for most of the time, and who is closed meets nothing. Where
+            # candles last a second they keep it from asking so much that bans grow.
+            file.write("[limits.breakers]\napi_errors_per_min = 1000\nreject_share = 1.0\n")
     ends_at = time.monotonic() + minutes * 60
     lives: list[dict[str, Any]] = []
     while (left := ends_at - time.monotonic()) > 1 and len(lives) <= MOST_RESUMES:

@@ -15,15 +15,16 @@ from datetime import datetime
 import numpy as np
 from freqtrade.data import history
 from freqtrade.data.converter import trim_dataframe
-from freqtrade.persistence import CustomDataWrapper, PairLocks, Trade
 from freqtrade.strategy.interface import IStrategy
 from freqtrade.strategy.strategy_validation import StrategyResultValidator
 from freqtrade.wallets import Wallets
+from msgspec import structs
 from pandas import DataFrame, concat
 
-from freqtrade_bridge.faults import strategy_code
+from freqtrade_bridge.faults import in_one_line, strategy_code
+from freqtrade_bridge.kept_state import is_used, reset
 from freqtrade_bridge.lean_frames import PRICES, READ, Packed, give_back_memory, lean, pack, unpack
-from freqtrade_bridge.overrides import overridden_hooks
+from freqtrade_bridge.overrides import is_own, overridden_hooks
 from freqtrade_bridge.preparing import Prepared
 from freqtrade_bridge.settings import pair_specs, simulation_settings
 from freqtrade_bridge.tick_sizes import PriceDecimals, as_steps, count_decimals
@@ -36,7 +37,8 @@ class Analysed:
     """One strategy, ready to be simulated.
 
     ``start`` and ``end`` are the first and last candle after warm-up; ``indicators`` the columns each frame
-    had before the signals; ``asks`` whether the strategy has callbacks, which may ask for any candle.
+    had before the signals; ``asks`` whether the strategy has callbacks, which may ask for any candle;
+    ``wrote_state`` whether it locked pairs while it made its signals.
     """
 
     strategy: IStrategy
@@ -47,6 +49,7 @@ class Analysed:
     start: datetime
     end: datetime
     asks: bool
+    wrote_state: bool = False
 
 
 def analyse(prepared: Prepared, strategy: IStrategy, each: Callable[[str], None] | None = None) -> Analysed:
@@ -59,10 +62,12 @@ def analyse(prepared: Prepared, strategy: IStrategy, each: Callable[[str], None]
     """
     name, file = strategy.get_strategy_name(), strategy.__file__
     _reset(prepared, strategy)
+    can_short = bool(strategy.can_short)  # freqtrade reads it here, and not again
     with strategy_code(name, file, "bot_start"):
         strategy.ft_bot_start()
     # Where no callback and no file asks for indicators again, a year of twenty pairs need not be kept.
     is_lean = not overridden_hooks(strategy) and prepared.config.get("export") != "signals"
+    together = _indicated_together(prepared, strategy) if ranks_pairs(strategy) else None
     indicated: dict[str, DataFrame | Packed] = {}
     decimals: dict[str, PriceDecimals] = {}
     dates: dict[str, DataFrame] = {}
@@ -71,7 +76,9 @@ def analyse(prepared: Prepared, strategy: IStrategy, each: Callable[[str], None]
         decimals[pair] = count_decimals(candles)
         seen = _seen(candles, decimals[pair])
         with strategy_code(name, file, f"populate_indicators of {pair}"):
-            frame = _indicated(strategy, pair, candles, seen.copy(deep=False))
+            frame = (
+                together.pop(pair) if together else _indicated(strategy, pair, candles, seen.copy(deep=False))
+            )
         _check(strategy, "populate_indicators", pair, candles, frame)
         columns[pair], dates[pair] = tuple(frame.columns), frame[["date"]]
         indicated[pair] = pack(frame, seen) if is_lean else frame
@@ -80,7 +87,9 @@ def analyse(prepared: Prepared, strategy: IStrategy, each: Callable[[str], None]
     steps = {
         pair: as_steps(decimals[pair].steps(candles["date"])) for pair, candles in prepared.candles.items()
     }
+    # As freqtrade: what indicators were computed with is forgotten, what comes with the signals stays.
     prepared.provider.clear_cache()
+    reset()
     frames: dict[str, DataFrame] = {}
     for pair, candles in prepared.candles.items():
         kept, counted = indicated.pop(pair), decimals.pop(pair)
@@ -102,10 +111,11 @@ def analyse(prepared: Prepared, strategy: IStrategy, each: Callable[[str], None]
         settings = simulation_settings(
             prepared.config, strategy, prepared.exchange, prepared.timerange, prepared.startup, prepared.fee
         )
+    settings = structs.replace(settings, can_short=can_short)
     specs = pair_specs(frames, prepared.exchange, steps)
     return Analysed(
         strategy=strategy, frames=frames, indicators=columns, settings=settings, pairs=specs, start=start,
-        end=end, asks=bool(overridden_hooks(strategy)),
+        end=end, asks=bool(overridden_hooks(strategy)), wrote_state=is_used(),
     )  # fmt: skip
 
 
@@ -127,6 +137,27 @@ def _indicated(strategy: IStrategy, pair: str, candles: DataFrame, seen: DataFra
     return frame
 
 
+def ranks_pairs(strategy: IStrategy) -> bool:
+    """Say whether the strategy computes the indicators of all its pairs together, in a method of its own."""
+    return is_own(strategy, "advise_all_indicators")
+
+
+def _indicated_together(prepared: Prepared, strategy: IStrategy) -> dict[str, DataFrame]:
+    name, file = strategy.get_strategy_name(), strategy.__file__
+    with strategy_code(name, file, "advise_all_indicators"):
+        found = strategy.advise_all_indicators(
+            {pair: _seen(candles, count_decimals(candles)) for pair, candles in prepared.candles.items()}
+        )
+    # freqtrade goes on with whatever pairs come back, in their order; its report does not.
+    if not isinstance(found, dict) or list(found) != list(prepared.candles):
+        told = list(found)[:12] if isinstance(found, dict) else type(found).__name__
+        raise UserError(
+            f"strategy {name!r} ({file}): advise_all_indicators must return a frame of each of"
+            f" {list(prepared.candles)[:12]}, in this order, returned {told}"
+        )
+    return dict(found)
+
+
 def _as_read(frame: DataFrame) -> DataFrame:
     # An older strategy's `buy_tag` becomes a second `enter_tag`. freqtrade picks its columns by name and then
     # reads them by place, so what stands too often pushes the columns after it aside.
@@ -141,9 +172,7 @@ def _as_read(frame: DataFrame) -> DataFrame:
 
 def _reset(prepared: Prepared, strategy: IStrategy) -> None:
     # Locks, trades and custom data live in classes; what the strategy before this one left there goes.
-    PairLocks.reset_locks()
-    Trade.reset_trades()
-    CustomDataWrapper.reset_custom_data()
+    reset()
     strategy.dp = prepared.provider
     strategy.wallets = Wallets(prepared.config, prepared.exchange, is_backtest=True)
     strategy.order_types["stoploss_on_exchange"] = False
@@ -163,7 +192,10 @@ def _check(strategy: IStrategy, doing: str, pair: str, candles: DataFrame, frame
     for column in PRICES:
         if column not in frame.columns:
             raise UserError(f"{about} must keep the column {column!r}, returned {list(frame.columns)[:12]}")
-        unusable = ~np.isfinite(frame[column].to_numpy(dtype=np.float64))
+        try:
+            unusable = ~np.isfinite(frame[column].to_numpy(dtype=np.float64))
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{about} must keep finite prices, {column}: {in_one_line(error)}") from error
         if unusable.any():
             row = int(np.argmax(unusable))
             raise UserError(

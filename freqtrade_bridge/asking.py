@@ -4,7 +4,8 @@ Problem: freqtrade keeps open trades, closed trades and the wallet in objects th
 the simulation has them, so while it runs freqtrade's own questions (`Trade.get_trades_proxy` and the like,
 `strategy.wallets`) are answered from it.
 
-Not here: where the answers lie (`backtest.surroundings`), candles of other pairs (`provider`). Invariant:
+Not here: where the answers lie (`backtest.surroundings`), candles of other pairs (`provider`), freqtrade's
+lists and locks, which are not answered for (`kept_state`). Invariant:
 inside `asking` every answer is the simulation's of that moment, and what cannot be answered raises a
 `UserError`; outside everything is as freqtrade left it.
 """
@@ -15,27 +16,33 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final, NoReturn, Protocol
 
-from freqtrade.persistence import LocalTrade, Trade
+from freqtrade.enums import TradingMode
+from freqtrade.persistence import LocalTrade, Order, Trade
 from freqtrade.strategy.interface import IStrategy
 from freqtrade.wallets import PositionWallet, Wallet, Wallets
 
 from freqtrade_bridge.provider import OfflineDataProvider
 from parley.errors import UserError
 
-# Read by freqtrade's own code only; a strategy asks by the functions.
-_KEPT: Final = (
-    "bt_trades", "bt_trades_open", "bt_trades_open_pp", "bt_open_open_trade_count", "bt_total_profit",
-)  # fmt: skip
 _ASKED: Final = (
     (Trade, "get_trades_proxy"), (LocalTrade, "get_trades_proxy"), (LocalTrade, "get_open_trade_count"),
     (Trade, "get_total_closed_profit"),
 )  # fmt: skip
 
 
+class Shown(Protocol):
+    """How a simulation shows a strategy what it has."""
+
+    def as_of(self, trade: type, order: type, trading_mode: Any) -> None: ...
+
+
 class Simulation(Protocol):
     """What a running simulation answers; trades and holdings by freqtrade's names of their fields."""
 
     asking: Callable[[], str | None]
+
+    @property
+    def shown(self) -> Shown: ...
 
     def open_count(self) -> int: ...
     def open_trades(self) -> Sequence[Any]: ...
@@ -116,6 +123,8 @@ def asking(strategy: IStrategy, provider: OfflineDataProvider) -> Iterator[Calla
 
     def opened(simulation: Simulation) -> None:
         simulation.asking = lambda: provider.pair
+        mode = TradingMode(strategy.config.get("trading_mode", "spot"))
+        simulation.shown.as_of(LocalTrade, Order, mode)
         provider.attend(simulation)
         if wallets is not None:
             strategy.wallets = RunWallets(wallets, simulation)
@@ -143,9 +152,9 @@ _OPEN: list[list[tuple[type, str, Any]]] = []
 @contextmanager
 def _answered() -> Iterator[None]:
     with _LOCK:
-        _OPEN.append([(owner, name, vars(owner)[name]) for owner, name in _REPLACED])
-        for owner, name in _REPLACED:
-            setattr(owner, name, _ANSWERS.get(name, _NOT_KEPT))
+        _OPEN.append([(owner, name, vars(owner)[name]) for owner, name in _ASKED])
+        for owner, name in _ASKED:
+            setattr(owner, name, _ANSWERS[name])
     try:
         yield
     finally:
@@ -183,18 +192,13 @@ def _get_trades_proxy(
 
 
 class _NotKept:
-    """Stands where freqtrade keeps something for itself; looking at it is refused."""
+    """Stands where a run has not said yet what is there; looking at it is refused."""
 
-    def __init__(self, told: str | None = None) -> None:
+    def __init__(self, told: str) -> None:
         self._told = told
 
     def _refuse(self, *_: Any) -> NoReturn:
-        raise UserError(
-            self._told
-            or f"{getattr(_HERE, 'who', 'a strategy')}: a callback looks into freqtrade's own lists of trades"
-            " (LocalTrade.bt_trades and the like), which are empty here: ask Trade.get_trades_proxy() or"
-            " Trade.get_open_trade_count()"
-        )
+        raise UserError(self._told)
 
     __iter__ = __len__ = __getitem__ = __contains__ = __bool__ = __int__ = __float__ = __repr__ = _refuse
     __lt__ = __le__ = __gt__ = __ge__ = __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = _refuse
@@ -203,12 +207,8 @@ class _NotKept:
         self._refuse()
 
 
-_NOT_KEPT = _NotKept()
 _ANSWERS: Final[dict[str, Any]] = {
     "get_trades_proxy": staticmethod(_get_trades_proxy),
     "get_open_trade_count": staticmethod(lambda: _simulation().open_count()),
     "get_total_closed_profit": staticmethod(lambda: _simulation().closed_profit() or 0),
 }
-_REPLACED: Final[tuple[tuple[type, str], ...]] = (
-    *_ASKED, *((LocalTrade, name) for name in _KEPT),
-)  # fmt: skip

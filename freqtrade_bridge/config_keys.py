@@ -11,12 +11,14 @@ by freqtrade without a change; keys that begin with `$` or `_` are comments and 
 
 import re
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import rapidjson
 from freqtrade.config_schema import CONF_SCHEMA
+from freqtrade.configuration.config_validation import FreqtradeValidator
 from freqtrade.configuration.environment_vars import environment_vars_to_dict
 from freqtrade.constants import ENV_VAR_PREFIX, UNLIMITED_STAKE_AMOUNT
 from jsonschema import Draft4Validator, ValidationError
@@ -139,10 +141,28 @@ def check_settings(settings: Mapping[str, Any], *, allow_unknown: bool = False) 
 
 
 def check_merged(config: Mapping[str, Any]) -> None:
-    """Refuse a merged configuration that lacks a key one of its parts must have."""
-    wrong = list(Draft4Validator(CONF_SCHEMA).iter_errors(config))
+    """Refuse a merged configuration that lacks a key one of its parts must have, and that has no default."""
+    # On a copy: freqtrade's validator writes the defaults into what it looks at.
+    wrong = list(FreqtradeValidator(CONF_SCHEMA).iter_errors(deepcopy(dict(config))))
     if wrong:
-        raise ConfigError(_told(best_match(wrong), _File(Path("configuration"), "", {})))
+        # Told of what the user gave, without the defaults.
+        stay = {(tuple(each.absolute_path), each.message) for each in wrong}
+        given = Draft4Validator(CONF_SCHEMA).iter_errors(config)
+        told = [each for each in given if (tuple(each.absolute_path), each.message) in stay]
+        raise ConfigError(_told(best_match(told or wrong), _File(Path("configuration"), "", {})))
+
+
+def clash(paths: tuple[Path, ...]) -> str | None:
+    """Say which key one file has as an object and another not; freqtrade cannot merge them."""
+    files = [file for path in paths for file in _read_all(path, 0)]
+    for key in dict.fromkeys(key for file in files for key in file.content):
+        having = [file for file in files if key in file.content]
+        objects = [file for file in having if isinstance(file.content[key], dict)]
+        others = [file for file in having if file not in objects]
+        if objects and others:
+            was = _short(others[0].content[key])
+            return f"{others[0].place(key)}: {key} must be an object as in {objects[0].place(key)}, was {was}"
+    return None
 
 
 def _read_all(path: Path, depth: int) -> Iterator[_File]:

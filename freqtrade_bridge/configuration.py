@@ -21,7 +21,13 @@ from freqtrade.enums import RunMode, TradingMode
 from freqtrade.misc import deep_merge_dicts
 from freqtrade.util import get_dry_run_wallet
 
-from freqtrade_bridge.config_keys import check_environment, check_files, check_merged, check_settings
+from freqtrade_bridge.config_keys import (
+    check_environment,
+    check_files,
+    check_merged,
+    check_settings,
+    clash,
+)
 from freqtrade_bridge.faults import told
 from freqtrade_bridge.options import Options
 from parley.errors import ConfigError, UserError
@@ -63,7 +69,12 @@ def load_configuration(options: Options) -> Config:
             given = Path(folder) / "settings.json"
             given.write_text(json.dumps(options.settings))
             files.append(str(given))
-        config = _Quiet({**_arguments(options), "config": files}, RunMode.BACKTEST).get_config()
+        try:
+            config = _Quiet({**_arguments(options), "config": files}, RunMode.BACKTEST).get_config()
+        except TypeError as error:
+            if (what := clash(tuple(Path(file) for file in files))) is None:
+                raise
+            raise ConfigError(what) from error
         config["dry_run"] = True
         _require(config)
         check_merged(config)

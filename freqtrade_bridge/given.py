@@ -19,6 +19,7 @@ from freqtrade.strategy.interface import IStrategy
 from pandas import DataFrame, to_datetime
 
 from freqtrade_bridge.loading import load_named
+from freqtrade_bridge.markets import PAIR
 from freqtrade_bridge.sources import GivenFrames, Key
 from parley.errors import DataError, UserError
 
@@ -91,12 +92,16 @@ def given_candles(candles: Mapping[str | tuple[str, ...], DataFrame], mode: str)
     Raises
     ------
     DataError
-        When a frame does not say its timeframe and its rows do not show it.
+        When a key is no pair, or a frame does not say its timeframe and its rows do not show it.
     """
     usual = CandleType.get_default(TradingMode(mode))
     frames: dict[Key, DataFrame] = {}
     for given, frame in candles.items():
         pair, timeframe, kind = (given, "", "") if isinstance(given, str) else (*given, "", "")[:3]
+        if not PAIR.fullmatch(pair):
+            raise DataError(
+                f"the frames must go by pair, such as 'BTC/USDT' or 'BTC/USDT:USDT', one goes by {pair!r}"
+            )
         if not isinstance(frame, DataFrame):
             raise DataError(f"the frame of {pair}: expected a DataFrame, was {type(frame).__name__}")
         shown = timeframe or _timeframe(pair, frame)

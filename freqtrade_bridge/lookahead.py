@@ -24,7 +24,7 @@ from freqtrade.exchange import timeframe_to_seconds
 from freqtrade.strategy.interface import IStrategy
 from pandas import DataFrame, Series, Timedelta, Timestamp
 
-from freqtrade_bridge.analysis import Analysed
+from freqtrade_bridge.analysis import Analysed, ranks_pairs
 from freqtrade_bridge.faults import strategy_code
 from freqtrade_bridge.preparing import Prepared
 from parley.errors import UserError
@@ -132,6 +132,8 @@ class _Judge:
 
     def __init__(self, prepared: Prepared, strategy: IStrategy, window: int) -> None:
         self._provider = prepared.provider
+        # A strategy that looks at all its pairs together is shown the same stretch of each.
+        self._beside = prepared.candles if ranks_pairs(strategy) else {}
         self._strategy = strategy
         self._window = window
         self._candle = Timedelta(seconds=timeframe_to_seconds(str(prepared.config["timeframe"])))
@@ -176,11 +178,22 @@ class _Judge:
         self._provider._set_dataframe_max_date((rows["date"].iloc[-1] + self._candle).to_pydatetime())
         name, file = strategy.get_strategy_name(), strategy.__file__
         with strategy_code(name, file, f"a window of {len(rows)} candles of {pair}"):
-            frame = strategy.advise_all_indicators({pair: rows})[pair]
+            frame = strategy.advise_all_indicators(self._shown(pair, rows))[pair]
             frame = strategy.ft_advise_signals(frame, {"pair": pair})
         if len(frame) != len(rows):
             raise UserError(f"strategy {name!r} returned {len(frame)} rows for {len(rows)} candles")
         return frame if frame.columns.is_unique else _told_apart(frame)
+
+    def _shown(self, pair: str, rows: DataFrame) -> dict[str, DataFrame]:
+        if not self._beside:
+            return {pair: rows}
+        first, last = rows["date"].iloc[0], rows["date"].iloc[-1]
+        return {
+            each: rows
+            if each == pair
+            else candles[candles["date"].between(first, last)].reset_index(drop=True)
+            for each, candles in self._beside.items()
+        }
 
 
 def _told_apart(frame: DataFrame) -> DataFrame:

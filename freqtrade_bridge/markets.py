@@ -95,9 +95,11 @@ def made_up_markets(
 ) -> dict[str, Market]:
     """Return a market for every pair name, with the exchange's own standard fees and precision mode.
 
-    ``swap`` is what freqtrade calls the exchange's perpetuals.
+    ``swap`` is what freqtrade calls the exchange's perpetuals. They are in order of their names: a pattern of
+    a pair list stands for them in the order they have here, and a folder names its files in any.
     """
-    return {pair: _made_up(pair, api, futures=futures, swap=swap) for pair in pairs if PAIR.fullmatch(pair)}
+    named = sorted({pair for pair in pairs if PAIR.fullmatch(pair)})
+    return {pair: _made_up(pair, api, futures=futures, swap=swap) for pair in named}
 
 
 def _made_up(pair: str, api: ccxt.Exchange, *, futures: bool, swap: str) -> Market:

@@ -31,11 +31,12 @@ HOOKS: Final[dict[str, tuple[str, ...]]] = {
 def overridden_hooks(strategy: IStrategy) -> frozenset[str]:
     """Name the callbacks that run the strategy's own code, by the name freqtrade's backtest calls."""
     return frozenset(
-        hook for hook, methods in HOOKS.items() if any(_is_own(strategy, method) for method in methods)
+        hook for hook, methods in HOOKS.items() if any(is_own(strategy, method) for method in methods)
     )
 
 
-def _is_own(strategy: IStrategy, method: str) -> bool:
+def is_own(strategy: IStrategy, method: str) -> bool:
+    """Say whether this method of freqtrade's is the strategy's own."""
     if method in vars(strategy):
         return True
     return getattr(type(strategy), method) is not getattr(IStrategy, method)

@@ -8,18 +8,27 @@ decides about a trade is replaced; candles, exchange, pairs and strategy are the
 `freqtrade.optimize` is loaded by the first such run and by nothing else.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
 
+from freqtrade import __version__
 from freqtrade.constants import Config
 from freqtrade.enums import TradingMode
 from freqtrade.exchange import timeframe_to_seconds
-from freqtrade.persistence import PairLocks, Trade
 from freqtrade.strategy.interface import IStrategy
 
 from freqtrade_bridge.faults import strategy_code
+from freqtrade_bridge.kept_state import reset, unwatched
 from freqtrade_bridge.preparing import Prepared
+
+_MONTH = re.match(r"(20\d\d)\.(\d\d?)\b", __version__)
+PUBLISHED_MS: Final = (
+    int(datetime(int(_MONTH[1]), int(_MONTH[2]), 1, tzinfo=UTC).timestamp() * 1000) if _MONTH else 0
+)
+"""When the installed freqtrade came out, ms; no clock that it reads stands before that."""
 
 
 class OwnLoop(NamedTuple):
@@ -47,7 +56,8 @@ def run_own_loop(
     from freqtrade.optimize import backtesting as module  # here: nobody else's process shall hold it
 
     name = strategy.get_strategy_name()
-    with strategy_code(name, strategy.__file__, "freqtrade's own loop"), _given(module, prepared, strategy):
+    doing = strategy_code(name, strategy.__file__, "freqtrade's own loop")
+    with doing, unwatched(), _given(module, prepared, strategy):
         back = module.Backtesting(prepared.config, prepared.exchange, progress_callback=_told(each))
         back.pairlists, back.fee = prepared.pairlists, prepared.fee
         back.timerange, back.required_startup = prepared.timerange, prepared.startup
@@ -59,8 +69,7 @@ def run_own_loop(
             settled = prepared.exchange.get_option("funding_fee_timeframe")
             back.funding_fee_timeframe_secs = timeframe_to_seconds(settled)
         # What another strategy of the same run left in freqtrade's classes goes.
-        PairLocks.reset_locks()
-        Trade.reset_trades()
+        reset()
         start, end = back.backtest_one_strategy(strategy, data, back.timerange)
     return OwnLoop(
         content=back.all_bt_content[name],

@@ -34,7 +34,7 @@ from freqtrade_bridge.markets import PAIR
 from freqtrade_bridge.options import Options
 from freqtrade_bridge.provider import OfflineDataProvider
 from freqtrade_bridge.resolving import Refused, named_strategies
-from freqtrade_bridge.sources import CandleSource, open_folder
+from freqtrade_bridge.sources import CandleSource, FreqtradeFolder, GivenFrames, open_folder
 from parley.errors import DataError, UserError, nearest
 
 
@@ -43,7 +43,7 @@ class Prepared:
     """One run of one or several strategies over the same candles.
 
     ``candles`` are in the order of the pair list, ``funding`` and ``detail`` by pair. ``skipped`` are pairs
-    of the list without candles in the time range.
+    of the list without candles in the time range, ``notes`` what the user should know of how they were found.
     """
 
     config: Config
@@ -59,6 +59,7 @@ class Prepared:
     startup: int
     fee: float
     skipped: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def funding_unknown(self) -> tuple[str, ...]:
@@ -79,6 +80,7 @@ def prepare(options: Options, source: CandleSource | None = None, *, extra: int 
     config = load_configuration(options)
     source = source or open_source(config, options)
     available = source.available()
+    _require_names(config, options, source)
     exchange = offline_exchange(config, options, dict.fromkeys(key[0] for key in available))
     candles = CheckedCandles(source)
     # As freqtrade: the provider is made of the run's configuration before strategies write theirs into it.
@@ -108,7 +110,22 @@ def prepare(options: Options, source: CandleSource | None = None, *, extra: int 
         funding=_funding(config, exchange, candles, [pair for pair in pairs if pair in loaded], timerange),
         timerange=timerange, startup=startup, fee=fee,
         skipped=tuple(pair for pair in pairs if pair not in loaded),
+        notes=(source.note,) if isinstance(source, FreqtradeFolder) and source.note else (),
     )  # fmt: skip
+
+
+def _require_names(config: Config, options: Options, source: CandleSource) -> None:
+    """Refuse patterns in place of pairs where nothing names a pair: freqtrade would ask the exchange."""
+    wanted = config["exchange"].get("pair_whitelist", [])
+    if options.markets is None and not source.available() and not any(map(PAIR.fullmatch, wanted)):
+        raise DataError(
+            f"{_where(config, source)}: there are no {config['trading_mode']} candles of any pair, and"
+            f" exchange.pair_whitelist {wanted!r} names none either"
+        )
+
+
+def _where(config: Config, source: CandleSource) -> str:
+    return "the frames given" if isinstance(source, GivenFrames) else str(config["datadir"])
 
 
 def open_source(config: Config, options: Options) -> CandleSource:
@@ -216,15 +233,28 @@ def _require_some(
     loaded: Mapping[str, DataFrame], options: Options, config: Config, source: CandleSource, pairs: list[str]
 ) -> None:
     timeframe, kind = str(config["timeframe"]), config["candle_type_def"]
-    span = f" in {config['timerange']}" if config.get("timerange") else ""
+    asked = config.get("timerange")
+
+    def span(pair: str) -> str:
+        if not asked:
+            return ""
+        dates = source.read((pair, timeframe, kind), None)["date"]
+        if dates.empty:
+            return f" in the timerange {asked}"
+        first, last = (f"{each:%Y-%m-%d %H:%M}" for each in (dates.min(), dates.max()))
+        return f" in the timerange {asked}, those there are go from {first} to {last}"
+
     for pair in options.pairs:
         if PAIR.fullmatch(pair) and pair in pairs and pair not in loaded:
-            raise DataError(f"{source.place((pair, timeframe, kind))}: there are no candles of {pair}{span}")
+            raise DataError(
+                f"{source.place((pair, timeframe, kind))}: there are no candles of {pair}{span(pair)}"
+            )
     if not loaded:
         known = sorted({key[0] for key in source.available() if key[1:] == (timeframe, kind)})
-        hint = nearest(pairs[0], known) if known else f"there are no {timeframe} candles at all"
+        hint = f", {nearest(pairs[0], known)}" if known else f", there are no {timeframe} candles at all"
         raise DataError(
-            f"{config['datadir']}: there are no {timeframe} candles of {', '.join(pairs[:5])}{span}, {hint}"
+            f"{_where(config, source)}: there are no {timeframe} candles of {', '.join(pairs[:5])}"
+            f"{span(pairs[0])}{'' if pairs[0] in known else hint}"
         )
 
 

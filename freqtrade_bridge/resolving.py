@@ -11,6 +11,7 @@ others of a list as they are.
 
 import ast
 import importlib.util
+import json
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -25,6 +26,8 @@ from freqtrade.strategy.interface import IStrategy
 from freqtrade_bridge.faults import strategy_code, told
 from parley.errors import UserError, nearest
 
+# What freqtrade says of a parameter file that names another strategy.
+_OTHERS_PARAMETERS = "Invalid parameter file provided."
 _CLASS = re.compile(r"^class\s+(?P<name>\w+)\s*\(", re.MULTILINE)
 
 
@@ -98,12 +101,20 @@ def load_strategy(config: Config) -> IStrategy:
 def _explained(config: Config, name: str, file: Path | None, error: Exception) -> Exception:
     if ":" in name:
         return error
+    if file is not None and str(error) == _OTHERS_PARAMETERS:
+        return _told_parameters(name, file)
     if file is None:
         known = sorted({each for path in _files(config) for each in _strategies_in(path)})
         hint = nearest(name, known) if known else "there are no strategies"
         folders = ", ".join(repr(str(folder)) for folder in _folders(config))
         return UserError(f"there is no strategy {name!r} in {folders}: {hint}")
     return _import_error(file) or error
+
+
+def _told_parameters(name: str, file: Path) -> UserError:
+    parameters = file.with_suffix(".json")
+    was = json.loads(parameters.read_text(encoding="utf-8")).get("strategy_name")
+    return UserError(f"strategy {name!r} ({file}): {parameters}: strategy_name must be {name!r}, was {was!r}")
 
 
 def _import_error(file: Path) -> Exception | None:

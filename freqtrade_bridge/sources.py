@@ -31,6 +31,7 @@ from parley.errors import DataError
 Key = tuple[str, str, CandleType]
 """Pair, timeframe, kind of candle."""
 
+# freqtrade's own default first.
 FORMATS: Final = ("feather", "parquet", "json", "jsongz")
 # Parley names venues as ccxt does, one per kind of market; freqtrade has one name for all of them.
 _FUTURES_NAMES: Final = {"binance": "binanceusdm", "kraken": "krakenfutures"}
@@ -61,6 +62,8 @@ class FreqtradeFolder:
     def __init__(self, folder: Path, data_format: str, mode: TradingMode) -> None:
         self._handler: IDataHandler = get_datahandlerclass(data_format)(folder)
         self._folder, self._format, self._mode = folder, data_format, mode
+        self.note = ""
+        """What the user should know of the choice of the format."""
 
     def read(self, key: Key, timerange: TimeRange | None) -> DataFrame:
         """Return the rows of the series' file.
@@ -192,15 +195,23 @@ class GivenFrames:
 
 
 def open_folder(folder: Path, data_format: str | None, exchange: str, mode: TradingMode) -> CandleSource:
-    """Return what reads a folder: Parley's names if it has some, else freqtrade's of the format.
+    """Return what reads a folder: freqtrade's names of the format, else Parley's.
 
-    Without a format it is the one most of the folder's files have.
+    Without a format it is freqtrade's own default. Only a folder without any such file is looked at for
+    Parley's names, and then for the format most of its files have.
     """
-    if data_format is None and any(
-        _NAME.fullmatch(path.name) for each in _folders(folder) for path in each.glob("*.parquet")
-    ):
+    chosen = FreqtradeFolder(folder, data_format or FORMATS[0], mode)
+    if data_format is not None or chosen.available():
+        return chosen
+    if any(_NAME.fullmatch(path.name) for each in _folders(folder) for path in each.glob("*.parquet")):
         return ParleyFolder(folder, exchange, mode)
-    return FreqtradeFolder(folder, data_format or _most_used(folder, mode), mode)
+    if (most := _most_used(folder, mode)) != FORMATS[0]:
+        chosen = FreqtradeFolder(folder, most, mode)
+        chosen.note = (
+            f"{folder}: there are no {FORMATS[0]} candles, which freqtrade reads by default; those in {most}"
+            f" are read (freqtrade: --data-format-ohlcv {most})"
+        )
+    return chosen
 
 
 def _is_bounded(timerange: TimeRange) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, Never, Self
 
+from freqtrade.config_schema.config_schema import CONF_SCHEMA
 from freqtrade.strategy.interface import IStrategy
 
 # What freqtrade's loop reads of the strategy at every candle.
@@ -31,13 +32,21 @@ RULES: Final = (
 )  # fmt: skip
 
 
+# Keys of the configuration that may be read while it trades; a strategy keeps things of its own in others.
+_KNOWN: Final = frozenset(CONF_SCHEMA["properties"])
+
+
 class Moved(BaseException):
     """A strategy changed a setting while it ran; no `Exception`, since a callback's would be forgiven."""
 
 
 def replaced_rules(strategy: IStrategy) -> tuple[str, ...]:
     """Name the methods of freqtrade's loop that the strategy has replaced by its own."""
-    return tuple(name for name in RULES if getattr(type(strategy), name) is not getattr(IStrategy, name))
+    return tuple(
+        name
+        for name in RULES
+        if name in vars(strategy) or getattr(type(strategy), name) is not getattr(IStrategy, name)
+    )
 
 
 @contextmanager
@@ -65,11 +74,13 @@ def steady(strategy: IStrategy) -> Iterator[None]:
         write(self, name, value)
 
     tables = {name: getattr(strategy, name) for name in _TABLES}
-    timeouts = strategy.config.get("unfilledtimeout")
+    config = strategy.config
+    timeouts = config.get("unfilledtimeout")
     for name, table in tables.items():
         setattr(strategy, name, _Watched(table, name, note))
     if timeouts is not None:
-        strategy.config["unfilledtimeout"] = _Watched(timeouts, "unfilledtimeout", note)
+        config["unfilledtimeout"] = _Watched(timeouts, "unfilledtimeout", note)
+    strategy.config = watching = _Configuration(config, "configuration", note)
     kind.__setattr__ = watch  # type: ignore[method-assign,assignment]
     try:
         yield
@@ -81,7 +92,12 @@ def steady(strategy: IStrategy) -> Iterator[None]:
         for name, table in tables.items():
             setattr(strategy, name, table)
         if timeouts is not None:
-            strategy.config["unfilledtimeout"] = timeouts
+            config["unfilledtimeout"] = timeouts
+        if strategy.config is watching:
+            config.update({name: value for name, value in watching.items() if name not in _KNOWN})
+        else:
+            moved.append("configuration")
+        strategy.config = config
     if moved:
         raise Moved(moved[0])
 
@@ -134,3 +150,28 @@ class _Watched(dict[Any, Any]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return dict, (dict(self),)
+
+
+class _Configuration(_Watched):
+    """The configuration, in which a strategy may keep what freqtrade does not know."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if key in _KNOWN:
+            super().__setitem__(key, value)
+        else:
+            dict.__setitem__(self, key, value)
+
+    def __delitem__(self, key: Any) -> None:
+        if key in _KNOWN:
+            super().__delitem__(key)
+        dict.__delitem__(self, key)
+
+    def setdefault(self, key: Any, default: Any = None) -> Any:
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def pop(self, key: Any, *default: Any) -> Any:
+        if key in _KNOWN:
+            return super().pop(key, *default)
+        return dict.pop(self, key, *default)

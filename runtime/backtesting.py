@@ -41,6 +41,7 @@ from freqtrade_bridge.report import (
 from freqtrade_bridge.resolving import IStrategy, Refused
 from freqtrade_bridge.sources import CandleSource
 from parley.errors import UserError
+from runtime.calling import told
 from runtime.watching import Watch
 
 Figures = dict[str, Any]
@@ -109,15 +110,20 @@ def run_backtest(
     watch.step()
     refused = list(prepared.refused)
     found = _Collected()
+    found.warnings += prepared.notes
     found.warnings += [f"{pair}: no funding is known, none is charged" for pair in prepared.funding_unknown]
     for strategy in prepared.strategies:
         try:
             _run_one(prepared, strategy, watch, seconds, found, beside, anew=lambda: prepare(options, source))
         except UserError as error:
-            refused.append(Refused(strategy.get_strategy_name(), str(error)))
+            refused.append(Refused(strategy.get_strategy_name(), _of(strategy, str(error))))
         except SystemExit as error:  # its code ends the process; the others' results stand
             name = strategy.get_strategy_name()
             refused.append(Refused(name, told_exit(name, error)))
+        except Exception as error:  # a defect of ours is no reason either to lose the others' results
+            if len(prepared.strategies) == 1:
+                raise
+            refused.append(Refused(strategy.get_strategy_name(), _of(strategy, told(error))))
     if not found.results:
         raise UserError("; ".join(each.reason for each in refused))
     with _timed(seconds, "report"):
@@ -129,6 +135,11 @@ def run_backtest(
         prepared, found.results, comparison, tuple(refused), warnings, file, seconds, found.performance,
         found.foresight, tuple(found.pages),
     )  # fmt: skip
+
+
+def _of(strategy: IStrategy, reason: str) -> str:
+    name = strategy.get_strategy_name()
+    return reason if repr(name) in reason else f"strategy {name!r} ({strategy.__file__}): {reason}"
 
 
 @contextmanager

@@ -69,14 +69,14 @@ def _run(work: Callable[[], object]) -> None:
         if isinstance(error.__context__, BrokenPipeError):  # rich's way to end when nobody reads on
             raise typer.Exit(1) from None
         # Nothing of ours ends the process from within: whatever its code says, the work is not done.
-        told = traceback.format_exc() if DEBUG.get() else f"parley: {_ended(error)}\n"
-        typer.echo(redacted(told), err=True, nl=False)
+        said = traceback.format_exc() if DEBUG.get() else f"parley: {_ended(error)}\n"
+        typer.echo(redacted(said), err=True, nl=False)
         raise typer.Exit(1) from None
     except Exception as error:  # noqa: BLE001 - the process's edge: each is told and makes an exit code
         if DEBUG.get():
             typer.echo(redacted(traceback.format_exc()), err=True, nl=False)
         else:
-            typer.echo(f"parley: {redacted(_line(error))}", err=True)
+            typer.echo(f"parley: {redacted(told(error))}", err=True)
         raise typer.Exit(2 if _is_mendable(error) else 1) from None
     if code:
         raise typer.Exit(cast("int", code))
@@ -86,7 +86,7 @@ def _is_mendable(error: Exception) -> bool:
     return isinstance(error, UserError) or (isinstance(error, OSError) and error.errno in _MENDABLE)
 
 
-def _line(error: Exception) -> str:
+def told(error: Exception) -> str:
     """Say in one line what went wrong; of a defect also where its traceback is."""
     match error:
         case ParleyError() | JournalError():
@@ -122,11 +122,11 @@ def _first_line(error: Exception) -> str:
 def _write_down(error: Exception) -> str:
     """Put the traceback into a file that only the user can read, and say which."""
     text = "".join(traceback.format_exception(error))
-    told = f"{time.strftime('%Y-%m-%d %H:%M:%S %Z')}\n{' '.join(sys.argv)}\n{sys.version}\n\n{text}"
+    written = f"{time.strftime('%Y-%m-%d %H:%M:%S %Z')}\n{' '.join(sys.argv)}\n{sys.version}\n\n{text}"
     try:
         descriptor, path = tempfile.mkstemp(prefix="parley-defect-", suffix=".txt")
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as file:
-            file.write(redacted(told))
+            file.write(redacted(written))
     except OSError:
         return "'parley --debug ...' shows where"
     return f"its traceback is in {path}"

@@ -18,6 +18,7 @@ import msgspec
 
 SETTLE_S: Final = 2.0
 POLL_S: Final = 0.02
+_LAST_LINES_S: Final = 1.0
 # How a unit says of another that it lost it.
 _LOST: Final = ("the {} is gone", "the {} closed")
 Line = dict[str, object]
@@ -63,6 +64,8 @@ class Child:
         deadline = time.monotonic() + timeout_s
         while (found := self.line(key)) is None and time.monotonic() < deadline:
             if in_vain():
+                if self.code is not None:
+                    self._reader.join(_LAST_LINES_S)  # what it wrote before it ended may not be read yet
                 return self.line(key)
             with self._changed:
                 self._changed.wait(POLL_S)

@@ -1,11 +1,12 @@
 """Locks and protections on hand-made books of closed trades."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pytest
 
+from backtest.errors import NotSupported
 from backtest.locks import LockBook, StrategyLocks
 from backtest.protections import Closed, Protections
 from parley.kernels.settings import ProtectionSettings
@@ -71,6 +72,31 @@ def test_a_strategys_locks_have_no_simulated_time_and_cannot_be_undone() -> None
     assert [(lock.lock_time_ms, lock.active) for lock in book.all()] == [(0, True)]
     assert not methods.is_pair_locked("A/B")
     assert methods.is_pair_locked("A/B", candle_date=datetime(2024, 1, 1, 12, 0, tzinfo=UTC))
+
+
+def test_the_computers_clock_is_asked_only_of_locks_that_may_still_be_in_force() -> None:
+    book = LockBook(CANDLE)
+    methods = StrategyLocks(book, CANDLE, NOON + 10 * CANDLE)
+    early = datetime(2024, 1, 1, 12, 7, tzinfo=UTC)
+    late = early + timedelta(days=1)
+    methods.lock_pair("A/B", early, "x")
+    methods.lock_pair("A/B", early, "x")
+    methods.lock_pair("A/B", late, "x", "short")
+    assert not methods.is_pair_locked("A/B", side="long")
+    methods.unlock_pair("A/B")
+    methods.unlock_reason("y")
+    assert not methods.asked_the_clock
+
+    for ask in (
+        lambda: methods.is_pair_locked("A/B", side="short"),
+        lambda: methods.lock_pair("A/B", late, "x", "short"),
+        lambda: methods.unlock_reason("x"),
+    ):
+        methods.asked_the_clock = False
+        with pytest.raises(NotSupported, match="computer's clock"):
+            ask()
+        assert methods.asked_the_clock
+    assert len(book.all()) == 3
 
 
 def test_whoever_watches_hears_of_every_change() -> None:

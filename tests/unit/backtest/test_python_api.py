@@ -162,6 +162,10 @@ def test_what_is_wrong_is_told(candles: dict[str, pd.DataFrame]) -> None:
         (Cross, {"AAA/USDT": one.drop(columns="low")}, CONFIG, r"\['low'\] are missing"),
         (Cross, {"AAA/USDT": [1]}, CONFIG, "expected a DataFrame, was list"),
         ("nowhere.py", candles, CONFIG, "there is no strategy file or folder"),
+        (Cross, {"AAAUSDT": one}, CONFIG, "must go by pair, such as 'BTC/USDT' .*, one goes by 'AAAUSDT'"),
+        (Cross, candles, None, "config must be a table of freqtrade's settings, was NoneType"),
+        (Cross, candles, {**CONFIG, "exchange": "binance"}, "exchange must be a table .*, was 'binance'"),
+        (Cross, None, CONFIG, "candles must be a table of frames by pair, was NoneType"),
     ]
     for strategy, given, config, told in cases:
         with pytest.raises(UserError, match=told) as raised:

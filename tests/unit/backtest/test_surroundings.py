@@ -133,10 +133,14 @@ def test_a_looked_up_trade_is_not_written_to() -> None:
 
 
 def test_what_a_view_has_not_is_refused_by_name() -> None:
+    class Outside:
+        to_json = None
+
     def ask(around: Surroundings, arguments: dict[str, Any]) -> bool:
+        around.shown.as_of(Outside, Outside, "spot")
         return bool(around.open_trades() and around.open_trades()[0].to_json())
 
-    with pytest.raises(NotSupported, match=r"trade\.to_json"):
+    with pytest.raises(NotSupported, match="to_json of a trade"):
         watched(lambda around, arguments: not ask(around, arguments))
 
 

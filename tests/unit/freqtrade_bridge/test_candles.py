@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import ccxt
 import pandas as pd
 import pytest
 from freqtrade.configuration import TimeRange
@@ -13,6 +14,7 @@ from freqtrade.enums import CandleType, TradingMode
 from pandas.testing import assert_frame_equal, assert_series_equal
 
 from freqtrade_bridge.candles import CheckedCandles
+from freqtrade_bridge.markets import made_up_markets
 from freqtrade_bridge.sources import FreqtradeFolder, GivenFrames, ParleyFolder, open_folder
 from freqtrade_bridge.tick_sizes import as_steps, count_decimals
 from parley.errors import DataError
@@ -57,6 +59,32 @@ def test_a_folder_of_freqtrade_gives_what_freqtrade_loads(
     assert_frame_equal(ours, theirs)
     assert source.available() == [KEY]
     assert len(ours) == 15 * 12 + 1  # the gaps are filled
+
+
+def test_a_folder_of_several_formats_is_read_as_freqtrade_does_by_default(tmp_path: Path) -> None:
+    write_candles(tmp_path, {f"{name}_USDT-5m": walk(1, 30) for name in ("AAA", "BBB", "CCC")}, "json")
+
+    only = open_folder(tmp_path, None, "binance", SPOT)
+    write_candles(tmp_path, {"AAA_USDT-5m": walk(1, 50)})
+    both = open_folder(tmp_path, None, "binance", SPOT)
+
+    assert isinstance(only, FreqtradeFolder)
+    assert only.note == (
+        f"{tmp_path}: there are no feather candles, which freqtrade reads by default; those in json are read"
+        " (freqtrade: --data-format-ohlcv json)"
+    )
+    assert isinstance(both, FreqtradeFolder)
+    assert (both.available(), both.note) == ([KEY], "")
+    assert len(load(CheckedCandles(both))) == 50
+
+
+def test_pairs_have_their_markets_in_order_of_their_names() -> None:
+    api = ccxt.binance()
+    names = ["CCC/USDT", "AAA/USDT", "BBB/USDT"]
+
+    made = [list(made_up_markets(each, api, futures=False, swap="swap")) for each in (names, names[::-1])]
+
+    assert made == [sorted(names)] * 2
 
 
 def test_parleys_files_are_joined_in_order_of_time(tmp_path: Path) -> None:

@@ -54,6 +54,28 @@ def test_later_files_win_and_files_may_add_files(tmp_path: Path) -> None:
     assert config["exchange"]["name"] == "binance"
 
 
+def test_what_has_a_default_need_not_be_given(tmp_path: Path) -> None:
+    server = {
+        "enabled": False, "listen_ip_address": "127.0.0.1", "listen_port": 8080, "username": "a",
+        "password": "b",
+    }  # fmt: skip
+    config = load(tmp_path, write_config(tmp_path / "a.json", api_server=server))
+
+    assert config["api_server"]["username"] == "a"
+
+
+def test_an_object_and_a_number_of_one_key_name_both_files(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.json", tmp_path / "b.json"
+    write_config(first, dry_run_wallet={"USDT": 1000})
+    second.write_text('{\n "dry_run_wallet": 500\n}')
+
+    told = refusal(tmp_path, second, first)
+
+    line = 1 + first.read_text().split('"dry_run_wallet"')[0].count("\n")
+    assert told == (f"{second}, line 2: dry_run_wallet must be an object as in {first}, line {line}, was 500")
+    assert load(tmp_path, first, second)["dry_run_wallet"] == 500  # as freqtrade merges them
+
+
 def test_environment_and_options_override_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FREQTRADE__EXCHANGE__NAME", "kraken")
     monkeypatch.setenv("FREQTRADE__MAX_OPEN_TRADES", "4")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from copy import copy
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,11 +12,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from freqtrade.persistence import LocalTrade, Trade
+from freqtrade.persistence import LocalTrade, PairLocks, Trade
 
+from backtest.shown import Shown
 from freqtrade_bridge.analysis import analyse
 from freqtrade_bridge.asking import asking
 from freqtrade_bridge.hooks import Faults, strategy_hooks
+from freqtrade_bridge.kept_state import Reached, is_used, reset, unwatched, watched
 from freqtrade_bridge.options import Options
 from freqtrade_bridge.preparing import Prepared, prepare
 from freqtrade_bridge.provider import OfflineDataProvider
@@ -70,6 +73,7 @@ class Running:
         purse: tuple[float, float, float] = (1000.0, 0.0, 1000.0), coins: list[Any] | None = None,
     ) -> None:  # fmt: skip
         self.asking: Callable[[], str | None] = lambda: "nobody"
+        self.shown = Shown("spot")
         self.rows, self.opened, self.closed = rows or {}, opened or [], closed or []
         self.profit, self.wallet, self.coins, self.renewed = profit, purse, coins or [], 0
 
@@ -285,12 +289,63 @@ def test_the_wallet_is_the_simulations(prepared: Prepared) -> None:
 
 
 def test_freqtrades_own_lists_are_not_read_empty(prepared: Prepared) -> None:
-    strategy = prepared.strategies[0]
+    before = vars(LocalTrade)["bt_trades"], vars(PairLocks)["lock_pair"]
 
-    with asking(strategy, prepared.provider) as opened:
-        opened(Running())
-        with pytest.raises(UserError, match=r"own lists of trades .*: ask Trade\.get_trades_proxy\(\)"):
-            ask(prepared, "custom_exit", lambda: len(LocalTrade.bt_trades), **EXIT)
+    with pytest.raises(Reached, match=r"LocalTrade\.bt_trades"), watched():
+        ask(prepared, "custom_exit", lambda: len(LocalTrade.bt_trades), **EXIT)
+
+    assert (vars(LocalTrade)["bt_trades"], vars(PairLocks)["lock_pair"]) == before
+
+
+def test_what_reaches_freqtrades_state_is_told_though_it_is_caught(prepared: Prepared) -> None:
+    def quietly() -> bool:
+        try:
+            return PairLocks.is_pair_locked("AAA/USDT")
+        except BaseException:  # noqa: BLE001 - as a strategy may write it
+            return False
+
+    with pytest.raises(Reached, match=r"PairLocks\.is_pair_locked"), watched():
+        ask(prepared, "custom_exit", quietly, **EXIT)
+    with pytest.raises(Reached, match=r"PairLocks\.locks"), watched():
+        PairLocks.locks = []
+    assert PairLocks.is_pair_locked("AAA/USDT") is False
+
+
+def in_a_thread(todo: Callable[[], None]) -> None:
+    thread = threading.Thread(target=todo)
+    thread.start()
+    thread.join()
+
+
+def test_other_threads_have_freqtrades_state_and_only_freqtrades_own_is_not_told() -> None:
+    locks: list[object] = []
+
+    def lock(around: AbstractContextManager[None]) -> None:
+        with around:
+            locks.append(PairLocks.locks)
+
+    with watched():
+        in_a_thread(lambda: lock(unwatched()))
+    with pytest.raises(Reached, match=r"PairLocks\.locks"), watched():
+        in_a_thread(lambda: lock(nullcontext()))
+
+    assert all(each is PairLocks.locks for each in locks)
+    assert len(locks) == 2
+
+
+def test_a_run_that_begins_beside_another_leaves_that_one_watched() -> None:
+    def begin() -> None:
+        with unwatched():
+            PairLocks.lock_pair("AAA/USDT", NOON)
+        reset()
+
+    def reach() -> None:
+        in_a_thread(begin)
+        PairLocks.get_all_locks()
+
+    with pytest.raises(Reached), watched():
+        reach()
+    assert not is_used()
 
 
 def test_strategies_of_several_threads_each_ask_their_own_run(prepared: Prepared) -> None:

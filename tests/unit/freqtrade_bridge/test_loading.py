@@ -94,6 +94,16 @@ def test_a_wrong_attribute_is_named_with_what_was_expected(
     assert refusal(tmp_path, data, "Odd") == f"strategy 'Odd' ({file}): {told}"
 
 
+def test_the_parameters_of_another_strategy_are_told(tmp_path: Path, data: Path) -> None:
+    file = write(tmp_path, "Mine")
+    parameters = file.with_suffix(".json")
+    parameters.write_text('{"strategy_name": "Other", "params": {}}')
+
+    told = refusal(tmp_path, data, "Mine")
+
+    assert told == f"strategy 'Mine' ({file}): {parameters}: strategy_name must be 'Mine', was 'Other'"
+
+
 def test_an_error_in_the_strategys_own_code_keeps_its_line(tmp_path: Path, data: Path) -> None:
     file = write(tmp_path, "Odd", "stoploss = -0.1", 'stoploss = float("much")')
 

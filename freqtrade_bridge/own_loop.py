@@ -58,7 +58,8 @@ def run_own_loop(
     name = strategy.get_strategy_name()
     doing = strategy_code(name, strategy.__file__, "freqtrade's own loop")
     with doing, unwatched(), _given(module, prepared, strategy):
-        back = module.Backtesting(prepared.config, prepared.exchange, progress_callback=_told(each))
+        config = _of_loaded(prepared)
+        back = module.Backtesting(config, prepared.exchange, progress_callback=_told(each))
         back.pairlists, back.fee = prepared.pairlists, prepared.fee
         back.timerange, back.required_startup = prepared.timerange, prepared.startup
         data = {pair: rows.copy() for pair, rows in prepared.candles.items()}
@@ -80,6 +81,17 @@ def run_own_loop(
         start_ms=int(start.timestamp() * 1000),
         end_ms=int(end.timestamp() * 1000),
     )
+
+
+def _of_loaded(prepared: Prepared) -> Config:
+    """The configuration without strategies of the list that could not be loaded: freqtrade asks for each."""
+    config = prepared.config
+    if not config.get("strategy_list"):
+        return config
+    loaded = {each.get_strategy_name() for each in prepared.strategies}
+    # by the class: the list may name a file
+    names = [name for name in config["strategy_list"] if name in loaded]
+    return {**config, "strategy_list": names or sorted(loaded)}
 
 
 @contextmanager

@@ -191,6 +191,16 @@ def test_an_answer_that_is_no_number_is_one_line_and_the_others_results_stand(tm
     assert not ours["loaded"]
 
 
+def test_a_strategy_that_is_not_there_costs_one_of_freqtrades_own_loop_nothing(tmp_path: Path) -> None:
+    slow, *_ = named(WRITES, "Writes")
+
+    ours = own_run(options_of(tmp_path, strategy_list=("Nobody", slow)), tmp_path)
+
+    assert ours["results"].keys() == {slow}
+    assert ours["results"][slow]["total_trades"] > 40
+    assert ours["refused"].keys() == {"Nobody"}
+
+
 def test_an_answer_freqtrades_own_loop_stops_at_too_is_one_line_with_what_it_was(tmp_path: Path) -> None:
     options = options_of(tmp_path, strategy_list=("Base", *named(STOPS, "Stops")))
 

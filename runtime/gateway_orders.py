@@ -316,6 +316,8 @@ class Gateway:
     def _refuse(self, intent: Intent | CancelIntent, code: str, detail: str, cause: int) -> None:
         # A second order of the same id cannot exist, but the first one may, unless it was never sent.
         is_definitive = code != DUPLICATE or intent.iid in self._journal.unsent
+        if is_definitive and isinstance(intent, Intent):
+            self._counters.iids.add(intent.iid)  # a copy of it that comes later is no order any more
         no = VenueReject(
             iid=intent.iid, code=OWN + code, definitive=is_definitive, detail=detail,
             cancel=isinstance(intent, CancelIntent),

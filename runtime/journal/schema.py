@@ -167,6 +167,9 @@ def is_sealed(path: Path) -> bool:
 def open_readonly(path: Path) -> sqlite3.Connection:
     """Open the file for reading; a sealed file without any locks.
 
+    What a writer that was killed left half is rolled back first: SQLite does that only for who may write, and
+    never while a writer lives.
+
     Raises
     ------
     FileNotFoundError
@@ -178,6 +181,11 @@ def open_readonly(path: Path) -> sqlite3.Connection:
         raise FileNotFoundError(f"journal must be a file, was {str(path)!r}")
     mode = "mode=ro&immutable=1" if is_sealed(path) else "mode=ro"
     try:
+        if path.with_name(path.name + "-journal").exists():
+            with closing(
+                sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=5.0)
+            ) as half:
+                half.execute("SELECT count(*) FROM sqlite_master").fetchone()
         return sqlite3.connect(
             f"{path.resolve().as_uri()}?{mode}", uri=True, isolation_level=None, timeout=5.0
         )

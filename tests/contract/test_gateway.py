@@ -465,6 +465,24 @@ def test_order_past_its_time_is_not_sent() -> None:
     asyncio.run(run())
 
 
+def test_order_that_was_refused_for_good_is_none_when_it_comes_again() -> None:
+    """A desk that died before it heard the refusal may ask for it again, when nothing stands against it."""
+
+    async def run() -> None:
+        with short_folder() as folder:
+            async with unit("gateway", gateway_config(folder, None), folder) as gateway:
+                desk = await FakeDesk.connect(gateway.socket)
+                desk.send(make_intent(send_by=time.monotonic_ns() - 1))
+                await desk.hear(VenueReject)
+                desk.send(make_intent(send_by=time.monotonic_ns() + 60_000_000_000))
+                await desk.until(lambda: len(desk.of(VenueReject)) == 2 or bool(desk.of(Attempt)))
+                assert desk.of(Attempt) == []
+                again = desk.of(VenueReject)[1]
+                assert (again.code, again.definitive) == ("last_look:duplicate_cid", True)
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize(
     ("over", "text"),
     [

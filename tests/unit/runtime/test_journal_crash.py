@@ -257,3 +257,34 @@ def test_full_disk_stops_the_journal_and_keeps_what_was_acknowledged(tmp_path: P
     with JournalWriter.resume(path, prezero_mb=0) as writer:
         writer.append(make_group(count + 1)).result()
     assert verify(path).ok
+
+
+HALF = """
+import os, signal, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("PRAGMA journal_mode=DELETE")
+connection.execute("PRAGMA cache_size=1")
+connection.execute("BEGIN IMMEDIATE")
+connection.execute("UPDATE groups SET epoch = 99")
+connection.execute("CREATE TABLE half AS SELECT seq, zeroblob(4000) FROM records")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_was_left_half_outside_the_log_is_rolled_back_before_it_is_read(tmp_path: Path) -> None:
+    """A kill while SQLite changes from one kind of journal to the other leaves a rollback journal."""
+    path = tmp_path / "desk.journal"
+    writer = JournalWriter.create(path, {"run_id": "half"}, prezero_mb=0)
+    for gid in range(1, GROUPS + 1):
+        records = [Record(5 * gid - 4 + at, at, b"r" * 16, b"x" * 60) for at in range(5)]
+        writer.append(Group(1, records, [IntentRow(b"cid %d" % gid, b"iid %d" % gid, 5 * gid - 4)])).result()
+    writer.close()
+    subprocess.run([sys.executable, "-c", HALF, str(path)], check=False)
+    left = path.with_name(path.name + "-journal")
+    assert left.stat().st_size > 0
+
+    assert [record.seq for record in JournalReader(path).records()] == list(range(1, 5 * GROUPS + 1))
+    assert {record.body for record in JournalReader(path).records()} == {b"x" * 60}
+    assert not left.exists()
+    assert verify(path).ok
+    JournalWriter.resume(path).close()

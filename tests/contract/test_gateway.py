@@ -40,13 +40,11 @@ from tests.kit.sandbox import ACCOUNT, SandboxProcess, sandbox
 from tests.kit.units import (
     SYMBOLS,
     FakeDesk,
-    UnitEndedError,
     UnitProcess,
     gateway_config,
     make_cancel,
     make_intent,
     short_folder,
-    start,
     unit,
 )
 
@@ -425,33 +423,6 @@ def test_everything_said_is_in_a_sealed_journal_that_verifies() -> None:
     asyncio.run(run())
 
 
-def test_garbage_costs_the_connection_and_not_the_gateway() -> None:
-    async def run() -> None:
-        with short_folder() as folder:
-            async with unit("gateway", gateway_config(folder, None), folder) as gateway:
-                _, writer = await asyncio.open_unix_connection(str(gateway.socket))
-                writer.write(b"GET / HTTP/1.1\r\n\r\n")
-                reader_end = await asyncio.open_unix_connection(str(gateway.socket))
-                reader_end[1].close()
-                desk = await FakeDesk.connect(gateway.socket)
-                desk.send(make_intent())
-                assert isinstance(await desk.hear(Ack), Ack)
-                writer.close()
-
-    asyncio.run(run())
-
-
-def test_stranger_process_may_not_send_orders() -> None:
-    async def run() -> None:
-        with short_folder() as folder:
-            async with unit("gateway", gateway_config(folder, None, desk_pid=1), folder) as gateway:
-                desk = await FakeDesk.connect(gateway.socket)
-                await desk.until(lambda: desk.lost is not None)
-                assert desk.messages == []
-
-    asyncio.run(run())
-
-
 def test_order_past_its_time_is_not_sent() -> None:
     async def run() -> None:
         with short_folder() as folder:
@@ -479,40 +450,5 @@ def test_order_that_was_refused_for_good_is_none_when_it_comes_again() -> None:
                 assert desk.of(Attempt) == []
                 again = desk.of(VenueReject)[1]
                 assert (again.code, again.definitive) == ("last_look:duplicate_cid", True)
-
-    asyncio.run(run())
-
-
-@pytest.mark.parametrize(
-    ("over", "text"),
-    [
-        ({"jornal": "x"}, "journal"),
-        ({"socket": "/tmp/" + "x" * 120}, "107"),
-        ({"venue": {"kind": "ccxt", "symbols": ["BTC/USDT"], "keys_file": "/nowhere"}}, "/nowhere"),
-    ],
-)
-def test_mistake_of_the_user_is_one_line_and_code_two(over: dict[str, object], text: str) -> None:
-    async def run() -> None:
-        with short_folder() as folder:
-            with pytest.raises(UnitEndedError) as ended:
-                await start("gateway", gateway_config(folder, None) | over, folder)
-            assert ended.value.code == 2
-            assert text in ended.value.errors
-            assert len(ended.value.errors.strip().splitlines()) == 1
-
-    asyncio.run(run())
-
-
-def test_keys_others_can_read_are_refused() -> None:
-    async def run() -> None:
-        with short_folder() as folder:
-            keys = folder / "open.json"
-            keys.write_text(json.dumps({"api_key": "a", "secret": "b"}))
-            keys.chmod(0o644)
-            target: dict[str, object] = {"kind": "ccxt", "symbols": ["BTC/USDT"], "keys_file": str(keys)}
-            target |= {"rest": "http://127.0.0.1:9"}
-            with pytest.raises(UnitEndedError) as ended:
-                await start("gateway", gateway_config(folder, None) | {"venue": target}, folder)
-            assert (ended.value.code, "0600" in ended.value.errors) == (2, True)
 
     asyncio.run(run())

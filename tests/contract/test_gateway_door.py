@@ -1,4 +1,4 @@
-"""A gateway that was told its desk takes nothing of anybody else, and writes down what it refused and why.
+"""Who gets through a gateway's door: its desk alone; what it refused is written down, a mistake is one line.
 
 Not here: seals themselves (tests/unit/runtime/test_seals.py), what a desk may ask for (`test_gateway`).
 """
@@ -15,6 +15,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TypeVar
 
+import pytest
+
 from parley.messages import KIND_OF, Ack, Alarm, Intent, VenueReject, decode
 from runtime.frames import frame_of, pack, wrap
 from runtime.gateway_door import introduction
@@ -22,7 +24,7 @@ from runtime.journal import JournalReader
 from runtime.kill_switch import DOUBTS
 from runtime.seals import new_key
 from tests.kit.sandbox import ROOT
-from tests.kit.units import FakeDesk, gateway_config, make_intent, short_folder
+from tests.kit.units import FakeDesk, UnitEndedError, gateway_config, make_intent, short_folder, start, unit
 
 CONNECTS = """\
 import socket, sys
@@ -177,5 +179,67 @@ def test_garbage_wrong_words_and_wrong_messages_are_on_record_and_a_flood_is_cou
             assert len(said) == 11, "ten in a minute, and the rest"
             assert said[10] == "13 more were refused"
             assert home.journaled(Alarm)[-1].n == 23
+
+    asyncio.run(run())
+
+
+def test_garbage_costs_the_connection_and_not_the_gateway() -> None:
+    async def run() -> None:
+        with short_folder() as folder:
+            async with unit("gateway", gateway_config(folder, None), folder) as gateway:
+                _, writer = await asyncio.open_unix_connection(str(gateway.socket))
+                writer.write(b"GET / HTTP/1.1\r\n\r\n")
+                reader_end = await asyncio.open_unix_connection(str(gateway.socket))
+                reader_end[1].close()
+                desk = await FakeDesk.connect(gateway.socket)
+                desk.send(make_intent())
+                assert isinstance(await desk.hear(Ack), Ack)
+                writer.close()
+
+    asyncio.run(run())
+
+
+def test_stranger_process_may_not_send_orders() -> None:
+    async def run() -> None:
+        with short_folder() as folder:
+            async with unit("gateway", gateway_config(folder, None, desk_pid=1), folder) as gateway:
+                desk = await FakeDesk.connect(gateway.socket)
+                await desk.until(lambda: desk.lost is not None)
+                assert desk.messages == []
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("over", "text"),
+    [
+        ({"jornal": "x"}, "journal"),
+        ({"socket": "/tmp/" + "x" * 120}, "107"),
+        ({"venue": {"kind": "ccxt", "symbols": ["BTC/USDT"], "keys_file": "/nowhere"}}, "/nowhere"),
+    ],
+)
+def test_mistake_of_the_user_is_one_line_and_code_two(over: dict[str, object], text: str) -> None:
+    async def run() -> None:
+        with short_folder() as folder:
+            with pytest.raises(UnitEndedError) as ended:
+                await start("gateway", gateway_config(folder, None) | over, folder)
+            assert ended.value.code == 2
+            assert text in ended.value.errors
+            assert len(ended.value.errors.strip().splitlines()) == 1
+
+    asyncio.run(run())
+
+
+def test_keys_others_can_read_are_refused() -> None:
+    async def run() -> None:
+        with short_folder() as folder:
+            keys = folder / "open.json"
+            keys.write_text(json.dumps({"api_key": "a", "secret": "b"}))
+            keys.chmod(0o644)
+            target: dict[str, object] = {"kind": "ccxt", "symbols": ["BTC/USDT"], "keys_file": str(keys)}
+            target |= {"rest": "http://127.0.0.1:9"}
+            with pytest.raises(UnitEndedError) as ended:
+                await start("gateway", gateway_config(folder, None) | {"venue": target}, folder)
+            assert (ended.value.code, "0600" in ended.value.errors) == (2, True)
 
     asyncio.run(run())

@@ -9,7 +9,24 @@ from decimal import Decimal
 
 from parley.instruments import Instrument, has_contracts
 from parley.ledger import Ledger
-from parley.messages import Book, Breaker, Cash, Fill, Halt, Holding, Killed, StateView, Strain
+from parley.messages import (
+    Ack,
+    Book,
+    Breaker,
+    Cash,
+    Compared,
+    Fill,
+    FundingPaid,
+    Halt,
+    Holding,
+    Killed,
+    Message,
+    OrderEvent,
+    StateView,
+    Strain,
+    Unknown,
+    VenueReject,
+)
 from parley.money import decimal
 from parley.risk.margin import collateral
 from parley.risk.states import ACTIVE, BREAKER, FLATTENING, HALTED, REDUCING, moved
@@ -43,7 +60,7 @@ class Account:
         self.pause_until = 0
         self.kills = Kills()
         self._limits_version = 0
-        self._strain: dict[str, int] = {}
+        self._strain: dict[str, Strain] = {}
         self._doubts: set[str] = set()  # streams of which something may be missing
         self._open = False
         self._peak = ZERO
@@ -165,14 +182,37 @@ class Account:
     def strain(self, strain: Strain) -> None:
         """Tighten or loosen what one source of strain asks for; nothing else is loosened by it."""
         before = self.trading
-        self._strain[strain.source] = strain.level
+        self._strain[strain.source] = strain
         if self.trading != before:
             self.touch()
 
     @property
     def strain_level(self) -> int:
         """The highest level any source says."""
-        return max(self._strain.values(), default=0)
+        return max([each.level for each in self._strain.values()], default=0)
+
+    @property
+    def strained_by(self) -> str:
+        """What presses hardest, and why; empty when nothing does."""
+        hardest = max(self._strain.values(), key=lambda each: each.level, default=None)
+        return f"{hardest.source}: {hardest.why}" if hardest is not None and hardest.level else ""
+
+    def is_news(self, message: Message) -> bool:
+        """Whether a message from outside would change anything here; what is nothing to the account is."""
+        match message:
+            case Fill():
+                return not self.ledger.knows(message)
+            case Ack() | VenueReject() | Unknown() | OrderEvent():
+                return self.orders.is_news(message)
+            case FundingPaid():
+                return not self.ledger.knows_funding(message.ref)
+            case Compared():
+                return self.is_doubted(message.streams)
+            case Strain():  # who said nothing said that there is none
+                said = self._strain.get(message.source, Strain(source=message.source, level=0))
+                return message != said
+            case _:
+                return True
 
     @property
     def trading(self) -> str:

@@ -17,7 +17,7 @@ import msgspec
 
 from parley.messages import Shed, Trigger
 
-from .account import Account
+from .account import REDUCE_LEVEL, Account
 from .market import Market
 from .table import Table
 
@@ -59,6 +59,8 @@ class Admission:
 
     def _refusal(self, symbols: Sequence[str]) -> tuple[str, str] | None:
         config, level = self._table.config, self._account.strain_level
+        if level >= REDUCE_LEVEL:
+            return "strained", self._account.strained_by  # nothing could be opened: nobody is asked
         if level >= FEW_SYMBOLS:
             best = self._market.busiest()[: config.best_symbols]
             if not set(symbols) <= set(best):

@@ -36,7 +36,7 @@ from .gatekeeper import Gatekeeper
 from .legs import Leg
 from .market import Market
 from .negotiation import Negotiation
-from .orders import Order
+from .orders import Order, OrderState
 from .plan import better, intent, order_style, worst_price
 from .policy import GroupOut
 from .table import Said, Table
@@ -236,9 +236,14 @@ class Dispatch:
         return "beyond_limit" if better(leg.plan.side, px, leg.worst_px) != px else ""
 
     def cancel(self, iid: bytes, cause: int) -> None:
-        """Emit a cancel of a live order; a second one only after the first was answered."""
+        """Emit a cancel of a live order; a second one only after the first was answered.
+
+        One in doubt is asked to go once: whether there is anything to cancel is being looked up.
+        """
         order = self._account.orders.get(iid)
         if order is None or order.is_final or order.cancelling:
+            return
+        if order.state is OrderState.UNKNOWN and order.cancels:
             return
         n = self._account.orders.ask_cancel(iid)
         self._account.touch()

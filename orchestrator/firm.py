@@ -104,19 +104,9 @@ class Firm:
 
     def is_news(self, message: Message) -> bool:
         """Whether an incoming fact would change anything; what would not is neither journaled nor handled."""
-        match message:
-            case Fill():
-                return not self.account.ledger.knows(message)
-            case Ack() | VenueReject() | Unknown() | OrderEvent():
-                return self.account.orders.is_news(message)
-            case FundingPaid():
-                return not self.account.ledger.knows_funding(message.ref)
-            case Compared():
-                return self.account.is_doubted(message.streams)
-            case LimitChange():
-                return self.limits.is_news(message)
-            case _:
-                return True
+        if isinstance(message, LimitChange):
+            return self.limits.is_news(message)
+        return self.account.is_news(message)
 
     def admit(
         self, message: Message, sender: str, *, t_event: int = 0, t_mono: int = 0, t_recv: int = 0

@@ -40,6 +40,7 @@ from parley.messages import (
     encode,
 )
 from runtime.alarms import Refusals, in_doubt
+from runtime.credits import Credits
 from runtime.doubts import Doubts
 from runtime.frames import CONTROL, Link, control, wrap
 from runtime.gateway_config import GatewayConfig
@@ -56,9 +57,10 @@ from runtime.limit_word import read_word as read_limits
 from runtime.passing import Passing
 from runtime.resync import RESYNCED, Resync, Retelling, read_resync
 from runtime.unit import Begun, path_of
+from venues.clock import clock_offset
 from venues.limits import Request
 from venues.meter import words
-from venues.port import Acked, Ambiguous, Fact, Rejected, SendResult, Unasked, Venue, VenueError
+from venues.port import Acked, Ambiguous, Fact, Rejected, SendResult, Unasked, Venue
 
 log = logging.getLogger(__name__)
 
@@ -108,9 +110,11 @@ class Gateway:
         self.kills = KillSwitch(
             path, config.tenant, config.account, self, self._say, self._door.watch, self.limits.asked
         )
+        self.credits = Credits(venue.meter, self._say)
         self._passing = Passing(
-            config.limits, counters, instruments, venue, brought, self.kills, self.limits.followed
-        )
+            config.limits, counters, instruments, venue, brought, self.kills, self.limits.followed,
+            self.credits,
+        )  # fmt: skip
 
     # ------------------------------------------------------------------ the desk
 
@@ -193,6 +197,7 @@ class Gateway:
             if not no.cancel:
                 self._counters.iids.add(no.iid)
             self._say(no)
+        self.credits.again()
         link.send(control(RESYNCED, sender="gateway", to="desk"))
 
     # ------------------------------------------------------------------ orders
@@ -465,18 +470,12 @@ class Gateway:
     async def beat(self) -> None:
         """Measure the venue's clock and send a heartbeat, every second."""
         while True:
-            began = time.monotonic_ns()
-            try:
-                may_ask = self._venue.meter.take(Request.TIME) is None
-                # The sign is dropped, because -1 says that nothing was measured.
-                self._offset_ms = abs(await self._venue.clock_offset_ms()) if may_ask else -1.0
-            except VenueError:
-                self._offset_ms = -1.0
+            self._offset_ms, error_ns = await clock_offset(self._venue)
             if self._offset_ms >= 0:
-                took = time.monotonic_ns() - began
-                self.doubts.measured(int(self._offset_ms * 1_000_000) + took // 2)
+                self.doubts.measured(error_ns)
             self.kills.look()
             self._refusals.look()
+            self.credits.look()
             self._beat()
             await asyncio.sleep(HEARTBEAT_S)
 

@@ -2,8 +2,8 @@
 
 Not here: the rules (`lastlook`, `followed`), the kill file (`kill_switch`).
 
-Invariant: it changes nothing but what the venue's meter counts. An exit passes a kill that flattens and the
-desk's limits, never the gateway's own caps.
+Invariant: it changes nothing but what the venue's meter counts, and what the desk is told of that. An exit
+passes a kill that flattens and the desk's limits, never the gateway's own caps.
 """
 
 import time
@@ -13,6 +13,7 @@ from decimal import Decimal
 from parley.budget import Rank
 from parley.instruments import ZERO, Instrument, assets_of
 from parley.messages import Intent
+from runtime.credits import Credits
 from runtime.followed import Followed
 from runtime.kill_switch import KillSwitch
 from runtime.lastlook import HALTED, Counters, Limits, reduces, refusal
@@ -26,7 +27,7 @@ class Passing:
 
     def __init__(
         self, own: Limits, counters: Counters, instruments: Mapping[str, Instrument], venue: Venue,
-        brought: Mapping[str, Decimal], kills: KillSwitch, followed: Followed,
+        brought: Mapping[str, Decimal], kills: KillSwitch, followed: Followed, credits: Credits,
     ) -> None:  # fmt: skip
         self._own = own
         self._counters = counters
@@ -35,6 +36,7 @@ class Passing:
         self._brought = brought
         self._kills = kills
         self._followed = followed
+        self._credits = credits
 
     def refusal(self, intent: Intent, now_mono: int) -> tuple[str, str] | None:
         """Return (code, detail) when an order must not be written down as one that leaves."""
@@ -62,6 +64,7 @@ class Passing:
         lack = self._venue.meter.take(Request.SEND)
         if lack is not None and self.reduces(intent, is_counted=True):
             lack = self._venue.meter.take(Request.SEND, Rank.REDUCE)
+        self._credits.look()
         return None if lack is None else words(lack)
 
     def reduces(self, intent: Intent, *, is_counted: bool) -> bool:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import ccxt
 import pytest
 
-from parley.messages import Ack, Heartbeat, Intent, VenueReject
+from parley.messages import Ack, Heartbeat, Intent, Strain, VenueReject
 from runtime import kill_file
 from tests.kit.bybit import bybit_client, last_price
 from tests.kit.counted_line import CountedLine, counted
@@ -108,6 +108,8 @@ def test_burst_beyond_the_limit_is_refused_by_us_and_every_resting_order_is_stil
             assert len(at.desk.of(Ack)) == 40
             assert codes(at.desk) == {"last_look:budget": 30}
             assert "ORDERS 10S" in at.desk.of(VenueReject)[0].detail
+            assert [(each.source, each.level) for each in at.desk.of(Strain)] == [("venue", 3)]
+            assert "ORDERS 10S" in at.desk.of(Strain)[0].why
 
             at.desk.send(at.order(70, **held, side="sell", reduce_only=True))
             await at.desk.until(lambda: len(at.desk.of(Ack)) == 41)
@@ -137,6 +139,7 @@ def test_banned_gateway_is_silent_until_the_ban_is_over_and_then_goes_on() -> No
                 await asyncio.sleep(0.1)
             await at.desk.until(lambda: codes(at.desk)["last_look:venue_rests"] == 20)
             at.desk.send(make_cancel(resting, send_by=time.monotonic_ns() + 30_000_000_000))
+            assert [each.level for each in at.desk.of(Strain)] == [3], "the desk need not ask to know"
             assert at.desk.of(Heartbeat)[-1].offset_ms == -1, "who may not ask for the time knows none"
 
             await asyncio.sleep(max(0.0, banned_at + BAN_MS / 1000 - 0.5 - time.monotonic()))
@@ -151,6 +154,7 @@ def test_banned_gateway_is_silent_until_the_ban_is_over_and_then_goes_on() -> No
             await at.desk.until(lambda: len(at.desk.of(Ack)) == known + 1)
             assert at.line.answered.count(418) + at.line.answered.count(429) <= 2, "nobody came too early"
             await at.desk.until(lambda: at.desk.of(Heartbeat)[-1].offset_ms >= 0)
+            assert [each.level for each in at.desk.of(Strain)] == [3, 0]
 
     asyncio.run(run())
 

@@ -291,13 +291,15 @@ def test_a_forgotten_leg_is_cancelled_and_released() -> None:
     assert desk.firm.rounds == {}
 
 
-def test_a_cancel_nobody_answered_is_sent_again_and_an_unknown_order_is_not_cancelled_at_every_fact() -> None:
+def test_an_order_in_doubt_is_asked_to_go_once_and_again_when_it_was_found() -> None:
     desk = twap_desk({}, settle_bars=1)
     (first,) = desk.first
     desk.tell(unknown(first))
     cancels = [o for _ in range(8) for o in desk.close()]
     assert len(cancels) == 1
     desk.tell(unknown(cancels[0]))
+    assert [o for _ in range(3) for o in desk.close()] == []
+    desk.tell(event(first, "open"))
     (again,) = desk.close()
     assert (again.iid, again.n) == (first.iid, 2)
 

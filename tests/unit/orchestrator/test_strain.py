@@ -91,6 +91,27 @@ def test_at_level_three_exits_go_on_and_nothing_opens_whatever_source_said_it() 
     assert desk.firm.account.trading == "ACTIVE"
 
 
+def test_without_room_at_the_venue_no_round_opens_for_what_is_not_held_and_it_says_why() -> None:
+    desk = StepDesk(symbols=(BTC, ETH))
+    told(desk, Strain(source="venue", level=3, why="no room in the venue's limit orders for 3.20 s"))
+
+    assert desk.close() == []
+    assert [(s.symbol, s.code) for s in desk.said(Shed)] == [(BTC, "strained"), (ETH, "strained")]
+    assert {s.detail for s in desk.said(Shed)} == {"venue: no room in the venue's limit orders for 3.20 s"}
+
+    told(desk, strained(0, "venue"))
+    assert {o.symbol for o in desk.close() if isinstance(o, Intent)} == {BTC, ETH}
+
+
+def test_strain_that_is_said_again_is_no_news_and_its_end_is_none_before_it_began() -> None:
+    firm = TestDesk().firm
+    assert not firm.is_news(Strain(source="venue", level=0))
+    assert firm.is_news(strained(3, "venue"))
+    firm.account.strain(strained(3, "venue"))
+    assert not firm.is_news(strained(3, "venue"))
+    assert firm.is_news(strained(0, "venue"))
+
+
 def test_at_level_four_resting_orders_are_cancelled_and_nothing_trades() -> None:
     desk = StepDesk({"execution/a": advises(style="post_only", px_limit=D(49_990))})
     (order,) = desk.close()

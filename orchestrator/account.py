@@ -36,6 +36,7 @@ from .kills import Kills
 from .legs import Legs
 from .orders import Orders
 from .policy import DeskConfig
+from .strains import Strains
 
 ZERO = Decimal(0)
 DAY_NS = 86_400_000_000_000
@@ -60,7 +61,7 @@ class Account:
         self.pause_until = 0
         self.kills = Kills()
         self._limits_version = 0
-        self._strain: dict[str, Strain] = {}
+        self.strains = Strains()
         self._doubts: set[str] = set()  # streams of which something may be missing
         self._open = False
         self._peak = ZERO
@@ -182,20 +183,9 @@ class Account:
     def strain(self, strain: Strain) -> None:
         """Tighten or loosen what one source of strain asks for; nothing else is loosened by it."""
         before = self.trading
-        self._strain[strain.source] = strain
+        self.strains.take(strain)
         if self.trading != before:
             self.touch()
-
-    @property
-    def strain_level(self) -> int:
-        """The highest level any source says."""
-        return max([each.level for each in self._strain.values()], default=0)
-
-    @property
-    def strained_by(self) -> str:
-        """What presses hardest, and why; empty when nothing does."""
-        hardest = max(self._strain.values(), key=lambda each: each.level, default=None)
-        return f"{hardest.source}: {hardest.why}" if hardest is not None and hardest.level else ""
 
     def is_news(self, message: Message) -> bool:
         """Whether a message from outside would change anything here; what is nothing to the account is."""
@@ -208,9 +198,8 @@ class Account:
                 return not self.ledger.knows_funding(message.ref)
             case Compared():
                 return self.is_doubted(message.streams)
-            case Strain():  # who said nothing said that there is none
-                said = self._strain.get(message.source, Strain(source=message.source, level=0))
-                return message != said
+            case Strain():
+                return self.strains.is_news(message)
             case _:
                 return True
 
@@ -218,7 +207,7 @@ class Account:
     def trading(self) -> str:
         if not self._open:
             return HALTED  # nothing trades before the venue's balances are known
-        level, halt, kill = self.strain_level, self.halt, self.kills.state
+        level, halt, kill = self.strains.level, self.halt, self.kills.state
         if halt == HALTED or kill == HALTED:
             return HALTED
         if halt == FLATTENING or kill == FLATTENING:

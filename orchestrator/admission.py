@@ -58,9 +58,9 @@ class Admission:
         return Admitted(False)
 
     def _refusal(self, symbols: Sequence[str]) -> tuple[str, str] | None:
-        config, level = self._table.config, self._account.strain_level
+        config, level = self._table.config, self._account.strains.level
         if level >= REDUCE_LEVEL:
-            return "strained", self._account.strained_by  # nothing could be opened: nobody is asked
+            return "strained", self._account.strains.why  # nothing could be opened: nobody is asked
         if level >= FEW_SYMBOLS:
             best = self._market.busiest()[: config.best_symbols]
             if not set(symbols) <= set(best):

@@ -78,7 +78,7 @@ def watched(
     """Watch, in a thread of its own, how far the shipper of a desk is behind; None where there is none."""
     if config is None:
         return None
-    reduces = firm.account.strain_level >= REDUCE
+    reduces = firm.account.strains.level >= REDUCE
 
     def tell(note: Strain) -> None:
         loop.call_soon_threadsafe(say, note)

@@ -191,6 +191,8 @@ def last_look_us(journal: Path, gateway: Path, instruments: Mapping[str, Instrum
     with JournalReader(gateway) as reader:
         for record in reader.records(kinds=[KIND_OF[each] for each in ("Attempt", "Fill", "OrderEvent")]):
             match decode(record.body):
+                case Attempt(iid=iid) if iid in counters.iids:
+                    pass  # to cancel it
                 case Attempt() as attempt:
                     order, at = orders[attempt.iid], orders[attempt.iid].send_by - 1
                     row = rows[order.symbol]
@@ -217,7 +219,8 @@ def measure(seconds: float, speed: float, *, awake: bool) -> dict[str, Any]:
         summary = run_desk(folder, seconds, speed)
         found = followed(summary)
         run = Path(summary["truth_log"]).parent
-        instruments = msgspec.json.decode((run / "instruments.json").read_bytes(), type=dict[str, Instrument])
+        listed = msgspec.json.decode((run / "instruments.json").read_bytes(), type=list[Instrument])
+        instruments = {each.symbol: each for each in listed}
         judged = pre_trade_us(Path(summary["journal"]), run / "gateway.journal", instruments)
     whole = [
         total + before for total, before in zip(found.samples, found.stages["event_to_admit"], strict=True)

@@ -43,7 +43,7 @@ class Admission:
         self._account = account
         self._market = market
         self._tokens = max(1.0, table.config.max_rounds_per_s)
-        self._at = 0
+        self._at: int | None = None
 
     def judge(self, trigger: Trigger, symbols: Sequence[str]) -> Admitted:
         """Judge a trigger for a round about ``symbols``; one that gets none leaves a record."""
@@ -74,11 +74,11 @@ class Admission:
         return None
 
     def _take(self, rate: float) -> bool:
-        now = self._table.recv
-        if self._at:
-            since = max(0, now - self._at) / SECOND_NS
+        now = self._table.steady
+        if self._at is not None:
+            since = (now - self._at) / SECOND_NS
             self._tokens = min(max(1.0, rate), self._tokens + since * rate)
-        self._at = max(self._at, now)
+        self._at = now
         if self._tokens < 1.0:
             return False
         self._tokens -= 1.0

@@ -26,7 +26,7 @@ LONGEST_SLEEP_NS = 64 * SECOND_NS
 
 
 class _Record:
-    """What one agent did lately; ``until`` is wall ns, 0 awake."""
+    """What one agent did lately; ``until`` is steady ns, 0 awake."""
 
     __slots__ = ("answers", "is_probed", "misses", "sleep_ns", "strikes", "until")
 
@@ -40,7 +40,7 @@ class _Record:
 
 
 class Attendance:
-    """Keeps the books of who may be asked; mutable, owned by the table. ``now`` is wall ns, of the stamps."""
+    """Keeps the books of who may be asked; mutable, owned by the table. ``now`` is steady time, ns."""
 
     def __init__(self, specs: Sequence[AgentSpec], max_strikes: int) -> None:
         self._most = max_strikes

@@ -113,8 +113,7 @@ class Firm:
     ) -> Cascade:
         """Work off one external message: the whole cascade it causes."""
         table = self.table
-        table.mono = t_mono
-        table.recv = max(table.recv, t_recv)
+        table.stamped(t_mono, t_recv)
         if isinstance(message, MarketBatch):
             table.now = max(table.now, message.t)
         seq = table.emit(
@@ -137,7 +136,7 @@ class Firm:
                 if not self.stopping:
                     yield from self._analyses(seq)
             case Heartbeat():
-                self.gatekeeper.heartbeat(message, t_recv)
+                self.gatekeeper.heartbeat(message)
                 yield from self._leave_blind(seq)
             case Balance() | FundingPaid():
                 yield from self._money(message)
@@ -268,9 +267,9 @@ class Firm:
 
     def _leave_blind(self, heartbeat: int) -> Cascade:
         """Go on leaving while no market comes, on the last prices there were."""
-        age = self.market.age_ms(self.table.recv) if self.account.flattening else None
+        age = self.market.age_ms(self.table.wall) if self.account.flattening else None
         is_dead = age is not None and age > self.gatekeeper.limits.max_data_age_ms
-        if is_dead and (step := self._blind.due(self.table.recv)):
+        if is_dead and (step := self._blind.due(self.table.steady)):
             yield from self._settle(heartbeat)
             yield from self._flatten("blind", heartbeat, step=step)
 

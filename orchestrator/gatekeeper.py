@@ -28,14 +28,21 @@ class Gatekeeper:
         self._table = table
         self._market = market
         self._sent: deque[tuple[str, Recent]] = deque(maxlen=KEEP)
-        self._heard = 0
+        self._heard: int | None = None
         self._offset_ms: float | None = None
         self._contracts = tiers_by_asset(table.env.instruments)
 
-    def heartbeat(self, beat: Heartbeat, t_recv: int) -> None:
+    def heartbeat(self, beat: Heartbeat) -> None:
         """Note that the gateway is alive and how far its venue's clock is off."""
-        self._heard = t_recv
+        self._heard = self._table.steady
         self._offset_ms = beat.offset_ms if beat.offset_ms >= 0 else None
+
+    @property
+    def is_gateway_alive(self) -> bool:
+        """Whether the gateway said so lately."""
+        if self._heard is None:
+            return False
+        return (self._table.steady - self._heard) / 1e6 <= self._table.config.heartbeat_limit_ms
 
     def sent(self, order: Intent, agent: str, now: int) -> None:
         """Count an order that passed."""
@@ -51,7 +58,6 @@ class Gatekeeper:
     ) -> GateFacts:
         """Collect what is known about an order at this moment."""
         now = self._table.now
-        age = self._table.recv - self._heard if self._heard else None
         last_1s = last_10s = repeats = 0
         own: list[Recent] = []
         for its, sent in reversed(self._sent):
@@ -69,9 +75,9 @@ class Gatekeeper:
             instrument=self._table.env.instruments.get(order.symbol),
             book=self._market.books.get(order.symbol),
             now=now,
-            data_age_ms=self._market.age_ms(self._table.recv),
+            data_age_ms=self._market.age_ms(self._table.wall),
             clock_offset_ms=self._offset_ms,
-            gateway_alive=age is not None and age / 1e6 <= self._table.config.heartbeat_limit_ms,
+            gateway_alive=self.is_gateway_alive,
             verdict=verdict,
             reservation=reservation,
             counters=Counters(

@@ -16,7 +16,7 @@ from .policy import DeskConfig
 from .table import DESK, Table
 
 MAX_HOLDERS = 1024
-BLIND_PAUSE_NS = 5_000_000_000  # between two tries to leave without a market, wall time
+BLIND_PAUSE_NS = 5_000_000_000  # between two tries to leave without a market
 
 
 class Blind:
@@ -24,13 +24,13 @@ class Blind:
 
     def __init__(self) -> None:
         self._tries = 0
-        self._last = 0
+        self._last: int | None = None
 
-    def due(self, t_recv: int) -> int:
-        """Give the number of the try that is due at a wall time, 0 when none is."""
-        if t_recv - self._last < BLIND_PAUSE_NS:
+    def due(self, now: int) -> int:
+        """Give the number of the try that is due at a steady time, ns, 0 when none is."""
+        if self._last is not None and now - self._last < BLIND_PAUSE_NS:
             return 0
-        self._last = t_recv
+        self._last = now
         self._tries += 1
         return self._tries
 

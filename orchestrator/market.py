@@ -49,9 +49,12 @@ class Market:
             was = self._turnover.get(bar.symbol, turnover)
             self._turnover[bar.symbol] = DECAY * was + (1 - DECAY) * turnover
 
-    def age_ms(self, t_recv: int) -> float | None:
-        """Age of the last batch at wall time ``t_recv``, by the venue's own clock; None before the first."""
-        return (t_recv - self.t_event) / 1e6 if self.t_event else None
+    def age_ms(self, wall: int) -> float | None:
+        """Age of the last batch at a wall time, by the venue's own clock; None before the first.
+
+        One that is from later is as far off: somebody's clock is wrong, and nobody knows how old it is.
+        """
+        return abs(wall - self.t_event) / 1e6 if self.t_event else None
 
     def busiest(self) -> list[str]:
         """Symbols by their smoothed turnover per candle in quote, the highest first."""

@@ -76,7 +76,8 @@ class Table:
         self.seq = 0
         self.now = 0
         self.mono = 0
-        self.recv = 0
+        self.steady = 0  # ns the desk has lived: durations go by it, because a wall clock may be set
+        self.wall = 0
         self.inbox: list[Said] = []
         self._specs = {s.id: s for s in sorted(specs, key=lambda s: s.id)}
         self._roles = {a: s.role for a, s in self._specs.items()}
@@ -90,14 +91,19 @@ class Table:
         self._behind = False
         self._beats = 0  # heartbeats so far: they come by the wall clock
 
+    def stamped(self, t_mono: int, t_recv: int) -> None:
+        """Take the stamps of an admitted message; after a new start of the machine it counts on."""
+        self.steady += max(0, t_mono - self.mono) if self.mono else 0
+        self.mono, self.wall = t_mono, t_recv
+
     # who is there
 
     def awake(self, role: str) -> tuple[str, ...]:
         """Agents of a role that may be asked, sorted."""
-        return self.attendance.awake(role, self.recv)
+        return self.attendance.awake(role, self.steady)
 
     def is_awake(self, agent: str) -> bool:
-        return self.attendance.is_awake(agent, self.recv)
+        return self.attendance.is_awake(agent, self.steady)
 
     def subscribers(self, name: str) -> tuple[str, ...]:
         """Agents that hear broadcasts of a message type, sorted: all that are not quarantined."""
@@ -352,7 +358,7 @@ class Table:
 
     def _wait_less(self, agent: str, cause: int) -> None:
         """Count that an agent let everybody wait; one that does so too often sleeps."""
-        sleeps = self.attendance.missed(agent, self.recv)
+        sleeps = self.attendance.missed(agent, self.steady)
         if sleeps:
             why = f"asleep for {sleeps / 1e9:g} s: it was late or silent too often"
             strikes = self.attendance.strikes(agent)

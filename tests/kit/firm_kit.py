@@ -188,6 +188,7 @@ class TestDesk:
         self.sent: list[Intent | CancelIntent] = []
         self.fill = fill
         self.mono = 1
+        self.set_ahead = 0  # ns by which the machine's wall clock was set
         self.step = 0
         self.trade = 0
         self.symbols = (*symbols, *crosses)
@@ -198,7 +199,7 @@ class TestDesk:
         self.mono += 1000
         wall = T0 + self.mono
         cascade = self.firm.admit(
-            message, sender, t_event=wall - int(age_ms * 1e6), t_mono=self.mono, t_recv=wall
+            message, sender, t_event=wall - int(age_ms * 1e6), t_mono=self.mono, t_recv=wall + self.set_ahead
         )
         orders: list[Intent | CancelIntent] = []
         answers = None

@@ -27,7 +27,6 @@ from parley.messages import (
     LimitsSet,
     MarketBatch,
     Message,
-    Print,
     Review,
     Stale,
     Unknown,
@@ -40,6 +39,7 @@ from parley.risk.changes import changed_all, is_tighter, tightest, value_of
 from parley.risk.correlation import Correlations, CorrelationState
 from parley.risk.exposure import all_usable, usable
 from parley.risk.limits import MINUTE_NS, Limits, limits_of
+from parley.risk.spikes import Price, last_minute, spike
 from parley.view import FirmView
 
 ZERO = Decimal(0)
@@ -159,12 +159,36 @@ class RiskAgent:
     def _spikes(self, batch: MarketBatch) -> list[Breaker]:
         found: list[Breaker] = []
         cap = self._limits.breakers.spike_per_min
-        for bar in sorted(batch.bars, key=_symbol) if len(batch.bars) > 1 else batch.bars:
-            value = self._move(bar, batch.prints, batch.t)
-            if value > float(cap) and self._memory.spiked.get(bar.symbol, 0) <= batch.t:
-                self._memory.spiked[bar.symbol] = batch.t + MINUTE_NS
-                found.append(self._trip("price_spike", "cancel", batch.t, value, cap, bar.symbol))
+        for symbol, value in sorted(self._moves(batch).items()):
+            if value > float(cap) and self._memory.spiked.get(symbol, 0) <= batch.t:
+                self._memory.spiked[symbol] = batch.t + MINUTE_NS
+                found.append(self._trip("price_spike", "cancel", batch.t, value, cap, symbol))
         return found
+
+    def _moves(self, batch: MarketBatch) -> dict[str, float]:
+        """Give by symbol the largest move within a minute, as a fraction; a batch may hold hours (F243)."""
+        worst: dict[str, float] = {}
+        prints: dict[str, list[Price]] = {}
+        for bar in batch.bars:
+            if bar.tf_ns > MINUTE_NS:  # it does not say how fast it moved; its prints do
+                prints[bar.symbol] = []
+                continue
+            at = bar.t_open + bar.tf_ns
+            move = self._move(bar.symbol, [(at, bar.low), (at, bar.high), (at, bar.close)], [(at, bar.close)])
+            worst[bar.symbol] = max(worst.get(bar.symbol, 0.0), move)
+        for each in batch.prints:
+            if each.symbol in prints or self._env.tf_ns > MINUTE_NS:
+                prints.setdefault(each.symbol, []).append((each.t, each.px))
+        for symbol, told in prints.items():
+            if told:
+                worst[symbol] = self._move(symbol, told, told)
+        return worst
+
+    def _move(self, symbol: str, fresh: Sequence[Price], kept: Sequence[Price]) -> float:
+        """Give the largest move, and remember for the next minute's what is ``kept`` of the prices."""
+        seen = self._memory.window.get(symbol, [])
+        self._memory.window[symbol] = last_minute(seen, kept)
+        return spike(seen, fresh)
 
     def _stale(self, batch: MarketBatch) -> list[Breaker]:
         limits = self._limits.breakers
@@ -182,30 +206,6 @@ class RiskAgent:
             return ()
         until = ctx.now + limits.reject_pause_min * MINUTE_NS
         return (self._pause("reject_rate", "pause", until, share, limits.reject_share),)
-
-    def _move(self, bar: Bar, prints: Sequence[Print], now: int) -> float:
-        """Give the largest move within a minute, as a fraction: F243."""
-        seen = self._memory.window.get(bar.symbol, [])
-        if bar.tf_ns <= MINUTE_NS:
-            fresh = [(now, bar.low), (now, bar.high), (now, bar.close)]
-        else:
-            # a longer candle does not say how fast it moved; its prints do
-            fresh = [(p.t, p.px) for p in prints if p.symbol == bar.symbol]
-        worst = 0.0
-        window = [(t, px) for t, px in seen if t >= now - bar.tf_ns - MINUTE_NS]
-        for t, px in fresh:
-            if not 0 < px < 1e14:
-                continue
-            for before, other in window:
-                if t - before <= MINUTE_NS:
-                    move = (px / other if px > other else other / px) - 1.0
-                    if move > worst:
-                        worst = move
-            window.append((t, px))
-        # of a minute's bar only its close starts the next minute; of prints the last minute
-        keep = [(now, bar.close)] if bar.tf_ns <= MINUTE_NS and 0 < bar.close < 1e14 else window
-        self._memory.window[bar.symbol] = [x for x in keep if x[0] >= now - MINUTE_NS]
-        return worst
 
     def _account(self, ctx: Context) -> list[Breaker]:
         state, memory, now = ctx.view.state, self._memory, ctx.now

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from agents.risk import RiskAgent, lookback_fall, make
@@ -225,6 +226,30 @@ def test_spike_of_a_longer_candle_is_read_from_its_prints() -> None:
     )
     assert _names(risk.handle(slow, context(now=slow.t))) == []
     assert _names(risk.handle(fast, context(now=fast.t))) == ["price_spike"]
+
+
+def test_batch_that_gathered_hours_is_judged_in_one_pass_and_each_minute_by_itself() -> None:
+    """A desk that was away gets all candles at once, and of the prints the newest."""
+    risk = agent()
+    count = 2_000
+    slow = tuple(
+        make_bar(t_open=T0 + n * MINUTE, low=px, high=px, close=px)
+        for n in range(count)
+        for px in [50_000.0 * 1.0005**n]
+    )
+    end = T0 + count * MINUTE
+    whole = MarketBatch(step=1, t=end, bars=slow)
+    assert _names(risk.handle(whole, context(now=end))) == [], "each minute moved by a twentieth of a percent"
+
+    longer = agent()
+    tape = tuple(
+        Print(symbol="BTC/USDT", t=end - 60_000_000 * n, px=50_000.0 + n % 7, qty=1.0, side=1)
+        for n in range(3_000, 0, -1)
+    )
+    hours = tuple(make_bar(t_open=T0 + n * 5 * MINUTE, tf_ns=5 * MINUTE) for n in range(count))
+    batch_of_hours = MarketBatch(step=1, t=end, bars=hours, prints=tape)
+    assert _names(longer.handle(batch_of_hours, context(now=end))) == []
+    assert len(msgspec.msgpack.decode(longer.snapshot())["window"]["BTC/USDT"]) <= 1_001
 
 
 def test_losses_in_a_row_pause_an_hour() -> None:

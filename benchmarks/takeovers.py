@@ -27,9 +27,9 @@ from runtime.child import Child
 from runtime.restarts import Restarts
 from runtime.resync import RESYNCED, Resync
 from runtime.supervisor import Supervisor
-from tests.kit.bybit import last_price
 from tests.kit.sandbox import SandboxProcess, sandbox
 from tests.kit.units import FakeDesk, gateway_config, make_intent, short_folder
+from tests.kit.venues import last_price
 
 RESTING = 20
 _POLL_S = 0.2  # as a run looks at its processes

@@ -17,10 +17,10 @@ from runtime import account_watch
 from runtime import gateway as gateway_unit
 from runtime.gateway_config import GatewayConfig
 from tests.contract.test_hostile_streams import served
-from tests.kit.bybit import last_price
 from tests.kit.cut_line import cut_line
 from tests.kit.sandbox import ACCOUNT, sandbox
 from tests.kit.units import FakeDesk, gateway_config, make_intent, short_folder
+from tests.kit.venues import last_price
 
 pytestmark = pytest.mark.timeout(60)
 BTC = "BTC/USDT"

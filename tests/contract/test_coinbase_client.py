@@ -1,6 +1,6 @@
 """The unmodified ccxt.pro.coinbase, pointed at a sandbox that speaks Coinbase, trades and hears about it.
 
-Not here: our adapter (`test_coinbase_venue`), the hub on it (`test_hub_on_coinbase`).
+Not here: our adapter (`test_adapter_on_venues`), the hub on it (`test_hub_on_venues`).
 """
 
 from __future__ import annotations
@@ -11,31 +11,21 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Awaitable, Callable
+from collections.abc import Iterator
 from typing import Any
 
 import aiohttp
 import ccxt
 import pytest
 
+from tests.kit.clients import BTC, still, with_client
 from tests.kit.coinbase import PEM, coinbase, coinbase_client
 from tests.kit.sandbox import KEY, SandboxProcess
 from venues.key_pairs import made_pem
 
 pytestmark = pytest.mark.timeout(120)
-BTC = "BTC/USDT"
 ORDERS = "/api/v3/brokerage/orders"
 ACCOUNTS = "/api/v3/brokerage/accounts"
-Scenario = Callable[[SandboxProcess, Any], Awaitable[None]]
-
-
-def with_client(scenario: Scenario, **config: Any) -> None:
-    async def run() -> None:
-        async with coinbase(**config) as venue, coinbase_client(venue) as exchange:
-            await exchange.load_markets()
-            await scenario(venue, exchange)
-
-    asyncio.run(run())
 
 
 def named(client_order_id: str, **more: Any) -> dict[str, Any]:
@@ -75,7 +65,7 @@ def test_market_data_is_consistent() -> None:
         with pytest.raises(ccxt.ExchangeError, match="INVALID_ARGUMENT"):
             await exchange.fetch_ohlcv(BTC, "1m", since, params={"until": since + 400 * 60_000})
 
-    with_client(scenario)
+    with_client("coinbase", scenario)
 
 
 def test_an_order_trades_by_its_terms_and_pays_its_fee_in_what_prices_are_in() -> None:
@@ -131,7 +121,7 @@ def test_an_order_trades_by_its_terms_and_pays_its_fee_in_what_prices_are_in() -
         spent = sum(sign[fill["side"]] * fill["cost"] + fill["fee"]["cost"] for fill in mine)
         assert owned["USDT"] == pytest.approx(10_000_000 - spent, abs=1e-6)
 
-    with_client(scenario)
+    with_client("coinbase", scenario)
 
 
 async def held(exchange: Any) -> dict[str, float]:
@@ -162,7 +152,7 @@ def test_lists_come_in_pages_that_end() -> None:
         with pytest.raises(ccxt.ExchangeError, match="INVALID_ARGUMENT"):
             await ask({"order_status": ["OPEN", "FILLED"]})
 
-    with_client(scenario)
+    with_client("coinbase", scenario)
 
 
 def ask(venue: SandboxProcess, path: str, token: str, body: object = None) -> int:
@@ -254,13 +244,10 @@ def test_a_broken_request_gets_the_venues_error(body: dict[str, Any], reason: st
 
 
 @pytest.fixture(scope="module")
-def shared() -> Any:
+def shared() -> Iterator[SandboxProcess]:
     """An exchange for several tests that change nothing."""
-    with asyncio.Runner() as runner:
-        opened = coinbase()
-        venue = runner.run(opened.__aenter__())
+    with still("coinbase", KEY) as venue:
         yield venue
-        runner.run(opened.__aexit__(None, None, None))
 
 
 def test_streams_tell_books_trades_and_orders() -> None:
@@ -293,7 +280,7 @@ def test_streams_tell_books_trades_and_orders() -> None:
         assert told == sorted(told)
         assert set(told) == set(public)
 
-    with_client(scenario)
+    with_client("coinbase", scenario)
 
 
 def test_the_private_stream_wants_a_good_token_and_each_socket_counts_its_messages() -> None:

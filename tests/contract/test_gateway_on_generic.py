@@ -14,7 +14,6 @@ from decimal import Decimal
 import pytest
 
 from parley.messages import Ack, Fill, OrderEvent, Unknown, VenueReject
-from tests.kit.bybit import last_price
 from tests.kit.sandbox import SandboxProcess, sandbox
 from tests.kit.units import (
     LIMITS,
@@ -27,6 +26,7 @@ from tests.kit.units import (
     start,
     unit,
 )
+from tests.kit.venues import last_price
 
 pytestmark = pytest.mark.timeout(120)
 PROTOCOLS = {"bybitid": "bybit", "okxus": "okx"}

@@ -3,7 +3,7 @@
 What two adapters make of one script of orders can be compared only where there are two; at a venue that
 nobody certified nothing is left but what is shown here: nothing is doubled, and what is not known is said.
 
-Not here: what the certified adapters promise (`test_bybit_venue`, `test_okx_venue`), a gateway on this one
+Not here: what the certified adapters promise (`test_adapter_on_venues`), a gateway on this one
 (`test_gateway_on_generic`).
 """
 
@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 from parley.messages import Fill, Intent, OrderEvent
-from tests.kit.bybit import last_price
 from tests.kit.generic import connected
 from tests.kit.sandbox import SandboxProcess, sandbox
 from tests.kit.units import make_cancel, make_intent
+from tests.kit.venues import last_price
 from venues import generic_client
 from venues.ccxt_venue import CcxtVenue
 from venues.port import NOT_FOUND, Acked, Ambiguous, Rejected, VenueError

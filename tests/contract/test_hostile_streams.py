@@ -38,7 +38,6 @@ from parley.messages import (
 from runtime import gateway as gateway_unit
 from runtime.gateway_config import GatewayConfig
 from tests.contract.test_hostile_books import BINANCE_AND_LONG, BTC, LTC, client_of
-from tests.kit.bybit import last_price
 from tests.kit.sandbox import Control, SandboxProcess, sandbox
 from tests.kit.units import (
     LIMITS,
@@ -48,6 +47,7 @@ from tests.kit.units import (
     make_intent,
     short_folder,
 )
+from tests.kit.venues import last_price
 
 pytestmark = pytest.mark.timeout(120)
 BOTH = pytest.mark.parametrize("protocol", ["binance", "bybit"])

@@ -1,6 +1,6 @@
-"""Our adapter for Hyperliquid on a sandbox that speaks it: what the port promises, and the capability row.
+"""Our adapter for Hyperliquid: what it makes of orders, its keys, and lists that are short or full.
 
-Not here: the gateway on top of it, and what the exchange makes of broken actions
+Not here: what holds for every venue (`test_adapter_on_venues`), and what the exchange makes of broken actions
 (`test_hyperliquid_requests`).
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
 
@@ -17,17 +17,17 @@ import ccxt.pro
 import pytest
 
 from parley.errors import ConfigError
-from parley.messages import Fill, Gap, Intent, OrderEvent
+from parley.messages import Fill, Gap, Intent
+from tests.kit.adapters import following, heard, statuses
 from tests.kit.cut_line import cut_line
 from tests.kit.hyperliquid import ADDRESS, BTC, PRIVATE_KEY, SANDBOX, hyperliquid_client
 from tests.kit.sandbox import SandboxProcess, sandbox
 from tests.kit.units import make_cancel, make_intent
 from venues.adapters import venue_of
-from venues.capabilities import CAPABILITIES, lacks_for_opening
 from venues.ccxt_venue import CcxtVenue
 from venues.hyperliquid_client import make_client
 from venues.hyperliquid_cloids import cloid_of
-from venues.port import NOT_FOUND, Absent, Acked, Ambiguous, KeyRights, Rejected, VenueError
+from venues.port import Acked, Ambiguous, KeyRights, Rejected, VenueError
 from venues.words import Account
 
 pytestmark = pytest.mark.timeout(120)
@@ -63,77 +63,13 @@ def resting(price: Decimal, share: str = "0.9", **over: Any) -> Intent:
     return market_order(price, **({"style": "limit", "tif": "GTC", "px": px} | over))
 
 
-def statuses(facts: list[Any], intent: Intent) -> list[str]:
-    return [each.status for each in facts if isinstance(each, OrderEvent) and each.iid == intent.iid]
-
-
-async def heard(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(15):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
-@contextlib.asynccontextmanager
-async def following(venue: CcxtVenue) -> AsyncIterator[list[Any]]:
-    facts: list[Any] = []
-    ready = asyncio.Event()
-    task = asyncio.create_task(venue.follow(facts.append, ready.set))
-    try:
-        await ready.wait()
-        yield facts
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-def test_an_order_lives_from_send_to_look_up() -> None:
+def test_a_market_order_is_a_limit_that_is_five_percent_off_and_may_not_rest() -> None:
     async def run() -> None:
         async with adapter() as (process, venue, price):
-            btc = (await venue.connect())[BTC]
-            assert (btc.tick, btc.lot, btc.min_notional) == (Decimal(1), Decimal("0.00001"), Decimal(10))
-            assert (btc.maker_fee, btc.taker_fee) == (Decimal("0.001"), Decimal("0.001"))
-            assert dict(await venue.balances()) == {"BTC": 20, "ETH": 100, "USDC": 10_000_000}
-            assert abs(await venue.clock_offset_ms()) < 5000
-            assert venue.fence_ns == RECV_WINDOW_MS * 1_000_000
-            assert await venue.key_rights() == KeyRights(trades=True, withdraws=False)
-            async with following(venue) as facts:
-                taken, waiting = market_order(price), resting(price)
-                assert isinstance(await venue.send(taken), Acked)
-                # what traded at once was told before the answer
-                assert statuses(facts, taken)[-1] == "closed"
-                acked = await venue.send(waiting)
-                assert isinstance(acked, Acked)
-                mine = [each for each in facts if isinstance(each, Fill)]
-                assert sum(each.qty for each in mine) == taken.qty
-                # the exchange calls it UBTC
-                assert {(each.iid, each.fee_asset, each.liquidity) for each in mine} == {
-                    (taken.iid, "BTC", "taker")
-                }
-                last_fill = max(facts.index(each) for each in mine)
-                closed = next(n for n, each in enumerate(facts) if getattr(each, "status", "") == "closed")
-                assert last_fill < closed
-
-                found = await venue.look_up(taken)
-                assert isinstance(found, Acked)
-                assert found.event is not None
-                assert (found.event.status, found.event.cum_qty) == ("closed", taken.qty)
-                assert list(found.fills) == mine
-                assert await venue.look_up(market_order(price)) == Absent()
-
-                assert isinstance(await venue.cancel(make_cancel(waiting)), Acked)
-                await heard(lambda: "canceled" in statuses(facts, waiting))
-                found = await venue.look_up(waiting)
-                assert isinstance(found, Acked)
-                assert found.event is not None
-                assert (found.event.status, found.venue_id, found.fills) == ("canceled", acked.venue_id, ())
-                again = await venue.cancel(make_cancel(waiting))
-                assert isinstance(again, Rejected)
-                assert again.code == NOT_FOUND
-                assert venue.foreign == 0
-            truth = process.truth("order", "trade")
-            assert {line["client_order_id"] for line in truth} == {cloid_of(taken.cid), cloid_of(waiting.cid)}
-            placed = next(line for line in truth if line["client_order_id"] == cloid_of(taken.cid))
-            # no market orders there: a limit 5 % off, of five digits
+            order = market_order(price)
+            assert isinstance(await venue.send(order), Acked)
+            placed = process.truth("order")[0]
+            assert placed["client_order_id"] == cloid_of(order.cid)
             assert (placed["type"], placed["time_in_force"]) == ("LIMIT", "IOC")
             assert abs(Decimal(placed["price"]) / price - Decimal("1.05")) < Decimal("0.0001")
 
@@ -163,24 +99,6 @@ def test_a_part_that_traded_stays_traded_when_the_rest_is_cancelled_or_may_not_r
     asyncio.run(run())
 
 
-def test_what_is_refused_is_refused_with_the_venues_reason() -> None:
-    async def run() -> None:
-        async with adapter() as (process, venue, price):
-            for intent, code in (
-                (resting(price, "1.01", style="post_only"), "venue:badAloPxRejected"),
-                (resting(price, "0.9", tif="IOC"), "venue:iocCancelRejected"),
-                (resting(price, qty=Decimal("0.0001")), "venue:minTradeNtlRejected"),
-                (resting(price, qty=Decimal(5_000)), "venue:insufficientSpotBalanceRejected"),
-            ):
-                said = await venue.send(intent)
-                assert isinstance(said, Rejected), said
-                assert said.code == code
-                assert await venue.look_up(intent) == Absent()
-            assert {line["order_id"] for line in process.truth("order")} <= {None}
-
-    asyncio.run(run())
-
-
 def test_what_ccxt_would_round_or_drop_is_not_sent() -> None:
     async def run() -> None:
         async with adapter() as (process, venue, price):
@@ -197,33 +115,6 @@ def test_what_ccxt_would_round_or_drop_is_not_sent() -> None:
                 assert said.code == "venue:request"
                 assert why in said.detail
             assert process.truth("order") == []
-
-    asyncio.run(run())
-
-
-def test_the_capability_row_is_what_the_venue_does() -> None:
-    row = CAPABILITIES["hyperliquid"]
-
-    async def run() -> None:
-        async with adapter() as (process, venue, price):
-            for wrong in ("x" * 32, "0" * 31, "A" * 31, ""):
-                said = await venue.send(resting(price, cid=wrong))
-                assert isinstance(said, Rejected)
-                assert said.code == "venue:client_id"
-            order = resting(price)
-            assert isinstance(await venue.send(order), Acked)
-            assert isinstance(await venue.send(order), Acked)  # a second order: nobody may rely on the id
-            assert row.uniqueness == "none"
-            assert len(process.truth("order")) == 2
-            assert (row.cancel_by_cid, row.post_only) == (True, True)
-            assert isinstance(await venue.send(resting(price, style="post_only")), Acked)
-            assert lacks_for_opening(row).startswith("undocumented: how long it finds an order")
-        async with adapter(hostility={"client_ids": "open"}) as (_, venue, price):
-            order = resting(price)
-            assert isinstance(await venue.send(order), Acked)
-            said = await venue.send(order)
-            assert isinstance(said, Ambiguous)
-            assert said.cause.startswith("duplicate")
 
     asyncio.run(run())
 

@@ -21,7 +21,6 @@ from parley.errors import UserError
 from parley.messages import Ack, Balance, Fill, VenueReject
 from runtime.resuming import refuse_to_forget
 from runtime.settings import load_settings
-from tests.kit.bybit import last_price
 from tests.kit.sandbox import ACCOUNT, KEY, SECRET, SYNTHETIC, SandboxProcess, sandbox
 from tests.kit.units import (
     LIMITS,
@@ -34,6 +33,7 @@ from tests.kit.units import (
     unit,
 )
 from tests.kit.units import start as start_unit
+from tests.kit.venues import last_price
 from venues.adapters import ADAPTERS, venue_of
 from venues.ccxt_venue import CcxtVenue
 from venues.port import KeyRights, VenueError

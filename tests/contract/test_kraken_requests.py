@@ -1,6 +1,6 @@
 """Broken requests and sockets at an exchange that speaks Kraken: each gets the venue's own error.
 
-Not here: what good ones do (`test_kraken_venue`, `test_gateway_on_kraken`, `test_hub_on_kraken`).
+Not here: what good ones do (`test_adapter_on_venues`, `test_gateway_on_venues`, `test_hub_on_venues`).
 """
 
 from __future__ import annotations

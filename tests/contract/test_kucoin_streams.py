@@ -1,6 +1,6 @@
 """KuCoin's topics: what a listener was told gives the book, the candles and the trades that the engine has.
 
-Not here: orders (`test_kucoin_client`), broken frames (`test_kucoin_requests`), a hub (`test_hub_on_kucoin`).
+Not here: orders (`test_kucoin_client`), broken frames (`test_kucoin_requests`), a hub (`test_hub_on_venues`).
 """
 
 from __future__ import annotations

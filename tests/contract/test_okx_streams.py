@@ -1,6 +1,7 @@
 """OKX's channels: what a listener was told gives the book, the candles and the trades that the engine has.
 
-Not here: orders (`test_okx_client`), broken frames (`test_okx_requests`), a hub's books (`test_hub_on_okx`).
+Not here: orders (`test_okx_client`), broken frames (`test_okx_requests`), a hub's books
+(`test_hub_on_venues`).
 """
 
 from __future__ import annotations

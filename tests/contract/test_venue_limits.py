@@ -21,10 +21,11 @@ import pytest
 
 from parley.messages import Ack, Heartbeat, Intent, Strain, VenueReject
 from runtime import kill_file
-from tests.kit.bybit import bybit_client, last_price
+from tests.kit.bybit import bybit_client
 from tests.kit.counted_line import CountedLine, counted
 from tests.kit.sandbox import SandboxProcess, sandbox
 from tests.kit.units import LIMITS, FakeDesk, gateway_config, make_cancel, make_intent, short_folder, unit
+from tests.kit.venues import last_price
 
 pytestmark = pytest.mark.timeout(120)
 ROOMY = LIMITS | {"max_orders_per_s": 1000}

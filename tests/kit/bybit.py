@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
-from decimal import Decimal
 from typing import Any
 
 import ccxt.pro
 
-from tests.kit.kucoin import kucoin_client
-from tests.kit.okx import okx_client
 from tests.kit.sandbox import KEY, SECRET, SandboxProcess
 from venues.bybit_urls import override_urls
 
@@ -37,13 +34,3 @@ async def bybit_client(
         yield exchange
     finally:
         await exchange.close()
-
-
-async def last_price(venue: SandboxProcess, symbol: str, exchange: str = "bybit") -> Decimal:
-    """Ask an exchange that speaks any of the protocols what was paid last."""
-    client = {"bybit": bybit_client, "okx": okx_client, "kucoin": kucoin_client}.get(
-        exchange, SandboxProcess.client
-    )
-    async with client(venue) as asking:
-        told = (await asking.fetch_ticker(symbol))["info"]
-        return Decimal(told["last" if exchange in ("okx", "kucoin") else "lastPrice"])

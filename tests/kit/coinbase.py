@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
-from decimal import Decimal
 from typing import Any
 
 import ccxt.pro
@@ -41,10 +40,3 @@ async def coinbase_client(
         yield exchange
     finally:
         await exchange.close()
-
-
-async def price_of(venue: SandboxProcess, symbol: str) -> Decimal:
-    """Ask what was paid last."""
-    async with coinbase_client(venue) as asking:
-        await asking.load_markets()
-        return Decimal(asking.markets[symbol]["info"]["price"])

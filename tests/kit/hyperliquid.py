@@ -8,10 +8,7 @@ address than that process, and makes no action of its own.
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import AsyncIterator
-from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import ccxt.pro
@@ -44,16 +41,3 @@ async def hyperliquid_client(
         yield exchange
     finally:
         await exchange.close()
-
-
-async def last_price(venue: SandboxProcess, symbol: str = BTC) -> Decimal:
-    """Ask what was paid last."""
-    async with hyperliquid_client(venue) as asking:
-        market = (await asking.load_markets())[symbol]
-        return Decimal(market["info"]["markPx"])
-
-
-def write_keys(file: Path) -> None:
-    """Write the account's keys as a gateway reads them."""
-    file.write_text(json.dumps({"api_key": ADDRESS, "secret": PRIVATE_KEY}))
-    file.chmod(0o600)

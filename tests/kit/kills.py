@@ -15,18 +15,18 @@ from typing import Any
 
 from parley.messages import Ack, Intent
 from runtime import killing, leftovers
-from tests.kit.bybit import last_price
-from tests.kit.sandbox import SandboxProcess, sandbox
-from tests.kit.units import FakeDesk, UnitProcess, gateway_config, make_intent, short_folder, start
+from tests.kit.sandbox import SandboxProcess
+from tests.kit.units import FakeDesk, UnitProcess, make_intent, short_folder, start
+from tests.kit.venues import VENUES, SpotVenue
 
 
 class Home:
     """A home in which one run lives: its exchange, its gateway, its desk."""
 
-    def __init__(self, folder: Path, venue: SandboxProcess, exchange: str) -> None:
+    def __init__(self, folder: Path, venue: SandboxProcess, at: SpotVenue) -> None:
         self.folder = folder
         self.venue = venue
-        self.exchange = exchange
+        self.at = at
         self.home = folder / "home"
         self.gateway: UnitProcess
         self.desk: FakeDesk
@@ -41,8 +41,8 @@ class Home:
 
     async def begin(self) -> None:
         """Start a gateway, on the journal of the one before if there was one, and connect a desk."""
-        config = gateway_config(
-            self.folder, self.venue, {"exchange": self.exchange}, halt_file=str(self.kill_file),
+        config = self.at.gateway_config(
+            self.folder, self.venue, {}, halt_file=str(self.kill_file),
             kill_socket=str(self.folder / "kill.sock"), **self.over,
         )  # fmt: skip
         (self.run / "config").mkdir(parents=True, exist_ok=True)
@@ -50,9 +50,10 @@ class Home:
         self.gateway = await start("gateway", config, self.folder)
         self.desk = await FakeDesk.connect(self.gateway.socket)
 
-    async def rest(self, count: int, symbol: str = "BTC/USDT", agent: str = "") -> list[Intent]:
-        """Rest buy orders well below the market, and wait until the exchange has them."""
-        last = await last_price(self.venue, symbol, self.exchange)
+    async def rest(self, count: int, symbol: str = "", agent: str = "") -> list[Intent]:
+        """Rest buy orders well below the market, of BTC by default; wait until the exchange has them."""
+        symbol = symbol or self.at.btc
+        last = await self.at.last_price(self.venue, symbol)
         px = (last * Decimal("0.8")).quantize(Decimal(1))
         made = [
             make_intent(
@@ -91,9 +92,9 @@ class Home:
 
     def cancelled(self, orders: Sequence[Intent]) -> set[str]:
         """The client ids of those orders that the exchange wrote down as cancelled."""
-        cids = {each.cid for each in orders}
         lines = [line for line in self.venue.truth("order") if line["status"] == "CANCELED"]
-        return {line["client_order_id"] for line in lines} & cids
+        ended = {line["client_order_id"] for line in lines}
+        return {each.cid for each in orders if self.at.wire_id(each.cid) in ended}
 
 
 @contextlib.asynccontextmanager
@@ -102,9 +103,10 @@ async def home_with_gateway(exchange: str = "binance", **over: object) -> AsyncI
 
     ``over`` are parts of the gateway's configuration.
     """
+    at = VENUES[exchange]
     with short_folder() as folder:
-        async with sandbox(protocol=exchange) as venue:
-            home = Home(folder, venue, exchange)
+        async with at.sandbox() as venue:
+            home = Home(folder, venue, at)
             home.over = over
             market = await venue.control()
             await market.go()

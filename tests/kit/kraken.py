@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import contextlib
 from collections.abc import AsyncIterator
-from decimal import Decimal
 from typing import Any, Final
 
 import ccxt.pro
@@ -34,9 +33,3 @@ async def kraken_client(
         yield exchange
     finally:
         await exchange.close()
-
-
-async def last_price(venue: SandboxProcess, symbol: str) -> Decimal:
-    """Ask what was paid last."""
-    async with kraken_client(venue) as asking:
-        return Decimal((await asking.fetch_ticker(symbol))["info"]["c"][0])

@@ -1,6 +1,6 @@
 """The times by which clients of Coinbase tell one state of a book from the next.
 
-Not here: what books hold (tests/contract/test_hub_on_coinbase.py).
+Not here: what books hold (tests/contract/test_hub_on_venues.py).
 """
 
 from __future__ import annotations

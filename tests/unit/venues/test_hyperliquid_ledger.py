@@ -1,7 +1,7 @@
 """The ledger's check knows a cloid and a bounded market order for what they are, and nothing else.
 
 It works both out by itself: what is compared here are two programs. Not here: a whole run
-(tests/integration/test_hyperliquid_desk.py).
+(tests/integration/test_desk_on_venues.py).
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from runtime.cli_backtest import backtest, show_version
 from runtime.cli_data import app as data_app
 from runtime.cli_kill import kill, release
 from runtime.cli_limits import limits, operators
+from runtime.cli_route import route
 from runtime.cli_shadow import shadow
 from runtime.cli_trade import trade
 
@@ -394,6 +395,7 @@ def rebuild(
 
 app.command()(backtest)
 app.command()(trade)
+app.command()(route)
 app.command()(shadow)
 app.command()(kill)
 app.command()(release)

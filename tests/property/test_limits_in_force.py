@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from parley.agent import Context
 from parley.messages import Cfp, Intent, LimitChange, LimitsSet, Message, Refuse, VenueReject
+from runtime.credits import Credits
 from runtime.gateway_config import GatewayConfig, NullConfig
 from runtime.kill_switch import KillSwitch
 from runtime.lastlook import Counters, Limits
@@ -161,14 +162,9 @@ class World:
         venue = NullVenue((SYMBOL,), (("USDT", CAPITAL),))
         kills = KillSwitch(None, "local", "main", None, lambda said: None, lambda link: None)  # type: ignore[arg-type]
         passing = Passing(
-            self.config.limits,
-            self.counters,
-            {SYMBOL: spot(SYMBOL)},
-            venue,
-            brought,
-            kills,
-            self.switch.followed,
-        )
+            self.config.limits, self.counters, {SYMBOL: spot(SYMBOL)}, venue, brought, kills,
+            self.switch.followed, Credits(venue.meter, lambda said: None),
+        )  # fmt: skip
         no = passing.refusal(intent, 0)
         if no is None:
             self.counters.sent(intent, 0)

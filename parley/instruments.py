@@ -21,11 +21,15 @@ ZERO = Decimal(0)
 
 
 class Tier(msgspec.Struct, frozen=True):
-    """A venue's maintenance margin for positions worth ``up_to`` quote: value * ``rate`` - ``amount``."""
+    """A venue's maintenance margin for positions worth ``up_to`` quote: value * ``rate`` - ``amount``.
+
+    ``margin`` is the least share of its value that opens such a one (1 / the most leverage); zero: not known.
+    """
 
     up_to: Decimal
     rate: Decimal
     amount: Decimal
+    margin: Decimal = ZERO
 
 
 class Instrument(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,6 +111,11 @@ def assets_of(symbol: str) -> tuple[str, str]:
         quote, _, settled = quote.partition(":")
         return f"{base}:{settled}", quote
     return base, quote
+
+
+def is_contract(asset: str) -> bool:
+    """Whether an asset is a position of a contract, which may be owed; its name says so."""
+    return ":" in asset
 
 
 def symbol_of(asset: str, quote: str) -> str:

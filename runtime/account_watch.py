@@ -15,7 +15,7 @@ the stream stands (`Venue.hears`), and no gap was told since the reading began o
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from typing import Final
 
@@ -37,7 +37,8 @@ _LOOKS_S: Final = 0.5
 class AccountWatch:
     """Compares when asked to; ``positions`` are what all fills brought and go on growing.
 
-    What moves in other assets than these and the ``quote`` is their owner's affair. ``say`` tells the desk.
+    What moves in other assets than these and the ``quote`` is their owner's affair. ``say`` tells the desk,
+    ``refresh`` counts what the venue paid or took by itself before balances are read.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class AccountWatch:
         quote: str,
         doubts: Doubts,
         say: Callable[[Gap | Compared], None],
+        refresh: Callable[[], Awaitable[None]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._books = books
@@ -56,6 +58,7 @@ class AccountWatch:
         self._quote = quote
         self._doubts = doubts
         self._say = say
+        self._refresh = refresh
         self._clock = clock
         self._last_gap = -_STANDS_AFTER_S
         self._is_open = True  # an earlier life may have left a doubt
@@ -105,6 +108,7 @@ class AccountWatch:
         until = self._clock() + _SETTLES_S
         always: dict[str, Decimal] | None = None
         while True:
+            await self._refresh()
             await self._venue.meter.turn(Request.BALANCES)
             moved = self._books.other(dict(await self._venue.balances()), self._positions)
             own = {self._quote, *self._positions}

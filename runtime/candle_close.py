@@ -4,7 +4,8 @@ Problem: a venue's stream tells a candle again and again while it forms, and the
 connection breaks looks whole once the next one has opened. What was traded in between is not in it, nor in
 the candles of the break. So after a break the first candle to close has to have changed since, with none
 missing before it; otherwise `is_unsure` asks for the venue's own list (REST) and nothing closes until
-`settle` brought it or told that there is none.
+`settle` brought it or told that there is none. A hub that follows another one begins in the same doubt
+(`go_on_after`).
 
 Not here: where rows come from (`runtime.hub`), when a candle is due (`agents`).
 
@@ -79,6 +80,12 @@ class CandleClose:
         self._is_broken = True
         self._breaks += 1
         self._at_breaks.update(rows)
+
+    def go_on_after(self, closed: int) -> None:
+        """Begin behind another one's last candle, opened at `closed` (ms): what came since is unsure."""
+        self.closed = closed
+        self._is_broken = self.is_unsure = True
+        self._breaks += 1
 
     @property
     def unsure_since(self) -> int:

@@ -1,7 +1,8 @@
 """Asks the venue for candles that a broken connection left unsure, and gives up after a few tries.
 
 Problem: while the venue is asked nothing of the symbol may close, and a venue that does not answer must not
-hold it back for ever. Not here: what is unsure and what closes (`candle_close`).
+hold it back for ever. Of a long absence only the newest candles are asked for. Not here: what is unsure and
+what closes (`candle_close`).
 
 Invariant: one question at a time for a symbol; each ends in `CandleClose.settle`, with rows or without.
 """
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 _TRIES: Final = 3
 _BETWEEN_S: Final = 1.0
 _SETTLING_S: Final = 1.0  # a venue's list may lag behind its stream
+FOR_GOOD: Final = 1 << 62  # ms, when the candle behind the last one opens
+_MOST: Final = 240  # candles: of sixty symbols they fit into one frame to the desk
 
 OnBars = Callable[[str, Sequence[Bar]], None]
 
@@ -32,15 +35,29 @@ class CandleRepair:
         self._on_bars = on_bars
         self._asking: dict[str, asyncio.Task[None]] = {}
 
-    def ask(self, symbol: str, close: CandleClose) -> None:
-        """See to it that the venue is asked about a symbol."""
-        if symbol not in self._asking:
-            self._asking[symbol] = asyncio.ensure_future(self._ask(symbol, close))
+    def ask(self, symbol: str, close: CandleClose, opened: int = -1) -> None:
+        """See to it that the venue is asked about a symbol, as soon as it is known which candle is forming.
 
-    async def _ask(self, symbol: str, close: CandleClose) -> None:
+        opened : when that one opened, ms, `FOR_GOOD` if none forms any more; otherwise the newest row says it
+        """
+        if symbol in self._asking:
+            return
+        if opened < 0:
+            rows = self._feed.candles(symbol, close.closed)
+            if not rows:
+                return
+            opened = rows[-1][0]
+        self._asking[symbol] = asyncio.ensure_future(self._ask(symbol, close, opened))
+
+    async def idle(self) -> None:
+        """Wait until nothing is asked any more."""
+        await asyncio.gather(*self._asking.values(), return_exceptions=True)
+
+    async def _ask(self, symbol: str, close: CandleClose, opened: int) -> None:
         try:
             since = close.unsure_since
-            opened = self._feed.candles(symbol, close.closed)[-1][0]  # what made an older one close
+            if opened != FOR_GOOD:
+                since = max(since, opened - _MOST * self._feed.tf_ms)
             await asyncio.sleep(_SETTLING_S)
             bars = close.settle(await self._rows(symbol, since), opened)
             log.info("candles_repaired symbol=%s since=%d closed=%d", symbol, since, len(bars))
@@ -65,4 +82,4 @@ class CandleRepair:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-__all__ = ["CandleRepair", "OnBars"]
+__all__ = ["FOR_GOOD", "CandleRepair", "OnBars"]

@@ -8,7 +8,8 @@ is on disk. A commit that comes back after the order's ``send_by`` is answered b
 In lock-step (the hub's batches carry ``fills_due``) the venue's facts of one cascade are taken in the order
 of their orders, so that two equal runs decide the same. There a step is durable before it is closed.
 
-A gateway that dies is followed by another one (`gateway_line`), which is asked in the same way.
+A gateway that dies is followed by another one (`gateway_line`), which is asked in the same way. So is a hub
+(`hub_line`): nothing opens from the `Gap` that says so until every book was told anew (`Compared`).
 
 Start is recovery: a desk that finds its journal goes on with it (`recovery`), under the next epoch, and hears
 from the gateway what it missed (`resync`) before it hears of the market: until every open order is answered
@@ -33,6 +34,7 @@ from parley.messages import (
     Analysed,
     Attempt,
     Balance,
+    Compared,
     Envelope,
     Fill,
     FundingPaid,
@@ -53,9 +55,11 @@ from .agent_socket import open_listener, parse_address, read_token
 from .alarms import Refusals
 from .backlog_watch import watched
 from .bootstrap import Assembly, assemble, env_of, make_firm, specs_of
-from .frames import CONTROL, Link, connect, control, pack, wrap
+from .frames import CONTROL, control, wrap
 from .gateway_line import BACK, GatewayLine, instruments_of
 from .heartbeat import Heartbeat
+from .hub_have import MARKET, Have
+from .hub_line import MET, HubLine
 from .idle_gc import IdleCollector
 from .journal import JournalError, JournalWriter
 from .kept_snapshots import KeptSnapshots
@@ -88,11 +92,9 @@ class Desk:
         self._fills: set[tuple[str, str]] = set()
         self._paid: set[str] = set()
         self._early: list[Arrived] = []  # in lock-step, payments that came before their batch
-        self._candles = 0
+        self._have = Have()
         self._candles_before = 0  # in earlier lives
         self._gaps = 0
-        self._steps = 0
-        self._last_step = 0
         self._is_resynced = True
         self._remote: SocketTransport | None = None
         self._overheard = Overheard(self._overhear)
@@ -106,7 +108,9 @@ class Desk:
         self._collector: IdleCollector
         self._assembly: Assembly
         self._started: Started
-        self._hub: Link
+        self._hub = HubLine(
+            Path(config.hub), self._arrive, self._lost("hub"), self._hub_is_away, self._note_own
+        )
         self._gateway = GatewayLine(
             Path(config.gateway), key, self._arrive, self._lost("gateway"), self._gateway_is_away
         )
@@ -133,6 +137,7 @@ class Desk:
         finally:
             watcher.cancel()
             self._heart.stop()
+            self._hub.close()
             if meter is not None:
                 meter.stop()
             if backlog is not None:
@@ -141,7 +146,7 @@ class Desk:
             self._assembly.transport.close()
         announce({"end": self._counts(time.monotonic() - started)})
 
-    def _note_own(self, note: Strain | Alarm) -> None:
+    def _note_own(self, note: Strain | Alarm | Gap) -> None:
         self._inbox.put_nowait((wrap(note, sender="clock", to="desk", t_event=time.time_ns()), note))
 
     async def _watch(self, stop: asyncio.Event) -> None:
@@ -151,8 +156,8 @@ class Desk:
 
     def _counts(self, seconds: float) -> dict[str, object]:
         return {
-            "steps": self._steps, "candles_admitted": self._candles, "fills": len(self._fills),
-            "candles_here": self._candles - self._candles_before, "seconds": seconds,
+            "steps": self._have.steps, "candles_admitted": self._have.candles, "fills": len(self._fills),
+            "candles_here": self._have.candles - self._candles_before, "seconds": seconds,
             "records": self._assembly.firm.table.seq, "feed": self._feed_end,
             "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         }  # fmt: skip
@@ -163,9 +168,8 @@ class Desk:
         """Begin a run, or go on with the one that the journal holds."""
         comes_back = Path(self._config.journal).exists()
         await (self._go_on() if comes_back else self._begin())
-        self._hub = await connect(Path(self._config.hub), self._arrive, self._lost("hub"))
-        if comes_back:
-            self._hub.send(control(f"have:{self._last_step}", sender="desk", to="hub"))
+        symbols = self._assembly.firm.account.instruments
+        await self._hub.open(symbols, self._config.hub_returns_s, self._have if comes_back else None)
 
     async def _begin(self) -> None:
         """Hear the venue's instruments and balances first: before that there is nothing to record."""
@@ -198,8 +202,7 @@ class Desk:
             raise Fatal(f"nothing is traded on a damaged journal: {error}") from error
         epoch = self._journal.epoch + 1
         self._assembly = await self._seated(past.run, past)
-        self._steps, self._candles, self._last_step = past.steps, past.candles, past.step
-        self._candles_before = past.candles
+        self._have, self._candles_before = past.have, past.have.candles
         self._fills, self._paid, self._gaps = past.fills, past.paid, past.gaps
         await self._gateway.open(self._config.gateway_returns_s)
         balance = await self._greeting()
@@ -314,6 +317,9 @@ class Desk:
         self._outbox.is_open = False
         self._inbox.put_nowait((control("lost", sender="gateway", to="desk"), None))
 
+    def _hub_is_away(self) -> None:
+        self._note_own(Gap(stream=MARKET, from_seq=self._have.step, to_seq=-1))
+
     def _lost(self, peer: str) -> Callable[[str], None]:
         def lost(why: str) -> None:
             if not self._stopping and self._feed_end is None:
@@ -350,7 +356,7 @@ class Desk:
             envelope, message = await self._next()
             if isinstance(message, MarketBatch):
                 await self._step(message, envelope)
-                self._hub.send_now(pack(control(f"closed:{message.step}", sender="desk", to="hub")))
+                self._hub.closed(message.step)
             elif isinstance(message, FundingPaid) and self._overheard.in_lockstep:
                 # its fills may come later, and whom it is shared by must not hang on that
                 self._note(message)
@@ -359,6 +365,8 @@ class Desk:
                 await self._admit(message, envelope.sender, envelope)
             elif envelope.body == BACK.encode():
                 await self._reconcile()
+            elif envelope.body == MET.encode():
+                self._hub.say_what_it_has(self._have)
             elif envelope.body.startswith(b"end:"):
                 self._feed_end = msgspec.json.decode(envelope.body.removeprefix(b"end:"))
                 return
@@ -366,14 +374,14 @@ class Desk:
     async def _step(self, batch: MarketBatch, envelope: Envelope) -> None:
         """Admit a batch; one that an earlier life of this desk admitted is only brought to its end."""
         in_lockstep = self._overheard.in_lockstep = batch.fills_due >= 0
-        if batch.step > self._last_step:
+        if batch.step > self._have.step:
             if in_lockstep:
                 due = batch.fills_due
                 await self._facts_until(lambda: len(self._fills) + len(self._paid) >= due, "fills")
-            self._candles += len(batch.bars)
-            self._steps += 1
-            self._last_step = batch.step
+            self._have.take(batch)
             await self._admit(batch, envelope.sender, envelope)
+            if self._hub.is_whole_with(batch) and self._assembly.firm.account.is_doubted((MARKET,)):
+                await self._admit(Compared(streams=(MARKET,), t=batch.t), "clock")
         if in_lockstep:
             await self._quiesce()
             if self._remote is not None:
@@ -445,7 +453,7 @@ class Desk:
         firm = self._assembly.firm
         if not firm.is_news(message):
             return
-        self._gaps += isinstance(message, Gap)
+        self._gaps += isinstance(message, Gap) and message.stream != MARKET
         now, mono = time.time_ns(), time.monotonic_ns()
         t_event = (envelope.t_event if envelope else 0) or now
         cascade = firm.admit(message, sender, t_event=t_event, t_mono=mono, t_recv=now)

@@ -19,7 +19,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from parley.errors import ConfigError
-from parley.instruments import ZERO
+from parley.instruments import ZERO, is_contract, symbol_of
 from parley.messages import Intent, LimitChange
 from parley.risk.changes import LimitBook, changed_all, tightest, value_of
 from parley.risk.limits import Limits as DeskLimits
@@ -194,13 +194,14 @@ class Followed:
         """Return what the account is worth in a quote asset; what has no known price is worth nothing."""
         if quote not in own.cash:
             return own.max_notional.get(quote, ZERO)
-        total = ZERO
+        total, owes = ZERO, any(map(is_contract, has))
         for asset, amount in has.items():
-            price = Decimal(1) if asset == quote else self._prices.get(f"{asset}/{quote}", ZERO)
-            if not amount.is_finite():
+            price = Decimal(1) if asset == quote else self._prices.get(symbol_of(asset, quote))
+            if not amount.is_finite() or (is_contract(asset) and amount and price is None):
                 return ZERO
-            total += max(ZERO, amount) * price
-        return total
+            # what a contract cost is missing from the cash or lies in it, so both count with their signs
+            total += (amount if owes else max(ZERO, amount)) * (price or ZERO)
+        return max(ZERO, total)
 
 
 def _capped(own: Mapping[str, Decimal], quote: str, most: Decimal | None) -> dict[str, Decimal]:

@@ -11,7 +11,9 @@ read is told as a ``prior`` payment, of nothing where it was a trade, and is in 
 """
 
 import asyncio
+import copy
 import logging
+import time
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Final
@@ -20,23 +22,28 @@ from msgspec.structs import replace
 
 from parley.messages import Fill, FundingPaid
 from parley.money import ZERO
+from runtime.lastlook import Counters
 from venues.port import Unasked, Venue, VenueError
 
 log = logging.getLogger(__name__)
 
 _MOST_LOOKS: Final = 5
+_FRESH_S: Final = 1.0
 
 
 class FundingWatch:
     """``known`` are the numbers told in earlier lives; ``say`` journals what it is given and tells it."""
 
     def __init__(
-        self, venue: Venue, known: Iterable[str], say: Callable[[Unasked], None], every_s: float = 20.0
-    ) -> None:
+        self, venue: Venue, known: Iterable[str], say: Callable[[Unasked], None], every_s: float = 20.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
         self._venue = venue
         self._known = set(known)
         self._say = say
         self._every_s = every_s
+        self._clock = clock
+        self._looked = -_FRESH_S
 
     async def run(self) -> None:
         """Look at what the venue did until cancelled."""
@@ -44,8 +51,14 @@ class FundingWatch:
             await asyncio.sleep(self._every_s)
             await self.look()
 
+    async def refresh(self) -> None:
+        """Look, unless that was done a moment ago: before balances are held against what was told."""
+        if self._clock() >= self._looked + _FRESH_S:
+            await self.look()
+
     async def look(self) -> None:
         """Tell what is new; a venue that does not answer is asked again later."""
+        self._looked = self._clock()
         try:
             done = await self._venue.unasked()
         except VenueError as error:
@@ -64,6 +77,17 @@ class FundingWatch:
 def reference(done: Unasked) -> str:
     """Return the number by which a payment or a forced trade is known."""
     return f"trade|{done.symbol}|{done.trade_id}" if isinstance(done, Fill) else done.ref
+
+
+def counted(counters: Counters, done: Iterable[Unasked], known: Iterable[str]) -> Counters:
+    """Return what counters would be with everything that was not told yet, of an earlier life's ``known``."""
+    told, after = set(known), copy.deepcopy(counters)
+    for each in done:
+        if isinstance(each, Fill):
+            after.filled(each)
+        elif each.ref not in told:
+            after.paid(each)
+    return after
 
 
 def _prior(done: Unasked, ref: str) -> FundingPaid:

@@ -15,6 +15,8 @@ Invariant: no desk is served before the venue's user stream stands: what happens
 
 import argparse
 import asyncio
+import contextlib
+import logging
 import os
 import sys
 import time
@@ -30,7 +32,7 @@ from parley.instruments import Instrument, has_contracts
 from parley.messages import Balance
 from runtime.account_watch import AccountWatch
 from runtime.frames import listen
-from runtime.funding_watch import FundingWatch, before_opening
+from runtime.funding_watch import FundingWatch, before_opening, counted
 from runtime.gateway_config import CcxtConfig, GatewayConfig, key_of, make_venue
 from runtime.gateway_door import Introductions
 from runtime.gateway_lock import GatewayLock
@@ -41,11 +43,15 @@ from runtime.idle_gc import IdleCollector
 from runtime.inspection import Inspection
 from runtime.kill_switch import sweep
 from runtime.lastlook import Counters
-from runtime.real_money import BOOKS, Books, key_lock, qualify
+from runtime.lastlook_contracts import Contracts
+from runtime.real_money import BOOKS, Books, key_lock, part_of, qualify, rounding
 from runtime.unit import announce, die_with_parent, first_of, path_of, read_config, run_unit
+from venues.backoff import Backoff
 from venues.limits import Request
 from venues.meter import words
-from venues.port import Fact, Unasked, Venue, VenueError
+from venues.port import Fact, NotReached, Unasked, Venue, VenueError
+
+log = logging.getLogger(__name__)
 
 _STREAM_PATIENCE_S: Final = 30.0
 _SWEEP_S: Final = 4.0
@@ -57,11 +63,12 @@ _SPARE_PATIENCE_S: Final = 60.0  # `parley kill` holds the lock while it cancels
 
 async def serve(
     config: GatewayConfig, stop: asyncio.Event, introductions: Introductions | None = None,
-    patience_s: float = _LOCK_PATIENCE_S,
+    patience_s: float = _LOCK_PATIENCE_S, *, again: bool = False,
 ) -> None:  # fmt: skip
     """Run a gateway until `stop`; ``introductions`` say which process is its desk, None: any of this user's.
 
-    ``patience_s`` is how long another process may still hold the journal's lock.
+    ``patience_s`` is how long another process may still hold the journal's lock. ``again``: in the place of
+    one that served; it waits for a venue that cannot be reached.
 
     Raises
     ------
@@ -90,9 +97,11 @@ async def serve(
         heart.start()
         is_first = not path.exists()
         earlier = Recovered(counters=Counters()) if is_first else recover(path)
-        instruments, whole, prior = await _open_venue(config, venue)
+        instruments, whole, prior = await _open_venue(config, venue, stop if again else None)
         positions = earlier.counters.positions
-        balance, books = await _own_part(config, venue, whole, earlier)
+        balance, books = await _own_part(config, venue, whole, earlier, () if is_first else prior)
+        await _prepare(config, venue)
+        _mark(earlier.counters.contracts, venue)
         path_of(config.instruments).write_bytes(msgspec.json.encode(list(instruments.values())))
         run = {
             "unit": "gateway",
@@ -110,7 +119,7 @@ async def serve(
         funding = FundingWatch(venue, earlier.funding, gateway.tell, config.funding_s)
         funding.tell(prior, prior=is_first)
         ready = asyncio.Event()
-        inspection, hear = _watching(config, gateway, venue, books, positions)
+        inspection, hear = _watching(config, gateway, venue, books, earlier.counters, funding)
         works = [inspection.run(), *([funding.run()] if has_contracts(instruments) else ())]
         following = asyncio.ensure_future(venue.follow(hear, ready.set))
         try:
@@ -118,7 +127,7 @@ async def serve(
             await gateway.stop()  # while the stream still stands: what orders become is heard to the last
             if books is not None:  # nobody is here any more to see a resting order fill
                 swept = await sweep(gateway, lambda _: True, patience_s=_SWEEP_S)
-                await _audit(books, venue, positions, swept.unconfirmed)
+                await _audit(books, venue, positions, swept.unconfirmed, funding)
         finally:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
@@ -135,18 +144,24 @@ async def serve(
 
 
 async def _own_part(
-    config: GatewayConfig, venue: Venue, whole: Balance, earlier: Recovered
+    config: GatewayConfig, venue: Venue, whole: Balance, earlier: Recovered, done: Sequence[Unasked]
 ) -> tuple[Balance, Books | None]:
-    """Return what of the account is the desk's, with real money also its books; refuses what lacks."""
+    """Return what of the account is the desk's, with real money also its books; refuses what lacks.
+
+    ``done``: what the venue did by itself, of which some may not have been told yet.
+    """
     if config.real_money is None:
         return whole, None
-    positions, is_settled = earlier.counters.positions, not earlier.alive
-    balance = await qualify(venue, config.real_money, whole, positions, is_settled=is_settled)
+    now, is_settled = counted(earlier.counters, done, earlier.funding), not earlier.alive
+    await qualify(
+        venue, config.real_money, whole, now.positions, is_settled=is_settled, rounded=rounding(now.contracts)
+    )
     address = config.venue.rest if isinstance(config.venue, CcxtConfig) else ""
-    books = Books(path_of(config.journal).with_name(BOOKS), config.real_money, whole, positions, address)
+    path, contracts = path_of(config.journal).with_name(BOOKS), earlier.counters.contracts
+    books = Books(path, config.real_money, whole, now.positions, address, lambda: rounding(contracts))
     if is_settled:
-        books.refuse_what_is_gone(dict(whole.assets), positions)
-    return balance, books
+        books.refuse_what_is_gone(dict(whole.assets), now.positions)
+    return part_of(whole, config.real_money, earlier.counters.positions), books
 
 
 def _watching(
@@ -154,15 +169,23 @@ def _watching(
     gateway: Gateway,
     venue: Venue,
     books: Books | None,
-    positions: Mapping[str, Decimal],
+    counters: Counters,
+    funding: FundingWatch,
 ) -> tuple[Inspection, Callable[[Fact], None]]:
     """Make what looks after orders, with real money also after balances, and who hears the stream for it."""
     if books is None or config.real_money is None:
         inspection = Inspection(gateway, venue, gateway.doubts, config.inspect_s)
         return inspection, inspection.tell
     quote = config.real_money.quote
-    watch = AccountWatch(books, venue, positions, quote, gateway.doubts, gateway.tell_of_account)
-    inspection = Inspection(gateway, venue, gateway.doubts, config.inspect_s, watch.look)
+    watch = AccountWatch(
+        books, venue, counters.positions, quote, gateway.doubts, gateway.tell_of_account, funding.refresh
+    )
+
+    async def look() -> None:
+        await watch.look()
+        _mark(counters.contracts, venue)
+
+    inspection = Inspection(gateway, venue, gateway.doubts, config.inspect_s, look)
 
     def hear(fact: Fact) -> None:
         watch.heard(fact)
@@ -172,17 +195,37 @@ def _watching(
 
 
 async def _open_venue(
-    config: GatewayConfig, venue: Venue
+    config: GatewayConfig, venue: Venue, stop: asyncio.Event | None
 ) -> tuple[dict[str, Instrument], Balance, Sequence[Unasked]]:
-    try:
-        instruments = await venue.connect()
-        if has_contracts(instruments) and config.real_money is not None:
-            raise UserError("contracts are not traded with real money yet: what they may owe is not checked")
-        assets, prior = await before_opening(venue)
-    except VenueError as error:
-        raise UserError(f"the venue {config.venue.name!r} cannot be used: {error}") from error
+    """Ask the venue what it lists and what the account holds; with ``stop`` until somebody answers."""
+    backoff = Backoff()
+    while True:
+        try:
+            instruments = await venue.connect()
+            assets, prior = await before_opening(venue)
+            break
+        except VenueError as error:
+            if stop is None or stop.is_set() or not isinstance(error, NotReached):
+                raise UserError(f"the venue {config.venue.name!r} cannot be used: {error}") from error
+            pause = backoff.pause_s()
+            log.warning("venue_not_reached retry_s=%.1f %s", pause, error)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), pause)
     balance = Balance(account=config.account, venue=config.venue.name, assets=assets, t=time.time_ns())
     return instruments, balance, prior
+
+
+def _mark(contracts: Contracts, venue: Venue) -> None:
+    """Let the last look know what contracts are worth that were not traded lately."""
+    for asset, px in venue.marks.items():
+        contracts.saw(asset, px)
+
+
+async def _prepare(config: GatewayConfig, venue: Venue) -> None:
+    try:
+        await venue.prepare()
+    except VenueError as error:
+        raise UserError(f"the venue {config.venue.name!r} cannot be used: {error}") from error
 
 
 async def _serve(
@@ -215,8 +258,9 @@ async def _serve(
 
 
 async def _audit(
-    books: Books, venue: Venue, positions: Mapping[str, Decimal], unconfirmed: tuple[str, ...]
-) -> None:
+    books: Books, venue: Venue, positions: Mapping[str, Decimal], unconfirmed: tuple[str, ...],
+    funding: FundingWatch,
+) -> None:  # fmt: skip
     """Say how the account changed while it was served, and what may still trade."""
     until = time.monotonic_ns() + int(_AUDIT_S * 1e9)
     while True:
@@ -224,7 +268,7 @@ async def _audit(
             told = {"error": words(lack)[1]}
             break
         try:
-            audit = await books.audit(venue, positions)
+            audit = await books.audit(venue, positions, funding.refresh)
             told = msgspec.to_builtins(msgspec.structs.replace(audit, unconfirmed=unconfirmed))
             break
         except VenueError as error:  # a bad moment is no reason to end without having looked
@@ -268,7 +312,8 @@ def main() -> int:
                 return
         if not arguments.introduced:
             introductions = None
-        await serve(read_config(arguments.config, GatewayConfig), stop, introductions, patience_s)
+        config = read_config(arguments.config, GatewayConfig)
+        await serve(config, stop, introductions, patience_s, again=arguments.spare)
 
     return run_unit("gateway", run)
 

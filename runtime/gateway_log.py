@@ -151,6 +151,7 @@ def fold(said: Iterable[Message]) -> Recovered:
                 limits.append(message)
             case FundingPaid() as paid:
                 funding.add(paid.ref)
+                counters.paid(paid)
             case _:
                 pass
     return Recovered(

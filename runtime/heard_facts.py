@@ -50,6 +50,7 @@ class HeardFacts:
     def tell(self, fact: Fact | Unasked) -> None:
         """Tell what the stream said; facts of an order whose answer is awaited come with it."""
         if isinstance(fact, FundingPaid):
+            self._counters.paid(fact)
             self._say(fact, b"")
         elif isinstance(fact, Fill) and fact.iid == FORCED:
             self._force(fact)

@@ -21,6 +21,7 @@ from runtime.process_tree import look
 
 NAME: Final = "desk.alive"  # in a run's folder
 OF_GATEWAY: Final = "gateway.alive"
+OF_HUB: Final = "hub.alive"
 EVERY_S: Final = 1.0
 SILENT_S: Final = 10.0  # as long as the watchdog lets an agent compute
 _BEAT: Final = struct.Struct("<qq")  # pid, CLOCK_MONOTONIC ns, which all processes of a machine share

@@ -19,12 +19,16 @@ _LINE_LIMIT = 1 << 20
 
 
 class End(msgspec.Struct, frozen=True, kw_only=True):
-    """The feed is exhausted; totals as the sandbox counted them."""
+    """The feed is exhausted; totals as the sandbox counted them.
+
+    ``candles_closed``, by the exchange's own symbols: also while nobody listened, when none could be sent.
+    """
 
     end: bool
     steps: int
     candles_sent: int
     fills: int
+    candles_closed: dict[str, int] = {}
 
 
 class _Ready(msgspec.Struct, frozen=True):

@@ -18,8 +18,9 @@ from typing import Final
 
 import msgspec
 
-from parley.instruments import ZERO, Instrument, assets_of
-from parley.messages import CancelIntent, Fill, Intent, OrderEvent
+from parley.instruments import ZERO, Instrument, assets_of, is_contract
+from parley.messages import CancelIntent, Fill, FundingPaid, Intent, OrderEvent
+from runtime.lastlook_contracts import Contracts, Resting, too_much
 from venues.capabilities import Capabilities, wrong_cid
 
 _SECOND_NS: Final = 1_000_000_000
@@ -46,7 +47,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     An order's base asset is measured in its quote asset at the order's price, its quote asset in itself.
     ``cash`` names the assets the account pays with: what is left of them is money and no position.
     ``capital`` by quote asset is what of the account is the desk's, with real money: all its buys together
-    spend no more, and it sells nothing that it did not buy.
+    spend no more, and it sells nothing that it did not buy. Contracts, which it may owe, together need no
+    more margin (`lastlook_contracts`).
     """
 
     max_notional: dict[str, Decimal]
@@ -70,10 +72,12 @@ class _Open(msgspec.Struct, kw_only=True):
 class Counters:
     """What this gateway sent and what became of it.
 
-    ``positions`` by asset are sums of its own fills: what the account held before is nobody's risk here.
+    ``positions`` by asset are sums of its own fills, and of what was paid for holding contracts: what the
+    account held before is nobody's risk here. ``contracts`` are what of it is held or owed of contracts.
     """
 
     def __init__(self) -> None:
+        self.contracts = Contracts()
         self.epoch = 0
         self.cids: set[str] = set()
         self.iids: set[bytes] = set()
@@ -83,6 +87,7 @@ class Counters:
         self._going: dict[str, Decimal] = {}
         self._sent_ns: deque[int] = deque()
         self._trades: set[tuple[str, str]] = set()
+        self._payments: set[str] = set()
 
     def heard(self, epoch: int) -> None:
         """Note the epoch a desk speaks under."""
@@ -106,6 +111,8 @@ class Counters:
         )
         self._open[intent.iid] = order
         self._add_working(order, order.qty)
+        if is_contract(base := assets_of(intent.symbol)[0]):
+            self.contracts.saw(base, intent.ref_px)
 
     def dead(self, iid: bytes) -> None:
         """Free what an order still could have filled, because it cannot exist any more."""
@@ -123,6 +130,8 @@ class Counters:
         signed = qty if fill.side == "buy" else -qty
         _add(self.positions, base, signed)
         _add(self.positions, quote, -signed * px)
+        if is_contract(base):
+            self.contracts.filled(base, signed, px)
         if fill.fee_asset:
             _add(self.positions, fill.fee_asset, -_sound(fill.fee))
         if (order := self._open.get(fill.iid)) is not None and qty.is_finite():
@@ -131,6 +140,12 @@ class Counters:
             self._add_working(order, -used)
             self._free_if_over(fill.iid, order)
         return True
+
+    def paid(self, payment: FundingPaid) -> None:
+        """Count what the venue paid or took for holding a contract, once by its number."""
+        if not payment.prior and payment.ref not in self._payments:
+            self._payments.add(payment.ref)
+            _add(self.positions, payment.asset, _sound(payment.amount))
 
     def moved(self, event: OrderEvent) -> None:
         """Follow an order's state; one that ended with all its fills counted can fill no more."""
@@ -146,6 +161,13 @@ class Counters:
     def working(self) -> list[Intent]:
         """All orders that may still trade, as far as is known, the oldest first."""
         return [order.intent for order in self._open.values()]
+
+    def resting(self) -> list[Resting]:
+        """What orders of contracts may still fill."""
+        named = [(assets_of(each.symbol)[0], each) for each in self._open.values()]
+        return [
+            Resting(asset, each.side, each.left, each.price) for asset, each in named if is_contract(asset)
+        ]
 
     def in_last_second(self, now_mono: int) -> int:
         """Number of orders sent within the second before `now_mono`."""
@@ -208,7 +230,7 @@ def refusal(
         _stale(intent, counters, now_mono)
         or _unusable_id(intent, row)
         or _malformed(intent, instruments)
-        or _too_much(intent, counters, limits, instruments[intent.symbol], now_mono)
+        or _too_much(intent, counters, limits, instruments, now_mono)
     )
 
 
@@ -277,29 +299,47 @@ def _malformed(intent: Intent, instruments: Mapping[str, Instrument]) -> tuple[s
 
 
 def _too_much(
-    intent: Intent, counters: Counters, limits: Limits, instrument: Instrument, now_mono: int
+    intent: Intent, counters: Counters, limits: Limits, instruments: Mapping[str, Instrument], now_mono: int
 ) -> tuple[str, str] | None:
+    instrument = instruments[intent.symbol]
     if intent.ref_px is None:
         return "no_ref_px", "collar and position cannot be judged"
     if instrument.quote not in limits.max_notional or instrument.quote not in limits.max_position:
         return "no_limit", f"no limits for quote asset {instrument.quote}"
     notional = intent.qty * price_of(intent)
-    if notional > limits.max_notional[instrument.quote]:
+    # a short grows as its price rises: no cap may keep a desk from leaving it
+    is_exit = instrument.is_contract and reduces(intent, counters, ZERO)
+    if notional > limits.max_notional[instrument.quote] and not is_exit:
         return "max_notional", f"{notional} > {limits.max_notional[instrument.quote]}"
     if counters.in_last_second(now_mono) >= limits.max_orders_per_s:
         return "rate", f"{limits.max_orders_per_s} orders in the last second"
     if intent.px is not None and _crosses(intent.px, intent.ref_px, intent.side) > limits.collar_bps:
         return "collar", f"px {intent.px} against ref_px {intent.ref_px}, collar {limits.collar_bps} bps"
-    return _not_its_own(intent, counters, limits, instrument) or _position(
+    return _beyond_capital(intent, counters, limits, instruments) or _position(
         intent, counters, limits, instrument
     )
+
+
+def _beyond_capital(
+    intent: Intent, counters: Counters, limits: Limits, instruments: Mapping[str, Instrument]
+) -> tuple[str, str] | None:
+    instrument = instruments[intent.symbol]
+    if not limits.capital:
+        return None
+    if not instrument.is_contract:
+        return _not_its_own(intent, counters, limits, instrument)
+    quote = instrument.quote
+    money = limits.capital.get(quote, ZERO) + counters.positions.get(quote, ZERO)
+    order = Resting(instrument.base, intent.side, intent.qty, price_of(intent))
+    return too_much(
+        order, intent.ref_px or _UNKNOWN, counters.contracts, counters.resting(), instruments, money=money,
+        max_position=limits.max_position[quote],
+    )  # fmt: skip
 
 
 def _not_its_own(
     intent: Intent, counters: Counters, limits: Limits, instrument: Instrument
 ) -> tuple[str, str] | None:
-    if not limits.capital:
-        return None
     base, quote = instrument.base, instrument.quote
     if intent.side == "sell":
         code, asset, left = "not_its_own", base, counters.worst(base, "sell") - intent.qty

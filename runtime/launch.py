@@ -13,7 +13,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -54,7 +54,8 @@ _INSPECT_S: Final = 30.0
 _FUNDING_S: Final = 20.0
 _FUNDING_S_SANDBOX: Final = 0.1  # its market plays hours in a second
 DESK_RETURNS_S: Final = 3600.0  # it folds its journal first; one that does not come back ends the run
-GATEWAY_RETURNS_S: Final = 150.0  # longer than a spare may take to serve (`standby`)
+GATEWAY_RETURNS_S: Final = 3600.0  # a spare waits for its exchange; one that falls too often ends the run
+HUB_RETURNS_S: Final = 86_400.0  # it waits for its exchange; one that falls too often ends the run
 _PRINTS: Final = 4  # trades a candle is made of, at least: open, both extremes, close
 _ROOM: Final = 16 << 20  # bytes a run needs for its first minutes
 
@@ -119,6 +120,10 @@ class Layout:
     @property
     def gateway_heartbeat(self) -> Path:
         return self.folder / heartbeat.OF_GATEWAY
+
+    @property
+    def hub_heartbeat(self) -> Path:
+        return self.folder / heartbeat.OF_HUB
 
     @property
     def gateway_journal(self) -> Path:
@@ -348,11 +353,7 @@ def write_gateway(
             "account": ACCOUNT, "socket": layout.socket("gateway"),
             "journal": str(layout.gateway_journal),
             "instruments": str(layout.folder / INSTRUMENTS),
-            "venue": {
-                "kind": "ccxt", "symbols": market.symbols, "keys_file": str(access.keys_file),
-                "exchange": settings.venue, "name": settings.venue, "rest": access.rest, "ws": access.ws,
-                "granted": 0 if access.real_money else _SANDBOX_GRANTS, "leverage": settings.leverage,
-            },
+            "venue": venue_of(settings, market.symbols, access),
             "real_money": access.real_money, "inspect_s": _INSPECT_S if access.real_money else 0.0,
             "funding_s": _FUNDING_S_SANDBOX if access.has_control else _FUNDING_S,
             "halt_file": str(settings.home.expanduser().resolve() / KILL_FILE),
@@ -366,6 +367,15 @@ def write_gateway(
             },
         },
     )  # fmt: skip
+
+
+def venue_of(settings: Settings, symbols: Sequence[str], access: Access) -> dict[str, object]:
+    """Return the part of a gateway's configuration that says where it trades."""
+    return {
+        "kind": "ccxt", "symbols": symbols, "keys_file": str(access.keys_file),
+        "exchange": settings.venue, "name": settings.venue, "rest": access.rest, "ws": access.ws,
+        "granted": 0 if access.real_money else _SANDBOX_GRANTS, "leverage": settings.leverage,
+    }  # fmt: skip
 
 
 def _caps(settings: Settings, market: Market) -> dict[str, Decimal]:
@@ -392,23 +402,24 @@ def write_hub(layout: Layout, settings: Settings, market: Market, access: Access
             "rest": access.rest, "ws": access.ws,
             "control": layout.socket("control") if access.has_control else "",
             "lockstep": settings.pace == "max",
-            "desk_returns_s": DESK_RETURNS_S,
+            "desk_returns_s": DESK_RETURNS_S, "heartbeat": str(layout.hub_heartbeat),
         },
     )  # fmt: skip
 
 
 def write_desk(
     layout: Layout, run: RunConfig, agents: str = "", backlog: BacklogConfig | None = None,
-    gateway_returns_s: float = 0.0,
+    gateway_returns_s: float = 0.0, hub_returns_s: float = 0.0,
 ) -> Path:  # fmt: skip
     """Write the desk's configuration; ``agents`` is where it waits for them, empty: they are in it.
 
-    ``gateway_returns_s``: as `DeskProcess` says.
+    ``gateway_returns_s``, ``hub_returns_s``: as `DeskProcess` says.
     """
     process = DeskProcess(
         run=run, journal=str(layout.journal), gateway=layout.socket("gateway"), hub=layout.socket("hub"),
         instruments=str(layout.folder / INSTRUMENTS), parent_pid=os.getpid(),
         agents=agents, backlog=backlog, heartbeat=str(layout.heartbeat), gateway_returns_s=gateway_returns_s,
+        hub_returns_s=hub_returns_s,
     )  # fmt: skip
     return _put(layout.config("desk"), to_json(process))
 

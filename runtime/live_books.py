@@ -7,7 +7,7 @@ and whatever else moved in the account is said, for it may be a deposit or a fil
 Not here: asking the exchange (`real_money`). Invariant: what could not be compared counts as different.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -15,12 +15,14 @@ from typing import Any, Final
 import msgspec
 
 from parley.instruments import ZERO
-from parley.messages import Fill, decode, decode_envelope
+from parley.messages import Fill, FundingPaid, decode, decode_envelope
 from runtime.child import Line
 from runtime.history import kinds, open_journal
+from runtime.journal import JournalReader
 from runtime.lastlook import Counters
 from runtime.real_money import Audit
 
+GATEWAY_JOURNAL: Final = "gateway.journal"  # beside the desk's
 _SHOWN: Final = 20
 
 
@@ -32,7 +34,8 @@ def audited(line: Line | None, journal: Path) -> dict[str, Any]:
     except msgspec.ValidationError:
         why = said["error"] if isinstance(said, Mapping) and "error" in said else "the gateway said nothing"
         return _report([f"the exchange's balances at the end are not known: {why}"], None)
-    desk = fills_of(journal)
+    late = late_payments(journal)
+    desk = fills_of(journal, late)
     found = [
         f"{asset}: fills brought {audit.own.get(asset, ZERO):f} by the gateway's journal,"
         f" {desk.get(asset, ZERO):f} by the desk's"
@@ -47,21 +50,41 @@ def audited(line: Line | None, journal: Path) -> dict[str, Any]:
         f"order {cid} may still trade: go on with --resume, or cancel it with 'parley kill'"
         for cid in audit.unconfirmed
     ]
-    return _report(found, audit)
+    return _report(found, audit, len(late))
 
 
-def fills_of(journal: Path) -> dict[str, Decimal]:
-    """Return by asset what a desk's journal says its fills brought, fees taken off; without zeros."""
+def late_payments(journal: Path) -> list[FundingPaid]:
+    """Return what the gateway beside a desk's journal told when the desk had ended: it hears it going on."""
+    told, of = journal.with_name(GATEWAY_JOURNAL), kinds("FundingPaid")
+    if not told.exists():
+        return []
+    heard = {decode(decode_envelope(each.body).body) for each in open_journal(journal).records(kinds=of)}
+    known = {each.ref for each in heard if isinstance(each, FundingPaid)}
+    said = [decode(each.body) for each in JournalReader(told).records(kinds=of)]
+    return [each for each in said if isinstance(each, FundingPaid) and each.ref not in known]
+
+
+def fills_of(journal: Path, late: Iterable[FundingPaid] = ()) -> dict[str, Decimal]:
+    """Return by asset what a desk's journal says its fills and payments brought, less fees; without zeros.
+
+    ``late`` are payments that the desk was not there to hear of.
+    """
     counters = Counters()
-    for record in open_journal(journal).records(kinds=kinds("Fill")):
-        fill = decode(decode_envelope(record.body).body)
-        assert isinstance(fill, Fill)
-        counters.filled(fill)
+    for payment in late:
+        counters.paid(payment)
+    for record in open_journal(journal).records(kinds=kinds("Fill", "FundingPaid")):
+        said = decode(decode_envelope(record.body).body)
+        if isinstance(said, Fill):
+            counters.filled(said)
+        elif isinstance(said, FundingPaid):
+            counters.paid(said)
     return {asset: amount for asset, amount in counters.positions.items() if amount}
 
 
-def _report(differences: list[str], audit: Audit | None) -> dict[str, Any]:
+def _report(differences: list[str], audit: Audit | None, late: int = 0) -> dict[str, Any]:
     check: dict[str, Any] = {"differences": len(differences), "first": differences[:_SHOWN]}
+    if late:
+        check["payments_after_the_end"] = late
     if audit is not None:
         check["moved"] = {asset: f"{amount:f}" for asset, amount in audit.own.items()}
     return {"ledger_equals_exchange": not differences, "ledger_check": check}

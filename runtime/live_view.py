@@ -147,6 +147,11 @@ class LiveView:
         does = "serves in its place" if is_back else "takes it; nothing opens until it knows all orders"
         self.lives = f"the gateway {ended}; its spare {does}: life {life}"
 
+    def note_hub(self, life: int, ended: str, *, is_back: bool) -> None:
+        """Note that the hub ``ended``, in words, and is started again, or serves again."""
+        does = "serves again and asks for what it missed" if is_back else "is started again; nothing opens"
+        self.lives = f"the hub {ended}; it {does}: life {life}"
+
     def line(self) -> str:
         """Say in one line where the run is."""
         killed = "".join(f"  KILLED {each.scope}, {each.mode}" for each in self.killed)

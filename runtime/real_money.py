@@ -16,7 +16,7 @@ Invariant: nothing here sends an order, and an account qualifies only if every q
 import asyncio
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
@@ -24,9 +24,10 @@ from typing import Final
 import msgspec
 
 from parley.errors import UserError
-from parley.instruments import ZERO
+from parley.instruments import ZERO, is_contract
 from parley.messages import Balance
 from runtime.gateway_lock import GatewayLock
+from runtime.lastlook_contracts import Contracts
 from runtime.unit import UnitConfig, private_folder
 from venues.port import Venue, VenueError
 
@@ -37,6 +38,10 @@ BOOKS: Final = "account.json"  # beside the gateway's journal
 _SETTLES_S: Final = 3.0
 _LOOKS_S: Final = 0.25
 _CLOCK_LOOKS: Final = 3
+# What a venue tells of contracts is rounded: each profit that is taken, and the price a position was entered
+# at. A payment for holding one is some 1e-4 of its value.
+_ROUNDED: Final = Decimal("0.0001")
+_ROUNDED_SHARE: Final = Decimal("0.000001")
 # What one run may not change from start to start.
 _SAME: Final = ("account", "venue", "address", "quote", "capital")
 
@@ -73,30 +78,67 @@ def managed(wanted: RealMoney, positions: Mapping[str, Decimal]) -> dict[str, De
     return amounts
 
 
+def part_of(balance: Balance, wanted: RealMoney, positions: Mapping[str, Decimal]) -> Balance:
+    """Return the part of a balance that is the desk's."""
+    return msgspec.structs.replace(balance, assets=tuple(sorted(managed(wanted, positions).items())))
+
+
+def rounding(contracts: Contracts) -> Decimal:
+    """Return by how much of the quote a venue's figures may differ from what fills and payments say."""
+    if not contracts.held or not (value := contracts.value()).is_finite():
+        return ZERO
+    return _ROUNDED + _ROUNDED_SHARE * value
+
+
 async def qualify(
-    venue: Venue, wanted: RealMoney, balance: Balance, positions: Mapping[str, Decimal], *, is_settled: bool
-) -> Balance:
+    venue: Venue, wanted: RealMoney, balance: Balance, positions: Mapping[str, Decimal], *,
+    is_settled: bool, rounded: Decimal = ZERO,
+) -> Balance:  # fmt: skip
     """Return the part of ``balance`` that is the desk's, if the account may be traded with real money.
 
     Without ``is_settled`` there are orders of an earlier life whose fills are not heard of yet: then what
-    the account holds says nothing.
+    the account holds says nothing. ``rounded``: as `rounding`.
 
     Raises
     ------
     UserError
         When it may not, or something could not be found out; names every reason.
     """
-    reasons = [*await _of_the_key(venue), *await _of_the_clock(venue, wanted.max_clock_offset_ms)]
-    held, own = dict(balance.assets), managed(wanted, positions)
-    for asset, amount in sorted(own.items()) if is_settled else ():
-        if held.get(asset, ZERO) < amount:
-            reasons.append(f"the account holds {held.get(asset, ZERO):f} {asset}, the desk needs {amount:f}")
+    reasons = [
+        *await _of_the_key(venue),
+        *await _of_the_account(venue),
+        *await _of_the_clock(venue, wanted.max_clock_offset_ms),
+    ]
+    if is_settled:
+        reasons += _of_what_it_holds(dict(balance.assets), managed(wanted, positions), rounded)
     if reasons:
         raise UserError(
             f"the account {balance.account!r} at {balance.venue!r} may not be traded with real money: "
             + "; ".join(reasons)
         )
-    return msgspec.structs.replace(balance, assets=tuple(sorted(own.items())))
+    return part_of(balance, wanted, positions)
+
+
+def _of_what_it_holds(held: Mapping[str, Decimal], own: Mapping[str, Decimal], rounded: Decimal) -> list[str]:
+    wrong = []
+    for asset in sorted({*held, *own}):
+        has, needs = (each.get(asset, ZERO).normalize() for each in (held, own))
+        # a venue keeps one position of a contract for everybody: who closes one closes the other's
+        if is_contract(asset) and has != needs:
+            wrong.append(
+                f"the account's position in {asset} is {has:f}, this desk's own is {needs:f}: close the rest,"
+                " or trade other contracts"
+            )
+        elif asset in own and not is_contract(asset) and has < needs - rounded:
+            wrong.append(f"the account holds {has:f} {asset}, the desk needs {needs:f}")
+    return wrong
+
+
+async def _of_the_account(venue: Venue) -> list[str]:
+    try:
+        return [*await venue.unfit()]
+    except VenueError as error:
+        return [f"it is not known how the account is set ({error})"]
 
 
 async def _of_the_key(venue: Venue) -> list[str]:
@@ -106,7 +148,8 @@ async def _of_the_key(venue: Venue) -> list[str]:
         return [f"it is not known what the API key may do ({error})"]
     wrong = []
     if not rights.trades:
-        wrong.append("the API key may not trade on the spot market")
+        where = "contracts" if venue.capabilities.contracts else "on the spot market"
+        wrong.append(f"the API key may not trade {where}")
     if rights.withdraws:
         wrong.append("the API key may withdraw: make one that may not")
     if rights.fees_elsewhere:
@@ -143,7 +186,7 @@ class Books:
     """What of the account is not the desk's, held to from the desk's first start on.
 
     ``positions`` are the gateway's own counters: by asset, what all its fills brought. ``address`` is where
-    the venue was reached.
+    the venue was reached. ``rounded``: as `rounding`, of now.
 
     Raises
     ------
@@ -152,9 +195,11 @@ class Books:
     """
 
     def __init__(
-        self, path: Path, wanted: RealMoney, balance: Balance, positions: Mapping[str, Decimal], address: str
-    ) -> None:
+        self, path: Path, wanted: RealMoney, balance: Balance, positions: Mapping[str, Decimal],
+        address: str, rounded: Callable[[], Decimal] = lambda: ZERO,
+    ) -> None:  # fmt: skip
         self._wanted = wanted
+        self._rounded = rounded
         now = Whose(
             account=balance.account, venue=balance.venue, address=address, quote=wanted.quote,
             capital=wanted.capital, foreign=_less(dict(balance.assets), managed(wanted, positions)),
@@ -170,8 +215,11 @@ class Books:
         self._foreign = begun.foreign
 
     def other(self, held: Mapping[str, Decimal], positions: Mapping[str, Decimal]) -> dict[str, Decimal]:
-        """Return by asset what moved since then and is no fill that was heard of."""
-        return _less(_less(held, managed(self._wanted, positions)), self._foreign)
+        """Return by asset what moved since then and is no fill or payment that was heard of."""
+        moved = _less(_less(held, managed(self._wanted, positions)), self._foreign)
+        if abs(moved.get(self._wanted.quote, ZERO)) <= self._rounded():
+            moved.pop(self._wanted.quote, None)
+        return moved
 
     def refuse_what_is_gone(self, held: Mapping[str, Decimal], positions: Mapping[str, Decimal]) -> None:
         """Refuse to go on when what the desk bought was taken out of the account; else say what moved.
@@ -182,7 +230,13 @@ class Books:
             When less is there of an asset than the desk and everybody else had: it would be sold once more.
         """
         moved = self.other(held, positions)
-        gone = [asset for asset, amount in moved.items() if amount < 0 < positions.get(asset, ZERO)]
+        # what a short was sold for is in the quote, and is nothing that could be sold once more
+        pays = self._wanted.quote if any(map(is_contract, positions)) else ""
+        gone = [
+            asset
+            for asset, amount in moved.items()
+            if amount < 0 < positions.get(asset, ZERO) and asset != pays
+        ]
         if gone:
             told = ", ".join(f"{-moved[asset]:f} {asset}" for asset in gone)
             raise UserError(
@@ -192,8 +246,12 @@ class Books:
         if moved:
             log.warning("account_moved %s", {asset: f"{amount:f}" for asset, amount in moved.items()})
 
-    async def audit(self, venue: Venue, positions: Mapping[str, Decimal]) -> Audit:
+    async def audit(
+        self, venue: Venue, positions: Mapping[str, Decimal], refresh: Callable[[], Awaitable[None]]
+    ) -> Audit:
         """Hold the venue's balances against the fills; ``positions`` may still grow meanwhile.
+
+        ``refresh`` is called before each look: it counts what the venue paid or took by itself.
 
         Raises
         ------
@@ -202,6 +260,7 @@ class Books:
         """
         deadline = asyncio.get_running_loop().time() + _SETTLES_S
         while True:
+            await refresh()
             other = self.other(dict(await venue.balances()), positions)
             if not other or asyncio.get_running_loop().time() > deadline:
                 return Audit(

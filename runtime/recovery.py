@@ -37,6 +37,7 @@ from parley.messages import (
 
 from .agent_line import Seat
 from .bootstrap import Assembly, hosts_of, make_firm
+from .hub_have import MARKET, Have
 from .journal import JournalReader
 from .kept_snapshots import KeptSnapshots
 from .outbox import voids
@@ -66,9 +67,7 @@ class Recovered:
     started: Started | None = None
     is_open: bool = False
     last: int = 0
-    step: int = 0
-    steps: int = 0
-    candles: int = 0
+    have: Have = field(default_factory=Have)
     gaps: int = 0
     fills: set[tuple[str, str]] = field(default_factory=set)
     paid: set[str] = field(default_factory=set)
@@ -105,14 +104,12 @@ class Recovered:
         """Keep what the process, not the firm, has to know of a message from outside."""
         match message:
             case MarketBatch():
-                self.step = max(self.step, message.step)
-                self.steps += 1
-                self.candles += len(message.bars)
+                self.have.take(message)
             case Fill():
                 self.fills.add((message.symbol, message.trade_id))
             case FundingPaid():
                 self.paid.add(message.ref)
-            case Gap():
+            case Gap() if message.stream != MARKET:
                 self.gaps += 1
             case Started() if self.started is None:
                 self.started = message

@@ -74,7 +74,7 @@ def refuse_to_forget(settings: Settings) -> None:
     held = [
         f"{amount:f} {asset}"
         for asset, amount in sorted(left.counters.positions.items())
-        if any(each.base == asset and amount >= each.min_qty for each in listed)
+        if any(each.base == asset and abs(amount) >= each.min_qty for each in listed)
     ]
     if left.alive:
         held.append(f"{len(left.alive)} orders that may still trade")

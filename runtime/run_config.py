@@ -53,7 +53,8 @@ class DeskProcess(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ``journal`` is a file to create, ``instruments`` the file the gateway wrote at its start, ``agents`` the
     address where the desk waits for its agents' processes (empty: they are in the desk's), ``backlog`` what
     it watches of the shipper (None: there is none), ``heartbeat`` the file in which it says that it lives,
-    ``gateway_returns_s`` how long it waits for another gateway when it lost one, 0: it ends with it.
+    ``gateway_returns_s`` and ``hub_returns_s`` how long it waits for another one when it lost its gateway or
+    hub, 0: it ends with it.
     """
 
     run: RunConfig
@@ -66,6 +67,7 @@ class DeskProcess(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     backlog: BacklogConfig | None = None
     heartbeat: str = ""
     gateway_returns_s: float = 0.0
+    hub_returns_s: float = 0.0
 
 
 def to_json(config: RunConfig | DeskProcess) -> bytes:

@@ -1,11 +1,10 @@
 """Who waits to take the place of a unit that ends or falls silent, and when that happens.
 
 Problem: a unit that takes seconds to import is gone for seconds when it dies, and one that hangs is not gone
-at all. So a second process of it is kept ready, and another one behind it when it is used. Silence is
-measured by how often this process looked in vain, not by a clock: whoever was stopped together with the unit
-accuses nobody.
+at all. So a second process of it is kept ready, and another one behind it when it is used.
 
-Not here: what the spare does before its turn (`spare`), order and blame of ends (`supervisor`).
+Not here: what silence is (`silence`), what the spare does before its turn (`spare`), order and blame of ends
+(`supervisor`).
 
 Invariant: a silent unit is ended, never left beside its successor: the spare's turn comes after its end.
 """
@@ -14,16 +13,12 @@ import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 from runtime.child import Child
 from runtime.gateway_door import TURN
 from runtime.inheritance import inherited
 from runtime.restarts import Pauses, Restarts
-
-SILENT_S: Final = 5.0
-START_S: Final = 120.0  # it may wait for `parley kill`, and asks the venue before it serves
-_LOOK_COUNTS_S: Final = 0.5  # at most: a longer pause between two looks was our own
+from runtime.silence import Silence
 
 
 class Standby:
@@ -37,14 +32,11 @@ class Standby:
         self.peak_memory_mb = 0.0
         self._command = list(command)
         self._logs = logs
-        self._heartbeat = heartbeat
+        self._silence = Silence(heartbeat)
         self._restarts = restarts
         self._pauses = Pauses()
         self._made = 1  # the first one was started by somebody else
         self._begun = 0.0
-        self._beat = b""
-        self._silent_s = 0.0
-        self._looked_at = time.monotonic()
 
     def look(self, active: Child | None = None) -> None:
         """Keep a spare ready, and end the ``active`` one if it has been silent too long."""
@@ -58,8 +50,8 @@ class Standby:
         elif spare is not None:
             spare.sample_memory()
             self.peak_memory_mb = max(self.peak_memory_mb, spare.peak_memory_mb)
-        if active is not None and active.code is None:
-            self._listen(active)
+        if active is not None:
+            self._silence.look(active)
 
     def why_not(self, last: Child) -> str:
         """Take note of an end, and say why nobody shall take the place; empty when the spare shall."""
@@ -75,12 +67,11 @@ class Standby:
         """Give the `candidate` its turn, after what it has to be ``told``; the one before must have ended."""
         life = self.spare or self.candidate()
         self.spare, self._pauses = None, Pauses()
-        was_silent = self._silent_s >= SILENT_S
         life.life = last.life + 1
-        life.follows = f"was silent for {SILENT_S:.0f} s and was ended" if was_silent else last.how()
+        life.follows = self._silence.how(last)
         life.peak_memory_mb = max(last.peak_memory_mb, life.peak_memory_mb)
         life.tell(b"".join((*told, TURN)))
-        self._beat, self._silent_s = b"", 0.0
+        self._silence.forget()
         return life
 
     def end(self) -> None:
@@ -89,23 +80,6 @@ class Standby:
             self.spare.kill()
             self.spare.end(0.0)
             self.spare = None
-
-    def _listen(self, active: Child) -> None:
-        now = time.monotonic()
-        waited, self._looked_at = min(now - self._looked_at, _LOOK_COUNTS_S), now
-        beat = self._read()
-        if beat != self._beat:
-            self._beat, self._silent_s = beat, 0.0
-            return
-        self._silent_s += waited
-        if self._silent_s >= (SILENT_S if active.line("ready") is not None else START_S):
-            active.kill()
-
-    def _read(self) -> bytes:
-        try:
-            return self._heartbeat.read_bytes()
-        except OSError:
-            return b""
 
     def _spawn(self) -> Child:
         self._made += 1

@@ -3,8 +3,9 @@
 Problem: a run is several processes, and whatever ends first, the user, an error, a child or this process, no
 other may stay behind. Every child gets a group of its own, so that Ctrl-C reaches only this process, which
 then ends them one after the other; each also asks the kernel to end it with its parent. When one dies, the
-others that needed it follow, and only the first may be blamed. One child may have several lives: when it ends
-alone, it is started again as it was, in its place in that order. Of another a spare may stand by (`standby`).
+others that needed it follow, and only the first may be blamed. Some have several lives: the main one, when it
+ends alone, is started again as it was, in its place in that order, and so is one that is kept, also when it
+falls silent. Of another a spare may stand by (`standby`).
 
 Not here: what the children are (`launch`), in which order they ended (`endings`), which end is answered by a
 new life (`restarts`), what a spare does before its turn (`spare`).
@@ -29,6 +30,7 @@ from runtime.gateway_door import introduction
 from runtime.inheritance import inherited
 from runtime.restarts import Restarts
 from runtime.seals import key_for, new_key
+from runtime.silence import Silence
 from runtime.standby import Standby
 
 READY_PATIENCE_S: Final = 60.0
@@ -68,6 +70,7 @@ class Supervisor:
         self._introduced: dict[str, str] = {}  # who speaks under a key of its own -> to whom
         self._keys: dict[str, bytes] = {}  # of the lives that speak under one
         self._standby: Standby | None = None
+        self._kept: dict[str, tuple[Silence, Restarts]] = {}
 
     def introduce(self, name: str, to: str) -> None:
         """Let ``to``, once started, listen to each life of ``name`` under a new key, and to nobody else."""
@@ -90,11 +93,12 @@ class Supervisor:
 
     def _spawn(self, name: str, life: int) -> Child:
         log = self._logs / (f"{name}.log" if life == 1 else f"{name}-{life}.log")
+        again = ["--again"] if life > 1 and name in self._kept else []
         to = self._introduced.get(name, "")
         has_input = bool(to) or name in self._introduced.values()
         with log.open("wb") as errors:
             process = subprocess.Popen(
-                self._commands[name],
+                [*self._commands[name], *again],
                 stdin=subprocess.PIPE if has_input else subprocess.DEVNULL,
                 stdout=subprocess.PIPE, stderr=errors, process_group=0,
                 env=inherited(),
@@ -110,6 +114,10 @@ class Supervisor:
 
     def _introduction(self, who: Child, to: Child) -> bytes:
         return introduction(who.pid, key_for(self._keys[who.name], to.pid))
+
+    def keep(self, name: str, heartbeat: Path, restarts: Restarts | None = None) -> None:
+        """Follow an end of a started child, or its silence, by another life that is told ``--again``."""
+        self._kept[name] = Silence(heartbeat), restarts or Restarts()
 
     def keep_spare(self, name: str, module: str, heartbeat: Path, restarts: Restarts | None = None) -> None:
         """Follow an end of a started child, or its silence, by a spare that waits in ``module``."""
@@ -152,8 +160,9 @@ class Supervisor:
     ) -> None:  # fmt: skip
         """Wait until the main child ends, `stopping` is set, or `each`, called between polls, says to stop.
 
-        With ``restarts`` an end of the main child alone may be followed by a new life, and an end of the one
-        a spare is kept for by the spare's. ``on_life`` is called when a life is begun, and when it is ready.
+        With ``restarts`` an end of the main child alone may be followed by a new life, and an end of one that
+        is kept, or that a spare is kept for, as `keep` and `keep_spare` say. ``on_life`` is called when a
+        life is begun, and when it is ready.
 
         Raises
         ------
@@ -181,8 +190,15 @@ class Supervisor:
         """Follow ends by new lives where that may be; whether nothing has ended for good."""
         if self._standby is not None and not self.stopping.is_set():
             self._standby.look(self.child(self._standby.name))
+        for name, (silence, _) in self._kept.items():
+            if not self.stopping.is_set():
+                silence.look(self.child(name))
         while self._ended():
-            if not (self._is_relieved(on_life) or self._starts_again(main, restarts, on_life)):
+            if not (
+                self._is_relieved(on_life)
+                or self._is_renewed(main, on_life)
+                or self._starts_again(main, restarts, on_life)
+            ):
                 return False
         return True
 
@@ -209,6 +225,21 @@ class Supervisor:
     def _hears(self, who: Child, to: Child) -> bool:
         return self._introduced.get(who.name) == to.name and who.name in self._keys
 
+    def _is_renewed(self, main: str, on_life: Callable[[Child], None]) -> bool:
+        """Follow the end of one that is kept by its next life, unless somebody else is gone for good."""
+        for name, (silence, restarts) in self._kept.items():
+            last = self.child(name)
+            if self.stopping.is_set() or last.pid not in self._ended():
+                continue
+            if self._is_one_awaited():
+                self._settle(last)
+            if not set(self._ended()) <= {self.child(each).pid for each in (main, *self._kept)}:
+                return False
+            follows = silence.how(last)
+            silence.forget()
+            return self._renew(last, restarts, follows, on_life)
+        return False
+
     def _starts_again(self, name: str, restarts: Restarts | None, on_life: Callable[[Child], None]) -> bool:
         """Follow an end of one child alone by its next life; whether that was done."""
         last = self.child(name)
@@ -216,15 +247,17 @@ class Supervisor:
             return False
         if self._is_one_awaited():
             self._settle(last)
-        if self._ended() != [last.pid]:
-            return False
-        self._why_not = restarts.why_not(last.code, last.served_s)
+        return self._ended() == [last.pid] and self._renew(last, restarts, last.how(), on_life)
+
+    def _renew(self, last: Child, restarts: Restarts, follows: str, on_life: Callable[[Child], None]) -> bool:
+        """Begin the life behind one that ended, if ``restarts`` has nothing against it; whether it did."""
+        self._why_not = restarts.why_not(last.code or 0, last.served_s)
         if self._why_not:
             return False
         last.end(0.0)
         self._replaced.add(last.pid)
-        life = self._spawn(name, last.life + 1)
-        life.peak_memory_mb = last.peak_memory_mb
+        life = self._spawn(last.name, last.life + 1)
+        life.follows, life.peak_memory_mb = follows, last.peak_memory_mb
         self.children[self.children.index(last)] = life
         on_life(life)
         return True

@@ -55,10 +55,10 @@ def usdm_instrument(
 def held(account: Mapping[str, Any], symbols: Mapping[str, str]) -> dict[str, Decimal]:
     """Return an account as the ledger has it, by asset: contracts held, and the wallet less what they cost.
 
-    ``symbols`` are the symbols by the venue's ids; positions in others are not the desk's affair, their
-    wallet is.
+    ``symbols`` are the symbols by the venue's ids. The wallet is the one that cross positions share: what an
+    isolated one has of its own is not the desk's affair.
     """
-    found = {str(each["asset"]): exact(each["walletBalance"]) for each in account["assets"]}
+    found = {str(each["asset"]): exact(each["crossWalletBalance"]) for each in account["assets"]}
     for position in account["positions"]:
         qty, symbol = exact(position["positionAmt"]), symbols.get(str(position["symbol"]))
         if qty and symbol is not None:
@@ -68,5 +68,28 @@ def held(account: Mapping[str, Any], symbols: Mapping[str, str]) -> dict[str, De
     return found
 
 
+def marks_of(account: Mapping[str, Any], symbols: Mapping[str, str]) -> dict[str, Decimal]:
+    """Return by asset the mark prices that an account's open positions are valued at."""
+    found = {}
+    for position in account["positions"]:
+        qty, symbol = exact(position["positionAmt"]), symbols.get(str(position["symbol"]))
+        if qty and symbol is not None:
+            profit = exact(position["unrealizedProfit"])
+            found[assets_of(symbol)[0]] = exact(position["entryPrice"]) + profit / qty
+    return found
+
+
+def sharing(account: Mapping[str, Any], symbols: Mapping[str, str]) -> list[str]:
+    """Return the venue's ids of cross positions in other contracts: the same wallet pays their losses."""
+    return [
+        str(each["symbol"])
+        for each in account["positions"]
+        if each["isolated"] is not True and str(each["symbol"]) not in symbols and exact(each["positionAmt"])
+    ]
+
+
 def _tier(bracket: Mapping[str, Any]) -> Tier:
-    return Tier(exact(bracket["notionalCap"]), exact(bracket["maintMarginRatio"]), exact(bracket["cum"]))
+    return Tier(
+        exact(bracket["notionalCap"]), exact(bracket["maintMarginRatio"]), exact(bracket["cum"]),
+        Decimal(1) / int(bracket["initialLeverage"]),
+    )  # fmt: skip

@@ -19,7 +19,7 @@ import ccxt
 from parley.instruments import Instrument
 from parley.messages import Fill, FundingPaid, Intent, OrderEvent
 from venues.binance_orders import order_event
-from venues.binance_usdm_client import held, usdm_instrument
+from venues.binance_usdm_client import held, marks_of, sharing, usdm_instrument
 from venues.binance_usdm_orders import event_of, fills_of, look_up
 from venues.binance_words import BinanceOrders
 from venues.ccxt_client import MS, asked, exact, instruments_of, line
@@ -51,21 +51,15 @@ class UsdmOrders(BinanceOrders):
 
     def __init__(self, client: Any, account: Account) -> None:
         super().__init__(client, account)
+        self.marks: dict[str, Decimal] = {}
         self._closed: dict[tuple[str, str], tuple[Fill, ...]] = {}  # by the venue's own order, as it stood
 
     async def connect(self) -> dict[str, Instrument]:
         client = self._client
-        sides = await asked("position mode", client.fapiPrivateGetPositionSideDual())
-        assets = await asked("margin mode", client.fapiPrivateGetMultiAssetsMargin())
-        if sides["dualSidePosition"] is not False or assets["multiAssetsMargin"] is not False:
-            raise VenueError(
-                "account mode: expected one-way positions margined by one asset, was dualSidePosition "
-                f"{sides['dualSidePosition']!r}, multiAssetsMargin {assets['multiAssetsMargin']!r}"
-            )
-        # what is not listed is named below, before anything is set
+        # what is not listed is named below, before anything is asked of it
         listed = [each for each in sorted(self._account.symbols) if each in client.markets]
         if len(listed) == len(self._account.symbols):
-            terms = {symbol: await self._set(symbol) for symbol in listed}
+            terms = {symbol: await self._terms(symbol) for symbol in listed}
         else:
             terms = {}
         venue, leverage = self._account.venue, self._account.leverage
@@ -75,8 +69,42 @@ class UsdmOrders(BinanceOrders):
 
         return instruments_of(client, self._account.symbols, read)
 
-    async def _set(self, symbol: str) -> Terms:
-        """Put a contract into the mode that the ledger knows; returns its fees and brackets."""
+    async def _terms(self, symbol: str) -> Terms:
+        """Return a contract's fees and brackets."""
+        client, leverage = self._client, self._account.leverage
+        market = {"symbol": client.market_id(symbol)}
+        listed = await asked(f"brackets of {symbol}", client.fapiPrivateGetLeverageBracket(market))
+        row = listed[0] if isinstance(listed, list) else listed
+        if (most := int(row["brackets"][0]["initialLeverage"])) < leverage:
+            raise VenueError(f"{symbol}: expected a leverage of at most {most}, was {leverage}")
+        fees = await asked(f"fees of {symbol}", client.fapiPrivateGetCommissionRate(market))
+        rates = exact(fees["makerCommissionRate"]), exact(fees["takerCommissionRate"])
+        return rates, row["brackets"]
+
+    async def unfit(self) -> list[str]:
+        client = self._client
+        sides = await asked("position mode", client.fapiPrivateGetPositionSideDual())
+        assets = await asked("margin mode", client.fapiPrivateGetMultiAssetsMargin())
+        account = await asked("account", client.fapiPrivateV2GetAccount())
+        wrong = []
+        if (said := sides["dualSidePosition"]) is not False:
+            wrong.append(f"account mode: expected one-way positions, was dualSidePosition {said!r}")
+        if (said := assets["multiAssetsMargin"]) is not False:
+            wrong.append(f"account mode: expected margin of one asset, was multiAssetsMargin {said!r}")
+        if (said := account.get("canTrade", True)) is not True:
+            wrong.append(f"the account may not trade: canTrade is {said!r}")
+        if others := sharing(account, self._ids()):
+            wrong.append(f"cross positions in {', '.join(others)} share the wallet: isolate or close them")
+        return wrong
+
+    async def prepare(self) -> None:
+        if wrong := await self.unfit():
+            raise VenueError("; ".join(wrong))
+        for symbol in sorted(self._account.symbols):
+            await self._set(symbol)
+
+    async def _set(self, symbol: str) -> None:
+        """Put a contract into the mode that the ledger knows."""
         client, leverage = self._client, self._account.leverage
         market = {"symbol": client.market_id(symbol)}
         try:
@@ -84,22 +112,15 @@ class UsdmOrders(BinanceOrders):
         except ccxt.BaseError as error:
             if _AS_IT_IS not in "".join(str(error).split()):
                 raise VenueError(f"margin type of {symbol}: {type(error).__name__}: {line(error)}") from error
-        listed = await asked(f"brackets of {symbol}", client.fapiPrivateGetLeverageBracket(market))
-        row = listed[0] if isinstance(listed, list) else listed
-        if (most := int(row["brackets"][0]["initialLeverage"])) < leverage:
-            raise VenueError(f"{symbol}: expected a leverage of at most {most}, was {leverage}")
         wanted = {**market, "leverage": leverage}
         set_to = await asked(f"leverage of {symbol}", client.fapiPrivatePostLeverage(wanted))
         if int(set_to["leverage"]) != leverage:
             raise VenueError(f"leverage of {symbol}: expected {leverage}, was {set_to['leverage']}")
-        fees = await asked(f"fees of {symbol}", client.fapiPrivateGetCommissionRate(market))
-        rates = exact(fees["makerCommissionRate"]), exact(fees["takerCommissionRate"])
-        return rates, row["brackets"]
 
     async def balances(self) -> dict[str, Decimal]:
         account = await asked("account", self._client.fapiPrivateV2GetAccount())
-        ids = {str(self._client.market_id(each)): each for each in self._account.symbols}
-        return held(account, ids)
+        self.marks = marks_of(account, self._ids())
+        return held(account, self._ids())
 
     async def key_rights(self) -> KeyRights:
         rights = await asked("rights of the key", self._client.sapiGetAccountApiRestrictions())
@@ -178,7 +199,7 @@ class UsdmOrders(BinanceOrders):
         VenueError
             When the venue does not say, or not all of it.
         """
-        ids = {str(self._client.market_id(each)): each for each in self._account.symbols}
+        ids = self._ids()
         paid = []
         for kind in _PAYMENTS:
             query = {"incomeType": kind, "limit": _INCOME_PAGE}
@@ -188,6 +209,10 @@ class UsdmOrders(BinanceOrders):
             return [*sorted(payments, key=lambda each: each.t), *await self._forced(ids)]
         except (KeyError, TypeError, ValueError, ArithmeticError) as error:
             raise VenueError(f"funding: an answer nobody can read: {error!r}") from error
+
+    def _ids(self) -> dict[str, str]:
+        """Return the traded symbols by the venue's ids."""
+        return {str(self._client.market_id(each)): each for each in self._account.symbols}
 
     async def _forced(self, ids: Mapping[str, str]) -> list[Fill]:
         """Return the trades of the venue's own orders; those of one that has ended are asked for once."""

@@ -1,7 +1,8 @@
 """Follow an account's orders and fills through ccxt.pro's caches, whatever the venue.
 
 Problem: a `watch_*` call wakes for one message, and a message between two calls wakes nobody; but ccxt's
-caches hold every message in between. So the caches are read when a call wakes and by the clock.
+caches hold every message in between. So the caches are read when a call wakes and by the clock. And ccxt may
+stumble over a failure of its own and leave behind what everybody waits for, for ever.
 
 Not here: what a venue's fields mean (each adapter), what a gap leads to (the gateway).
 
@@ -13,6 +14,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
+
+import ccxt
 
 from parley.messages import Fill, Gap, OrderEvent
 from venues.backoff import Backoff
@@ -60,7 +63,7 @@ class UserStream:
     ) -> None:
         """Tell facts until cancelled; `on_ready` once when `stands` says that the venue confirmed."""
         watching = [
-            asyncio.ensure_future(self._listen(watch, on_fact))
+            asyncio.ensure_future(self._listen(watch, stands, on_fact))
             for watch in (self._client.watch_orders, self._client.watch_my_trades)
         ]
         try:
@@ -80,7 +83,9 @@ class UserStream:
                 task.cancel()
             await asyncio.gather(*watching, return_exceptions=True)
 
-    async def _listen(self, watch: Callable[[], Awaitable[object]], on_fact: OnFact) -> None:
+    async def _listen(
+        self, watch: Callable[[], Awaitable[object]], stands: Callable[[], Awaitable[bool]], on_fact: OnFact
+    ) -> None:
         backoff = Backoff()
         while True:
             try:
@@ -90,9 +95,20 @@ class UserStream:
                 log.warning("user_stream_lost cause=%r retry_s=%.1f", error, pause)
                 on_fact(Gap(stream="user", from_seq=self._last_seq(), to_seq=-1))
                 await asyncio.sleep(pause)
+                if not isinstance(error, ccxt.BaseError) and not await stands():
+                    self._begin_anew()
             else:
                 backoff.worked()
                 self.sweep(on_fact)
+
+    def _begin_anew(self) -> None:
+        """Take ccxt's sockets from it: whoever waits on one of them hears that it is lost.
+
+        A subscription that failed while its socket broke is kept as one under way (seen with Binance, whose
+        `KeyError('spot')` it is), and the next call waits for its end.
+        """
+        for socket in list(self._client.clients.values()):
+            socket.on_error(ccxt.NetworkError("the stream is begun anew"))
 
     def sweep(self, on_fact: OnFact) -> None:
         """Tell what is in the caches and was not told."""

@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -37,7 +37,7 @@ from venues.port import (
     Unasked,
     VenueError,
 )
-from venues.words import Completing, OrderWords, Placing, Raw, Timed, UnsentError
+from venues.words import Completing, OrderWords, Placing, Prepared, Raw, Timed, UnsentError
 
 log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
@@ -89,6 +89,10 @@ class CcxtVenue:
     def foreign(self) -> int:
         return len(self._foreign)
 
+    @property
+    def marks(self) -> Mapping[str, Decimal]:
+        return self._words.marks if isinstance(self._words, Prepared) else {}
+
     async def connect(self) -> dict[str, Instrument]:
         await self._heard(Request.OTHER, asked("markets", self._client.load_markets()))
         instruments = await self._heard(Request.OTHER, self._words.connect())
@@ -121,6 +125,18 @@ class CcxtVenue:
             return await self._heard(Request.OTHER, self._words.key_rights())
         except (KeyError, TypeError) as error:
             raise VenueError(f"rights of the key: the answer does not say: {error!r}") from error
+
+    async def unfit(self) -> Sequence[str]:
+        if not isinstance(self._words, Prepared):
+            return ()
+        try:
+            return await self._heard(Request.OTHER, self._words.unfit())
+        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+            raise VenueError(f"modes of the account: the answer does not say: {error!r}") from error
+
+    async def prepare(self) -> None:
+        if isinstance(self._words, Prepared):
+            await self._heard(Request.OTHER, self._words.prepare())
 
     def know(self, cid: str, iid: bytes) -> None:
         self._iids[self._wire_id(cid)] = iid

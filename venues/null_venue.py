@@ -7,7 +7,7 @@ exchange uses the sandbox. Invariant: `send` answers `Acked` without suspending.
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -54,6 +54,10 @@ class NullVenue:
     def foreign(self) -> int:
         return 0
 
+    @property
+    def marks(self) -> Mapping[str, Decimal]:
+        return {}
+
     async def connect(self) -> dict[str, Instrument]:
         return {symbol: self._instrument(symbol) for symbol in self._symbols}
 
@@ -76,6 +80,12 @@ class NullVenue:
 
     async def key_rights(self) -> KeyRights:
         return KeyRights(trades=True, withdraws=False)
+
+    async def unfit(self) -> Sequence[str]:
+        return ()
+
+    async def prepare(self) -> None:
+        pass
 
     def know(self, cid: str, iid: bytes) -> None:
         pass

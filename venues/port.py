@@ -9,7 +9,7 @@ Not here: journal, limits, who may send (the gateway).
 Invariant: an adapter sends a request at most once for each call and never retries it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Final, Protocol
 
@@ -74,6 +74,10 @@ class VenueError(Exception):
     """A request that is safe to repeat (balances, instruments, clock) did not work; the text says which."""
 
 
+class NotReached(VenueError):
+    """Nobody answered such a request, or said that nobody is there: it may work later, as it is."""
+
+
 class Venue(Protocol):
     """One account at one venue.
 
@@ -104,6 +108,10 @@ class Venue(Protocol):
     def foreign(self) -> int:
         """Facts seen about orders that are not ours."""
 
+    @property
+    def marks(self) -> Mapping[str, Decimal]:
+        """By asset the prices at which the venue valued the contracts that the last `balances` were of."""
+
     async def connect(self) -> dict[str, Instrument]:
         """Return the traded instruments by symbol; raises `VenueError`."""
 
@@ -124,6 +132,18 @@ class Venue(Protocol):
 
     async def key_rights(self) -> KeyRights:
         """Return what the key may do; raises `VenueError`, also when the venue's answer does not say."""
+
+    async def unfit(self) -> Sequence[str]:
+        """Return why the account, as it is set, is none that the ledger knows; changes nothing.
+
+        Raises
+        ------
+        VenueError
+            When the venue does not say.
+        """
+
+    async def prepare(self) -> None:
+        """Set the account up for what is traded, as far as the venue lets one; raises `VenueError`."""
 
     def know(self, cid: str, iid: bytes) -> None:
         """Introduce an order of an earlier life of the gateway, so that its facts are told."""

@@ -136,6 +136,20 @@ class Timed(Protocol):
         """Return venue clock minus own clock; raises `VenueError`."""
 
 
+@runtime_checkable
+class Prepared(Protocol):
+    """`OrderWords` of a venue whose accounts have modes, of which the ledger knows one."""
+
+    marks: Mapping[str, Decimal]
+    """As `Venue.marks`."""
+
+    async def unfit(self) -> Sequence[str]:
+        """Return why the account is in no mode that can be traded in; raises `VenueError`, `KeyError`."""
+
+    async def prepare(self) -> None:
+        """Set what is traded as the `Account` says, and read it back; raises `VenueError`."""
+
+
 class SpotWords:
     """What most spot venues have nothing of their own to say to, for their `OrderWords` to inherit."""
 

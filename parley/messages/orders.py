@@ -163,7 +163,8 @@ class Gap(Wire, frozen=True, kw_only=True, tag=62):
 
     ``user``: the private stream, between two of its positions. ``account``: the venue's balances are less
     than the fills say. ``late:<client id>``: an order appeared that was thought not to exist.
-    ``forced:<symbol>``: the venue closed a position by itself.
+    ``forced:<symbol>``: the venue closed a position by itself. ``market``: the hub is gone behind the step
+    ``from_seq``, and the books are of then.
     """
 
     stream: str
@@ -189,7 +190,10 @@ class Void(Wire, frozen=True, kw_only=True, tag=64):
 
 
 class Compared(Wire, frozen=True, kw_only=True, tag=66):
-    """The venue's balances were held against all fills: of these streams nothing is missing any more."""
+    """The venue's balances were held against all fills: of these streams nothing is missing any more.
+
+    ``market``: every book was told anew.
+    """
 
     streams: tuple[str, ...]
     t: int

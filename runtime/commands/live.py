@@ -3,33 +3,40 @@
 Problem: the way from paper to live is one word on a command line, and must not be taken by accident or with
 something left open. So what live trading needs is asked for by name, all of it, before anything is started;
 nothing of it has a default. What only the exchange knows (rights of the key, its clock, what the account
-holds) the gateway asks it before it serves (`runtime.real_money`).
+holds) the gateway asks it before it serves (`runtime.real_money`), and another process before a person is
+asked (`runtime.preflight`): nobody confirms what cannot be.
 
 Not here: running it (`run`), with the same processes and code as on paper; freqtrade strategies, which need
 a history first. Invariant: without a confirmation that names the exchange nothing is started.
 """
 
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, cast
 from urllib.parse import urlsplit
 
+import msgspec
 from msgspec.structs import replace
 from rich.prompt import Prompt
 
 from parley.errors import UserError
 from parley.instruments import assets_of
 from parley.risk.limits import limits_of
+from runtime import contracts
 from runtime.commands.run import play
 from runtime.host import load
-from runtime.launch import Access, Market, make_run
+from runtime.inheritance import inherited
+from runtime.launch import ACCOUNT, Access, Market, make_run, venue_of
 from runtime.live_books import fills_of
 from runtime.output import console
 from runtime.real_money import RealMoney
 from runtime.resuming import refuse_to_forget, run_named
 from runtime.run_config import RunConfig
 from runtime.settings import Settings, load_settings
+from runtime.unit import private_folder
 from venues.capabilities import CAPABILITIES, lacks_for_opening
 
 # What somebody has to have thought about, each in the settings' own words.
@@ -42,6 +49,7 @@ _OF_PAPER: Final = (
 _RAMP_DAYS: Final = 14.0
 # Each kind of stream may die alone. A pair nobody has quoted anew for a minute is not one to trade on.
 _MAX_BOOK_AGE_MS: Final = 60_000.0
+_LOOK_S: Final = 120.0
 _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
 
@@ -62,11 +70,14 @@ def live(
     """
     settings = load_settings(config, options)
     access = check(settings)
+    market = Market(pairs=settings.pairs, crosses=())
+    compose(settings, market, "check")
     resumed = run_named(settings, resumes) if resumes else ""
     if not (resumed or forgets):
         refuse_to_forget(settings)
+    if confirmed is None and sys.stdin.isatty():
+        look_first(settings, access, resumed)
     confirm(settings, confirmed)
-    market = Market(pairs=settings.pairs, crosses=())
 
     def left(journal: Path) -> Mapping[str, object]:
         held = {asset: amount for asset, amount in fills_of(journal).items() if asset != settings.quote}
@@ -108,6 +119,7 @@ def check(settings: Settings) -> Access:
         raise UserError("live.rest and live.ws are addresses of one exchange: say both, or neither")
     if lacks := _lacks(settings.venue):
         raise UserError(f"real money cannot be traded at {settings.venue!r}: {lacks}")
+    contracts.underlying(settings)  # pairs where pairs are traded, contracts where contracts are
     if other := [pair for pair in settings.pairs if assets_of(pair)[1] != settings.quote]:
         raise UserError(f"{', '.join(other)}: the capital is in {settings.quote}, so are the pairs to be")
     limits = limits_of(settings.limits)
@@ -128,6 +140,36 @@ def _lacks(venue: str) -> str:
     return cast("Callable[[str], str]", load("venues.generic_rows:lacks_of"))(venue)
 
 
+def look_first(settings: Settings, access: Access, resumed: str) -> None:
+    """Let a process that reads the key ask the exchange what can be known before somebody is asked.
+
+    Raises
+    ------
+    UserError
+        When the account may not be traded; names every reason.
+    """
+    journal = settings.home.expanduser().resolve() / "runs" / resumed / "gateway.journal" if resumed else ""
+    asks: dict[str, object] = {
+        "account": ACCOUNT, "socket": "", "journal": str(journal), "instruments": "",
+        "limits": {"max_notional": {}, "max_position": {}}, "real_money": access.real_money,
+        "venue": venue_of(settings, settings.pairs, access),
+    }  # fmt: skip
+    console(stderr=True).print("asking the exchange about the account", style="dim")
+    with tempfile.TemporaryDirectory(dir=private_folder()) as folder:
+        file = Path(folder) / "account.json"
+        file.write_bytes(msgspec.json.encode(asks))
+        command = [sys.executable, "-m", "runtime.preflight", "--config", str(file)]
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, check=False, env=inherited(), timeout=_LOOK_S
+            )
+        except subprocess.TimeoutExpired:
+            raise UserError(f"{settings.venue!r} did not say within {_LOOK_S:g} s what it knows") from None
+    if done.returncode:
+        told = done.stderr.strip().splitlines() or ["no answer"]
+        raise UserError(told[-1].removeprefix("preflight: "))
+
+
 def confirm(settings: Settings, confirmed: str | None, ask: Callable[[str], str] | None = None) -> None:
     """Let somebody name the exchange whose money is traded.
 
@@ -137,9 +179,12 @@ def confirm(settings: Settings, confirmed: str | None, ask: Callable[[str], str]
         When the name is another one, or nobody is there to be asked.
     """
     where = settings.live.rest or "its own addresses"
+    traded = f"pairs {', '.join(settings.pairs)}"
+    if contracts.are_traded(settings):
+        traded = f"contracts {', '.join(settings.pairs)} at leverage {settings.leverage}"
     text = (
         f"REAL MONEY: up to {settings.capital:f} {settings.quote} of the account at {settings.venue}"
-        f" ({where}), pairs {', '.join(settings.pairs)}"
+        f" ({where}), {traded}"
     )
     console(stderr=True).print(text, style="bold red", soft_wrap=True)
     if confirmed is None:

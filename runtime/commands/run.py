@@ -239,10 +239,11 @@ def _start(
     if ray is not None:
         console(stderr=True).print(_where(supervisor.ready(ray)), soft_wrap=True)
     agents = placement.agents_address(layout, settings)
-    # in lock-step the market waits for answers that only the gateway of that moment can give
-    returns_s = 0.0 if settings.pace == "max" else launch.GATEWAY_RETURNS_S
+    # in lock-step the market waits for answers that only the gateway and hub of that moment can give
+    is_kept = settings.pace != "max"
+    gateway_s, hub_s = (launch.GATEWAY_RETURNS_S, launch.HUB_RETURNS_S) if is_kept else (0.0, 0.0)
     backlog = store.backlog if store is not None else None
-    desk = launch.write_desk(layout, run_config, agents, backlog, returns_s)
+    desk = launch.write_desk(layout, run_config, agents, backlog, gateway_s, hub_s)
     patience_s = READY_PATIENCE_S
     if layout.is_resumed:
         patience_s = launch.DESK_RETURNS_S
@@ -250,7 +251,8 @@ def _start(
             "reading the run's journal: what it holds and what became of it", style="dim"
         )
     supervisor.start("desk", "runtime.desk", desk, patience_s)
-    if returns_s:
+    if is_kept:
+        supervisor.keep("hub", layout.hub_heartbeat)
         supervisor.keep_spare("gateway", "runtime.spare", layout.gateway_heartbeat)
     _write_down(supervisor, layout, settings, run_config, keepers)
 
@@ -335,11 +337,13 @@ def _follow(
             is_back = child.served_s is not None
             if child.name == "gateway":
                 view.note_gateway(child.life, child.follows, is_back=is_back)
+            elif child.name == "hub":
+                view.note_hub(child.life, child.follows, is_back=is_back)
             else:
                 view.note(child.life, is_back=is_back)
             _write_down(supervisor, layout, settings, run_config, keepers)
             if live is None:
-                (console(stderr=True) if bar is None else bar.console).print(view.lives)
+                (console(stderr=True) if bar is None else bar.console).print(view.lives, soft_wrap=True)
 
         supervisor.watch("desk", poll_s=_POLL_S, each=each, restarts=Restarts(), on_life=on_life)
 
@@ -378,7 +382,7 @@ def account_for(
             open_journal(layout.journal), lambda done, all_: bar.update(task, completed=done, total=all_)
         )
     seconds = _number(counts.get("seconds"))
-    desk_lives, gateway_lives = supervisor.child("desk").life, supervisor.child("gateway").life
+    lives = {f"{name}_lives": supervisor.child(name).life for name in ("desk", "gateway", "hub")}
     admitted = counts.get("candles_admitted")
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     memory = {**supervisor.memory_mb(), "cli": round(own, 1)}
@@ -396,8 +400,7 @@ def account_for(
         "pairs": list(market.pairs),
         "crosses": list(market.crosses),
         "placement": settings.desk.placement,
-        "desk_lives": desk_lives,
-        "gateway_lives": gateway_lives,
+        **lives,
         "ray": ray or None,
         "seed": settings.seed,
         "speed": settings.pace,
@@ -405,8 +408,10 @@ def account_for(
         "feed_ended": bool(feed),
         "steps": counts.get("steps"),
         "candles": {
-            "expected": market.candles or None,
-            "sent": feed.get("candles_sent"), "seen": feed.get("candles_seen"), "admitted": admitted,
+            "expected": market.candles or None, "closed": feed.get("candles_closed"),
+            # none is sent to a hub that is gone: what it missed its next life asked for
+            "sent": feed.get("candles_sent") if lives["hub_lives"] == 1 else None,
+            "seen": feed.get("candles_seen"), "admitted": admitted,
         },
         "feed": feed,
         "candles_per_second": round(_number(counts.get("candles_here")) / seconds, 1) if seconds else 0.0,

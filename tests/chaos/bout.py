@@ -78,6 +78,7 @@ class Bout:
         self._rivals: set[int] = set()  # desks that took over: who wrote first decides which of two has to go
         self._is_over = False
         self._is_halted = False
+        self._has_had_a_hub = False
         self._layout: launch.Layout
         self._nursery: Nursery
         self._sandbox: Child
@@ -129,14 +130,14 @@ class Bout:
             line = self._nursery.start("line", stage.write_line(self._layout, rest))
             self._until_ready(line)
             near = stage.through(int(line.lines[0]["port"]), rest), stage.through(line.lines[0]["port"], ws)
-        hub = stage.write_others(plan, self._layout, (rest, ws), near)
+        stage.write_others(plan, self._layout, (rest, ws), near)
         self._note(
             "bout", seed=plan.seed, hostility=plan.hostility, window_ms=plan.window_ms,
             position_cap=plan.position_cap, venue=plan.venue, line=plan.has_line,
         )  # fmt: skip
         self._gateway = self._born("gateway", None)
         self._until_ready(self._gateway)
-        self._hub = self._nursery.start("hub", hub)
+        self._hub = self._born("hub", None)
         self._until_ready(self._hub)
         self._desk = self._born("desk", None)
 
@@ -170,8 +171,9 @@ class Bout:
                 self.outcome.strange.append(f"{child.unit} ended with {child.exit}: {self._last(child)}")
 
     def _is_played(self) -> bool:
-        """Whether a desk has heard the end of the market; keeps gateway and desk alive until then."""
+        """Whether a desk has heard the end of the market; keeps everybody alive until then."""
         self._keep_gateway(fused=False)
+        self._keep_hub()
         if not self._desk.is_alive:
             self._explain(self._desk)
             if not self._is_over:
@@ -189,17 +191,17 @@ class Bout:
     # ------------------------------------------------------------------ lives
 
     def _born(self, unit: str, fuse: places.Fuse | None) -> Child:
-        is_gateway = unit == "gateway"
-
         def prepare() -> None:
-            if is_gateway:
+            if unit == "gateway":
                 self._mutate()
-            else:
+            elif unit == "desk":
                 places.tell_ready(self.folder / EVENTS)
             if fuse is not None:
                 places.lay(fuse)
 
-        child = self._nursery.start(unit, self._layout.config(unit), prepare)
+        again = ("--again",) if unit == "hub" and self._has_had_a_hub else ()
+        self._has_had_a_hub |= unit == "hub"
+        child = self._nursery.start(unit, self._layout.config(unit), prepare, *again)
         self._armed[child.pid] = fuse
         self.outcome.lives += 1
         self._note("born", unit=unit, pid=child.pid, fuse=fuse.place if fuse else "")
@@ -212,10 +214,17 @@ class Bout:
             self._gateway = self._born("gateway", fuse_of(self._fuses, "gateway") if fused else None)
             self._until_ready(self._gateway)
 
+    def _keep_hub(self) -> None:
+        """Start the hub if it is dead; nobody waits for it."""
+        if not self._hub.is_alive:
+            self._explain(self._hub)
+            self._hub = self._born("hub", None)
+
     def _keep_alive(self) -> None:
-        """Start what is dead, until both serve or the market is over; fuses may burn before."""
+        """Start what is dead, until desk and gateway serve or the market is over; fuses may burn before."""
         while not (self._is_over or self._is_lost):
             self._keep_gateway(fused=True)
+            self._keep_hub()
             if not self._desk.is_alive:
                 self._explain(self._desk)
                 if not self._is_over:
@@ -270,7 +279,7 @@ class Bout:
             return
         if self.plan.halts_at and sum(self.outcome.kills.values()) >= self.plan.halts_at:
             self._halt()
-        blow = blow_of(self._dice, has_line=self.plan.has_line)
+        blow = blow_of(self._dice, has_line=self.plan.has_line, hits_hub=self.plan.is_by_the_clock)
         for child in (self._gateway, self._desk):
             fuse = self._armed[child.pid]
             if fuse is not None and fuse.place == "sealing":

@@ -23,12 +23,16 @@ FACTORY = "tests.chaos.busy:make"
 
 
 class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``enter``: at this share of candles it wants in, for ``hold`` candles; ``patient`` of them it waits."""
+    """``enter``: at this share of candles it wants in, for ``hold`` candles; ``patient`` of them it waits.
+
+    ``short``: at this share it sells what it has not got, which only a contract allows.
+    """
 
     seed: int = 0
     enter: Annotated[float, Meta(ge=0, le=1)] = 0.8
     hold: Annotated[int, Meta(ge=1)] = 2
     patient: Annotated[float, Meta(ge=0, le=1)] = 0.25
+    short: Annotated[float, Meta(ge=0, le=1)] = 0.0
 
 
 class Busy:
@@ -48,8 +52,10 @@ class Busy:
         params, wants, waits = self.params, self._dice(symbol, bar, "wants"), self._dice(symbol, bar, "waits")
         if wants >= params.enter:
             return Pass("no_setup")
+        way = -1 if self._dice(symbol, bar, "way") < params.short else 1
         return Entry(
-            direction=1, edge_bps=120.0, conf=0.6, stop=bar.close * 0.97, take=bar.close * 1.05,
+            direction=way, edge_bps=120.0, conf=0.6, stop=bar.close * (1 - way * 0.03),
+            take=bar.close * (1 + way * 0.05),
             horizon_ms=params.hold * bar.tf_ns // 1_000_000, why="busy",
             urgency="patient" if waits < params.patient else "normal",
         )  # fmt: skip
@@ -57,7 +63,7 @@ class Busy:
     def exit(self, symbol: str, bar: Bar, held: Held, opinions: Sequence[Opinion]) -> Leave | Stay:
         if bar.t_open + bar.tf_ns - held.opened >= self.params.hold * bar.tf_ns:
             return Leave("busy")
-        return Stay(bar.close * 0.97)
+        return Stay(bar.close * (1 - held.direction * 0.03))
 
     def snapshot(self) -> bytes:
         return b""

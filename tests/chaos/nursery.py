@@ -129,8 +129,8 @@ class Nursery:
                 os.close(child.out)
                 child.out = -1
 
-    def start(self, unit: str, config: Path, prepare: Prepare = _nothing) -> Child:
-        """Fork a unit; ``prepare`` runs in the child before its main."""
+    def start(self, unit: str, config: Path, prepare: Prepare = _nothing, *more: str) -> Child:
+        """Fork a unit; ``prepare`` runs in the child before its main, which gets ``more`` words."""
         sys.stdout.flush()
         sys.stderr.flush()
         out, inner = os.pipe()
@@ -139,13 +139,13 @@ class Nursery:
         pid = os.fork()
         if pid == 0:
             os.close(out)
-            self._live(unit, config, inner, prepare)
+            self._live(unit, [unit, "--config", str(config), *more], inner, prepare)
         os.close(inner)
         child = Child(unit, pid, out, time.monotonic(), log_from)
         self.children.append(child)
         return child
 
-    def _live(self, unit: str, config: Path, out: int, prepare: Prepare) -> None:
+    def _live(self, unit: str, words: list[str], out: int, prepare: Prepare) -> None:
         """Be the unit until the end of this process."""
         code = 70
         try:
@@ -155,7 +155,7 @@ class Nursery:
             os.dup2(out, 1)
             os.dup2(log, 2)
             os.closerange(3, 256)
-            sys.argv = [unit, "--config", str(config)]
+            sys.argv = words
             gc.freeze()
             prepare()
             code = MAINS[unit]()

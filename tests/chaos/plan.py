@@ -64,6 +64,11 @@ class Plan:
     inspect_s: float = 0.0
     is_deaf: bool = False
 
+    @property
+    def is_by_the_clock(self) -> bool:
+        """Whether the market waits for nobody; in lock-step it ends with its hub."""
+        return self.speed != "max"
+
     def dice(self, what: str) -> random.Random:
         """Return the dice for one purpose."""
         return random.Random(f"{self.seed}/{what}")
@@ -135,13 +140,17 @@ def fuse_of(dice: random.Random, unit: str) -> places.Fuse | None:
     return places.Fuse(place, nth, dice.choice((0, 0, dice.randint(1, 3000))))
 
 
-def blow_of(dice: random.Random, *, has_line: bool = False) -> Blow:
-    """Draw a blow from outside."""
+def blow_of(dice: random.Random, *, has_line: bool = False, hits_hub: bool = False) -> Blow:
+    """Draw a blow from outside; ``hits_hub``: the hub may be killed as well."""
     after = dice.uniform(0.0, 0.12)
     # most pauses are short: while nobody dies the market only runs on
     pause = dice.uniform(0.02, 0.9) if dice.random() < 0.2 else dice.uniform(0.005, 0.15)
     if has_line and dice.random() < 0.25:
         return Blow(dice.choice(MOODS), (), after, pause)
+    if hits_hub and dice.random() < 0.3:
+        what = dice.choice(("kill", "kill", "kill", "stop_kill", "term"))
+        victims = dice.choice((("hub",), ("hub",), ("hub", "desk"), ("hub", "gateway")))
+        return Blow(what, victims, after, pause / 3)
     roll = dice.random()
     if roll < 0.55:
         return Blow("kill", dice.choice((("desk",), ("gateway",), ("desk", "gateway"))), after)

@@ -2,8 +2,8 @@
 
 The run is `parley trade --mode live --resume auto` with its agents in Ray actors and a database, against a
 sandbox exchange that it did not start: Ray's head and raylet, the actors, desk, gateway, hub, shipper,
-PostgreSQL, the command line itself. A lost desk, agent, Ray, shipper or database the run brings back; a lost
-gateway or hub ends it, and the next life goes on with its journals.
+PostgreSQL, the command line itself. A lost desk, gateway, hub, agent, Ray, shipper or database the run brings
+back; one that fell too often ends it, and the next life goes on with its journals.
 
 Not here: who is hit when (`full_bout`). Invariant: only processes below the run started here are named.
 """

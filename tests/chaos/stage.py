@@ -69,8 +69,8 @@ def through(port: int, url: str) -> str:
     return urlsplit(url)._replace(netloc=f"127.0.0.1:{port}").geturl()
 
 
-def write_others(plan: Plan, layout: launch.Layout, exchange: tuple[str, str], near: tuple[str, str]) -> Path:
-    """Write what gateway, hub and desk are told, and return the hub's file.
+def write_others(plan: Plan, layout: launch.Layout, exchange: tuple[str, str], near: tuple[str, str]) -> None:
+    """Write what gateway, hub and desk are told.
 
     ``exchange`` is (rest, ws) for the hub, ``near`` for the gateway.
     """
@@ -89,8 +89,9 @@ def write_others(plan: Plan, layout: launch.Layout, exchange: tuple[str, str], n
             config["limits"]["max_position"] = {"USDT": str(plan.position_cap)}
 
     _change(launch.write_gateway(layout, settings, market, access), narrow)
-    launch.write_desk(layout, _run_of(settings, market, layout.run_id))
-    return launch.write_hub(layout, settings, market, access)
+    hub_s = launch.HUB_RETURNS_S if plan.is_by_the_clock else 0.0
+    launch.write_desk(layout, _run_of(settings, market, layout.run_id), hub_returns_s=hub_s)
+    launch.write_hub(layout, settings, market, access)
 
 
 def _change(path: Path, change: Callable[[dict[str, Any]], None]) -> None:

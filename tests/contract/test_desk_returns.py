@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from parley.messages import Ack, Bar, Gap, Intent, MarketBatch, VenueReject
+from runtime.hub_have import Have
 from runtime.journal import verify
 from runtime.resync import RESYNCED, Resync
 from tests.kit.sandbox import sandbox
@@ -143,7 +144,7 @@ def test_killed_desk_gets_the_step_under_way_again_and_no_other() -> None:
                 config = hub_config(folder, venue, desk_returns_s=20.0)
                 async with unit("hub", config, folder) as hub:
                     first = await FakeDesk.connect(hub.socket)
-                    first.say("have:0")
+                    first.say(Have(step=0).text())
                     one = await first.hear(MarketBatch)
                     first.say("closed:1")
                     bars += one.bars
@@ -151,13 +152,13 @@ def test_killed_desk_gets_the_step_under_way_again_and_no_other() -> None:
                     leave(first)
 
                     second = await FakeDesk.connect(hub.socket)
-                    second.say("have:1")
+                    second.say(Have(step=1).text())
                     again = await second.hear(MarketBatch)
                     assert again == lost
                     leave(second)
 
                     third = await FakeDesk.connect(hub.socket)
-                    third.say("have:2")  # it was durable after all; the step is still to be closed
+                    third.say(Have(step=2).text())  # it was durable after all; the step is still to be closed
                     counts = await all_bars(third, bars)
                     third.link.close("the test is over")
         assert len(bars) == counts["candles_sent"] == counts["candles_seen"] > 0
@@ -183,7 +184,7 @@ def test_desk_killed_by_the_clock_gets_the_bars_it_lost_with_the_next_batch() ->
                     leave(first)
 
                     second = await FakeDesk.connect(hub.socket)
-                    second.say("have:0")  # nothing of all that was on its disk
+                    second.say(Have(step=0).text())  # nothing of all that was on its disk
                     counts = await all_bars(second, bars)
                     second.link.close("the test is over")
         assert len(bars) == counts["candles_sent"] == counts["candles_seen"] > 0
@@ -233,7 +234,7 @@ def test_desk_that_comes_before_the_end_of_the_last_ones_line_takes_its_place() 
                     first = await FakeDesk.connect(hub.socket)
                     batch = await first.hear(MarketBatch)
                     second = await FakeDesk.connect(hub.socket)
-                    second.say("have:0")
+                    second.say(Have(step=0).text())
                     assert await second.hear(MarketBatch) == batch
                     await first.until(lambda: first.lost)
                     second.say(f"closed:{batch.step}")

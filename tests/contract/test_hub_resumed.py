@@ -11,6 +11,7 @@ import asyncio
 import pytest
 
 from parley.messages import Bar, MarketBatch
+from runtime.hub_have import Have
 from tests.kit.builders import MINUTE
 from tests.kit.sandbox import sandbox
 from tests.kit.units import SYMBOLS, FakeDesk, hub_config, short_folder, unit
@@ -34,7 +35,7 @@ def test_steps_go_on_behind_what_the_desk_has_and_no_bar_is_lost(is_under_way: b
                     desk = await FakeDesk.connect(hub.socket)
                     if is_under_way:
                         await desk.hear(MarketBatch)  # the books as they are, under the number of a new run
-                    desk.say("have:14")
+                    desk.say(Have(step=14).text())
                     await desk.hear(MarketBatch)  # before that the hub may not hear the market yet
                     driver = await venue.control()
                     await driver.go()

@@ -341,3 +341,42 @@ def test_streams_tell_what_queries_say() -> None:
 
 def test_ccxt_is_the_installed_class() -> None:
     assert ccxt.pro.binanceusdm.__module__ == "ccxt.pro.binanceusdm"
+
+
+def test_modes_of_the_account_stand_in_the_way_of_what_they_forbid() -> None:
+    async def scenario(venue: SandboxProcess, exchange: Any) -> None:
+        both, many = exchange.fapiPrivatePostPositionSideDual, exchange.fapiPrivatePostMultiAssetsMargin
+
+        async def refused(code: str, asking: Any) -> None:
+            with pytest.raises(ccxt.ExchangeError, match=code):
+                await asking
+
+        await refused("-4171", many({"multiAssetsMargin": "false"}))
+        await refused("-1130", many({"multiAssetsMargin": "perhaps"}))
+        price = await last_price(exchange)
+        waiting = await exchange.create_order(BTC, "limit", "buy", 0.01, price * 0.9)
+        await refused("-4067", both({"dualSidePosition": "true"}))
+        await refused("-4170", many({"multiAssetsMargin": "true"}))
+        await exchange.cancel_order(waiting["id"], BTC)
+        await exchange.set_margin_mode("isolated", BTC)
+        await exchange.create_order(BTC, "market", "buy", 0.01)
+        await refused("-4068", both({"dualSidePosition": "true"}))
+        await refused("-4167", many({"multiAssetsMargin": "true"}))
+        await exchange.create_order(BTC, "market", "sell", 0.01)
+        await exchange.set_margin_mode("cross", BTC)
+
+        await exchange.set_position_mode(True)
+        await many({"multiAssetsMargin": "true"})
+        await exchange.fapiPrivatePostFeeBurn({"feeBurn": "true"})
+        assert (await exchange.fetch_position_mode())["hedged"] is True
+        assert await exchange.fapiPrivateGetMultiAssetsMargin() == {"multiAssetsMargin": True}
+        assert await exchange.fapiPrivateGetFeeBurn() == {"feeBurn": True}
+        told = await exchange.fapiPrivateGetAccountConfig()
+        assert (told["dualSidePosition"], told["multiAssetsMargin"]) == (True, True)
+        assert (await exchange.fapiPrivateV2GetAccount())["multiAssetsMargin"] is True
+        await refused("-4168", exchange.set_margin_mode("isolated", BTC))
+        await refused("-4061", exchange.create_order(BTC, "market", "buy", 0.01))
+        await exchange.set_position_mode(False)
+        await exchange.create_order(BTC, "market", "buy", 0.01)
+
+    with_client(scenario)

@@ -24,6 +24,7 @@ def test_a_liquidation_is_told_once_by_stream_and_list_and_over_two_lives(market
         feed = crash(market_data, "12:40:00", "13:20:00")
         async with adapter(leverage=10, feed=feed, accounts=[POOR]) as (process, venue, _client):
             await venue.connect()
+            await venue.prepare()
             said: list[Message] = []
             counters = Counters()
             facts = HeardFacts(counters, {}, lambda message, _: said.append(message), lambda _: None)

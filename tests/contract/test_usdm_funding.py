@@ -20,6 +20,7 @@ def test_a_payment_is_told_once_over_two_lives_of_the_gateway() -> None:
     async def run() -> None:
         async with adapter(feed=FEED) as (process, venue, _client):
             await venue.connect()
+            await venue.prepare()
             _, prior = await before_opening(venue)
             assert prior == []
             assert isinstance(await venue.send(order()), Acked)

@@ -64,6 +64,7 @@ def test_a_short_lives_from_send_to_look_up_and_the_ledger_is_the_account() -> N
     async def run() -> None:
         async with adapter() as (process, venue, client):
             instruments = await venue.connect()
+            await venue.prepare()
             btc = instruments[BTC]
             assert (btc.base, btc.quote, btc.margin) == (ASSET, "USDT", Decimal("0.2"))
             assert btc.tiers
@@ -124,6 +125,7 @@ def test_a_reduction_never_turns_a_position_over() -> None:
     async def run() -> None:
         async with adapter() as (_, venue, _client):
             await venue.connect()
+            await venue.prepare()
             refused = await venue.send(order(side="sell", reduce_only=True))
             assert isinstance(refused, Rejected), refused
             assert isinstance(await venue.send(order()), Acked)
@@ -140,6 +142,7 @@ def test_a_client_id_is_taken_while_its_order_is_open() -> None:
     async def run() -> None:
         async with adapter() as (process, venue, client):
             await venue.connect()
+            await venue.prepare()
             px = (await priced(client) * Decimal("0.9")).quantize(Decimal("0.1"))
             waiting = order(style="limit", tif="GTC", px=px)
             assert isinstance(await venue.send(waiting), Acked)
@@ -161,6 +164,7 @@ def test_what_is_refused_is_rejected() -> None:
             client,
         ):
             await venue.connect()
+            await venue.prepare()
             poor = await venue.send(order())  # of some 12,000 USDT
             assert isinstance(poor, Rejected), poor
             crossing = (await priced(client) * Decimal("1.04")).quantize(Decimal("0.1"))

@@ -16,8 +16,8 @@ from tests.kit.running import UNITS, Running
 
 pytestmark = pytest.mark.timeout(180)
 
-# a desk comes back, and a gateway is followed by its spare
-ENDING = sorted(UNITS - {"runtime.desk", "runtime.gateway"})
+# desk and hub come back, and a gateway is followed by its spare
+ENDING = sorted(UNITS - {"runtime.desk", "runtime.gateway", "runtime.hub"})
 
 
 @pytest.fixture
@@ -61,25 +61,24 @@ def test_killed_unit_is_blamed_whoever_noticed_first(running: Running, unit: str
     blame = blame_of(running, unit)
 
     assert "was ended by SIGKILL while running; it said nothing" in blame
-    if unit == "runtime.hub":
-        assert "because of it: the desk (ended with exit code 1: desk: " in blame
 
 
 @pytest.mark.parametrize("unit", ENDING)
 def test_unit_that_ends_in_order_too_early_is_blamed(running: Running, unit: str) -> None:
-    """It hangs up first and tidies for a while, so the kernel sees the desk's end before its own."""
+    """It hangs up first and tidies for a while, so the kernel sees the hub's end before its own."""
     running.children[unit].terminate()
 
     blame = blame_of(running, unit)
 
     assert "ended with exit code 0 while running" in blame
-    assert "the desk (ended with exit code 1: desk: " in blame
+    assert "the hub (ended with exit code 1: hub: " in blame
 
 
-def test_gateway_that_ends_in_order_is_followed_and_the_run_goes_on(running: Running) -> None:
-    gateway = running.children["runtime.gateway"]
-    gateway.terminate()
-    gateway.wait(20)
+@pytest.mark.parametrize("name", ["gateway", "hub"])
+def test_unit_that_ends_in_order_is_followed_and_the_run_goes_on(running: Running, name: str) -> None:
+    unit = running.children[f"runtime.{name}"]
+    unit.terminate()
+    unit.wait(20)
 
     with pytest.raises(subprocess.TimeoutExpired):
         running.process.wait(8)
@@ -88,7 +87,7 @@ def test_gateway_that_ends_in_order_is_followed_and_the_run_goes_on(running: Run
 
     assert code == 0, err
     told = json.loads(out)
-    assert told["gateway_lives"] == 2
+    assert told[f"{name}_lives"] == 2
     assert told["ledger_equals_exchange"] is True
     assert running.left(5) == []
 

@@ -1,4 +1,5 @@
-"""A desk that trades an exchange nobody started for it loses its gateway or its hub, and goes on.
+"""A desk that trades an exchange nobody started for it loses its gateway and its hub, and goes on; one whose
+hub falls again and again ends, and goes on where it was when it is resumed.
 
 Not here: what a live run asks for before it starts (unit and contract tests).
 """
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +36,9 @@ def exchange(tmp_path: Path) -> Iterator[Outside]:
         yield running
 
 
-def begin(settings: Path, *options: str) -> subprocess.Popen[str]:
+def begin(settings: Path, *options: str, venue: str = "binance") -> subprocess.Popen[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PARLEY_")}
-    command = ["trade", "--mode", "live", "--desk", str(settings), "--real-money", "binance", "--json"]
+    command = ["trade", "--mode", "live", "--desk", str(settings), "--real-money", venue, "--json"]
     return subprocess.Popen(
         [sys.executable, "-m", "runtime.cli", *command, *options], cwd=ROOT, env=environment, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
@@ -82,7 +84,26 @@ def wait_for_status(trading: subprocess.Popen[str], home: Path) -> dict[str, Any
     raise AssertionError("the spare did not take over")
 
 
-def test_live_desk_goes_on_when_its_gateway_was_killed_and_on_resume_when_its_hub_was(
+def kill_hubs(process: subprocess.Popen[str], count: int) -> None:
+    """Kill so many hubs, each when it has taken its place."""
+    killed: set[int] = set()
+    deadline = time.monotonic() + 120
+    while len(killed) < count and time.monotonic() < deadline and process.poll() is None:
+        for child in psutil.Process(process.pid).children():
+            with suppress(psutil.Error):
+                if "runtime.hub" in child.cmdline() and child.pid not in killed and is_heard(child):
+                    child.kill()
+                    killed.add(child.pid)
+        time.sleep(0.05)
+    assert len(killed) == count
+
+
+def is_heard(hub: psutil.Process) -> bool:
+    """Whether somebody is connected to it, so that it serves."""
+    return any(each.status == psutil.CONN_NONE and each.laddr for each in hub.net_connections("unix"))
+
+
+def test_live_desk_goes_on_without_gateway_or_hub_and_on_resume_when_hubs_fell_too_often(
     exchange: Outside, tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
@@ -96,10 +117,15 @@ def test_live_desk_goes_on_when_its_gateway_was_killed_and_on_resume_when_its_hu
     assert units["gateway"]["is_running"]
     fills = sum(1 for _ in JournalReader(journal).records(kinds=kinds("Fill")))
     wait_for_fills(first, home, fills + 1)
-    unit(first, "runtime.hub").kill()
+    fills = sum(1 for _ in JournalReader(journal).records(kinds=kinds("Fill")))
+    kill_hubs(first, 1)
+    wait_for_fills(first, home, fills + 1)
+    kill_hubs(first, 5)
     said = ended(first, 1)["err"]
     assert "the gateway was ended by SIGKILL; its spare serves in its place: life 2" in said
-    assert "the hub was ended by SIGKILL" in said
+    assert "the hub was ended by SIGKILL; it serves again and asks for what it missed: life 2" in said
+    assert "the hub was ended by SIGKILL while running" in said
+    assert "it was not started again: it ended 6 times within 60 s of service" in said
     before = decisions(journal)
 
     told = ended(begin(settings, "--resume", "last", "--duration", "4"), 0)

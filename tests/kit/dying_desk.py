@@ -22,6 +22,7 @@ from parley.bus import InProc, Wave
 from parley.messages import KINDS, Decision, Fill
 from runtime import desk, socket_transport
 from runtime.frames import Link
+from runtime.hub_line import HubLine
 from runtime.journal import JournalWriter
 from runtime.outbox import Outbox
 from runtime.socket_transport import SocketTransport
@@ -140,7 +141,7 @@ def set_up(fuse: Fuse) -> None:
         case "journal_made":
             fuse.before(desk.Desk, "_make_outbox")
         case "hub_not_met":
-            fuse.before(desk, "connect", lambda path, *_: "hub" in path.name)
+            fuse.before(HubLine, "open")
         case _:
             raise SystemExit(f"no place {fuse.place!r}")
     announce = desk.announce

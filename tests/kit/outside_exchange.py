@@ -39,7 +39,9 @@ class Outside:
 
     def client(self) -> ccxt.binance:
         """Somebody else with the same key: a person at the exchange's own page, say."""
-        client = ccxt.binance({"apiKey": KEYS["api_key"], "secret": KEYS["secret"], "enableRateLimit": False})
+        kind = ccxt.binanceusdm if self.protocol == "binanceusdm" else ccxt.binance
+        key = json.loads(self.keys.read_text())
+        client = kind({"apiKey": key["api_key"], "secret": key["secret"], "enableRateLimit": False})
         override_urls(client, self.rest, self.ws)
         return client
 

@@ -72,8 +72,8 @@ class Running:
             if unit:
                 self.children[unit] = child
 
-    def end(self) -> tuple[int, str, str]:
-        out, err = self.process.communicate(timeout=60)
+    def end(self, patience_s: float = 60) -> tuple[int, str, str]:
+        out, err = self.process.communicate(timeout=patience_s)
         return self.process.returncode, out, err
 
     def left(self, patience_s: float) -> list[str]:

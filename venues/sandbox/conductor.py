@@ -2,8 +2,9 @@
 
 With speed `max` the market is in lock-step with one client outside of the venue's protocol: a step
 is announced after its messages were written, and nothing further of the market happens before that
-client acknowledges. With a number as speed, steps follow wall time and are announced as well.
-Requests are served between steps in both cases. Invariant: a step is announced exactly once, after
+client acknowledges. With a number as speed, steps follow wall time and are announced as well, to the
+client that came last: the market of one that died goes on, and whoever takes its place hears the rest.
+Requests are served between steps in both cases. Invariant: a step is announced at most once, after
 all of its messages.
 """
 
@@ -46,6 +47,7 @@ class Conductor:
         self._parts = parts
         self._tasks: set[asyncio.Task[None]] = set()
         self._playing = False
+        self._told: asyncio.StreamWriter | None = None  # whoever hears of the steps
         self.progress = Progress()
         self.on_moment: Callable[[int], None] = lambda ms: None
 
@@ -58,7 +60,7 @@ class Conductor:
 
     async def run_without_control(self) -> None:
         """Play with nobody to announce to; at speed `max` as fast as it goes."""
-        await self._play(None, None)
+        await self._play(None)
 
     async def close(self) -> None:
         """Stop playing and hang up."""
@@ -74,7 +76,11 @@ class Conductor:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await self._greet(reader, writer)
-            await self._play(reader, writer)
+            self._told = writer
+            if self.progress.ended:
+                _send(writer, self._totals())
+            elif not self._playing:
+                await self._play(reader)
             while await reader.readline():
                 pass  # after the end, the client may stay
         except (ConnectionError, asyncio.IncompleteReadError, ProtocolError, ValueError) as error:
@@ -86,7 +92,7 @@ class Conductor:
         hello = await _receive(reader)
         if hello.get("hello") != "feed":
             raise ProtocolError(f'expected {{"hello": "feed"}}, got {hello!r}')
-        if self._playing:
+        if self._speed is None and self._playing:
             raise ProtocolError(
                 "expected one control client, the market is already in lock-step with another"
             )
@@ -102,7 +108,7 @@ class Conductor:
         if go.get("go") is not True:
             raise ProtocolError(f'expected {{"go": true}}, got {go!r}')
 
-    async def _play(self, reader: asyncio.StreamReader | None, writer: asyncio.StreamWriter | None) -> None:
+    async def _play(self, reader: asyncio.StreamReader | None) -> None:
         self._playing = True
         loop = asyncio.get_running_loop()
         started, first_ms = loop.time(), None
@@ -120,16 +126,13 @@ class Conductor:
                     self.on_moment(moment)
                     self._hub.flush()
                     self.progress.steps += 1
-                    if writer is not None:
-                        _send(writer, self._announcement(moment))
+                    self._tell(self._announcement(moment))
                     if self._speed is None:
                         if reader is not None:
                             await self._acknowledged(reader)
                         else:
                             await asyncio.sleep(0)
-                    elif writer is not None and writer.is_closing():
-                        writer = None
-            self._end(writer)
+            self._end()
         finally:
             self._playing = False
 
@@ -149,16 +152,26 @@ class Conductor:
         if message.get("ack") != self.progress.steps:
             raise ProtocolError(f'expected {{"ack": {self.progress.steps}}}, got {message!r}')
 
-    def _end(self, writer: asyncio.StreamWriter | None) -> None:
+    def _end(self) -> None:
         self.progress.ended = True
-        totals: dict[str, object] = {
+        totals = self._totals()
+        del totals["end"]
+        self._exchange.truth.write("exhausted", self._exchange.clock, totals)
+        self._tell(self._totals())
+
+    def _totals(self) -> dict[str, object]:
+        return {
+            "end": True,
             "steps": self.progress.steps,
             "candles_sent": self._streams.candles_sent,
+            # also those that closed while nobody listened
+            "candles_closed": self._session.candles_closed,
             "fills": self._exchange.settlement.fill_count,
         }
-        self._exchange.truth.write("exhausted", self._exchange.clock, totals)
-        if writer is not None:
-            _send(writer, {"end": True, **totals})
+
+    def _tell(self, announcement: dict[str, object]) -> None:
+        if self._told is not None:
+            _send(self._told, announcement)
 
 
 class ProtocolError(ValueError):

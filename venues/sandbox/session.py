@@ -53,6 +53,7 @@ class MarketSession:
         self._exchange = exchange
         self.timeframe = feed.timeframe
         self.length_ms = feed.length_ms
+        self.candles_closed = {one.symbol: 0 for one in feed.instruments}
         self.histories = {one.symbol: BarHistory(feed.length_ms) for one in feed.instruments}
         self._first_ids: dict[str, int] = {}  # of the candle under way
         self._over_ms = 0  # up to when the step under way was played
@@ -106,6 +107,7 @@ class MarketSession:
             bar = bar_of(candle, self._feed.length_ms, prints, first, last)
             self.histories[symbol].append(bar)
             self.histories[symbol].next_open = self._feed.upcoming(symbol)
+            self.candles_closed[symbol] += 1
             streams.moved(market)
             streams.closed(market, bar)
         self._exchange.clock = step.close_ms

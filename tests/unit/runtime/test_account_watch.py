@@ -33,6 +33,7 @@ class Account:
     def __init__(self, folder: Path) -> None:
         self.held = {"USDT": D(1500), "DOGE": D(9)}
         self.positions: dict[str, D] = {}
+        self.paid: dict[str, D] = {}  # what the fills and payments come to, once somebody asks for payments
         self.reads: list[dict[str, D]] = []  # what the next readings show instead
         self.is_down = False
         self.is_heard = True
@@ -44,8 +45,11 @@ class Account:
         books = Books(folder / "account.json", WANTED, opening, {}, "")
         venue, doubts = cast(Venue, self), cast(Doubts, self)
         self.watch = AccountWatch(
-            books, venue, self.positions, "USDT", doubts, self.said.append, lambda: self.t
-        )  # fmt: skip
+            books, venue, self.positions, "USDT", doubts, self.said.append, self.refresh, lambda: self.t
+        )
+
+    async def refresh(self) -> None:
+        self.positions |= self.paid
 
     async def hears(self) -> bool:
         return self.is_heard
@@ -183,3 +187,23 @@ def test_gap_during_the_reading_leaves_it_open(account: Account) -> None:
 
     account.balances = interrupted  # type: ignore[method-assign]
     assert account.look() == []
+
+
+def test_a_payment_for_holding_that_was_not_asked_for_yet_is_no_lack(account: Account) -> None:
+    account.look()
+    account.positions |= {"BTC:USDT": D("-0.1"), "USDT": D(500)}
+    account.held |= {"BTC:USDT": D("-0.1"), "USDT": D("1999.7")}
+    account.paid = {"USDT": D("499.7")}
+
+    assert account.look() == []
+
+
+@pytest.mark.parametrize(("qty", "cash"), [("-0.2", "2500"), ("0", "1500")], ids=["sold more", "bought back"])
+def test_what_somebody_else_does_with_the_desks_contract_closes_the_account(
+    account: Account, qty: str, cash: str
+) -> None:
+    account.look()
+    account.positions |= {"BTC:USDT": D("-0.1"), "USDT": D(500)}
+    account.held |= {"BTC:USDT": D(qty), "USDT": D(cash)}
+
+    assert account.look() == [LACKS]

@@ -204,3 +204,27 @@ def test_nothing_but_whole_candles_leaves_whatever_breaks(
         assert len(numbers) + close.missed >= numbers[-1] - numbers[0] + 1
     if answers:
         assert close.missed == 0
+
+
+def test_one_that_follows_another_waits_for_the_list_and_trusts_no_hole_behind_it() -> None:
+    close = CandleClose("A/B", MINUTE)
+    close.go_on_after(2 * MINUTE)
+
+    assert close.take([row(5), row(6)]) == ()
+    assert (close.is_unsure, close.unsure_since) == (True, 3 * MINUTE)
+    assert close.settle([row(1), row(2), row(3), row(4), row(5), row(6)], 6 * MINUTE) == tuple(
+        bar("A/B", n) for n in (3, 4, 5)
+    )
+    assert close.take([row(7), row(8)]) == (), "6 was never told here, so the list is asked again"
+    assert (close.is_unsure, close.missed) == (True, 0)
+    assert close.settle([row(6), row(7)], 8 * MINUTE) == (bar("A/B", 6), bar("A/B", 7))
+    assert close.take([row(8), row(9)]) == (bar("A/B", 8),)
+    assert close.missed == 0
+
+
+def test_one_that_follows_another_counts_what_the_list_does_not_have() -> None:
+    close = CandleClose("A/B", MINUTE)
+    close.go_on_after(2 * MINUTE)
+
+    assert close.settle([row(5)], 6 * MINUTE) == (bar("A/B", 5),)
+    assert close.missed == 2

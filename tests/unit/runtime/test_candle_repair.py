@@ -21,6 +21,8 @@ def row(n: int) -> tuple[int, float, float, float, float, float]:
 
 
 class Feed:
+    tf_ms = MIN
+
     def __init__(self, error: Exception) -> None:
         self.asked = 0
         self._error = error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from runtime.hub import Hub, HubConfig
+from runtime.hub_batches import Hub, HubConfig
 from tests.kit.builders import T0
 from venues.ccxt_feed import CcxtFeed
 

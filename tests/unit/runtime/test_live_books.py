@@ -7,8 +7,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
-from parley.messages import Fill
+from parley.messages import KINDS, Fill, FundingPaid, encode
+from runtime.journal import Group, JournalWriter, Record
 from runtime.live_books import audited, fills_of
 from runtime.real_money import Audit
 from tests.kit.builders import make_fill
@@ -33,8 +35,8 @@ def journal(tmp_path: Path) -> Path:
 MOVED = {"BTC": D("0.03991"), "BNB": D("-0.002"), "ETH": D("0.2"), "USDT": D(-2900)}
 
 
-def write(folder: Path, *fills: Fill) -> Path:
-    """Write a desk's journal with fills among its other records."""
+def write(folder: Path, *fills: Fill | FundingPaid) -> Path:
+    """Write a desk's journal with fills and payments among its other records."""
     notes = Notes(folder / "desk.journal", run_config())
     for fill in fills:
         notes.put(fill, sender="gateway")
@@ -50,6 +52,30 @@ def line(own: dict[str, D], other: dict[str, D] | None = None) -> dict[str, obje
 
 def test_what_fills_brought_is_summed_with_fees_and_without_zeros(journal: Path) -> None:
     assert fills_of(journal) == MOVED
+
+
+def test_payments_for_holding_contracts_count_once_and_those_of_before_not(tmp_path: Path) -> None:
+    sold = make_fill(symbol="BTC/USDT:USDT", side="sell", qty="0.1", px="60000", fee="3", fee_asset="USDT")
+    first = FundingPaid(account="main", symbol="BTC/USDT:USDT", amount=D("0.5"), asset="USDT", t=1, ref="1")
+    others = (replace(first, ref="2", amount=D("-0.2")), replace(first, ref="0", prior=True))
+
+    journal = write(tmp_path, sold, first, first, *others)
+    assert fills_of(journal) == {"BTC:USDT": D("-0.1"), "USDT": D("5997.3")}
+
+
+def test_a_payment_that_came_when_the_desk_had_ended_is_no_difference(tmp_path: Path) -> None:
+    paid = FundingPaid(account="main", symbol="BTC/USDT:USDT", amount=D("-0.5"), asset="USDT", t=1, ref="1")
+    journal = write(tmp_path, paid)
+    writer = JournalWriter.create(tmp_path / "gateway.journal", {"unit": "gateway"}, on_fatal=print)
+    for seq, ref in enumerate(("1", "2"), writer.next_seq):
+        said = replace(paid, ref=ref)
+        writer.post(Group(1, [Record(seq, KINDS[FundingPaid], b"", encode(said))]), lambda gid, error: None)
+    writer.close()
+
+    told = audited(line({"USDT": D(-1)}), journal)
+    assert told["ledger_equals_exchange"] is True, told
+    assert told["ledger_check"]["payments_after_the_end"] == 1
+    assert audited(line({"USDT": D("-0.5")}), journal)["ledger_equals_exchange"] is False
 
 
 def test_books_that_agree(journal: Path) -> None:

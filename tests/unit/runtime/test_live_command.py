@@ -227,6 +227,44 @@ def test_without_a_terminal_nobody_is_asked(
         confirm(load_settings(desk()), None)
 
 
+def test_contracts_and_their_leverage_are_shown(
+    desk: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = {"venue": "binanceusdm", "leverage": 3, "pairs": ("BTC/USDT:USDT", "ETH/USDT:USDT")}
+    settings = load_settings(desk(), more)
+    assert check(settings).real_money is not None
+    confirm(settings, "binanceusdm", nobody)
+
+    told = "REAL MONEY: up to 500 USDT of the account at binanceusdm (its own addresses), "
+    assert capsys.readouterr().err == told + "contracts BTC/USDT:USDT, ETH/USDT:USDT at leverage 3\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (
+            {"venue": "binanceusdm"},
+            "'binanceusdm' trades contracts: expected 'BTC/USDT:USDT', was 'BTC/USDT'",
+        ),
+        (
+            {"pairs": ("BTC/USDT:USDT",)},
+            "'bybit' trades spot pairs: expected 'BTC/USDT', was 'BTC/USDT:USDT'",
+        ),
+        ({"leverage": 3}, "leverage belongs to contracts: expected 1 at 'bybit', was 3"),
+        (
+            {"venue": "binanceusdm", "pairs": ("BTC/USDC:USDC",)},
+            "'binanceusdm' trades contracts: expected 'BTC/USDC:USDT', was 'BTC/USDC:USDC'",
+        ),
+    ],
+)
+def test_what_a_venue_does_not_trade_is_refused_before_anybody_is_asked(
+    desk: Callable[..., Path], more: dict[str, object], told: str
+) -> None:
+    with pytest.raises(UserError) as error:
+        live(desk(), more, None, as_json=False)
+    assert str(error.value) == told
+
+
 # ----------------------------------------------------------------- compose
 
 

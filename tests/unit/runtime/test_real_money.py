@@ -17,8 +17,10 @@ from msgspec.structs import replace
 from parley.errors import UserError
 from parley.messages import Balance
 from runtime import real_money
+from runtime.lastlook_contracts import Contracts
 from runtime.real_money import Audit, Books, RealMoney, managed, qualify
 from tests.kit.builders import T0
+from venues.capabilities import CAPABILITIES
 from venues.port import KeyRights, Venue, VenueError
 
 WANTED = RealMoney(quote="USDT", capital=D(500), max_clock_offset_ms=100)
@@ -33,8 +35,12 @@ class Exchange:
         rights: KeyRights | VenueError = HARMLESS,
         clock_ms: tuple[float | VenueError, ...] = (3.0,),
         balances: tuple[dict[str, str] | VenueError, ...] = ({},),
+        wrong: tuple[str, ...] | VenueError = (),
+        venue: str = "binance",
     ) -> None:
         self._rights = rights
+        self._wrong = wrong
+        self.capabilities = CAPABILITIES[venue]
         self._clock_ms = list(clock_ms)
         self._balances = list(balances)
         self.looks = 0
@@ -43,6 +49,11 @@ class Exchange:
         if isinstance(self._rights, VenueError):
             raise self._rights
         return self._rights
+
+    async def unfit(self) -> tuple[str, ...]:
+        if isinstance(self._wrong, VenueError):
+            raise self._wrong
+        return self._wrong
 
     async def clock_offset_ms(self) -> float:
         said = self._clock_ms.pop(0) if len(self._clock_ms) > 1 else self._clock_ms[0]
@@ -56,6 +67,10 @@ class Exchange:
         if isinstance(said, VenueError):
             raise said
         return tuple((asset, D(amount)) for asset, amount in said.items())
+
+
+async def nothing() -> None:
+    """What a spot venue did by itself."""
 
 
 def holding(**assets: str) -> Balance:
@@ -176,6 +191,72 @@ def test_with_fills_not_heard_of_the_holdings_say_nothing_but_the_rest_still_doe
     ]
 
 
+# ------------------------------------------------------------------ contracts
+
+CONTRACT = "BTC:USDT"
+CLOSE_IT = "close the rest, or trade other contracts"
+
+
+def futures(**over: Any) -> Exchange:
+    return Exchange(venue="binanceusdm", **over)
+
+
+def test_all_that_speaks_against_an_account_of_contracts_is_named_at_once() -> None:
+    wrong = ("account mode: expected one-way positions, was dualSidePosition True",)
+    exchange = futures(rights=KeyRights(trades=False, withdraws=True, fees_elsewhere=True), wrong=wrong)
+
+    assert refused(exchange, holding(**{CONTRACT: "0.5"})) == [
+        "the API key may not trade contracts",
+        "the API key may withdraw: make one that may not",
+        "fees are paid in BNB, which the desk cannot value: switch that off in the account",
+        *wrong,
+        f"the account's position in {CONTRACT} is 0.5, this desk's own is 0: {CLOSE_IT}",
+        "the account holds 0 USDT, the desk needs 500",
+    ]
+
+
+def test_modes_nobody_tells_refuse() -> None:
+    told = refused(futures(wrong=VenueError("position mode: timed out")), holding(USDT="500"))
+    assert told == ["it is not known how the account is set (position mode: timed out)"]
+
+
+def test_a_desk_that_owes_a_contract_goes_on_with_it_and_rounding_is_no_lack() -> None:
+    positions = {CONTRACT: D("-0.2"), "USDT": D("10000")}
+    held = holding(**{CONTRACT: "-0.20", "USDT": "10499.99995"})
+
+    ask_ = qualify(cast(Venue, futures()), WANTED, held, positions, is_settled=True, rounded=D("0.0001"))
+    assert dict(asyncio.run(ask_).assets) == {CONTRACT: D("-0.2"), "USDT": D(10500)}
+    assert refused(futures(), held, positions) == ["the account holds 10499.99995 USDT, the desk needs 10500"]
+    less = holding(**{CONTRACT: "-0.19", "USDT": "10500"})
+    assert [each[:46] for each in refused(futures(), less, positions)] == [
+        "the account's position in BTC:USDT is -0.19, t"
+    ]
+
+
+def test_money_of_others_may_leave_while_the_desk_owes_a_contract(tmp_path: Path) -> None:
+    found = Books(tmp_path / real_money.BOOKS, WANTED, holding(USDT="1500"), {}, "")
+    positions = {CONTRACT: D("-0.2"), "USDT": D("10000")}
+
+    found.refuse_what_is_gone({CONTRACT: D("-0.2"), "USDT": D("11000")}, positions)  # 500 of them
+    with pytest.raises(UserError, match=r"^0\.2 BTC:USDT went out of the account since"):
+        found.refuse_what_is_gone({"USDT": D(1500)}, {CONTRACT: D("0.2"), "USDT": D("0")})
+
+
+@pytest.mark.parametrize(("usdt", "told"), [("1500.00009", {}), ("1500.0003", {"USDT": "0.0003"})])
+def test_what_a_venue_rounds_is_nothing_that_moved(tmp_path: Path, usdt: str, told: dict[str, str]) -> None:
+    contracts = Contracts()
+    contracts.filled(CONTRACT, D("0.001"), D(100_000))
+    rounded = real_money.rounding(contracts)
+    assert rounded == D("0.0002")
+    found = Books(
+        tmp_path / real_money.BOOKS, WANTED, holding(USDT="1500"), {}, "", lambda: rounded
+    )  # fmt: skip
+
+    assert found.other(amounts(USDT=usdt), {}) == amounts(**told)
+    assert found.other({CONTRACT: D("0.00001"), "USDT": D(1500)}, {}) == {CONTRACT: D("0.00001")}
+    assert real_money.rounding(Contracts()) == 0
+
+
 # ---------------------------------------------------------------------- books
 
 
@@ -276,7 +357,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def audit(found: Books, exchange: Exchange, positions: dict[str, D]) -> Audit:
-    return asyncio.run(found.audit(cast(Venue, exchange), positions))
+    return asyncio.run(found.audit(cast(Venue, exchange), positions, nothing))
 
 
 @pytest.mark.usefixtures("quick")

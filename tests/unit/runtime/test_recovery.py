@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from orchestrator.policy import GroupOut
 from parley.bus import InProc
 from parley.errors import DataError, UserError
-from parley.messages import KIND_OF, Fill, Intent, decode, decode_envelope, encode
+from parley.messages import KIND_OF, Fill, Gap, Intent, decode, decode_envelope, encode
 from runtime.journal import JournalWriter, Record
 from runtime.recovery import CUT, DoesNotReplay, Recovered, recover
 from runtime.refold import EXTERNAL
@@ -56,7 +56,7 @@ def test_whole_journal_gives_the_whole_firm(tmp_path: Path, desk: TestDesk) -> N
     assert (past.tail, past.taken_back()) == ([], [])
     assert past.firm.account.view()[0].state == desk.firm.account.view()[0].state
     assert past.firm.table.seq == desk.firm.table.seq
-    assert (past.step, past.steps, past.candles) == (FEW, FEW, 2 * FEW)
+    assert (past.have.step, past.have.steps, past.have.candles) == (FEW, FEW, 2 * FEW)
     assert past.started is not None
     assert past.is_open
     fills = [fill for fill in desk.said(Fill) if isinstance(fill, Fill)]
@@ -186,4 +186,13 @@ def test_gateways_journal_is_no_desks(tmp_path: Path, desk: TestDesk) -> None:
 def test_journal_without_a_record_is_a_desk_that_has_not_begun(tmp_path: Path, desk: TestDesk) -> None:
     past = recover(write(tmp_path / "j", desk, []), run_of(desk))
 
-    assert (past.tail, past.started, past.is_open, past.step) == ([], None, False, 0)
+    assert (past.tail, past.started, past.is_open, past.have.step) == ([], None, False, 0)
+
+
+def test_only_gaps_of_the_account_are_told_again_by_a_gateway(tmp_path: Path, desk: TestDesk) -> None:
+    past = recover(write(tmp_path / "j", desk), run_of(desk))
+    before = past.gaps
+    past.note(Gap(stream="market", from_seq=3, to_seq=-1))
+    assert past.gaps == before
+    past.note(Gap(stream="user", from_seq=3, to_seq=-1))
+    assert past.gaps == before + 1

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime import standby
+from runtime import silence, standby
 from runtime.child import Child
 from runtime.process_tree import look
 from runtime.restarts import Restarts
@@ -118,7 +118,7 @@ def test_spare_that_dies_while_idle_is_replaced_and_nobody_has_a_turn(run: Run) 
 def test_gateway_that_is_stopped_is_ended_before_its_spare_has_a_turn(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(standby, "SILENT_S", 0.5)
+    monkeypatch.setattr(silence, "SILENT_S", 0.5)
     run.start()
     stopped = run.gateway.pid
     ended_first: list[bool] = []
@@ -143,7 +143,7 @@ def test_gateway_that_beats_is_left_alone_however_long_nobody_looked(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who was stopped itself, with the rest of the machine, accuses nobody of silence."""
-    monkeypatch.setattr(standby, "SILENT_S", 1.0)
+    monkeypatch.setattr(silence, "SILENT_S", 1.0)
     run.start()
     first, looks = run.gateway.pid, 0
 

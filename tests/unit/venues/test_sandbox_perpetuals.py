@@ -22,6 +22,7 @@ from venues.sandbox.accounts import Account
 from venues.sandbox.binance.params import Params
 from venues.sandbox.binance_usdm.account_api import AccountApi
 from venues.sandbox.binance_usdm.assembly import BINANCE_USDM
+from venues.sandbox.binance_usdm.modes_api import ModesApi
 from venues.sandbox.exchange import Exchange
 from venues.sandbox.hostility.lists import Lists
 from venues.sandbox.instrument import Instrument
@@ -119,7 +120,8 @@ def build(path: Path, **settings_: object) -> Venue:
         market.book.refresh(PRICE, BIG, 0)
         market.book.changes()
     perpetuals.open()
-    return Venue(exchange, perpetuals, AccountApi(exchange, perpetuals, Lists(0, 0), ("0", "0")), path)
+    modes = ModesApi(exchange, perpetuals.margins)
+    return Venue(exchange, perpetuals, AccountApi(exchange, perpetuals, Lists(0, 0), ("0", "0"), modes), path)
 
 
 @pytest.fixture(scope="module")

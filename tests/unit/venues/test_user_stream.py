@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any, cast
 
+import ccxt
+import pytest
 from ccxt.async_support.base.ws.cache import ArrayCacheBySymbolById
 
 from parley.messages import Fill, Gap, OrderEvent
+from venues import ccxt_stream
 from venues.ccxt_stream import Raw, Reading, UserStream
 from venues.port import Fact
 
@@ -81,3 +85,38 @@ def test_a_message_that_nobody_can_read_is_a_gap_and_hides_no_other() -> None:
     following.sweep(told.append)
 
     assert told == [1.0, Gap(stream="user", from_seq=7, to_seq=-1), 2.0]
+
+
+@pytest.mark.parametrize(
+    ("error", "stands", "is_begun_anew"),
+    [
+        (KeyError("spot"), False, True),
+        (KeyError("s"), True, False),  # a message that ccxt cannot read
+        (ccxt.NetworkError("gone"), False, False),  # it puts that in order by itself
+    ],
+)
+def test_sockets_that_ccxt_lost_track_of_are_taken_from_it(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, stands: bool, is_begun_anew: bool
+) -> None:
+    monkeypatch.setattr(ccxt_stream, "Backoff", lambda: SimpleNamespace(pause_s=lambda: 0.0, worked=int))
+    client, following, told = stream()
+    lost: list[Exception] = []
+    client.clients = {"wss://": SimpleNamespace(on_error=lost.append)}
+    answers: list[Exception] = [error]
+
+    async def watch() -> None:
+        if answers:
+            raise answers.pop()
+        await asyncio.Event().wait()
+
+    async def does_stand() -> bool:
+        return stands
+
+    async def run() -> None:
+        listening = asyncio.ensure_future(following._listen(watch, does_stand, told.append))
+        await asyncio.sleep(0.05)
+        listening.cancel()
+
+    asyncio.run(run())
+    assert told == [Gap(stream="user", from_seq=7, to_seq=-1)]
+    assert [isinstance(each, ccxt.NetworkError) for each in lost] == [True] * is_begun_anew

@@ -1,7 +1,8 @@
 """Endpoints of an account of contracts: settings of symbols, balances, positions, brackets, income.
 
-Not here: signatures (already checked), orders (`orders_api`). Invariant: leverage and margin type change only
-where no open position or order is left with less margin than it needs.
+Not here: signatures (already checked), orders (`orders_api`), modes of the whole account (`modes_api`).
+Invariant: leverage and margin type change only where no open position or order is left with less margin than
+it needs.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from venues.sandbox.binance import errors
 from venues.sandbox.binance.params import Params
 from venues.sandbox.binance_usdm import errors as contract_errors
 from venues.sandbox.binance_usdm.account_bodies import AccountBodies, brackets_body
+from venues.sandbox.binance_usdm.modes_api import ModesApi
 from venues.sandbox.exchange import Exchange
 from venues.sandbox.hostility.lists import Lists
 from venues.sandbox.perpetual.assembly import Perpetuals
@@ -27,9 +29,15 @@ class AccountApi:
     """Each handler gets the account that signed."""
 
     def __init__(
-        self, exchange: Exchange, perpetuals: Perpetuals, lists: Lists, fees: tuple[str, str]
+        self,
+        exchange: Exchange,
+        perpetuals: Perpetuals,
+        lists: Lists,
+        fees: tuple[str, str],
+        modes: ModesApi,
     ) -> None:
         self._exchange = exchange
+        self._modes = modes
         self._perpetuals = perpetuals
         self._margins = perpetuals.margins
         self._lists = lists
@@ -72,6 +80,8 @@ class AccountApi:
         is_isolated = params.choice("marginType", ("ISOLATED", "CROSSED"), wrong) == "ISOLATED"
         if is_isolated is position.is_isolated:
             raise contract_errors.same_margin_type()
+        if is_isolated and self._modes.of(account).has_many_assets:
+            raise contract_errors.no_isolated_margin()
         if position.qty:
             raise contract_errors.has_position()
         if self._exchange.open_orders(account, position.symbol):
@@ -102,20 +112,6 @@ class AccountApi:
         self._note(account, position)
         return _SUCCESS | {"amount": money_text(amount), "type": way}
 
-    def position_side(self, account: Account, params: Params) -> object:
-        """GET /fapi/v1/positionSide/dual: one way only"""
-        return {"dualSidePosition": False}
-
-    def change_position_side(self, account: Account, params: Params) -> object:
-        """POST /fapi/v1/positionSide/dual"""
-        if params.text("dualSidePosition") == "true":
-            raise errors.VenueError(-1000, "Hedge mode is not part of the sandbox.")
-        raise errors.VenueError(-4059, "No need to change position side.")
-
-    def multi_assets(self, account: Account, params: Params) -> object:
-        """GET /fapi/v1/multiAssetsMargin: one asset only"""
-        return {"multiAssetsMargin": False}
-
     def brackets(self, account: Account, params: Params) -> object:
         """GET /fapi/v1/leverageBracket"""
         if params.optional_symbol() is not None:
@@ -136,19 +132,6 @@ class AccountApi:
             for each in self._chosen(account, params)
         ]
 
-    def account_config(self, account: Account, params: Params) -> object:
-        """GET /fapi/v1/accountConfig"""
-        return {
-            "feeTier": 0,
-            "canTrade": True,
-            "canDeposit": False,
-            "canWithdraw": False,
-            "dualSidePosition": False,
-            "updateTime": 0,
-            "multiAssetsMargin": False,
-            "tradeGroupId": -1,
-        }
-
     def commission(self, account: Account, params: Params) -> object:
         """GET /fapi/v1/commissionRate"""
         maker, taker = self._fees
@@ -161,7 +144,8 @@ class AccountApi:
 
     def account_v2(self, account: Account, params: Params) -> object:
         """GET /fapi/v2/account"""
-        return self._bodies.account(account, self._now(), True)
+        told = self._bodies.account(account, self._now(), True)
+        return told | {"multiAssetsMargin": self._modes.of(account).has_many_assets}
 
     def account_v3(self, account: Account, params: Params) -> object:
         """GET /fapi/v3/account"""

@@ -9,6 +9,7 @@ from venues.sandbox.accounts import Account
 from venues.sandbox.binance.endpoints import Endpoint, PrivateHandler, PublicHandler, key_rights
 from venues.sandbox.binance.params import Params
 from venues.sandbox.binance_usdm.account_api import AccountApi
+from venues.sandbox.binance_usdm.modes_api import ModesApi
 from venues.sandbox.binance_usdm.orders_api import OrdersApi
 from venues.sandbox.binance_usdm.public_api import ContractPublicApi
 
@@ -60,19 +61,26 @@ def _orders(api: OrdersApi) -> Table:
     }
 
 
-def _account(api: AccountApi) -> Table:
+def _account(api: AccountApi, modes: ModesApi) -> Table:
     return {
         "/fapi/v1/leverage": {"POST": Endpoint(1, private=api.change_leverage)},
         "/fapi/v1/marginType": {"POST": Endpoint(1, private=api.change_margin_type)},
         "/fapi/v1/positionMargin": {"POST": Endpoint(1, private=api.change_margin)},
         "/fapi/v1/positionSide/dual": {
-            "GET": Endpoint(30, private=api.position_side),
-            "POST": Endpoint(1, private=api.change_position_side),
+            "GET": Endpoint(30, private=modes.position_side),
+            "POST": Endpoint(1, private=modes.change_position_side),
         },
-        "/fapi/v1/multiAssetsMargin": _signed(30, api.multi_assets),
+        "/fapi/v1/multiAssetsMargin": {
+            "GET": Endpoint(30, private=modes.multi_assets),
+            "POST": Endpoint(1, private=modes.change_multi_assets),
+        },
+        "/fapi/v1/feeBurn": {
+            "GET": Endpoint(30, private=modes.fee_burn),
+            "POST": Endpoint(1, private=modes.change_fee_burn),
+        },
         "/fapi/v1/leverageBracket": _signed(1, api.brackets),
         "/fapi/v1/symbolConfig": _signed(5, api.symbol_config),
-        "/fapi/v1/accountConfig": _signed(5, api.account_config),
+        "/fapi/v1/accountConfig": _signed(5, modes.account_config),
         "/fapi/v1/commissionRate": _signed(20, api.commission),
         "/fapi/v1/income": _signed(30, api.income),
         "/fapi/v2/balance": _signed(5, api.balance),
@@ -109,6 +117,8 @@ def _public(api: ContractPublicApi) -> Table:
     }
 
 
-def contract_endpoints(public: ContractPublicApi, orders: OrdersApi, account: AccountApi) -> Table:
+def contract_endpoints(
+    public: ContractPublicApi, orders: OrdersApi, account: AccountApi, modes: ModesApi
+) -> Table:
     """Endpoints by path, then method."""
-    return _public(public) | _orders(orders) | _account(account)
+    return _public(public) | _orders(orders) | _account(account, modes)

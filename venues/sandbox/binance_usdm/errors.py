@@ -69,9 +69,31 @@ def use_algo_orders() -> VenueError:
     )
 
 
-def one_way_only() -> VenueError:
-    """An order names a side of the position, which only hedge mode has."""
+def wrong_position_side() -> VenueError:
+    """Only in hedge mode an order names a side of the position, and there it has to."""
     return VenueError(-4061, "Order's position side does not match user's setting.")
+
+
+def same_position_side() -> VenueError:
+    """The position mode is what it already was."""
+    return VenueError(-4059, "No need to change position side.")
+
+
+def same_assets_mode() -> VenueError:
+    """The assets that are margin are what they already were."""
+    text = "Adjusted asset mode is currently set and does not need to be adjusted repeatedly."
+    return VenueError(-4171, text)
+
+
+def isolated_positions() -> VenueError:
+    """Isolated positions stand against margin of several assets."""
+    text = "Unable to adjust to Multi-Assets mode with symbols of USDⓈ-M Futures under isolated-margin mode."
+    return VenueError(-4167, text)
+
+
+def no_isolated_margin() -> VenueError:
+    """With margin of several assets no position has a purse of its own."""
+    return VenueError(-4168, "Unable to adjust to isolated-margin mode under the Multi-Assets mode.")
 
 
 def same_margin_type() -> VenueError:

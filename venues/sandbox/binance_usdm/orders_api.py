@@ -15,6 +15,7 @@ from venues.sandbox.binance import errors
 from venues.sandbox.binance.params import Params
 from venues.sandbox.binance_usdm import bodies
 from venues.sandbox.binance_usdm import errors as contract_errors
+from venues.sandbox.binance_usdm.modes_api import ModesApi
 from venues.sandbox.exchange import Exchange
 from venues.sandbox.hostility.lists import Lists
 from venues.sandbox.matching import SymbolMarket
@@ -27,9 +28,10 @@ _FORCES = ("GTC", "IOC", "FOK", "GTX")
 class OrdersApi:
     """Trading; each handler gets the account that signed."""
 
-    def __init__(self, exchange: Exchange, lists: Lists) -> None:
+    def __init__(self, exchange: Exchange, lists: Lists, modes: ModesApi) -> None:
         self._exchange = exchange
         self._lists = lists
+        self._modes = modes
 
     def create(self, account: Account, params: Params) -> object:
         """POST /fapi/v1/order"""
@@ -42,7 +44,7 @@ class OrdersApi:
             raise errors.VenueError(-4136, f"Target strategy invalid for orderType {kind},closePosition true")
         if params.has("stopPrice"):
             raise errors.unwanted("stopPrice")
-        request = self._request(params, kind, params.optional("newClientOrderId"), 0)
+        request = self._request(account, params, kind, params.optional("newClientOrderId"), 0)
         return bodies.order_body(self._submit(account, request))
 
     def create_algo(self, account: Account, params: Params) -> object:
@@ -51,13 +53,14 @@ class OrdersApi:
             raise errors.VenueError(-1130, "Data sent for parameter 'algoType' is not valid.")
         kind = params.choice("type", bodies.STOPS, errors.VenueError(-1116, "Invalid orderType."))
         trigger = params.units("triggerPrice")
-        request = self._request(params, bodies.STOPS[kind], params.optional("clientAlgoId"), trigger)
+        kind, client_id = bodies.STOPS[kind], params.optional("clientAlgoId")
+        request = self._request(account, params, kind, client_id, trigger)
         return bodies.algo_body(self._submit(account, request))
 
     def test(self, account: Account, params: Params) -> object:
         """POST /fapi/v1/order/test: all checks, no order"""
         kind = params.choice("type", ("LIMIT", "MARKET"), errors.VenueError(-1116, "Invalid orderType."))
-        request = self._request(params, kind, params.optional("newClientOrderId"), 0)
+        request = self._request(account, params, kind, params.optional("newClientOrderId"), 0)
         self._exchange.submit(account, request, test_only=True)
         return {}
 
@@ -236,12 +239,13 @@ class OrdersApi:
         order = self._exchange.find_anywhere(account, algo_id, client_id or "")
         return order if order is not None and order.request.type in STOP_TYPES else None
 
-    def _request(self, params: Params, kind: str, client_id: str | None, trigger: int) -> OrderRequest:
+    def _request(
+        self, account: Account, params: Params, kind: str, client_id: str | None, trigger: int
+    ) -> OrderRequest:
         """A new order's parameters, each checked for its type."""
         instrument = self._market(params).instrument
         side = params.choice("side", ("BUY", "SELL"), errors.VenueError(-1117, "Invalid side."))
-        if (params.optional("positionSide") or "BOTH") != "BOTH":
-            raise contract_errors.one_way_only()
+        self._modes.check_order(account, params)
         for name in _UNSUPPORTED:
             if params.has(name):
                 raise errors.unwanted(name)

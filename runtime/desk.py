@@ -454,6 +454,8 @@ class Desk:
         if not firm.is_news(message):
             return
         self._gaps += isinstance(message, Gap) and message.stream != MARKET
+        if isinstance(message, Gap) and message.stream == MARKET:
+            self._hub.forget()
         now, mono = time.time_ns(), time.monotonic_ns()
         t_event = (envelope.t_event if envelope else 0) or now
         cascade = firm.admit(message, sender, t_event=t_event, t_mono=mono, t_recv=now)

@@ -97,6 +97,10 @@ class HubLine:
             self._be_calm()
         return not self._unseen
 
+    def forget(self) -> None:
+        """Take no book for told anew that came until now: what waited was still of the hub that is gone."""
+        self._unseen = set(self._symbols)
+
     def close(self) -> None:
         """Dial no more and raise no alarm: the desk ends."""
         self._returns_s = 0.0

@@ -124,11 +124,10 @@ def test_market_is_whole_when_every_book_came_since_the_line_broke() -> None:
 
 def test_books_that_still_waited_when_the_hub_died_do_not_make_the_market_whole() -> None:
     async def case(desk: Desk, hub: Hub) -> None:
+        await opened(desk, hub)
         await hub.die()
         await desk.until(lambda: "away" in desk.heard)
-        assert desk.line.is_whole_with(batch(*SYMBOLS)), (
-            "told before the end was noticed, and admitted before it"
-        )
+        assert desk.line.is_whole_with(batch(*SYMBOLS)), "it waited in the desk's queue"
         desk.line.forget()  # the end itself is admitted
         assert not desk.line.is_whole_with(batch("A/B"))
         assert desk.line.is_whole_with(batch("C/D"))

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from parley.agent import Agent, AgentEnv, AgentSpec, Context, params_of
 from parley.errors import ConfigError
+from parley.execution.protective import is_nearer
 from parley.ids import proposal_id
 from parley.indicators import spread_bps, usable_bar, usable_book
 from parley.instruments import Instrument
@@ -32,6 +33,7 @@ from parley.messages import (
     Message,
     Opinion,
     Proposal,
+    Protect,
     Refuse,
 )
 from parley.money import decimal
@@ -96,7 +98,8 @@ class StrategyAgent:
             case Opinion():
                 self._hear(msg)
             case Cfp():
-                return (self._bid(msg, ctx),)
+                answer = self._bid(msg, ctx)
+                return (*self._moved(msg, ctx), answer)
             case Counter():
                 return (self._reply(msg),)
             case _:
@@ -164,7 +167,8 @@ class StrategyAgent:
             return self._refuse("unknown_symbol", symbol)
         if view.version < cfp.state_version:
             return self._refuse("stale_view", f"{view.version}<{cfp.state_version}")
-        if view.reserved(me, symbol) or me in [o.agent for o in view.orders(symbol)]:
+        # a stop at the venue is no order that works: it waits for what an exit would do
+        if view.reserved(me, symbol) or me in [o.agent for o in view.orders(symbol) if o.trigger is None]:
             return self._refuse("working", symbol)
         if bar is None:
             return self._refuse("warming_up", "no candle")
@@ -273,6 +277,20 @@ class StrategyAgent:
         if not code:
             return self._refuse("holding", detail)
         return self._leave(symbol, direction, qty, px, f"{code}: {detail}", urgency, instrument, cfp, ctx)
+
+    def _moved(self, cfp: Cfp, ctx: Context) -> Sequence[Protect]:
+        """Say of every holding whose stop stands at the venue when it came nearer to the price than that."""
+        said = []
+        for symbol in cfp.symbols:
+            guard, holding = self._state.guards.get(symbol), ctx.view.holding(self.spec.id, symbol)
+            if guard is None or holding is None or guard.opened != holding.opened or not isfinite(guard.stop):
+                continue
+            stop = self.env.instruments[symbol].price(guard.stop, "near")
+            for o in ctx.view.orders(symbol):
+                is_own = o.agent == self.spec.id and o.trigger is not None
+                if is_own and o.trigger is not None and is_nearer(o.side, stop, o.trigger):
+                    said.append(Protect(agent=self.spec.id, symbol=symbol, opened=guard.opened, stop=stop))
+        return said
 
     def _new_guard(self, symbol: str, holding: Holding, direction: int) -> Guard:
         stop, take = self._state.planned.get(symbol, (float("nan"), float("nan")))

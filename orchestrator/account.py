@@ -34,6 +34,7 @@ from parley.view import FirmView
 
 from .kills import Kills
 from .legs import Legs
+from .levels import Levels
 from .orders import Orders
 from .policy import DeskConfig
 from .strains import Strains
@@ -60,6 +61,7 @@ class Account:
         self.halt = ACTIVE
         self.pause_until = 0
         self.kills = Kills()
+        self.levels = Levels()
         self._limits_version = 0
         self.strains = Strains()
         self._doubts: set[str] = set()  # streams of which something may be missing
@@ -70,7 +72,6 @@ class Account:
         self._day_open = ZERO
         self._equity = ZERO
         self._trades_today = 0
-        self._stops: dict[tuple[str, str], tuple[Decimal | None, Decimal | None]] = {}
         self._marks: dict[str, float] = {}
         self._view: FirmView | None = None
 
@@ -114,10 +115,8 @@ class Account:
         """Remember the stop and take of an opening decision; without them what is held keeps its own."""
         instrument = self.instruments[symbol]
         held = self.ledger.holding(agent, instrument.base)
-        if stop is not None or take is not None:
-            self._stops[agent, symbol] = (stop, take)
-        elif held is None or abs(held.qty) < instrument.lot:
-            self._stops.pop((agent, symbol), None)
+        is_held = held is not None and abs(held.qty) >= instrument.lot
+        self.levels.set(agent, symbol, stop, take, is_held=is_held)
 
     def breaker(self, breaker: Breaker) -> None:
         """Tighten as the risk agent asks; a pause never shortens one that runs."""
@@ -226,11 +225,7 @@ class Account:
 
     def holdings(self) -> tuple[Holding, ...]:
         """Sub-ledgers with the stop and take their opening decision set."""
-        held = []
-        for h in self.ledger.holdings():
-            stop, take = self._stops.get((h.agent, h.symbol), (None, None))
-            held.append(h if stop is None and take is None else _with(h, stop, take))
-        return tuple(held)
+        return tuple([self.levels.shown(h) for h in self.ledger.holdings()])
 
     def engaged(self) -> frozenset[str]:
         """Symbols in which something is held or worked: whoever holds must be able to leave."""
@@ -265,6 +260,9 @@ class Account:
         reserved: dict[str, Decimal] = {}
         for r in reservations:
             reserved[r.asset] = reserved.get(r.asset, ZERO) + r.amount
+        for guard in self.orders.guards():
+            base = self.instruments[guard.intent.symbol].base
+            reserved[base] = reserved.get(base, ZERO) + guard.left
         ledger = self.ledger
         return StateView(
             account=self.config.account,
@@ -286,17 +284,3 @@ class Account:
             blocked=self.kills.with_symbols(self.orders.unknown_symbols()),
             limits_version=self._limits_version,
         )
-
-
-def _with(h: Holding, stop: Decimal | None, take: Decimal | None) -> Holding:
-    return Holding(
-        agent=h.agent,
-        symbol=h.symbol,
-        qty=h.qty,
-        avg_px=h.avg_px,
-        opened=h.opened,
-        round=h.round,
-        pid=h.pid,
-        stop=stop,
-        take=take,
-    )

@@ -14,12 +14,14 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from parley.bus import Answer, Wave
+from parley.execution.protective import GUARD_LEG, STOP_LIMIT, Stop
 from parley.execution.styles import SLICED
 from parley.ids import account_key
 from parley.messages import (
     CancelIntent,
     CancelRequest,
     GateRefusal,
+    Holding,
     Intent,
     OrderRequest,
     PlanLeg,
@@ -116,30 +118,26 @@ class Dispatch:
         )
 
     def _draft(self, leg: Leg, child: int, qty: Decimal, px: Decimal | None, style: str, tif: str) -> Intent:
-        book = self._market.books.get(leg.plan.symbol)
-        mid = None
-        if book is not None and book.bids and book.asks:
-            mid = decimal(book.mid)
+        return self._intent(
+            symbol=leg.plan.symbol, side=leg.plan.side, qty=qty, px=px, style=style, tif=tif,
+            round_=leg.round, pid=leg.proposal.pid, leg=leg.index, child=child,
+            reduce_only=leg.plan.reduce_only, reservation_id=leg.reservation_id, agent=leg.agent,
+            trigger=None,
+        )  # fmt: skip
+
+    def _intent(
+        self, *, symbol: str, side: str, qty: Decimal, px: Decimal | None, style: str, tif: str,
+        round_: bytes, pid: bytes, leg: int, child: int, reduce_only: bool, reservation_id: bytes, agent: str,
+        trigger: Decimal | None,
+    ) -> Intent:  # fmt: skip
+        table, book = self._table, self._market.books.get(symbol)
+        mid = decimal(book.mid) if book is not None and book.bids and book.asks else None
         return intent(
-            self._table.config,
-            self._key,
-            epoch=self._table.epoch,
-            round_=leg.round,
-            pid=leg.proposal.pid,
-            leg=leg.index,
-            child=child,
-            symbol=leg.plan.symbol,
-            side=leg.plan.side,
-            qty=qty,
-            px=px,
-            style=style,
-            tif=tif,
-            reduce_only=leg.plan.reduce_only,
-            send_by=self._table.mono + self._table.config.budgets.send_by,
-            reservation_id=leg.reservation_id,
-            ref_px=mid,
-            agent=leg.agent,
-        )
+            table.config, self._key, epoch=table.epoch, round_=round_, pid=pid, leg=leg, child=child,
+            symbol=symbol, side=side, qty=qty, px=px, style=style, tif=tif, reduce_only=reduce_only,
+            send_by=table.mono + table.config.budgets.send_by, reservation_id=reservation_id, ref_px=mid,
+            agent=agent, trigger=trigger,
+        )  # fmt: skip
 
     def _gate(
         self, draft: Intent, leg: Leg, verdict: Verdict, view: FirmView, cause: int
@@ -235,6 +233,31 @@ class Dispatch:
             return "bad_price"
         return "beyond_limit" if better(leg.plan.side, px, leg.worst_px) != px else ""
 
+    # what guards a holding
+
+    def guard(
+        self, holding: Holding, stop: Stop, n: int, cause: int
+    ) -> Generator[Wave | GroupOut, Sequence[Answer], GateRefusal | None]:
+        """Have the venue hold a stop, if the gate lets it pass; ``n`` tells it from all others."""
+        account, table = self._account, self._table
+        view = yield from self.show()
+        draft = self._intent(
+            symbol=holding.symbol, side=stop.side, qty=stop.qty, px=stop.limit, style=STOP_LIMIT, tif="GTC",
+            round_=holding.round, pid=holding.pid, leg=GUARD_LEG, child=n, reduce_only=True,
+            reservation_id=b"", agent=holding.agent, trigger=stop.trigger,
+        )  # fmt: skip
+        if account.orders.get(draft.iid) is not None:
+            return self._refuse(draft, "intent_exists", draft.cid, "once", cause)
+        facts = self._gatekeeper.facts(draft, holding.agent, view, None, None)
+        result = check(draft, facts, self._gatekeeper.limits)
+        if isinstance(result, Refused):
+            return self._refuse(draft, result.code, result.value, result.cap, cause)
+        account.orders.open(result.intent, holding.agent, table.now)
+        account.touch()
+        self._gatekeeper.sent(result.intent, holding.agent, table.now)
+        table.order(result, cause)
+        return None
+
     def cancel(self, iid: bytes, cause: int) -> None:
         """Emit a cancel of a live order; a second one only after the first was answered.
 
@@ -264,12 +287,15 @@ class Dispatch:
         )
 
     def cancel_all(self, symbol: str, cause: int) -> None:
-        """Cancel every live order (of a symbol, or all when it is empty) and end their schedules."""
+        """Cancel every live order (of a symbol, or all when it is empty) and end their schedules.
+
+        What guards a holding stays until somebody leaves in its place.
+        """
         for leg in self._account.legs.all():
             if not symbol or leg.plan.symbol == symbol:
                 leg.closed = True
         for order in self._account.orders.live():
-            if not symbol or order.intent.symbol == symbol:
+            if order.intent.trigger is None and (not symbol or order.intent.symbol == symbol):
                 self.cancel(order.intent.iid, cause)
 
     def stop_forgotten(self, cause: int) -> None:

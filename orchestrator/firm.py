@@ -9,13 +9,15 @@ checks. At most one round is open at a time, and a cascade ends before the next
 message is admitted.
 """
 
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Generator, Sequence
 from decimal import Decimal
 from hashlib import blake2b
 
+from msgspec.structs import replace
+
 from parley.agent import AgentEnv, AgentSpec
 from parley.bus import Answer, Wave
-from parley.ids import round_id
+from parley.ids import proposal_id, round_id
 from parley.instruments import has_contracts
 from parley.ledger import EXTERNAL
 from parley.messages import (
@@ -55,9 +57,10 @@ from .account import HALT_LEVEL, Account
 from .admission import Admission
 from .attribution import Attribution
 from .dispatch import Dispatch, Opened
+from .exits import Exits
 from .gatekeeper import Gatekeeper
+from .guarding import Guarding
 from .hearing import Hearing
-from .leaving import Blind, exit_of, to_leave, trigger_of
 from .limit_keeper import LimitKeeper
 from .market import Market
 from .negotiation import Negotiation
@@ -99,7 +102,10 @@ class Firm:
         self._asked_at_bars = frozenset(s.id for s in specs if s.role == "strategy" and not s.own_rounds)
         self._analysed: dict[tuple[str, str], tuple[int, int]] = {}  # by agent and symbol: when, how often
         self.stopping = False
-        self._blind = Blind()
+        self.guarding = Guarding(self.table, self.account, self.market, self.dispatch)
+        self.exits = Exits(
+            self.table, self.account, self.market, self.gatekeeper, self.guarding, self._leave
+        )  # fmt: skip
         self.limits = LimitKeeper(limits, self.table, self.account, self.gatekeeper, self.negotiation)
 
     def is_news(self, message: Message) -> bool:
@@ -137,7 +143,9 @@ class Firm:
                     yield from self._analyses(seq)
             case Heartbeat():
                 self.gatekeeper.heartbeat(message)
-                yield from self._leave_blind(seq)
+                if step := self.exits.is_blind():  # go on leaving, on the last prices there were
+                    yield from self._settle(seq)
+                    yield from self.exits.all("blind", seq, step=step)
             case Balance() | FundingPaid():
                 yield from self._money(message)
             case Started():
@@ -167,7 +175,7 @@ class Firm:
                 self.stopping = True
                 self.dispatch.cancel_all("", seq)
                 if message.flatten:
-                    yield from self._flatten("shutdown", seq)
+                    yield from self.exits.all("shutdown", seq)
             case Gap():
                 # fills may be missing until balances are compared with the venue's: nothing opens on a guess
                 self.account.doubt(message.stream)
@@ -210,15 +218,17 @@ class Firm:
         yield from self.hearing.stop_if_fallen(self.limits.now.breakers.flatten_drawdown, seq)
         flattened = self.account.flattening
         if flattened:
-            yield from self._flatten("flatten", seq)
+            yield from self.exits.all("flatten", seq)
         else:
-            yield from self._leave_parts(seq)
+            yield from self.exits.parts(seq)
+        yield from self._stops(seq, is_market=True)  # what has no stop is served before anything is opened
         if not self.stopping:
             yield from self._bars(batch, seq)
             yield from self.hearing.out()
             if self.account.flattening and not flattened:  # who heard the batch only now has tripped
-                yield from self._flatten("flatten", seq)
+                yield from self.exits.all("flatten", seq)
             yield from self._analyses(seq)
+            yield from self._stops(seq)
         # what was learned waits for the rounds, as `remember` for its order: neither must wait for a lesson
         for outcome in self.outcomes.mature(self.market.mids(), table.now):
             table.tell_later(outcome, round_=outcome.round)
@@ -265,24 +275,6 @@ class Firm:
         self._analysed[agent, symbol] = (self.table.now, nth)
         return nth
 
-    def _leave_blind(self, heartbeat: int) -> Cascade:
-        """Go on leaving while no market comes, on the last prices there were."""
-        age = self.market.age_ms(self.table.wall) if self.account.flattening else None
-        is_dead = age is not None and age > self.gatekeeper.limits.max_data_age_ms
-        if is_dead and (step := self._blind.due(self.table.steady)):
-            yield from self._settle(heartbeat)
-            yield from self._flatten("blind", heartbeat, step=step)
-
-    def _leave_parts(self, seq: int) -> Cascade:
-        """Leave what single symbols and bots hold that are to be left while the rest goes on."""
-        kills = self.account.kills
-        if kills.leaving:
-            yield from self._flatten("kill", seq, symbols=kills.leaving)
-        if kills.leaving_bots:
-            yield from self._flatten("kill_bot", seq, kills.leaving_bots)
-        if gone := self.table.attendance.quarantined:
-            yield from self._flatten("quarantine", seq, gone)  # nobody else would ever leave what they hold
-
     def _killed(self, killed: Killed, seq: int) -> Cascade:
         self.account.killed(killed)
         yield from self._state()
@@ -290,22 +282,14 @@ class Firm:
         yield from self.hearing.standing()
         yield from self._settle(seq)
 
-    def _flatten(
-        self,
-        why: str,
-        seq: int,
-        of: Collection[str] | None = None,
-        symbols: Collection[str] | None = None,
-        step: int | None = None,
-    ) -> Cascade:
-        """Propose to leave positions, or those of some agents or symbols, on behalf of whoever holds them."""
-        table = self.table
-        for n, holding, qty in to_leave(table, self.account, self.market, of, symbols):
-            at = self.market.step if step is None else step
-            trigger = trigger_of(holding, n, why, seq, table.now, at)
-            rid = self._rid(trigger)
-            exit_ = exit_of(holding, qty, rid, self.config)
-            yield from self._round(trigger, rid, (), (holding.symbol,), (exit_,), False)
+    def _leave(self, trigger: Trigger, exit_: Proposal) -> Cascade:
+        """Decide an exit that nobody at the table proposed, on behalf of whoever holds."""
+        rid = self._rid(trigger)
+        named = replace(exit_, pid=proposal_id(rid, exit_.agent))
+        yield from self._round(trigger, rid, (), (exit_.symbol,), (named,), False)
+
+    def _stops(self, seq: int, *, is_market: bool = False) -> Cascade:
+        yield from self.exits.stops(seq, is_market=is_market, stopping=self.stopping)
 
     # rounds
 
@@ -365,6 +349,7 @@ class Firm:
         talk = Talk(Round(rid, trigger.symbol), trigger, seq, view, cfp)
         yield from self.negotiation.run(talk, bidders, given)
         yield from self._decide(talk)
+        self.guarding.hold_back(talk.guarded, seq)
         remember(talk, self.outcomes, self.negotiation, self.market, table)
         yield from self.hearing.standing()
         yield table.flush()
@@ -418,8 +403,9 @@ class Firm:
         doubted = order is not None and order.state is OrderState.UNKNOWN
         if account.orders.apply(fact) and (doubted or not isinstance(fact, Ack)):
             account.touch()  # an acknowledgement changes nothing an agent decides on, unless it ends a doubt
-        if order is not None:
+        if order is not None and order.intent.trigger is None:  # a stop is of no open round
             self._advance(order.intent.round, fact)
+        self.guarding.heard(order, fact, seq)
         yield from self._settle(seq)
         account.mark(self.market.books, table.now)
         yield from self.hearing.stop_if_fallen(self.limits.now.breakers.flatten_drawdown, seq)
@@ -430,6 +416,7 @@ class Firm:
         yield from table.tell(fact, seq=seq, round_=round_, now=() if is_over else None)
         yield from self.hearing.standing()
         yield from self._settle(seq)
+        yield from self._stops(seq)
 
     def _settle(self, seq: int) -> Cascade:
         """Close the legs that are over, and the rounds of which no leg is left."""

@@ -46,7 +46,8 @@ class Gatekeeper:
 
     def sent(self, order: Intent, agent: str, now: int) -> None:
         """Count an order that passed."""
-        self._sent.append((agent, Recent(order.symbol, order.side, order.qty, order.px, now)))
+        is_stop = order.trigger is not None
+        self._sent.append((agent, Recent(order.symbol, order.side, order.qty, order.px, now, is_stop)))
 
     def facts(
         self,
@@ -67,7 +68,7 @@ class Gatekeeper:
             last_1s += before < SECOND_NS
             last_10s += before < 10 * SECOND_NS
             # two holders leaving at once send equal orders: only an agent's own order can be a repetition
-            if its == agent:
+            if its == agent and not sent.is_stop:
                 own.append(sent)
                 repeats += sent.symbol == order.symbol and sent.side == order.side
         return GateFacts(

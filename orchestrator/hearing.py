@@ -12,7 +12,7 @@ from collections.abc import Generator, Sequence
 from decimal import Decimal
 
 from parley.bus import Answer, Wave
-from parley.messages import Analysed, AnalysisReady, Breaker, Opinion, WeightUpdate
+from parley.messages import Analysed, AnalysisReady, Breaker, Opinion, Protect, WeightUpdate
 
 from . import validate
 from .account import Account
@@ -73,6 +73,11 @@ class Hearing:
                         self._negotiation.weights = dict(update.weights)
                     case AnalysisReady() as ready:
                         self._note(said, ready)
+                    case Protect() as word:
+                        if code := validate.protect(word, table.env):
+                            table.reject(said.agent, said.seq, code, b"", "Protect")
+                        else:
+                            self._tighten(word)
                     case Analysed(ready=analyses, faults=faults):
                         if faults:
                             table.strike(said.agent, said.seq, "; ".join(faults))
@@ -116,6 +121,12 @@ class Hearing:
             table.reject(said.agent, said.seq, "unknown_symbol", b"", "AnalysisReady")
         else:
             self._ready[ready.agent, ready.symbol] = ready
+
+    def _tighten(self, word: Protect) -> None:
+        account = self._account
+        held = account.ledger.holding(word.agent, account.instruments[word.symbol].base)
+        if account.levels.tighten(word, held):
+            account.touch()
 
     def _break(self, said: Said, breaker: Breaker) -> None:
         self._account.breaker(breaker)

@@ -6,7 +6,6 @@ Not here: when that is (`firm`), how it is negotiated (`negotiation`).
 from collections.abc import Collection
 from decimal import Decimal
 
-from parley.ids import proposal_id
 from parley.messages import Holding, Leg, Proposal, Trigger
 from parley.money import decimal
 
@@ -76,10 +75,10 @@ def trigger_of(holding: Holding, n: int, why: str, md_seq: int, now: int, step: 
     )
 
 
-def exit_of(holding: Holding, qty: Decimal, round_: bytes, config: DeskConfig) -> Proposal:
-    """Propose to leave a holding at once, on behalf of whoever holds it."""
+def exit_of(holding: Holding, qty: Decimal, config: DeskConfig, why: str = "flatten") -> Proposal:
+    """Propose to leave a holding at once, on behalf of whoever holds it; its round names it."""
     return Proposal(
-        pid=proposal_id(round_, holding.agent),
+        pid=b"",
         agent=holding.agent,
         agent_version=DESK,
         symbol=holding.symbol,
@@ -99,6 +98,6 @@ def exit_of(holding: Holding, qty: Decimal, round_: bytes, config: DeskConfig) -
         take=None,
         max_slippage_bps=300.0,
         ttl_ns=config.tf_ns,
-        why="flatten",
+        why=why,
         urgency="urgent",
     )

@@ -123,10 +123,23 @@ class Negotiation:
                 talk.reasons.append((agent, "silent", ""))
         talk.bids.extend(given)
         talk.bids.sort(key=lambda p: p.agent)
+        self._hold_back(talk)
         if talk.bids:
             talk.round.on(Event.BIDS_IN)
         else:
-            talk.end(Event.NO_BIDS, DESK, "no_bids")
+            talk.end(Event.NO_BIDS, DESK, "guarded" if talk.guarded else "no_bids")
+
+    def _hold_back(self, talk: Talk) -> None:
+        """Take out exits of what a stop at the venue ties up: they are decided when it is gone."""
+        guards = {(o.agent, o.intent.symbol): o.intent.cid for o in self._account.orders.guards()}
+        for bid in talk.bids if guards else ():
+            for leg in bid.legs:
+                cid = guards.get((bid.agent, leg.symbol))
+                if leg.reduce_only and cid and bid not in talk.guarded:
+                    talk.guarded.append(bid)
+                    talk.reasons.append((bid.agent, "guarded", f"its stop {cid} is taken back first"))
+        if talk.guarded:
+            talk.bids = [bid for bid in talk.bids if bid not in talk.guarded]
 
     def _admit(self, talk: Talk, item: Said, bid: Proposal) -> None:
         table = self._table

@@ -94,6 +94,7 @@ class Order(msgspec.Struct, kw_only=True):
             px=i.px,
             state=self.state.name,
             t=self.t,
+            trigger=i.trigger,
         )
 
 
@@ -125,6 +126,15 @@ class Orders:
     def live(self) -> tuple[Order, ...]:
         """Orders that are not final, oldest first."""
         return tuple(self._live.values())
+
+    def guards(self) -> tuple[Order, ...]:
+        """Stops that the venue holds, or may hold: each ties up what it would sell."""
+        return tuple([o for o in self._live.values() if o.intent.trigger is not None])
+
+    def guard(self, agent: str, symbol: str) -> Order | None:
+        """The stop that guards what an agent holds of a symbol."""
+        found = [o for o in self.guards() if (o.agent, o.intent.symbol) == (agent, symbol)]
+        return found[0] if found else None
 
     def in_flight(self) -> int:
         """How many orders the venue has said nothing about."""

@@ -161,6 +161,7 @@ def intent(
     reservation_id: bytes,
     ref_px: Decimal | None,
     agent: str,
+    trigger: Decimal | None,
 ) -> Intent:
     """Make the draft of an order; only the gate turns it into one that may be sent."""
     iid = intent_id(round_, pid, leg, child)
@@ -186,4 +187,5 @@ def intent(
         risk_hash=b"",
         ref_px=ref_px,
         agent=agent,
+        trigger=trigger,
     )

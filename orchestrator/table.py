@@ -32,6 +32,7 @@ from parley.messages import (
     NotUnderstood,
     Opinion,
     OrderRequest,
+    Protect,
     ScheduleDone,
     Silence,
     Stale,
@@ -47,7 +48,7 @@ from .validate import understood
 
 STANDING = frozenset(
     {Opinion, AnalysisReady, Analysed, Breaker, OrderRequest, CancelRequest, ScheduleDone, WeightUpdate}
-)
+) | {Protect}
 DESK = "desk"
 EVERYONE = "*"
 ENVELOPE = 1  # version of the envelope

@@ -33,6 +33,7 @@ class Talk:
     ranking: Ranking | None = None
     chosen: Proposal | None = None
     waiting: list[Proposal] = field(default_factory=list)
+    guarded: list[Proposal] = field(default_factory=list)  # exits of what a stop at the venue ties up
     score: float = 0.0
     size: float = 1.0
     wanted: Decimal = ZERO

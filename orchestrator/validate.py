@@ -22,6 +22,7 @@ from parley.messages import (
     Opinion,
     OrderRequest,
     Proposal,
+    Protect,
     Ranking,
     Refuse,
     ScheduleDone,
@@ -42,7 +43,7 @@ ZERO = Decimal(0)
 COLLAR = Decimal("0.10")  # a limit further than this from the mid is a typing error, not a price
 
 MAY_SAY: dict[str, frozenset[type]] = {
-    "strategy": frozenset({Proposal, Refuse, CounterReply, AnalysisReady, Analysed}),
+    "strategy": frozenset({Proposal, Refuse, CounterReply, AnalysisReady, Analysed, Protect}),
     "signal": frozenset({Opinion, Vote}),
     "capital": frozenset({Allocation}),
     "risk": frozenset({Verdict, Breaker}),
@@ -160,6 +161,13 @@ def opinion(o: Opinion, env: AgentEnv) -> str:
     if not (isfinite(o.direction) and isfinite(o.conf)) or not (-1 <= o.direction <= 1 and 0 <= o.conf <= 1):
         return "out_of_range"
     return "" if o.valid_to > o.valid_from and o.horizon_ms > 0 else "bad_validity"
+
+
+def protect(p: Protect, env: AgentEnv) -> str:
+    """Check that a stop is a price of something that is traded."""
+    if p.symbol not in env.instruments:
+        return "unknown_symbol"
+    return "" if number(p.stop) else "bad_number"
 
 
 def ranking(r: Ranking, round_: bytes, pids: frozenset[bytes]) -> str:

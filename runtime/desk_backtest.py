@@ -165,8 +165,9 @@ def new_run_id() -> str:
 
 def _run(settings: Settings, market: Market, series: Mapping[str, CandleSeries]) -> RunConfig:
     instruments = {symbol: _instrument(settings, each) for symbol, each in series.items()}
-    run = replace(make_run(settings, market, new_run_id()), instruments=instruments)
-    return with_origin(run)
+    run = make_run(settings, market, new_run_id())
+    # its venue holds no stops: the agents watch them
+    return with_origin(replace(run, instruments=instruments, desk=replace(run.desk, venue_stops=False)))
 
 
 def _instrument(settings: Settings, series: CandleSeries) -> Instrument:

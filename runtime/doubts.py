@@ -176,9 +176,16 @@ class Doubts:
                 case.intent, case.doubt.alarms, f"in doubt for {age_s:.0f} s: {_why(case, now)}"
             )
 
+    def _next(self) -> _Case | None:
+        """Of those whose turn has come first what guards a holding, for else nobody does, then exits."""
+        now = self._clock()
+        return min(
+            self._cases.values(), key=lambda each: (max(each.due, now), _rank(each), each.due), default=None
+        )
+
     async def _look_on(self) -> None:
         while True:
-            case = min(self._cases.values(), key=lambda each: each.due, default=None)
+            case = self._next()
             pause = None if case is None else (case.due - self._clock()) / _SECOND
             if case is not None and pause is not None and pause <= 0:
                 await self._look(case)
@@ -238,6 +245,10 @@ class Doubts:
     def _appeared(self, case: _Case) -> None:
         self.open(case.intent, self._clock(), is_known=True)
         self._endings.appeared(case.intent)
+
+
+def _rank(case: _Case) -> int:
+    return 0 if case.intent.trigger is not None else 1 if case.intent.reduce_only else 2
 
 
 def _why(case: _Case, now: int) -> str:

@@ -288,5 +288,5 @@ def _order(order: Order, fills: list[Fill]) -> OrderStory:
         qty=i.qty,
         px=i.px, ref_px=i.ref_px, state=order.state.name, venue_id=order.venue_id, cause=order.cause,
         filled=order.filled, avg_px=order.quote / order.filled if order.filled else None, fees=fees,
-        fills=fills,
+        fills=fills, trigger=i.trigger,
     )  # fmt: skip

@@ -175,6 +175,7 @@ class Hub:
         self.on_gap(f"trade: the run went on after step {had.step}, what was traded meanwhile is not known")
         self._last_sent = max(had.step, self._last_sent)
         self.t = max(had.t, self.t)
+        self._next.follow(self.t)
         self.totals.candles_seen += had.candles
         for symbol, close in self._closes.items():
             last = had.last_bar(symbol, self._feed.tf_ms)
@@ -250,7 +251,7 @@ class Hub:
         """Send what was gathered as one batch; the desk must have closed the last one."""
         batch = self._next.take(step, t, fills_due)
         self.totals.steps += 1
-        self._last_sent, self.t = step, t
+        self._last_sent, self.t = step, batch.t
         self.totals.skipped += batch.skipped
         self._in_flight = step
         self._free.clear()

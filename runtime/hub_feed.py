@@ -81,6 +81,11 @@ class Conflation:
         self._prints: dict[str, list[Print]] = {}
         self._gaps: dict[str, None] = {}
         self._skipped = 0
+        self._barred = 0  # the time of the last batch with candles, ns
+
+    def follow(self, t: int) -> None:
+        """Go on behind another hub, whose last batch was of ``t``."""
+        self._barred = max(self._barred, t)
 
     @property
     def has_news(self) -> bool:
@@ -112,7 +117,14 @@ class Conflation:
         self._gaps[note] = None
 
     def take(self, step: int, t: int, fills_due: int = -1) -> MarketBatch:
-        """Return everything gathered as one batch at market time `t` (ns) and start anew."""
+        """Return everything gathered as one batch at market time `t` (ns) and start anew.
+
+        A batch is never of a time before its candles closed, whatever was last heard of the time, and two
+        with candles are never of one time: rounds are named by it, so the second would be the first again.
+        """
+        if self._bars:
+            t = max([t, self._barred + 1, *(bar.t_open + bar.tf_ns for bar in self._bars)])
+            self._barred = t
         batch = MarketBatch(
             step=step,
             t=t,

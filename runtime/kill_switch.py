@@ -83,9 +83,13 @@ class Orders(Protocol):
 async def sweep(
     orders: Orders, concerns: Callable[[Intent], bool], *, patience_s: float = PATIENCE_S
 ) -> Swept:
-    """Cancel what works now, again and again until the venue has confirmed all of it or patience is over."""
+    """Cancel what works now, again and again until the venue has confirmed all of it or patience is over.
+
+    A stop that guards a holding stays: nobody here knows whether anybody is left to leave in its place. A
+    desk that leaves takes it back itself, before it does.
+    """
     began = time.monotonic()
-    wanted = {each.iid: each for each in orders.working() if concerns(each)}
+    wanted = {each.iid: each for each in orders.working() if each.trigger is None and concerns(each)}
     left, sent, first_ms = dict(wanted), 0, 0.0
     gate = asyncio.Semaphore(_AT_ONCE)
 

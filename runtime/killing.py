@@ -189,7 +189,10 @@ def _ended(home: Path, standing: Standing, obey: Obey) -> list[dict[str, Any]]:
 
 
 def _may_trade(journal: Path) -> bool:
-    return journal.exists() and bool(cast("Callable[[Path], Any]", load(_RECOVER))(journal).alive)
+    if not journal.exists():
+        return False
+    alive = cast("Callable[[Path], Any]", load(_RECOVER))(journal).alive
+    return any(order.intent.trigger is None for order in alive)  # stops that guard what is held stay
 
 
 def _read(file: Path) -> _Gateway:

@@ -18,6 +18,7 @@ from typing import Final
 
 import msgspec
 
+from parley.execution.protective import STOP_LIMIT, is_reached
 from parley.instruments import ZERO, Instrument, assets_of, is_contract
 from parley.messages import CancelIntent, Fill, FundingPaid, Intent, OrderEvent
 from runtime.lastlook_contracts import Contracts, Resting, too_much
@@ -30,7 +31,7 @@ _BEYOND: Final = 30  # digits no amount of any asset has, and far from where dec
 _UNKNOWN: Final = Decimal("NaN")  # a sum it is part of is unknown as well, and refused for good
 _INFINITE: Final = Decimal("Infinity")
 _ENDED: Final = frozenset({"closed", "canceled", "expired", "rejected"})
-STYLES: Final = frozenset({"market", "limit", "post_only"})
+STYLES: Final = frozenset({"market", "limit", "post_only", STOP_LIMIT})
 TIFS: Final = frozenset({"GTC", "IOC", "FOK"})
 
 DUPLICATE: Final = "duplicate_cid"
@@ -42,7 +43,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     ``max_notional`` of one order, ``max_position`` of what may be held or owed of one asset with all open
     orders filled, ``max_orders_per_s`` in any second, ``collar_bps`` how far a limit price may be beyond
-    ``ref_px``.
+    ``ref_px``, that of a stop beyond its trigger.
 
     An order's base asset is measured in its quote asset at the order's price, its quote asset in itself.
     ``cash`` names the assets the account pays with: what is left of them is money and no position.
@@ -230,6 +231,7 @@ def refusal(
         _stale(intent, counters, now_mono)
         or _unusable_id(intent, row)
         or _malformed(intent, instruments)
+        or _unholdable(intent, row)
         or _too_much(intent, counters, limits, instruments, now_mono)
     )
 
@@ -283,7 +285,10 @@ def _malformed(intent: Intent, instruments: Mapping[str, Instrument]) -> tuple[s
         return "unknown_style", f"{intent.style} {intent.tif}"
     if (intent.style == "market") != (intent.px is None):
         return "price_and_style", f"{intent.style} with price {intent.px}"
-    for name, value in (("qty", intent.qty), ("px", intent.px), ("ref_px", intent.ref_px)):
+    if (intent.style == STOP_LIMIT) != (intent.trigger is not None):
+        return "price_and_style", f"{intent.style} with trigger {intent.trigger}"
+    prices = (("px", intent.px), ("ref_px", intent.ref_px), ("trigger", intent.trigger))
+    for name, value in (("qty", intent.qty), *prices):
         if value is not None and not (value.is_finite() and value > 0):
             return "not_positive", f"{name} {value}"
         # Beyond this no grid has a point, and decimal arithmetic would round or raise.
@@ -293,8 +298,25 @@ def _malformed(intent: Intent, instruments: Mapping[str, Instrument]) -> tuple[s
     # The counters go by the name alone, so that a restart needs nothing but the journal.
     if assets_of(intent.symbol) != (instrument.base, instrument.quote):
         return "unknown_assets", f"{intent.symbol} is {instrument.base} in {instrument.quote}"
-    if intent.qty % instrument.lot or (intent.px is not None and intent.px % instrument.tick):
+    off = [px for px in (intent.px, intent.trigger) if px is not None and px % instrument.tick]
+    if intent.qty % instrument.lot or off:
         return "off_grid", f"qty {intent.qty} lot {instrument.lot} px {intent.px} tick {instrument.tick}"
+    return None
+
+
+def _unholdable(intent: Intent, row: Capabilities) -> tuple[str, str] | None:
+    """Say why an order cannot be a stop: its venue holds none, or it is no protective one."""
+    if intent.trigger is None or intent.px is None:
+        return None
+    if not row.stops:
+        return "no_stops", "the venue holds no stops for us"
+    if not intent.reduce_only or intent.tif != "GTC":
+        return "stop_opens", f"reduce_only {intent.reduce_only}, {intent.tif}"
+    if not is_reached(intent.side, intent.trigger, intent.px):
+        return "stop_side", f"limit {intent.px} before its trigger {intent.trigger}"
+    # whoever wants to be rid of something at once says so; what is waited for lies beyond the market
+    if intent.ref_px is not None and is_reached(intent.side, intent.trigger, intent.ref_px):
+        return "stop_side", f"trigger {intent.trigger}, the market was at {intent.ref_px}"
     return None
 
 
@@ -313,8 +335,10 @@ def _too_much(
         return "max_notional", f"{notional} > {limits.max_notional[instrument.quote]}"
     if counters.in_last_second(now_mono) >= limits.max_orders_per_s:
         return "rate", f"{limits.max_orders_per_s} orders in the last second"
-    if intent.px is not None and _crosses(intent.px, intent.ref_px, intent.side) > limits.collar_bps:
-        return "collar", f"px {intent.px} against ref_px {intent.ref_px}, collar {limits.collar_bps} bps"
+    start = intent.ref_px if intent.trigger is None else intent.trigger
+    if intent.px is not None and _crosses(intent.px, start, intent.side) > limits.collar_bps:
+        name = "ref_px" if intent.trigger is None else "trigger"
+        return "collar", f"px {intent.px} against {name} {start}, collar {limits.collar_bps} bps"
     return _beyond_capital(intent, counters, limits, instruments) or _position(
         intent, counters, limits, instrument
     )

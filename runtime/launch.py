@@ -40,6 +40,7 @@ from runtime.real_money import BOOKS, RealMoney
 from runtime.run_config import DeskProcess, RunConfig, to_json
 from runtime.settings import Settings, candle_seconds
 from runtime.unit import private_folder
+from venues.capabilities import CAPABILITIES
 from venues.sandbox.opening import opening_price
 
 ACCOUNT: Final = "main"
@@ -184,11 +185,23 @@ def make_run(settings: Settings, market: Market, run_id: str) -> RunConfig:
             profile="lockstep" if settings.pace == "max" else "candle",
             max_open_trades=settings.desk.max_open_trades, min_quorum=settings.desk.min_quorum,
             max_strikes=settings.desk.max_strikes, settle_bars=settings.desk.settle_bars,
+            venue_stops=_venue_stops(settings),
         ),
         agents=tuple(shared_params(_with_limits(spec, limits), settings) for spec in agents),
         limits=limits,
         silent=tuple(sorted(settings.silent)),
     )  # fmt: skip
+
+
+def _venue_stops(settings: Settings) -> bool:
+    row = CAPABILITIES.get(settings.venue)
+    if settings.desk.venue_stops and not (row is not None and row.stops):
+        having = ", ".join(name for name, each in CAPABILITIES.items() if each.stops)
+        raise UserError(
+            f"desk.venue_stops: expected a venue whose stops we know how to place ({having}), was"
+            f" {settings.venue!r}"
+        )
+    return bool(settings.desk.venue_stops)
 
 
 def _with_limits(spec: AgentSpec, limits: Mapping[str, object]) -> AgentSpec:

@@ -9,6 +9,7 @@ passes a kill that flattens and the desk's limits, never the gateway's own caps.
 import time
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import Final
 
 from parley.budget import Rank
 from parley.instruments import ZERO, Instrument, assets_of
@@ -20,6 +21,8 @@ from runtime.lastlook import HALTED, Counters, Limits, reduces, refusal
 from venues.limits import Request
 from venues.meter import words
 from venues.port import Venue
+
+NOT_HELD: Final = ("stop_opens", "more than is held, with all that works beside it")
 
 
 class Passing:
@@ -46,7 +49,9 @@ class Passing:
             intent, self._counters, self._caps(intent) if opens else self._own, self._instruments,
             row=self._venue.capabilities, now_mono=now_mono, halted=self._stopped(intent, is_counted=False),
         )  # fmt: skip
-        return no or (self._followed.refusal(intent) if opens else None)
+        if no is None and opens:
+            return NOT_HELD if intent.trigger is not None else self._followed.refusal(intent)
+        return no
 
     def unsendable(self, intent: Intent) -> tuple[str, str] | None:
         """Return (code, detail) when an order must not leave now; None: it has been paid for at the venue."""
@@ -55,6 +60,8 @@ class Passing:
         if stopped := self._stopped(intent, is_counted=True):
             return HALTED, stopped
         if not self.reduces(intent, is_counted=True):
+            if intent.trigger is not None:
+                return NOT_HELD
             # a limit may have been tightened while it waited
             no = self._followed.refusal(intent) or self._followed.too_large(
                 intent, self._counters, self._caps(intent)
@@ -73,9 +80,10 @@ class Passing:
         return reduces(intent, self._counters, held, is_counted=is_counted)
 
     def _stopped(self, intent: Intent, *, is_counted: bool) -> str:
-        """Say which kill keeps an order from leaving; exits pass one that flattens."""
+        """Say which kill keeps an order from leaving; exits pass one that flattens, stops do not."""
         kill = self._kills.stop_of(intent.symbol, intent.agent)
-        if kill is None or (kill.mode == "flatten" and self.reduces(intent, is_counted=is_counted)):
+        leaves = kill is not None and kill.mode == "flatten" and intent.trigger is None
+        if kill is None or (leaves and self.reduces(intent, is_counted=is_counted)):
             return ""
         return f"killed: {kill.scope}, {kill.mode}: {kill.reason}"
 

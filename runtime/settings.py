@@ -102,6 +102,7 @@ class DeskSettings(BaseModel):
     In a cluster (docs/cluster.md) ``nodes`` names by agent the Ray resource of the machine it shall be on,
     ``listen`` is where agents reach the desk over TCP, ``host`` this machine's address for other nodes.
     ``keep_awake`` lets no core of this machine sleep while the run lives (docs/latency.md).
+    ``venue_stops``: the exchange holds the stop of each holding (execution.md); None: the command decides.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -116,6 +117,7 @@ class DeskSettings(BaseModel):
     listen: str = ""
     host: str = "127.0.0.1"
     keep_awake: bool = False
+    venue_stops: bool | None = None
 
 
 class DatabaseSettings(BaseModel):

@@ -161,6 +161,8 @@ class Costs:
         self._decided[decision.round, decision.pid] = (decision, decision.t + horizon * 1_000_000, mids)
 
     def _intent(self, intent: Intent) -> None:
+        if intent.trigger is not None:
+            return  # what a stop sells at was decided when it was placed, by no proposal of that moment
         key = (intent.round, intent.pid, intent.leg)
         mid = intent.ref_px or self._mid(intent.symbol)
         if mid is None:

@@ -121,6 +121,7 @@ class OrderStory(msgspec.Struct, kw_only=True):
     avg_px: Decimal | None
     fees: dict[str, Decimal]
     fills: list[Fill] = []
+    trigger: Decimal | None = None
 
 
 class Story(msgspec.Struct, kw_only=True):

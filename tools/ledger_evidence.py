@@ -34,7 +34,7 @@ FUNDING = 83
 STATE_QUOTE, STATE_EQUITY, STATE_CASH, STATE_POSITIONS = 4, 5, 9, 10  # cash: of [asset, total, reserved]
 POSITION_SYMBOL, POSITION_QTY, POSITION_MARK = 0, 1, 5
 INTENT_IID, INTENT_CID, INTENT_ACCOUNT, INTENT_SYMBOL, INTENT_SIDE, INTENT_QTY = 1, 2, 7, 9, 10, 11
-INTENT_PX, INTENT_STYLE, INTENT_TIF, INTENT_REF_PX = 12, 13, 14, 22
+INTENT_PX, INTENT_STYLE, INTENT_TIF, INTENT_REF_PX, INTENT_TRIGGER = 12, 13, 14, 22, 24
 FACT_IID = 1  # of Ack and OrderEvent
 FILL_TRADE_ID, FILL_ACCOUNT, FILL_IID, FILL_SYMBOL, FILL_SIDE = 1, 3, 4, 6, 7
 FILL_QTY, FILL_PX, FILL_FEE, FILL_FEE_ASSET, FILL_LIQUIDITY = 8, 9, 10, 11, 12
@@ -42,7 +42,7 @@ BALANCE_ACCOUNT, BALANCE_ASSETS = 1, 3  # assets: of [asset, total]
 PAID_SYMBOL, PAID_AMOUNT, PAID_ASSET, PAID_T, PAID_PRIOR = 2, 3, 4, 5, 7
 
 # A style in the exchange's words. An order without a time in force of its own is shown by Binance as GTC.
-_TYPES = {"market": "MARKET", "limit": "LIMIT", "post_only": "LIMIT_MAKER"}
+_TYPES = {"market": "MARKET", "limit": "LIMIT", "post_only": "LIMIT_MAKER", "stop_limit": "STOP_LOSS_LIMIT"}
 _UNTIMED = "GTC"
 
 Amounts = dict[str, Decimal]
@@ -220,10 +220,12 @@ def _cash(message: list[Any]) -> Amounts:
 
 def _intended(message: list[Any]) -> Order:
     style, px = str(message[INTENT_STYLE]), message[INTENT_PX]
+    trigger = message[INTENT_TRIGGER] if len(message) > INTENT_TRIGGER else None
     return Order(
         symbol=str(message[INTENT_SYMBOL]), side=str(message[INTENT_SIDE]), type=_TYPES[style],
-        time_in_force=str(message[INTENT_TIF]) if style == "limit" else _UNTIMED,
+        time_in_force=str(message[INTENT_TIF]) if style in ("limit", "stop_limit") else _UNTIMED,
         price=ZERO if px is None else Decimal(px), qty=Decimal(message[INTENT_QTY]),
+        stop_price=ZERO if trigger is None else Decimal(trigger),
     )  # fmt: skip
 
 

@@ -24,6 +24,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 
     ``look_up`` are the lists in which an order is found by its client id; ``retention_h`` is how long one is
     that ended without a fill. ``fence`` is the request's own deadline at the venue, empty if there is none.
+    ``stops``: it holds stop-limit orders that reduce, under the same ids and in the same lists.
     ``contracts``: it trades linear perpetuals, and no spot pairs. ``forced`` are the beginnings of the client
     ids that the venue gives to orders of its own in our account: liquidations, deleveraging. ``certified``:
     an adapter of its own stands behind it, it is no row made of what ccxt says (`generic_rows`).
@@ -60,7 +61,7 @@ CAPABILITIES: Final[dict[str, Capabilities]] = {
     "binance": Capabilities(
         cid_len=36, cid_charset="a-zA-Z0-9_-", uniqueness="open", look_up=("open", "closed"),
         retention_h=90 * 24, fence="recvWindow", cancel_by_cid=True, post_only=True, reduce_only=False,
-        stops=False, amend=False,
+        stops=True, amend=False,
     ),
     # a listen key's stream says nothing when it is begun, so that it stands is never certain
     "binanceusdm": Capabilities(

@@ -147,7 +147,12 @@ class CcxtVenue:
             return Rejected(code="venue:client_id", detail=wrong)
         self._iids[self._wire_id(intent.cid)] = intent.iid
         params: dict[str, str | bool] = {"clientOrderId": intent.cid}
-        if intent.style == "post_only":
+        if intent.trigger is not None:
+            if not self._capabilities.stops:
+                return Rejected(code="venue:no_stops", detail="it was not tried how this venue holds a stop")
+            params["stopLossPrice"] = plain(intent.trigger)
+            params["timeInForce"] = intent.tif
+        elif intent.style == "post_only":
             params["postOnly"] = True
         elif intent.style == "limit":
             params["timeInForce"] = intent.tif

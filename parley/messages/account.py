@@ -57,7 +57,7 @@ class Cash(Wire, frozen=True, kw_only=True):
 
 
 class WorkingOrder(Wire, frozen=True, kw_only=True):
-    """An order the desk believes alive."""
+    """An order the desk believes alive; one with a ``trigger`` is a stop that guards ``agent``'s holding."""
 
     iid: bytes
     cid: str
@@ -73,6 +73,7 @@ class WorkingOrder(Wire, frozen=True, kw_only=True):
     px: Decimal | None
     state: str
     t: int
+    trigger: Decimal | None = None
 
 
 class StateView(Wire, frozen=True, kw_only=True, tag=45):

@@ -37,6 +37,7 @@ from .negotiation import (
     Late,
     NotUnderstood,
     Proposal,
+    Protect,
     Ranking,
     Refuse,
     Review,
@@ -78,6 +79,7 @@ Message = (
     | Vote
     | Cfp
     | Proposal
+    | Protect
     | Refuse
     | NotUnderstood
     | Late

@@ -185,7 +185,8 @@ class Alarm(Wire, frozen=True, kw_only=True, tag=82):
     ``about`` doubt: nobody can find out what became of the order ``iid`` in ``symbol``, whose client id is
     the ``subject``; it is the ``n``-th alarm over it. ``about`` refused: a frame or a peer was refused,
     ``subject`` says whose, the ``n``-th since the process began. ``about`` market: the hub is gone and the
-    books were not told anew for a while. ``t``: wall ns.
+    books were not told anew for a while. ``about`` stop: the venue does
+    not hold the stop ``iid`` for a position. ``t``: wall ns.
     """
 
     about: str

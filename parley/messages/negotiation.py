@@ -79,6 +79,18 @@ class Refuse(Wire, frozen=True, kw_only=True, tag=32):
     detail: str = ""
 
 
+class Protect(Wire, frozen=True, kw_only=True, tag=84):
+    """A holder's stop moved nearer to the price: the desk has the venue's order follow.
+
+    ``opened`` (market ns) says of which holding; what would loosen the stop changes nothing.
+    """
+
+    agent: str
+    symbol: str
+    opened: int
+    stop: Decimal
+
+
 class NotUnderstood(Wire, frozen=True, kw_only=True, tag=33):
     """An answer broke the protocol: the agent gets a strike."""
 

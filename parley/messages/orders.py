@@ -46,7 +46,8 @@ class ScheduleDone(Wire, frozen=True, kw_only=True, tag=52):
 class Intent(Wire, frozen=True, kw_only=True, tag=53):
     """An order that passed the gate; durable before it is sent. ``px`` None: market.
 
-    ``send_by`` is monotonic ns: the gateway refuses to send later.
+    ``send_by`` is monotonic ns: the gateway refuses to send later. ``style`` stop_limit: the venue holds it
+    until a trade reaches ``trigger``, then it is a limit order at ``px``.
     """
 
     iid: bytes
@@ -72,6 +73,7 @@ class Intent(Wire, frozen=True, kw_only=True, tag=53):
     mandate_id: bytes = b""
     ref_px: Decimal | None = None  # mid at the decision: collar and shortfall are measured from it
     agent: str = ""  # whose idea it was, and whose position it changes: kills of a bot go by it
+    trigger: Decimal | None = None  # of a stop that the venue holds; None: it is no stop
 
 
 class CancelIntent(Wire, frozen=True, kw_only=True, tag=54):

@@ -34,13 +34,17 @@ BPS = Decimal(10_000)
 
 
 class Recent(msgspec.Struct, frozen=True):
-    """An order sent lately; ``t`` on the same clock as `GateFacts.now`, ns; ``px`` None: market."""
+    """An order sent lately; ``t`` on the same clock as `GateFacts.now`, ns; ``px`` None: market.
+
+    ``is_stop``: a stop for the venue to hold; the exit that follows it is no repetition of it.
+    """
 
     symbol: str
     side: str
     qty: Decimal
     px: Decimal | None
     t: int
+    is_stop: bool = False
 
 
 class Counters(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,13 +95,14 @@ class Case:
     what other decisions on the same side may still trade, ``other_working`` what live
     orders of the same leg may. ``own`` is the order's
     reservation, ``standing`` the same where the view has it already. ``gap_bps`` is how far
-    the worst price is above the mid. ``book_ok``: complete, sorted, uncrossed.
+    the worst price is above ``start``, the mid or, of a stop, its trigger. ``guards`` are the stops that
+    venues hold on the order's side. ``book_ok``: complete, sorted, uncrossed.
     """
 
     __slots__ = (
         "book_ok", "buys", "day_loss", "depth", "drawdown", "equity", "exposure", "facts", "gap_bps",
-        "grid_ok", "held", "intent", "leaving", "limits", "mid", "notional", "numbers_ok", "other_working",
-        "own", "prices", "same_leg", "spread_bps", "standing", "state", "worst_px",
+        "grid_ok", "guards", "held", "intent", "leaving", "limits", "mid", "notional", "numbers_ok",
+        "other_working", "own", "prices", "same_leg", "spread_bps", "standing", "start", "state", "worst_px",
     )  # fmt: skip
 
     def __init__(self, intent: Intent, facts: GateFacts, limits: Limits) -> None:
@@ -105,6 +110,7 @@ class Case:
         self.buys = intent.side == "buy"
         self.state: StateView | None = facts.view.state if facts.view is not None else None
         self.mid: Decimal | None = None
+        self.start: Decimal | None = None
         self.worst_px: Decimal | None = None
         self.depth = 0.0
         self.spread_bps: float | None = None
@@ -112,6 +118,7 @@ class Case:
         self.day_loss = self.drawdown = None  # type: Decimal | None
         self.held = self.leaving = self.other_working = ZERO
         self.same_leg: tuple[WorkingOrder, ...] = ()
+        self.guards: tuple[WorkingOrder, ...] = ()
         self.own: Reservation | None = None
         self.standing: Reservation | None = None
         self.exposure: Exposure | None = None
@@ -168,8 +175,11 @@ class Case:
                 if wanted <= 0:
                     self.worst_px = to_decimal(level)
                     break
-        if self.mid is not None and self.worst_px is not None:
-            self.gap_bps = (self.worst_px - self.mid) / self.mid * BPS
+        # what a stop may lose counts from where it wakes up, however far that is from the market
+        self.start = self.mid if self.intent.trigger is None else self.intent.trigger
+        usable = self.numbers_ok or self.intent.trigger is None
+        if self.start is not None and self.worst_px is not None and usable:
+            self.gap_bps = (self.worst_px - self.start) / self.start * BPS
 
     def _read_account(self, view: FirmView) -> None:
         state, intent, facts = view.state, self.intent, self.facts
@@ -192,16 +202,21 @@ class Case:
 
     def _read_orders(self, state: StateView) -> None:
         intent, given = self.intent, self.facts.reservation
-        same, working, others = [], ZERO, ZERO
+        same, working, others, guarded = [], ZERO, ZERO, ZERO
+        guards = []
         for o in state.orders:
             if o.symbol != intent.symbol or o.side != intent.side or o.iid == intent.iid:
+                continue
+            if o.trigger is not None:  # it lies within no reservation
+                guards.append(o)
+                guarded += o.qty - o.filled
                 continue
             if o.pid == intent.pid and o.leg == intent.leg:
                 same.append(o)
                 working += o.qty - o.filled
             else:
                 others += o.qty - o.filled
-        self.same_leg, self.other_working = tuple(same), working
+        self.same_leg, self.other_working, self.guards = tuple(same), working, tuple(guards)
         reserved = ZERO
         for r in state.reservations:
             if r.symbol == intent.symbol and r.side == intent.side:
@@ -210,7 +225,7 @@ class Case:
                 else:
                     reserved += r.qty_left
         # every live order lies within a reservation; where a view says otherwise, the larger number counts
-        self.leaving = max(reserved, others)
+        self.leaving = max(reserved, others) + guarded
         standing = self.standing
         shrunk = given is not None and standing is not None and standing.qty_left < given.qty_left
         self.own = standing if shrunk else given
@@ -225,6 +240,8 @@ def _numbers_ok(intent: Intent, facts: GateFacts) -> bool:
     if intent.ref_px is None:
         return False
     order = [intent.qty, intent.ref_px] if px is None else [intent.qty, intent.ref_px, px]
+    if intent.trigger is not None:
+        order.append(intent.trigger)
     amounts = [] if v is None else [v.max_qty]
     if r is not None:
         amounts += (r.amount, r.qty_left)
@@ -261,6 +278,8 @@ def _state_ok(s: StateView) -> bool:
         numbers += (r.amount, r.qty_left)
     for o in s.orders:
         numbers += (o.qty, o.filled) if o.px is None else (o.qty, o.filled, o.px)
+        if o.trigger is not None:
+            numbers.append(o.trigger)
     if not all_usable(numbers):
         return False
     # only now is it safe to compare them
@@ -279,7 +298,7 @@ def _state_ok(s: StateView) -> bool:
 def _on_grid(intent: Intent, instrument: Instrument | None) -> bool:
     if instrument is None or intent.qty % instrument.lot != 0:
         return False
-    return intent.px is None or intent.px % instrument.tick == 0
+    return all(px is None or px % instrument.tick == 0 for px in (intent.px, intent.trigger))
 
 
 def _book_ok(book: Book | None, symbol: str, depth: int) -> bool:

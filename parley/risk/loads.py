@@ -115,7 +115,8 @@ def of_symbol(load: Load, symbol: str) -> Load:
 
 
 def _resting(state: StateView) -> tuple[Resting, ...]:
-    return tuple([Resting(o.symbol, o.side, o.px) for o in state.orders])
+    # a stop that waits is in no book
+    return tuple([Resting(o.symbol, o.side, o.px) for o in state.orders if o.trigger is None])
 
 
 def _add(to: dict[str, Decimal], symbol: str, qty: Decimal) -> None:

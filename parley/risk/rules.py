@@ -15,6 +15,9 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Final
 
+from msgspec.structs import replace
+
+from parley.execution.protective import STOP_LIMIT
 from parley.instruments import Instrument, assets_of
 from parley.messages import Breach, Verdict
 
@@ -25,6 +28,7 @@ from .exposure import open_trades
 from .limits import MINUTE_NS
 from .loads import Sent, of_account, without
 from .states import FLATTENING, HALTED, REDUCING, STATES
+from .stop_rules import protective
 from .tree import Ask, path_of, refusal
 
 Rule = Callable[[Case], Breach | None]
@@ -60,12 +64,14 @@ def sound_numbers(case: Case) -> Breach | None:
 def known_words(case: Case) -> Breach | None:
     """Side, style and time in force are known and fit together; the order says who decided it."""
     i = case.intent
-    if i.side not in ("buy", "sell") or i.style not in ("market", "limit", "post_only"):
+    if i.side not in ("buy", "sell") or i.style not in ("market", "limit", "post_only", STOP_LIMIT):
         return breach("unknown_enum", f"{i.side} {i.style}", "known")
+    if (i.style == STOP_LIMIT) != (i.trigger is not None):
+        return breach("unknown_enum", f"{i.style} trigger {i.trigger}", "known")
     if i.tif not in ("GTC", "IOC", "FOK") or (i.style == "market") != (i.px is None):
         return breach("unknown_enum", f"{i.style} {i.tif} {i.px}", "known")
-    if i.style == "post_only" and i.tif != "GTC":
-        return breach("unknown_enum", f"post_only {i.tif}", "GTC")
+    if i.style in ("post_only", STOP_LIMIT) and i.tif != "GTC":
+        return breach("unknown_enum", f"{i.style} {i.tif}", "GTC")
     if not i.iid or not i.cid or not i.pid:
         return breach("unknown_origin", "no_id", "id")
     # mandates are not modelled yet, so nothing may trade under one
@@ -141,8 +147,9 @@ def collar(case: Case) -> Breach | None:
 
 
 def cumulative_collar(case: Case) -> Breach | None:
-    """P07: the worst price has not run away from the mid at the decision."""
-    ref, px = case.intent.ref_px, case.worst_px
+    """P07: the worst price has not run away from the mid at the decision, that of a stop from its trigger."""
+    trigger, px = case.intent.trigger, case.worst_px
+    ref = case.intent.ref_px if trigger is None else trigger
     if ref is None or px is None or not case.numbers_ok:
         return breach("cumulative_collar", "unknown", case.limits.cumulative_collar_bps)
     return at_most("cumulative_collar", abs(px - ref) / ref * BPS, case.limits.cumulative_collar_bps)
@@ -169,13 +176,18 @@ def duplicate(case: Case) -> Breach | None:
 
 
 def self_match(case: Case) -> Breach | None:
-    """P15, cancel-newest: would not trade with an own resting order."""
-    if not case.limits.self_match_prevention:
+    """P15, cancel-newest: would not trade with an own resting order.
+
+    A stop that waits is in no book, and nobody knows what will rest there when it wakes up.
+    """
+    if not case.limits.self_match_prevention or case.intent.trigger is not None:
         return None
     if case.state is None or case.worst_px is None or not case.numbers_ok:
         return breach("self_match", "unknown", "none")
     for o in case.state.orders:
         if o.symbol != case.intent.symbol or o.side == case.intent.side or o.px is None:
+            continue
+        if o.trigger is not None:
             continue
         if (case.worst_px >= o.px) if case.buys else (case.worst_px <= o.px):
             return breach("self_match", case.worst_px, o.px)
@@ -294,18 +306,20 @@ def limit_tree(case: Case) -> Breach | None:
     if case.facts.view is None or case.prices is None or case.facts.counters is None or not case.numbers_ok:
         return breach("limit_tree", "unknown", "view")
     unit = case.prices.of(assets_of(case.intent.symbol)[1])
-    if unit is None or case.worst_px is None or case.mid is None:
+    if unit is None or case.worst_px is None or case.start is None:
         # an exit without a market is not what the tree is for
         return None if case.is_blind_exit else breach("limit_tree", "unknown", "price")
     counters, intent = case.facts.counters, case.intent
     recent = tuple([Sent(r.symbol, r.side, r.qty, r.t) for r in counters.recent])
     view = without(case.facts.view, intent.reservation_id, b"")
     load = of_account(view, case.prices, recent=recent, orders_1s=counters.orders_1s)
-    agent = case.own.agent if case.own is not None else ""
+    if intent.trigger is not None:
+        load = replace(load, resting=())  # as in `self_match`
+    agent = case.own.agent if case.own is not None else intent.agent if intent.trigger is not None else ""
     # a child stands for all that its reservation may still send
     qty = max(intent.qty, case.own.qty_left) if case.own is not None else intent.qty
     ask = Ask(
-        symbol=intent.symbol, side=intent.side, qty=qty, px=case.worst_px * unit, mid=case.mid * unit,
+        symbol=intent.symbol, side=intent.side, qty=qty, px=case.worst_px * unit, mid=case.start * unit,
         depth=Decimal(repr(case.depth)), now=case.facts.now, reduce_only=intent.reduce_only,
         goes_short=_goes_short(case),
     )  # fmt: skip
@@ -439,7 +453,7 @@ def activity(case: Case) -> Breach | None:
 ALWAYS: Final[tuple[Rule, ...]] = (
     sound_numbers, known_account, known_instrument, known_words, trading_state, limits_version, gateway,
     fresh_data, sound_book, grid, collar, cumulative_collar, duplicate, self_match, order_rate, reduce_only,
-    reservation, funds, verdict, limit_tree,
+    protective, reservation, funds, verdict, limit_tree,
 )  # fmt: skip
 OPENING: Final[tuple[Rule, ...]] = (
     clock, listed, spread, slippage, book_share, order_notional, position_size, gross_exposure, net_exposure,
@@ -460,4 +474,6 @@ def evaluated(case: Case) -> tuple[tuple[str, str], ...]:
         ("orders_1s", counters.orders_1s if counters else None), ("trading", case.facts.trading),
         ("state_version", case.state.state_version if case.state else None),
     )  # fmt: skip
+    if case.intent.trigger is not None:
+        numbers = (*numbers, ("trigger", case.intent.trigger))
     return tuple([(name, str(value)) for name, value in numbers])

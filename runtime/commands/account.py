@@ -41,6 +41,7 @@ class OrderLine(msgspec.Struct, kw_only=True):
     state: str
     cause: str
     alarm: str = ""
+    trigger: Decimal | None = None
 
 
 def list_orders(
@@ -90,7 +91,7 @@ def list_orders(
     )
     for line in lines[:limit]:
         shown.add_row(
-            when(line.t), line.symbol, line.side, line.style, number(line.qty), number(line.px) or "market",
+            when(line.t), line.symbol, line.side, _style(line), number(line.qty), number(line.px) or "market",
             number(line.filled), price(line.avg_px, run.instruments.get(line.symbol)),
             line.state + (f" ({line.cause})" if line.cause else ""), line.agent, short(line.round),
         )  # fmt: skip
@@ -117,7 +118,12 @@ def _line(order: Order, alarm: Alarm | None) -> OrderLine:
         child=i.child, symbol=i.symbol, side=i.side, style=i.style, tif=i.tif, qty=i.qty, px=i.px,
         filled=order.filled, avg_px=order.quote / order.filled if order.filled else None,
         state=order.state.name.lower(), cause=order.cause, alarm=alarm.detail if alarm else "",
+        trigger=i.trigger,
     )  # fmt: skip
+
+
+def _style(line: OrderLine) -> str:
+    return line.style if line.trigger is None else f"stop at the venue, once {number(line.trigger)} traded"
 
 
 def show_positions(settings: Settings, path: Path | None, *, as_json: bool) -> int:

@@ -174,6 +174,8 @@ def _order(o: OrderStory) -> Iterator[str]:
     px = f"at {number(o.px)}" if o.px is not None else "at market"
     state = o.state.lower().replace("_", " ") + (f" ({o.cause})" if o.cause else "")
     asked = f"{o.side} {number(o.qty)} {o.symbol} {o.style} {px} {o.tif}"
+    if o.trigger is not None:
+        asked = f"stop at the venue: {o.side} {number(o.qty)} {o.symbol} {px} once {number(o.trigger)} traded"
     yield f"{o.cid}: {asked}: {state}, filled {number(o.filled)}"
     if o.avg_px is not None and o.ref_px:
         paid = (o.avg_px / o.ref_px - 1) * (1 if o.side == "buy" else -1) * Decimal(10_000)

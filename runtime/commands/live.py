@@ -26,7 +26,9 @@ from parley.errors import UserError
 from parley.instruments import assets_of
 from parley.risk.limits import limits_of
 from runtime import contracts
+from runtime.books import ORDER_KINDS, OrderBook
 from runtime.commands.run import play
+from runtime.history import entries, open_journal
 from runtime.host import load
 from runtime.inheritance import inherited
 from runtime.launch import ACCOUNT, Access, Market, make_run, venue_of
@@ -82,15 +84,29 @@ def live(
     def left(journal: Path) -> Mapping[str, object]:
         held = {asset: amount for asset, amount in fills_of(journal).items() if asset != settings.quote}
         told = ", ".join(f"{amount:f} {asset}" for asset, amount in held.items()) or "nothing"
+        stops = _stops(journal)
+        if stops:
+            told += f"; stops that stay at the exchange: {len(stops)}"
         console(stderr=True).print(
             f"the desk holds {told}; to go on: --resume {journal.parent.name}", soft_wrap=True
         )
-        return {"resume": journal.parent.name, "holds": {asset: f"{held[asset]:f}" for asset in held}}
+        return {
+            "resume": journal.parent.name, "holds": {asset: f"{held[asset]:f}" for asset in held},
+            "stops": stops,
+        }  # fmt: skip
 
     return play(
         settings.model_copy(update={"speed": 1.0}), compose,
         as_json=as_json, with_database=True, market=market, access=access, resumes=resumed, afterwards=left,
     )  # fmt: skip
+
+
+def _stops(journal: Path) -> list[str]:
+    """Client order ids of the stops that the exchange still holds, by a desk's journal."""
+    book = OrderBook()
+    for entry in entries(open_journal(journal), ORDER_KINDS):
+        book.take(entry.message)
+    return [o.intent.cid for o in book.all() if o.intent.trigger is not None and not o.is_final]
 
 
 def check(settings: Settings) -> Access:
@@ -203,9 +219,14 @@ def compose(settings: Settings, market: Market, run_id: str) -> RunConfig:
     """Compose the desk as on paper; its capital agent begins with a part of the stakes (F271).
 
     On paper a book comes with every candle; at an exchange one may stand still for ever, so its age counts.
+    Where the exchange can hold stops it does, unless the settings say otherwise: it leaves without us too.
     """
     limits = {"max_book_age_ms": _MAX_BOOK_AGE_MS, **settings.limits}
-    run = make_run(settings.model_copy(update={"limits": limits}), market, run_id)
+    desk = settings.desk
+    if desk.venue_stops is None:
+        row = CAPABILITIES.get(settings.venue)
+        desk = desk.model_copy(update={"venue_stops": row is not None and row.stops})
+    run = make_run(settings.model_copy(update={"limits": limits, "desk": desk}), market, run_id)
     agents = tuple(
         replace(spec, params={"ramp_days": _RAMP_DAYS, **spec.params}) if spec.role == "capital" else spec
         for spec in run.agents

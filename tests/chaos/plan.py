@@ -69,6 +69,11 @@ class Plan:
         """Whether the market waits for nobody; in lock-step it ends with its hub."""
         return self.speed != "max"
 
+    @property
+    def has_stops(self) -> bool:
+        """Whether the exchange holds the stops: in every other bout at the one that can."""
+        return self.seed % 2 == 1 and self.venue in ("", "binance")
+
     def dice(self, what: str) -> random.Random:
         """Return the dice for one purpose."""
         return random.Random(f"{self.seed}/{what}")

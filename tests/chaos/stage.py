@@ -42,7 +42,7 @@ def _settings(plan: Plan, folder: Path) -> Settings:
     return load_settings(None, {
         "home": folder, "speed": plan.speed, "seed": plan.seed % 1_000_000, "crosses": "none",
         "synthetic": {"assets": ["BTC", "ETH", "LTC"], "candles": plan.candles, "history": 5},
-        **({"venue": plan.venue} if plan.venue else {}),
+        **({"venue": plan.venue} if plan.venue else {}), "desk": {"venue_stops": plan.has_stops},
     })  # fmt: skip
 
 

@@ -58,8 +58,13 @@ class Lives:
     def journal(self) -> Path:
         return self.layout.journal
 
-    def live(self, die: str = "", kill_after_s: float | None = None) -> Life:
-        """Run the desk until it ends: by itself, at the place ``die``, or killed a time after it is ready."""
+    def live(
+        self, die: str = "", kill_after_s: float | None = None, kill_when: Callable[[], bool] | None = None
+    ) -> Life:
+        """Run the desk until it ends: by itself, at the place ``die``, or killed.
+
+        Killed is it a time after it is ready, or as soon as ``kill_when`` says so.
+        """
         life = Life(how=die or ("" if kill_after_s is None else f"after {kill_after_s:.3f} s"))
         life.t_start = time.time_ns()
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
@@ -72,6 +77,9 @@ class Lives:
                     _until_ready(desk, out)
                     with contextlib.suppress(TimeoutError):
                         desk.wait(kill_after_s)
+                    desk.kill()
+                elif kill_when is not None:
+                    _until(kill_when)
                     desk.kill()
                 life.exit = desk.wait(PATIENCE_S)
             finally:
@@ -98,6 +106,13 @@ class Lives:
     def books(self) -> dict[str, Any]:
         """Let the stand-alone script compare journal and exchange; only after the exchange ended."""
         return check_books(self.layout.truth, self.journal)
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < deadline, "what was waited for did not happen"
+        time.sleep(0.005)
 
 
 def _until_ready(desk: Child, out: IO[bytes]) -> None:

@@ -159,6 +159,7 @@ class TestDesk:
     """A firm with its agents and a venue that fills everything at the book, driven step by step."""
 
     __test__ = False
+    set_ahead = 0  # ns by which the machine's wall clock was set
 
     def __init__(
         self,
@@ -188,7 +189,6 @@ class TestDesk:
         self.sent: list[Intent | CancelIntent] = []
         self.fill = fill
         self.mono = 1
-        self.set_ahead = 0  # ns by which the machine's wall clock was set
         self.step = 0
         self.trade = 0
         self.symbols = (*symbols, *crosses)

@@ -106,6 +106,8 @@ class SimExchange:
         candle, instrument = self._candles.get(order.symbol), self._instruments.get(order.symbol)
         if candle is None or instrument is None:
             return [_no(order, "no_market", order.symbol)]
+        if order.trigger is not None:
+            return [_no(order, "no_stops", "a backtest's venue holds no stops")]
         price = self._price(order.side, self._prices[order.symbol], instrument)
         if code := instrument.tradable(order.qty, order.px if order.px is not None else price):
             return [_no(order, code, f"{order.qty}@{order.px or price}")]

@@ -7,7 +7,17 @@ from msgspec.structs import replace
 
 from agents.strategy import StrategyAgent, make
 from parley.errors import ConfigError
-from parley.messages import Cfp, Counter, CounterReply, Message, Proposal, Refuse, Reservation, WorkingOrder
+from parley.messages import (
+    Cfp,
+    Counter,
+    CounterReply,
+    Message,
+    Proposal,
+    Protect,
+    Refuse,
+    Reservation,
+    WorkingOrder,
+)
 from parley.strategy_source import Leave, Pass, SourceFactory, Stay
 from tests.kit.builders import MINUTE, T0, make_bar, make_book, make_opinion, make_state
 from tests.kit.candles import batch_of, book_at, context, entry, env_of, held, scripted, spec_of
@@ -153,6 +163,40 @@ def test_nothing_is_proposed_while_something_of_ours_works() -> None:
 
     assert code_of(ask(agent_with(), state=make_state(reservations=(mine,)))) == "working"
     assert code_of(ask(agent_with(), state=make_state(orders=(order,)))) == "working"
+
+
+def stop_at_the_venue(trigger: str) -> WorkingOrder:
+    return WorkingOrder(
+        iid=b"", cid="", round=b"", pid=b"", agent="strategy/x", leg=255, child=1, symbol=BTC, side="sell",
+        qty=Decimal("0.1"), filled=Decimal(0), px=Decimal(trigger) - 500, state="OPEN", t=T0,
+        trigger=Decimal(trigger),
+    )  # fmt: skip
+
+
+def test_a_stop_at_the_venue_keeps_nobody_from_leaving() -> None:
+    agent = agent_with(scripted(leave=Leave("trend_end", "x")))
+    state = make_state(holdings=(held(stop=Decimal(59_000)),), orders=(stop_at_the_venue("59000"),))
+
+    bid = ask(agent, state=state)
+
+    assert isinstance(bid, Proposal)
+    assert bid.reduce_only
+
+
+def test_a_stop_that_came_nearer_is_said_once_it_is_worth_a_move() -> None:
+    agent = agent_with(scripted(leave=Stay(59_020.0)))  # 3 bps
+    state = make_state(holdings=(held(stop=Decimal(59_000)),), orders=(stop_at_the_venue("59000"),))
+    assert code_of(ask(agent, state=state)) == "holding"
+
+    agent.source.leave = Stay(59_500.0)  # type: ignore[attr-defined]
+    moved, answer = agent.handle(make_cfp(), context(state=state))
+    assert code_of(answer) == "holding"
+    assert moved == Protect(agent="strategy/x", symbol=BTC, opened=held().opened, stop=Decimal(59_500))
+
+
+def test_a_stop_nobody_holds_for_us_is_told_to_nobody() -> None:
+    agent = agent_with(scripted(leave=Stay(59_500.0)))
+    assert code_of(ask(agent, state=make_state(holdings=(held(stop=Decimal(59_000)),)))) == "holding"
 
 
 # leaving: long exits sell, short exits buy (T1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from decimal import Decimal
 from typing import Any
 
 import ccxt
@@ -117,6 +118,19 @@ def test_venue_that_is_asked_too_much_is_not_asked_for_an_order_before_it_may_be
 
     assert run(venue, play, doors=1) == [("found", A.cid)]
     assert [at - opened >= 50 * MS for _, at in venue.looks] == [True]
+
+
+def test_what_guards_a_holding_is_looked_for_first_and_exits_before_purchases() -> None:
+    venue = Venue(ORDER)
+    exit_ = make_intent(3, side="sell", reduce_only=True)
+    stop = make_intent(4, side="sell", reduce_only=True, style="stop_limit", trigger=Decimal(1))
+
+    async def play(asked: Doubts, _: Ends) -> None:
+        for order in (A, exit_, B, stop):
+            asked.open(order, time.monotonic_ns() + 10**12)
+
+    run(venue, play, doors=4)
+    assert [cid for cid, _ in venue.looks] == [stop.cid, exit_.cid, A.cid, B.cid]
 
 
 def test_order_that_is_nowhere_leaves_after_its_fence_and_stays_watched() -> None:

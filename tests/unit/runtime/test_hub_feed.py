@@ -9,6 +9,7 @@ from parley.messages import Bar, Book, Print
 from runtime.hub_feed import Conflation, Marks, Seen, behind
 
 MINUTE = 60_000
+HOUR = 60 * MINUTE * 10**6
 
 
 def bar(symbol: str, n: int, close: float = 1.0) -> Bar:
@@ -48,13 +49,13 @@ def test_conflation_keeps_bars_and_gaps_and_the_newest_of_the_rest() -> None:
     held.add_prints("C/D", [trade("C/D", 3)])
     held.add_gap("x")
     held.add_gap("x")
-    batch = held.take(7, 99, 3)
+    batch = held.take(7, 99 * HOUR, 3)
 
     assert batch.bars == (bar("A/B", 1), bar("C/D", 1), bar("A/B", 2))
     assert batch.books == (book("A/B", 1), book("C/D", 2))
     assert batch.prints == (trade("C/D", 2), trade("C/D", 3))
     assert (batch.skipped, batch.gaps) == (2, ("x",))
-    assert (batch.step, batch.t, batch.fills_due) == (7, 99, 3)
+    assert (batch.step, batch.t, batch.fills_due) == (7, 99 * HOUR, 3)
     assert not held.has_news
 
 
@@ -90,3 +91,23 @@ def test_a_market_without_a_trade_yet_is_not_waited_for() -> None:
     marks = {"QLC/BTC": Marks(candle=None, trade=0, book=None)}
     assert behind(marks, {"QLC/BTC": Seen()}) == []
     assert behind({"QLC/BTC": Marks(candle=None, trade=1, book=None)}, {"QLC/BTC": Seen()}) != []
+
+
+def test_batch_is_of_no_time_before_its_candles_closed() -> None:
+    """A hub that follows another one has heard of no time yet when it asks for what was missed."""
+    held = Conflation()
+    held.add_bars([bar("A/B", 1), bar("A/B", 5)])
+    closed = bar("A/B", 6).t_open
+
+    assert held.take(7, closed - 1).t == closed
+    assert held.take(8, closed - 1).t == closed - 1, "without candles it is of the time that was heard"
+
+
+def test_two_batches_with_candles_are_never_of_one_time() -> None:
+    held = Conflation()
+    held.follow(9 * HOUR)
+    times = []
+    for n in range(3):
+        held.add_bars([bar("A/B", n)])
+        times.append(held.take(n, 9 * HOUR).t)
+    assert times == [9 * HOUR + 1, 9 * HOUR + 2, 9 * HOUR + 3]

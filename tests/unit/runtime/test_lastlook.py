@@ -76,6 +76,42 @@ def look(intent: Intent, counters: Counters | None = None, now: int = NOW, halte
     return found[0] if found else ""
 
 
+STOP: dict[str, Any] = {
+    "side": "sell", "style": "stop_limit", "reduce_only": True, "trigger": Decimal(95), "px": Decimal("94.5"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("over", "code"),
+    [
+        ({}, ""),
+        ({"trigger": None}, "price_and_style"),
+        ({"style": "limit"}, "price_and_style"),
+        ({"px": None}, "price_and_style"),
+        ({"trigger": Decimal(0)}, "not_positive"),
+        ({"trigger": Decimal("NaN")}, "not_positive"),
+        ({"trigger": Decimal("1E+400")}, "out_of_range"),
+        ({"trigger": Decimal("95.001")}, "off_grid"),
+        ({"reduce_only": False}, "stop_opens"),
+        ({"tif": "IOC"}, "stop_opens"),
+        ({"px": Decimal("95.01")}, "stop_side"),
+        ({"trigger": Decimal(100), "px": Decimal("99.5")}, "stop_side"),
+        ({"side": "buy"}, "stop_side"),
+        ({"px": Decimal("94.05")}, ""),
+        ({"px": Decimal("94.04")}, "collar"),  # more than 100 bps beyond the trigger
+    ],
+)
+def test_stops_only_protect(over: dict[str, Any], code: str) -> None:
+    found = refusal(
+        order(**(STOP | over)), Counters(), LIMITS, INSTRUMENTS, row=CAPABILITIES["binance"], now_mono=NOW
+    )
+    assert (found[0] if found else "") == code
+
+
+def test_a_venue_that_holds_no_stops_gets_none() -> None:
+    assert look(order(**STOP)) == "no_stops"
+
+
 @pytest.mark.parametrize(
     ("over", "code"),
     [

@@ -268,6 +268,32 @@ def test_what_a_venue_does_not_trade_is_refused_before_anybody_is_asked(
 # ----------------------------------------------------------------- compose
 
 
+@pytest.mark.parametrize(
+    ("venue", "said", "stand"),
+    [
+        ("binance", "", True), ("binance", "[desk]\nvenue_stops = false", False),
+        ("bybit", "", False),
+    ],
+)  # fmt: skip
+def test_exchange_holds_the_stops_where_it_can(
+    desk: Callable[..., Path], venue: str, said: str, stand: bool
+) -> None:
+    path = desk(rest=said)
+    path.write_text(path.read_text().replace('"bybit"', f'"{venue}"'))
+    settings = load_settings(path)
+    market = Market(pairs=settings.pairs, crosses=())
+
+    assert compose(settings, market, "run").desk.venue_stops is stand
+    assert make_run(settings, market, "run").desk.venue_stops is False
+
+
+def test_stops_at_an_exchange_that_holds_none_are_refused(desk: Callable[..., Path]) -> None:
+    settings = load_settings(desk(rest="[desk]\nvenue_stops = true"))
+
+    with pytest.raises(UserError, match=r"desk.venue_stops: expected a venue .*\(binance\), was 'bybit'"):
+        compose(settings, Market(pairs=settings.pairs, crosses=()), "run")
+
+
 def capital_of(settings: Settings) -> AgentSpec:
     run = compose(settings, Market(pairs=settings.pairs, crosses=()), "run")
     (found,) = [spec for spec in run.agents if spec.role == "capital"]

@@ -10,6 +10,7 @@ from decimal import Decimal
 from parley.instruments import Instrument, has_contracts
 from parley.ledger import Ledger
 from parley.messages import (
+    MARKET,
     Ack,
     Book,
     Breaker,
@@ -170,7 +171,7 @@ class Account:
         self.halt = moved(self.halt, halt.mode)
         if halt.mode == "RESUME":
             self.pause_until = 0
-            self._doubts.clear()
+            self._doubts &= {MARKET}  # no person makes books whole: that ends when all were told anew
             self._top = self._equity  # a person looked: the next fall is measured from here
 
     def judged_by(self, limits_version: int) -> None:

@@ -24,8 +24,9 @@ from msgspec.structs import replace
 
 from parley.bus import Answer, Wave
 from parley.execution.protective import REACHED, Stop, is_nearer, is_reached, stop_for
-from parley.messages import Alarm, GateRefusal, Holding, OrderEvent, Proposal, VenueReject
+from parley.messages import Alarm, Holding, OrderEvent, Proposal, VenueReject
 from parley.money import decimal
+from parley.risk.states import HALTED
 
 from .account import Account
 from .dispatch import Dispatch
@@ -76,7 +77,7 @@ class Guarding:
         """Keep exits until the stops that tie up their holdings are gone, and take these back."""
         for wish in exits:
             guard = self._account.orders.guard(wish.agent, wish.symbol)
-            if guard is not None:
+            if guard is not None and self._may_leave(wish.agent, wish.symbol):
                 if len(wish.legs) == 1:  # of a cycle nothing is left by a part
                     self._waiting[wish.agent, wish.symbol] = wish
                 self._take_back(guard, cause, again=True)
@@ -91,8 +92,8 @@ class Guarding:
                 if code == REACHED:
                     self._reached.add(key)
                     return
-                n = self._pause(key)
                 if code.startswith(VENUES):
+                    n = self._pause(key)
                     # it is watched by its agent, as where no venue holds stops
                     alarm = Alarm(
                         about="stop", subject=order.intent.cid, detail=f"{code} {detail}"[:200], n=n,
@@ -128,7 +129,8 @@ class Guarding:
             elif guard is not None or key in worked:
                 continue  # what waits does so until what is bought beside it is over
             elif key in self._waiting:
-                due += self._left_of(self._waiting.pop(key), holding)
+                if self._may_leave(*key) and self._px(holding) is not None:
+                    due += self._left_of(self._waiting.pop(key), holding)
             elif not stopping and self._is_kept(holding):
                 due += yield from self._protect(holding, cause)
         for key in [*self._levels, *self._waiting, *self._reached, *self._refusals, *self._exits]:
@@ -143,14 +145,17 @@ class Guarding:
 
     def _mind(self, guard: Order, holding: Holding, cause: int, *, is_market: bool) -> None:
         key, intent = (holding.agent, holding.symbol), guard.intent
-        if key in self._waiting:
+        if not self._may_leave(*key):
+            if not guard.cancels:
+                self._waiting.pop(key, None)
+        elif key in self._waiting:
             self._take_back(guard, cause, again=is_market)
         elif guard.exists and not guard.cancelling:
             px, stop = self._px(holding), self._stop(holding)
             if px is not None and _is_missed(guard, px):
                 self._waiting[key] = exit_of(holding, intent.qty, self._table.config, why="stop_loss")
                 self._take_back(guard, cause, again=is_market)
-            elif _is_outdated(guard, stop):
+            elif self._is_kept(holding) and _is_outdated(guard, stop):
                 self._take_back(guard, cause, again=is_market)
 
     def _protect(
@@ -170,9 +175,7 @@ class Guarding:
             return []
         self._placed += 1
         self._refusals[key] = (n, now + FIRST_PAUSE_NS)  # until it is known to stand: it may never leave
-        result = yield from self._dispatch.guard(holding, stop, self._placed, cause)
-        if isinstance(result, GateRefusal):
-            self._pause(key)
+        yield from self._dispatch.guard(holding, stop, self._placed, cause)
         return []
 
     def _left_of(self, wish: Proposal, holding: Holding) -> list[Due]:
@@ -214,6 +217,13 @@ class Guarding:
         if book is None or not book.bids or not book.asks:
             return None
         return decimal(book.bids[0][0] if holding.qty > 0 else book.asks[0][0])
+
+    def _may_leave(self, agent: str, symbol: str) -> bool:
+        """Whether an exit could leave now: while none can, its stop is all that a holding has."""
+        kills = self._account.kills
+        if self._account.trading == HALTED or kills.bars(agent, reduces=True):
+            return False
+        return symbol not in kills.symbols or symbol in kills.leaving
 
     def _is_kept(self, holding: Holding) -> bool:
         """Whether a holding is to be kept, and an order for it may leave."""

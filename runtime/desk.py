@@ -29,6 +29,7 @@ import msgspec
 from parley.bus import Answer, Wave
 from parley.errors import Fatal, ProtocolError
 from parley.messages import (
+    MARKET,
     Ack,
     Alarm,
     Analysed,
@@ -58,7 +59,7 @@ from .bootstrap import Assembly, assemble, env_of, make_firm, specs_of
 from .frames import CONTROL, control, wrap
 from .gateway_line import BACK, GatewayLine, instruments_of
 from .heartbeat import Heartbeat
-from .hub_have import MARKET, Have
+from .hub_have import Have
 from .hub_line import MET, HubLine
 from .idle_gc import IdleCollector
 from .journal import JournalError, JournalWriter
@@ -420,6 +421,7 @@ class Desk:
         except TimeoutError as err:
             waiting = f"{TIMEOUT_S:.0f} s: {self._outbox.outstanding!r}"
             raise Fatal(f"the venue's {what} did not come within {waiting}") from err
+        put_back += [self._inbox.get_nowait() for _ in range(self._inbox.qsize())]  # it came later
         for arrived in put_back:
             self._inbox.put_nowait(arrived)
         gathered.sort(key=self._place)
@@ -454,8 +456,6 @@ class Desk:
         if not firm.is_news(message):
             return
         self._gaps += isinstance(message, Gap) and message.stream != MARKET
-        if isinstance(message, Gap) and message.stream == MARKET:
-            self._hub.forget()
         now, mono = time.time_ns(), time.monotonic_ns()
         t_event = (envelope.t_event if envelope else 0) or now
         cascade = firm.admit(message, sender, t_event=t_event, t_mono=mono, t_recv=now)

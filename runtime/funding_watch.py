@@ -83,9 +83,11 @@ def counted(counters: Counters, done: Iterable[Unasked], known: Iterable[str]) -
     """Return what counters would be with everything that was not told yet, of an earlier life's ``known``."""
     told, after = set(known), copy.deepcopy(counters)
     for each in done:
+        if reference(each) in told:
+            continue
         if isinstance(each, Fill):
             after.filled(each)
-        elif each.ref not in told:
+        else:
             after.paid(each)
     return after
 

@@ -17,8 +17,6 @@ from parley.errors import ProtocolError
 from parley.messages import MarketBatch
 
 HAVE: Final = "have:"
-MARKET: Final = "market"
-"""The stream of a `Gap` that says that the hub is gone, and of the `Compared` that takes it back."""
 _MS: Final = 1_000_000
 
 

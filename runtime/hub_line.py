@@ -48,6 +48,7 @@ class HubLine:
         self._returns_s = 0.0
         self._link: Link | None = None
         self._told: Link | None = None  # that heard what the desk has
+        self._met: Link | None = None  # whose batches and credits these are
         self._is_away = False  # nothing was heard since the line broke
         self._dialling: asyncio.Task[None] | None = None
         self._symbols: frozenset[str] = frozenset()
@@ -75,31 +76,32 @@ class HubLine:
                 raise
             self._broke(str(error))
         else:
+            self._met = self._link
             if have is not None:
                 self.say_what_it_has(have)
 
     def say_what_it_has(self, have: Have) -> None:
         """Tell a hub that waits for it; once."""
+        if self._link is not self._met:
+            self._met, self._unseen = self._link, set(self._symbols)
         if self._link is not None and self._link is not self._told:
             self._told = self._link
             self._link.send(control(have.text(), sender="desk", to="hub"))
 
     def closed(self, step: int) -> None:
         """Give the hub its credit for the next batch."""
-        if self._link is not None:
+        if self._link is not None and self._link is self._met:
             self._link.send_now(pack(control(f"closed:{step}", sender="desk", to="hub")))
 
     def is_whole_with(self, batch: MarketBatch) -> bool:
         """Note a batch that came; whether every book has come since the line broke."""
+        if self._link is None or self._link is not self._met:
+            return False  # it still waited when the hub that told it went
         self._is_away = False
         self._unseen.difference_update(book.symbol for book in batch.books)
         if not self._unseen:
             self._be_calm()
         return not self._unseen
-
-    def forget(self) -> None:
-        """Take no book for told anew that came until now: what waited was still of the hub that is gone."""
-        self._unseen = set(self._symbols)
 
     def close(self) -> None:
         """Dial no more and raise no alarm: the desk ends."""

@@ -330,7 +330,7 @@ def _too_much(
         return "no_limit", f"no limits for quote asset {instrument.quote}"
     notional = intent.qty * price_of(intent)
     # a short grows as its price rises: no cap may keep a desk from leaving it
-    is_exit = instrument.is_contract and reduces(intent, counters, ZERO)
+    is_exit = reduces(intent, counters, ZERO)
     if notional > limits.max_notional[instrument.quote] and not is_exit:
         return "max_notional", f"{notional} > {limits.max_notional[instrument.quote]}"
     if counters.in_last_second(now_mono) >= limits.max_orders_per_s:

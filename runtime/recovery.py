@@ -22,6 +22,7 @@ from orchestrator.policy import GroupOut
 from parley.bus import AgentHost, Ask, InProc, Watch
 from parley.errors import Fatal, UserError
 from parley.messages import (
+    MARKET,
     NAMES,
     Balance,
     Fill,
@@ -37,7 +38,7 @@ from parley.messages import (
 
 from .agent_line import Seat
 from .bootstrap import Assembly, hosts_of, make_firm
-from .hub_have import MARKET, Have
+from .hub_have import Have
 from .journal import JournalReader
 from .kept_snapshots import KeptSnapshots
 from .outbox import voids

@@ -45,6 +45,7 @@ from .negotiation import (
     Verdict,
 )
 from .orders import (
+    MARKET,
     Ack,
     Attempt,
     Balance,
@@ -69,6 +70,7 @@ from .wire import Envelope, Wire
 __all__ = [
     "KINDS",
     "KIND_OF",
+    "MARKET",
     "NAMES",
     "TYPES",
     "Ack",

@@ -6,6 +6,7 @@ Times ``*_ns`` are wall time, ``t`` market time.
 """
 
 from decimal import Decimal
+from typing import Final
 
 from .wire import Wire
 
@@ -158,6 +159,10 @@ class Fill(Wire, frozen=True, kw_only=True, tag=61):
     fee_asset: str
     liquidity: str
     t: int
+
+
+MARKET: Final = "market"
+"""The stream of a `Gap` that says that the hub is gone, and of the `Compared` that takes it back."""
 
 
 class Gap(Wire, frozen=True, kw_only=True, tag=62):

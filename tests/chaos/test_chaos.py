@@ -42,7 +42,7 @@ def test_three_minutes_of_kills_violate_nothing(tmp_path: Path) -> None:
 
     assert (total["violations"], total["unexplained"]) == (0, 0)
     assert total["kills"] >= LEAST
-    assert set(total["kills_by_victim"]) == {"desk", "gateway"}
+    assert set(total["kills_by_victim"]) >= {"desk", "gateway"}
     assert total["orders"] > 0
 
 

@@ -22,6 +22,7 @@ from parley.messages import (
     Protect,
     Refuse,
     Shutdown,
+    Strain,
     Trigger,
     Void,
 )
@@ -321,6 +322,31 @@ def test_a_flatten_takes_the_stop_back_and_then_leaves(why: Message) -> None:
     (again,) = desk.tell(refused(exit_)) or desk.close()
     assert isinstance(again, Intent)
     assert again.trigger is None
+
+
+@pytest.mark.parametrize("says", ["nearer", "leaves"])
+@pytest.mark.parametrize(
+    "why",
+    [
+        Halt(scope="account", mode="HALT", by="test", why="test"),
+        Strain(source="load", level=4, why="test"),
+        Killed(standing=(("firm:main", "block", "test"),), t=T0),
+        Killed(standing=((f"symbol:{BTC}", "cancel", "test"),), t=T0),
+    ],
+)
+def test_a_strategy_takes_no_stop_back_while_no_exit_could_leave(why: Message, says: str) -> None:
+    wish = Wish()
+    desk, stop = guarded(wish)
+    assert desk.admit(why, "gateway") == []
+
+    wish.leaves, wish.stop = says == "leaves", D("49500") if says == "nearer" else None
+    orders = [order for _ in range(3) for order in desk.close()]
+
+    assert orders == []
+    order = desk.firm.account.orders.get(stop.iid)
+    assert order is not None
+    assert not order.is_final
+    assert not order.cancelling
 
 
 def test_the_end_of_a_run_leaves_the_stop_unless_everything_is_left() -> None:

@@ -191,6 +191,7 @@ def test_desk_opens_nothing_while_its_killed_hub_is_away_and_trades_on_with_the_
     )
 
 
+@pytest.mark.long
 def test_hub_that_hangs_for_ten_seconds_is_replaced_and_wakes_to_nothing(run: Running) -> None:
     hub = hub_of(run)
     hub.suspend()

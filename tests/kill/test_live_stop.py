@@ -47,6 +47,7 @@ def wanted(journal: Path) -> list[Intent]:
     return [each for each in found if isinstance(each, Intent) and each.trigger is not None]
 
 
+@pytest.mark.long
 def test_stop_of_a_run_that_ended_stays_and_the_next_life_has_it(tmp_path: Path) -> None:
     home = tmp_path / "home"
     with outside_exchange(tmp_path) as exchange:

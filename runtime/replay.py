@@ -10,6 +10,7 @@ Nothing is sent and nothing is written.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import ROUND_HALF_EVEN, Context, localcontext
 from pathlib import Path
 
 from parley.messages import KINDS, NAMES, Decision, Envelope, Intent, Proposal, decode_envelope
@@ -58,6 +59,12 @@ def replay(path: str | Path, progress: Callable[[int, int], None] | None = None)
     JournalError
         When it is no journal, or of another version.
     """
+    # ccxt sets another rounding for its whole process: numbers are worked out as the desk's process did
+    with localcontext(Context(rounding=ROUND_HALF_EVEN)):
+        return _replayed(path, progress)
+
+
+def _replayed(path: str | Path, progress: Callable[[int, int], None] | None) -> ReplayReport:
     report = ReplayReport()
     started = time.perf_counter()
     with JournalReader(path) as reader:

@@ -4,8 +4,9 @@
 to the exchange through ccxt. One strategy is replaced by one that trades on every candle, so that there is
 something to measure. Time runs from the moment the exchange published the event to the moment it wrote the
 order into its truth log, a little after the request was on the wire: the exchange's own reading of it is
-in. The stages between are the stamps of the journals (`stages`). On a machine so busy that the desk lets
-agents rest there are few orders; ``strain`` says how far that went.
+in. Of four pairs whose candles close together each order but the first waits for the rounds before its own;
+``one_pair`` is the way of one event. The stages between are the stamps of the journals (`stages`). On a
+machine so busy that the desk lets agents rest there are few orders; ``strain`` says how far that went.
 
 ``pre_trade`` is what stands between a decision and its being sent: the gate's facts and rules in the desk and
 the last look in the gateway, timed while the run's own journal is folded again.
@@ -23,8 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -49,7 +49,6 @@ from parley.messages import (
     decode_envelope,
 )
 from runtime import lastlook
-from runtime.awake import CoresAwake
 from runtime.journal import JournalReader
 from venues.capabilities import capabilities_of
 
@@ -59,10 +58,14 @@ LEAST_ORDERS: Final = 200
 _MOST: Final = Decimal(10**15)
 GATE: Final = {"event_to_venue_p50_ms": 1.5, "event_to_venue_p99_ms": 8.0, "pre_trade_p99_us": 200.0}
 GOAL: Final = {"event_to_venue_p50_ms": 0.7, "event_to_venue_p99_ms": 3.0, "pre_trade_p99_us": 50.0}
+PAIRS: Final = ("BTC/USDT", "ETH/USDT", "LTC/USDT", "SOL/USDT")
 DESK: Final = """
-pairs = ["BTC/USDT", "ETH/USDT", "LTC/USDT", "SOL/USDT"]
+pairs = {pairs}
 crosses = "none"
 speed = {speed}
+
+[desk]
+rehearse = {rehearse}
 
 [limits]
 max_daily_trades = 1_000_000
@@ -72,7 +75,7 @@ max_daily_loss = "0.9"
 max_drawdown = "0.9"
 
 [agents."strategy/trend"]
-source = "benchmarks.pulse:make"
+source = "strategies.pulse:make"
 cooldown_ms = 0
 share = 0.02
 risk = 0.02
@@ -99,7 +102,9 @@ class _Spent:
             self.samples.append((time.perf_counter_ns() - began) / 1000)
 
 
-def run_desk(folder: Path, seconds: float, speed: float) -> dict[str, Any]:
+def run_desk(
+    folder: Path, seconds: float, speed: float, pairs: Sequence[str], *, rehearsed: bool
+) -> dict[str, Any]:
     """Run a desk for so long; returns its summary.
 
     Raises
@@ -108,7 +113,9 @@ def run_desk(folder: Path, seconds: float, speed: float) -> dict[str, Any]:
         When the run failed, or its ledger does not equal the exchange.
     """
     config = folder / "desk.toml"
-    config.write_text(DESK.format(speed=speed), encoding="utf-8")
+    config.write_text(
+        DESK.format(speed=speed, pairs=json.dumps(pairs), rehearse=str(rehearsed).lower()), encoding="utf-8"
+    )
     done = subprocess.run(
         [
             sys.executable, "-m", "runtime.cli", "run", "--config", str(config), "--json",
@@ -209,14 +216,11 @@ def last_look_us(journal: Path, gateway: Path, instruments: Mapping[str, Instrum
     return spent.samples
 
 
-def measure(seconds: float, speed: float, *, awake: bool) -> dict[str, Any]:
+def measure(seconds: float, speed: float, pairs: Sequence[str], *, rehearsed: bool) -> dict[str, Any]:
     """Run a desk, check it, and return its figures."""
-    with (
-        tempfile.TemporaryDirectory(prefix="parley-bench-") as name,
-        CoresAwake() if awake else nullcontext(),
-    ):
+    with tempfile.TemporaryDirectory(prefix="parley-bench-") as name:
         folder = Path(name)
-        summary = run_desk(folder, seconds, speed)
+        summary = run_desk(folder, seconds, speed, pairs, rehearsed=rehearsed)
         found = followed(summary)
         run = Path(summary["truth_log"]).parent
         listed = msgspec.json.decode((run / "instruments.json").read_bytes(), type=list[Instrument])
@@ -231,7 +235,7 @@ def measure(seconds: float, speed: float, *, awake: bool) -> dict[str, Any]:
         "pre_trade_p99_us": look["p99_us"],
     }  # fmt: skip
     return {
-        "cores_awake": awake, "strain": summary["strain"], "rounds": found.rounds,
+        "pairs": pairs, "rehearsed": rehearsed, "strain": summary["strain"], "rounds": found.rounds,
         "orders": len(found.samples), **figures,
         "pre_trade_us": look, "stages": {stage: percentiles(us) for stage, us in found.stages.items()},
         "gate": {name: bool(value <= GATE[name]) for name, value in figures.items()},
@@ -268,8 +272,12 @@ def main() -> int:
     options = parser.parse_args()
     before = os.getloadavg()[0]
     runs = {
-        name: measure(options.seconds, options.speed, awake=awake)
-        for name, awake in (("cores_awake", True), ("cores_asleep", False))
+        name: measure(options.seconds, options.speed, pairs, rehearsed=rehearsed)
+        for name, pairs, rehearsed in (
+            ("one_pair", PAIRS[:1], True),
+            ("one_pair_unrehearsed", PAIRS[:1], False),
+            ("four_pairs", PAIRS, True),
+        )
     }
     with tempfile.TemporaryDirectory(prefix="parley-bench-") as folder:
         yardsticks = all_yardsticks(Path(folder))["yardsticks"]

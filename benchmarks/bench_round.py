@@ -2,8 +2,8 @@
 
 Three placements of the same agents. ``in_process``: the desk's and the agents' computing alone, in this
 process, without files and sockets. ``packed``: agents in the desk's process. ``spread``: each in a Ray actor.
-Gates are judged with the cores kept awake (`runtime.awake`, desk.keep_awake); ``.._asleep`` is the same load
-on cores that may sleep, as a desk runs by default.
+Gates are judged with a desk that rehearses (`runtime.rehearsal`, desk.rehearse); ``.._unrehearsed`` is the
+same load without it, as a desk runs by default.
 
 Real desk and gateway processes with their journals, all seven roles, real agents; only
 the market (this process, in the hub's place) and the venue (fills at once, no network)
@@ -26,7 +26,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,7 +44,6 @@ from benchmarks.yardsticks import all_yardsticks, machine, percentiles
 from orchestrator.policy import DeskConfig
 from parley.agent import AgentSpec
 from parley.messages import Bar, Book, Envelope, MarketBatch
-from runtime.awake import CoresAwake
 from runtime.defaults import default_agents
 from runtime.frames import CONTROL, Link, listen, wrap
 from runtime.journal import verify
@@ -68,7 +66,7 @@ class Scenario:
     rate: float
     trades: bool
     placement: str = "packed"
-    awake: bool = True
+    rehearsed: bool = True
 
 
 class Market:
@@ -150,7 +148,7 @@ def agents(trades: bool) -> tuple[AgentSpec, ...]:
         if spec.role == "strategy" and trades:
             if spec.id != "strategy/trend":
                 continue
-            params = {"source": "benchmarks.pulse:make", "cooldown_ms": 0, "share": 0.5, "risk": 0.02}
+            params = {"source": "strategies.pulse:make", "cooldown_ms": 0, "share": 0.5, "risk": 0.02}
             spec = msgspec.structs.replace(spec, params=params)
         elif spec.role == "meta" and trades:
             # it would learn within 50 rounds that this strategy only pays fees, and rank it no more
@@ -220,6 +218,7 @@ async def run(scenario: Scenario, folder: Path) -> dict[str, object]:
                 instruments=str(folder / "instruments.json"),
                 parent_pid=os.getpid(),
                 agents=ray.address if ray is not None else "",
+                rehearse=scenario.rehearsed and ray is None,
             )
         ),
         folder,
@@ -280,7 +279,7 @@ def measured(folder: Path, scenario: Scenario, seconds: float) -> dict[str, obje
     commits_s = (found.last_commit - found.first_commit) / 1e9
     figures: dict[str, object] = {
         "placement": scenario.placement,
-        "cores_awake": scenario.awake,
+        "rehearsed": scenario.rehearsed,
         "batches_per_s_wanted": scenario.rate or "burst",
         "rounds_read_back_after_sigkill": found.rounds,
         "orders": found.orders,
@@ -304,12 +303,11 @@ def scenarios(quick: bool) -> Sequence[Scenario]:
         Scenario("packed_10_per_s", one, 200 // few, 10, True),
         Scenario("packed_100_per_s", one, 2000 // few, 100, True),
         Scenario("packed_300_per_s", one, 6000 // few, 300, True),
-        Scenario("packed_300_per_s_asleep", one, 6000 // few, 300, True, awake=False),
+        Scenario("packed_300_per_s_unrehearsed", one, 6000 // few, 300, True, rehearsed=False),
         Scenario("packed_burst_every_round_trades", SYMBOLS, 700 // few, 0, True),
         Scenario("packed_burst_default_desk", SYMBOLS, 2500 // few, 0, False),
         Scenario("spread_100_per_s", one, 2000 // few, 100, True, "spread"),
         Scenario("spread_300_per_s", one, 6000 // few, 300, True, "spread"),
-        Scenario("spread_300_per_s_asleep", one, 6000 // few, 300, True, "spread", awake=False),
         Scenario("spread_burst_default_desk", SYMBOLS, 1000 // few, 0, False, "spread"),
     )
 
@@ -323,8 +321,7 @@ def one_run(todo: Sequence[Scenario], label: str, console: Console) -> dict[str,
         for n, scenario in track(
             list(enumerate(todo)), label, console=console, disable=not console.is_terminal
         ):
-            with CoresAwake() if scenario.awake else nullcontext():
-                results[scenario.name] = uvloop.run(run(scenario, folder / f"{n}"))
+            results[scenario.name] = uvloop.run(run(scenario, folder / f"{n}"))
         yardsticks = all_yardsticks(folder)["yardsticks"]
     load = {"before": before[0], "after": os.getloadavg()[0]}
     return {"scenarios": results, "yardsticks": yardsticks, "loadavg_1_min": load}

@@ -68,6 +68,7 @@ from .load import meter_of
 from .outbox import Outbox
 from .overheard import OUTSIDE, Overheard
 from .recovery import Recovered, recover
+from .rehearsal import Rehearsal
 from .resync import RESYNCED, Resync
 from .run_config import DeskProcess, RunConfig, capital_of, manifest
 from .seals import read_key
@@ -104,6 +105,7 @@ class Desk:
         self._stopping = False
         self._watchdog = Watchdog()
         self._heart = Heartbeat(config.heartbeat)
+        self._rehearsal: Rehearsal | None = None
         self._journal: JournalWriter
         self._outbox: Outbox
         self._collector: IdleCollector
@@ -121,6 +123,8 @@ class Desk:
         watcher = asyncio.ensure_future(self._watch(stop))
         await self._open()
         self._collector = IdleCollector()
+        if self._config.rehearse:
+            self._rehearsal = Rehearsal(self._assembly.firm, self._collector)
         announce({"ready": True, "journal": self._config.journal})
         started = time.monotonic()
         meter = meter_of(self._assembly.firm, specs_of(self._config.run), self._note_own)
@@ -159,6 +163,7 @@ class Desk:
         return {
             "steps": self._have.steps, "candles_admitted": self._have.candles, "fills": len(self._fills),
             "candles_here": self._have.candles - self._candles_before, "seconds": seconds,
+            "rehearsed": self._rehearsal.rounds if self._rehearsal is not None else 0,
             "records": self._assembly.firm.table.seq, "feed": self._feed_end,
             "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         }  # fmt: skip
@@ -277,8 +282,7 @@ class Desk:
         return Assembly(past.firm if past is not None else make_firm(run), remote)
 
     def _overhear(self, message: Analysed) -> None:
-        envelope = wrap(message, sender=OUTSIDE, to="desk", t_event=time.time_ns())
-        self._inbox.put_nowait((envelope, message))
+        self._inbox.put_nowait((wrap(message, sender=OUTSIDE, to="desk", t_event=time.time_ns()), message))
 
     async def _hear(self, message: Analysed) -> None:
         await self._admit(message, OUTSIDE)
@@ -353,6 +357,9 @@ class Desk:
             if self._inbox.empty() and not self._outbox.outstanding:
                 self._journal.settle()
                 self._collector.idle()
+                if self._rehearsal is not None and not self._overheard.in_lockstep:
+                    self._heart.rest()
+                    await self._rehearsal.until(lambda: not self._inbox.empty())
             self._collector.busy()
             envelope, message = await self._next()
             if isinstance(message, MarketBatch):
@@ -424,17 +431,10 @@ class Desk:
         put_back += [self._inbox.get_nowait() for _ in range(self._inbox.qsize())]  # it came later
         for arrived in put_back:
             self._inbox.put_nowait(arrived)
-        gathered.sort(key=self._place)
+        gathered.sort(key=lambda arrived: self._outbox.place_of(arrived[1]))
         for envelope, message in gathered:
             if message is not None:
                 await self._admit(message, envelope.sender, envelope)
-
-    def _place(self, arrived: Arrived) -> tuple[int, int, str]:
-        message = arrived[1]
-        rank = 0 if isinstance(message, Fill) else 1 if isinstance(message, OrderEvent) else 2
-        iid = getattr(message, "iid", b"")
-        trade_id = message.trade_id if isinstance(message, Fill) else ""
-        return self._outbox.placed.get(iid, 1 << 62), rank, trade_id
 
     def _note(self, message: Message) -> None:
         """Count fills, and tick off what was answered."""

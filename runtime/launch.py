@@ -422,17 +422,17 @@ def write_hub(layout: Layout, settings: Settings, market: Market, access: Access
 
 def write_desk(
     layout: Layout, run: RunConfig, agents: str = "", backlog: BacklogConfig | None = None,
-    gateway_returns_s: float = 0.0, hub_returns_s: float = 0.0,
+    gateway_returns_s: float = 0.0, hub_returns_s: float = 0.0, *, rehearse: bool = False,
 ) -> Path:  # fmt: skip
     """Write the desk's configuration; ``agents`` is where it waits for them, empty: they are in it.
 
-    ``gateway_returns_s``, ``hub_returns_s``: as `DeskProcess` says.
+    ``gateway_returns_s``, ``hub_returns_s``, ``rehearse``: as `DeskProcess` says.
     """
     process = DeskProcess(
         run=run, journal=str(layout.journal), gateway=layout.socket("gateway"), hub=layout.socket("hub"),
         instruments=str(layout.folder / INSTRUMENTS), parent_pid=os.getpid(),
         agents=agents, backlog=backlog, heartbeat=str(layout.heartbeat), gateway_returns_s=gateway_returns_s,
-        hub_returns_s=hub_returns_s,
+        hub_returns_s=hub_returns_s, rehearse=rehearse,
     )  # fmt: skip
     return _put(layout.config("desk"), to_json(process))
 

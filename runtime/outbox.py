@@ -19,7 +19,18 @@ from typing import Final, Protocol
 
 from orchestrator.policy import GroupOut
 from parley.errors import Fatal
-from parley.messages import KINDS, CancelIntent, Intent, LimitsSet, Void, decode, decode_envelope
+from parley.messages import (
+    KINDS,
+    CancelIntent,
+    Fill,
+    Intent,
+    LimitsSet,
+    Message,
+    OrderEvent,
+    Void,
+    decode,
+    decode_envelope,
+)
 
 from .frames import control, frame_of, pack
 from .held_orders import DROP, RELEASE, word_of
@@ -115,6 +126,12 @@ class Outbox:
         if not here:
             left = self._loop.create_future()  # `leave` runs in this thread, thus later
         return left
+
+    def place_of(self, message: Message | None) -> tuple[int, int, str]:
+        """Give the venue's facts an order that does not hang on their arrival: that of their orders."""
+        rank = 0 if isinstance(message, Fill) else 1 if isinstance(message, OrderEvent) else 2
+        trade_id = message.trade_id if isinstance(message, Fill) else ""
+        return self.placed.get(getattr(message, "iid", b""), 1 << 62), rank, trade_id
 
     def keep(self, out: GroupOut, epoch: int) -> None:
         """Commit a group whose orders must not leave."""

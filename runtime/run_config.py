@@ -54,7 +54,7 @@ class DeskProcess(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     address where the desk waits for its agents' processes (empty: they are in the desk's), ``backlog`` what
     it watches of the shipper (None: there is none), ``heartbeat`` the file in which it says that it lives,
     ``gateway_returns_s`` and ``hub_returns_s`` how long it waits for another one when it lost its gateway or
-    hub, 0: it ends with it.
+    hub, 0: it ends with it, ``rehearse`` whether it keeps itself warm (`rehearsal`).
     """
 
     run: RunConfig
@@ -68,6 +68,7 @@ class DeskProcess(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     heartbeat: str = ""
     gateway_returns_s: float = 0.0
     hub_returns_s: float = 0.0
+    rehearse: bool = False
 
 
 def to_json(config: RunConfig | DeskProcess) -> bytes:

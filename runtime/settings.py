@@ -25,6 +25,7 @@ from pydantic import (
     Field,
     PositiveFloat,
     ValidationError,
+    model_validator,
 )
 from pydantic_settings import (
     BaseSettings,
@@ -101,7 +102,7 @@ class DeskSettings(BaseModel):
 
     In a cluster (docs/cluster.md) ``nodes`` names by agent the Ray resource of the machine it shall be on,
     ``listen`` is where agents reach the desk over TCP, ``host`` this machine's address for other nodes.
-    ``keep_awake`` lets no core of this machine sleep while the run lives (docs/latency.md).
+    ``rehearse`` keeps the way of an order warm between events, at the price of a core (docs/latency.md).
     ``venue_stops``: the exchange holds the stop of each holding (execution.md); None: the command decides.
     """
 
@@ -116,8 +117,17 @@ class DeskSettings(BaseModel):
     nodes: dict[str, str] = {}
     listen: str = ""
     host: str = "127.0.0.1"
-    keep_awake: bool = False
+    rehearse: bool = False
     venue_stops: bool | None = None
+
+    @model_validator(mode="after")
+    def _rehearsed_alone(self) -> "DeskSettings":
+        if self.rehearse and self.placement != "packed":
+            raise ValueError(
+                f"desk.rehearse needs desk.placement 'packed', was {self.placement!r}: only the desk's own"
+                " process is kept warm"
+            )
+        return self
 
 
 class DatabaseSettings(BaseModel):

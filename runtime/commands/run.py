@@ -30,7 +30,6 @@ from rich.text import Text
 from parley.errors import ParleyError, UserError
 from runtime import launch, open_trades, placement, resuming
 from runtime.api_keeper import ApiKeeper, ApiPlaces
-from runtime.awake import CoresAwake
 from runtime.backlog import STATUS
 from runtime.child import Child, Line
 from runtime.history import open_journal
@@ -243,7 +242,9 @@ def _start(
     is_kept = settings.pace != "max"
     gateway_s, hub_s = (launch.GATEWAY_RETURNS_S, launch.HUB_RETURNS_S) if is_kept else (0.0, 0.0)
     backlog = store.backlog if store is not None else None
-    desk = launch.write_desk(layout, run_config, agents, backlog, gateway_s, hub_s)
+    desk = launch.write_desk(
+        layout, run_config, agents, backlog, gateway_s, hub_s, rehearse=settings.desk.rehearse
+    )
     patience_s = READY_PATIENCE_S
     if layout.is_resumed:
         patience_s = launch.DESK_RETURNS_S
@@ -297,8 +298,6 @@ def _follow(
     pace = "max" if settings.pace == "max" else f"x{settings.pace:g}"
     errors = console(stderr=True)
     with ExitStack() as stack:
-        if settings.desk.keep_awake:
-            stack.enter_context(CoresAwake())
         bar = _bar(market) if on_screen or sys.stderr.isatty() else None
         live: Live | None = None
         if on_screen:
@@ -416,6 +415,7 @@ def account_for(
         "feed": feed,
         "candles_per_second": round(_number(counts.get("candles_here")) / seconds, 1) if seconds else 0.0,
         "seconds": round(seconds, 3),
+        "rehearsed": counts.get("rehearsed"),
         "peak_memory_mb": {**memory, "total": round(sum(memory.values()), 1)},
         **books,
         "replay": f"parley replay {layout.journal}",

@@ -1,4 +1,4 @@
-"""A strategy that trades on every candle: buys when flat, sells when it holds. For benchmarks only."""
+"""A strategy that trades on every candle, for benchmarks and rehearsals: it buys when flat, else it sells."""
 
 from collections.abc import Mapping, Sequence
 

@@ -279,7 +279,7 @@ def measured(folder: Path, scenario: Scenario, seconds: float) -> dict[str, obje
     commits_s = (found.last_commit - found.first_commit) / 1e9
     figures: dict[str, object] = {
         "placement": scenario.placement,
-        "rehearsed": scenario.rehearsed,
+        "rehearsed": scenario.rehearsed and scenario.placement == "packed",
         "batches_per_s_wanted": scenario.rate or "burst",
         "rounds_read_back_after_sigkill": found.rounds,
         "orders": found.orders,

@@ -104,6 +104,11 @@ class AgentHost:
         self._id = agent.spec.id
         self.hears_state = "StateView" in agent.spec.subscriptions
 
+    @property
+    def view(self) -> FirmView:
+        """The account's state that its agent sees."""
+        return self._view
+
     def see(self, view: FirmView) -> None:
         """Take the account's new state; hosts of one process may share the view."""
         self._view = view

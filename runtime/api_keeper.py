@@ -11,7 +11,6 @@ Invariant: after `close` no API of this run is running.
 
 import os
 import secrets
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -19,10 +18,9 @@ from typing import Final, NamedTuple
 import msgspec
 
 from runtime.inheritance import inherited, with_database
-from runtime.kept_child import KeptChild, Say, Standing
+from runtime.kept_child import KeptAlive, Say, Standing
 
 READY_PATIENCE_S: Final = 60.0
-_POLL_S: Final = 0.2
 
 
 class ApiPlaces(NamedTuple):
@@ -43,7 +41,7 @@ class ApiPlaces(NamedTuple):
     url: str
 
 
-class ApiKeeper:
+class ApiKeeper(KeptAlive):
     """One run's API; `close` may be called at any time, more than once."""
 
     def __init__(self, port: int, places: ApiPlaces, say: Say) -> None:
@@ -53,18 +51,14 @@ class ApiKeeper:
         self._fields = _fields(port, places)
         # The password of an external server goes by the environment, not by a file.
         environment = inherited() if places.database else with_database(places.url)
-        standing = Standing("api", "the API", "api", places.config, places.logs, environment)
-        self._child = KeptChild(standing, say)
-        self._stop = threading.Event()
-        self._changed = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="api", daemon=True)
+        super().__init__(Standing("api", "the API", "api", places.config, places.logs, environment), say)
 
     def begin(self) -> None:
         """Start it without waiting for it."""
         _write(self._places.config, self._fields)
-        self._child.begin()
+        super().begin()
 
-    def ready(self) -> str:
+    def answer(self) -> str:
         """Wait until it answers and return its address; keep it from then on.
 
         Raises
@@ -72,44 +66,13 @@ class ApiKeeper:
         UserError, ParleyError
             When it does not begin; the text says why.
         """
-        line = self._child.ready(READY_PATIENCE_S)
+        line = self.ready(READY_PATIENCE_S)
         self.url = str(line["url"])
         # Whoever looked at the first life finds the next one at the same place.
         self._fields["port"] = line["port"]
         _write(self._places.config, self._fields)
-        self._thread.start()
+        self.keep()
         return self.url
-
-    def units(self) -> dict[str, int]:
-        """Return the process by name, as it is now."""
-        pid = self._child.pid
-        return {} if pid is None else {"api": pid}
-
-    @property
-    def restarts(self) -> int:
-        """How often it was started again."""
-        return self._child.restarts
-
-    def changed(self) -> bool:
-        """Whether the process was replaced since this was last asked."""
-        found = self._changed.is_set()
-        self._changed.clear()
-        return found
-
-    def close(self) -> list[int]:
-        """End it; return its pid if it still runs."""
-        pids = list(self.units().values())
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
-        self._child.end()
-        return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
-
-    def _keep(self) -> None:
-        while not self._stop.wait(_POLL_S):
-            if self._child.look():
-                self._changed.set()
-        self._child.end()  # the thread's last act: with it would end what it started
 
 
 def _fields(port: int, places: ApiPlaces) -> dict[str, object]:

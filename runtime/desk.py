@@ -67,7 +67,8 @@ from .kept_snapshots import KeptSnapshots
 from .load import meter_of
 from .outbox import Outbox
 from .overheard import OUTSIDE, Overheard
-from .recovery import Recovered, recover
+from .recovered import Recovered
+from .recovery import recover
 from .rehearsal import Rehearsal
 from .resync import RESYNCED, Resync
 from .run_config import DeskProcess, RunConfig, capital_of, manifest
@@ -123,8 +124,8 @@ class Desk:
         watcher = asyncio.ensure_future(self._watch(stop))
         await self._open()
         self._collector = IdleCollector()
-        if self._config.rehearse:
-            self._rehearsal = Rehearsal(self._assembly.firm, self._collector)
+        if self._config.rehearse and self._config.run.desk.profile != "lockstep":
+            self._rehearsal = Rehearsal(self._assembly.firm, self._collector, self._watchdog)
         announce({"ready": True, "journal": self._config.journal})
         started = time.monotonic()
         meter = meter_of(self._assembly.firm, specs_of(self._config.run), self._note_own)
@@ -163,7 +164,7 @@ class Desk:
         return {
             "steps": self._have.steps, "candles_admitted": self._have.candles, "fills": len(self._fills),
             "candles_here": self._have.candles - self._candles_before, "seconds": seconds,
-            "rehearsed": self._rehearsal.rounds if self._rehearsal is not None else 0,
+            "rehearsed": self._rehearsal.told() if self._rehearsal is not None else None,
             "records": self._assembly.firm.table.seq, "feed": self._feed_end,
             "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         }  # fmt: skip
@@ -200,10 +201,8 @@ class Desk:
         path = self._config.journal
         try:
             past = recover(path, self._config.run, watch=self._watchdog)
-            # all of the chain: it costs a tenth of what the fold did
-            self._journal = JournalWriter.resume(
-                path, on_fatal=self._journal_failed, check_groups=sys.maxsize
-            )
+            checked = past.groups + 1000  # what was folded, and a little before that
+            self._journal = JournalWriter.resume(path, on_fatal=self._journal_failed, check_groups=checked)
         except JournalError as error:
             raise Fatal(f"nothing is traded on a damaged journal: {error}") from error
         epoch = self._journal.epoch + 1
@@ -386,10 +385,10 @@ class Desk:
             if in_lockstep:
                 due = batch.fills_due
                 await self._facts_until(lambda: len(self._fills) + len(self._paid) >= due, "fills")
+            if self._hub.is_whole_with(batch) and self._assembly.firm.account.is_doubted((MARKET,)):
+                await self._admit(Compared(streams=(MARKET,), t=batch.t), "clock")  # its rounds may open
             self._have.take(batch)
             await self._admit(batch, envelope.sender, envelope)
-            if self._hub.is_whole_with(batch) and self._assembly.firm.account.is_doubted((MARKET,)):
-                await self._admit(Compared(streams=(MARKET,), t=batch.t), "clock")
         if in_lockstep:
             await self._quiesce()
             if self._remote is not None:

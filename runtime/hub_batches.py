@@ -28,6 +28,7 @@ from runtime.hub_have import Have, read_have
 from runtime.unit import UnitConfig
 from venues.ccxt_feed import CcxtFeed
 
+_NONE_TOLD: Final = -2  # instead of a book's number
 _ARRIVAL_PATIENCE_S: Final = 30.0
 # The last candle of a feed has none after it; a step's messages are written at once, so after this long
 # without a newer candle it is the last one.
@@ -93,6 +94,7 @@ class Hub:
         self._trades = dict.fromkeys(feed.symbols, -1)
         self._missed = dict.fromkeys(feed.symbols, 0)
         self._books = dict.fromkeys(feed.symbols, -1)
+        self._follows = takes_over  # whether the desk may hold books told by somebody else, or by us long ago
         self._next = Conflation(config.max_prints)
         self._t_event = 0
         self._link: Link | None = None
@@ -184,7 +186,9 @@ class Hub:
         self._give_back(0)
 
     def _give_back(self, had: int) -> None:
-        """Put what a desk does not have into the next batch."""
+        """Put what a desk does not have into the next batch; by the clock that is every book."""
+        if not self._config.lockstep:
+            self._books, self._follows = dict.fromkeys(self._books, -1), True
         bars, gaps = self._sent.take_after(had)
         self._next.add_bars(bars)
         for gap in gaps:
@@ -366,13 +370,17 @@ class Hub:
         self._take_bars()
         for symbol in self._feed.symbols:
             number = self._feed.book_number(symbol)
+            if number < 0 and self._follows and self._books[symbol] == -1:
+                # there is none now: that too has to take the place of an old one
+                self._books[symbol] = _NONE_TOLD
+                self._next.add_book(Book(symbol=symbol, t=t, seq=0, bids=(), asks=()))
             # another one, not a higher one: OKX begins its numbers anew after maintenance, without a snapshot
             if number >= 0 and number != self._books[symbol]:
                 is_first, self._books[symbol] = self._books[symbol] < 0, number
                 seq, wall, bids, asks = self._feed.book(symbol, self._config.levels)
                 self._t_event = max(self._t_event, wall)
                 # of one that follows another, a book without a side has to take the place of an old one
-                if (bids and asks) or (is_first and self._takes_over):
+                if (bids and asks) or (is_first and self._follows):
                     self._next.add_book(Book(symbol=symbol, t=t, seq=seq, bids=bids, asks=asks))
             trades = self._feed.trades(symbol, self._trades[symbol])
             if trades:

@@ -24,6 +24,7 @@ from runtime.hub_have import Have
 MET: Final = "hub_met"
 _DIAL_S: Final = 0.02
 _ALARM_S: Final = 10.0
+_ALARM_BACK_S: Final = 45.0  # of a desk that comes back: a hub may take 30 s until its streams stand
 
 
 class HubLine:
@@ -50,6 +51,7 @@ class HubLine:
         self._told: Link | None = None  # that heard what the desk has
         self._met: Link | None = None  # whose batches and credits these are
         self._is_away = False  # nothing was heard since the line broke
+        self._why = ""
         self._dialling: asyncio.Task[None] | None = None
         self._symbols: frozenset[str] = frozenset()
         self._unseen: set[str] = set()  # symbols without a book since the line broke
@@ -60,7 +62,8 @@ class HubLine:
         """Dial the hub, and say what the desk has if it has a past.
 
         symbols : whose books have to come before the market is whole again
-        returns_s : how long another hub is waited for when the line breaks; 0: a break is its end
+        returns_s : how long another hub is waited for when the line breaks; 0: a break is its end, and a desk
+            with a past takes the market up where it stood still
 
         Raises
         ------
@@ -69,6 +72,8 @@ class HubLine:
         """
         self._symbols, self._returns_s = frozenset(symbols), returns_s
         self._unseen = set(self._symbols)
+        if have is not None and returns_s:
+            self._doubt("the desk itself was away", _ALARM_BACK_S)  # its journal's books are of then as well
         try:
             await self._dial()
         except UserError as error:
@@ -131,13 +136,16 @@ class HubLine:
         if not self._returns_s:
             self._lost(why)
             return
-        if not self._is_away:  # one that dies may let somebody in and say nothing
-            self._is_away, self._unseen = True, set(self._symbols)
-            self._alarm = self._alarm or asyncio.get_running_loop().call_later(
-                _ALARM_S, self._raise_alarm, why
-            )
-            self._away()
+        self._doubt(f"the hub was lost ({why})", _ALARM_S)
         self._dialling = asyncio.ensure_future(self._redial(why))
+
+    def _doubt(self, why: str, patience_s: float) -> None:
+        self._why = why
+        if self._is_away:  # one that dies may let somebody in and say nothing
+            return
+        self._is_away, self._unseen = True, set(self._symbols)
+        self._alarm = self._alarm or asyncio.get_running_loop().call_later(patience_s, self._raise_alarm)
+        self._away()
 
     async def _redial(self, why: str) -> None:
         until = time.monotonic() + self._returns_s
@@ -161,9 +169,9 @@ class HubLine:
             self._alarm.cancel()
             self._alarm = None
 
-    def _raise_alarm(self, why: str) -> None:
+    def _raise_alarm(self) -> None:
         self._alarm = None
         self._alarms += 1
         left = ", ".join(sorted(self._unseen)[:5]) or "none"
-        detail = f"the hub was lost ({why}) and nothing is opened since; books not told anew: {left}"
+        detail = f"{self._why} and nothing is opened since; books not told anew: {left}"
         self._say(Alarm(about="market", subject="hub", detail=detail, n=self._alarms, t=time.time_ns()))

@@ -29,6 +29,11 @@ class IdleCollector:
         if gc.get_count()[0] > YOUNG:
             self._collect()
 
+    def young(self) -> None:
+        """Collect what is young and nothing else: of garbage that is made on purpose, and all the time."""
+        if gc.get_count()[0] > YOUNG:
+            gc.collect(1)
+
     def busy(self) -> None:
         """Collect all the same when much has gathered since the last idle moment."""
         if gc.get_count()[0] > MUCH:

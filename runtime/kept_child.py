@@ -4,14 +4,15 @@ Problem: what a run can do without (the shipper, the API) must not be able to en
 it was given has to be said before anything trades. So its first start is strict, and every later end is
 followed by another life, at once at first and then less and less often.
 
-Not here: the processes a run cannot do without (`supervisor`); the thread that looks (`store_keeper`,
-`api_keeper`).
+Not here: the processes a run cannot do without (`supervisor`), one of several that are looked after together
+(`store_keeper`).
 
 Invariant: no two lives at once; after `end` none.
 """
 
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from runtime.restarts import Pauses
 
 _USER_MISTAKE: Final = 2
 _GRACE_S: Final = 10.0
+_POLL_S: Final = 0.2
 Say = Callable[[str], None]
 
 
@@ -111,3 +113,62 @@ class KeptChild:
                 env=dict(standing.environment),
             )  # fmt: skip
         return Child(standing.name, process, log, life)
+
+
+class KeptAlive:
+    """A `KeptChild` and the thread that looks after it from `keep` on; `close` may be called more than once.
+
+    ``each`` is called in that thread at every look.
+    """
+
+    def __init__(self, standing: Standing, say: Say, each: Callable[[], None] = lambda: None) -> None:
+        self._name = standing.name
+        self._each = each
+        self._child = KeptChild(standing, say)
+        self._stop = threading.Event()
+        self._changed = threading.Event()
+        self._thread = threading.Thread(target=self._look, name=standing.name, daemon=True)
+
+    def begin(self) -> None:
+        """Start it without waiting for it."""
+        self._child.begin()
+
+    def ready(self, patience_s: float) -> Line:
+        """Wait until it says that it is ready, and return its line; raises as `KeptChild.ready`."""
+        return self._child.ready(patience_s)
+
+    def keep(self) -> None:
+        """Look after it from now on."""
+        self._thread.start()
+
+    def units(self) -> dict[str, int]:
+        """Return the process by name, as it is now."""
+        pid = self._child.pid
+        return {} if pid is None else {self._name: pid}
+
+    @property
+    def restarts(self) -> int:
+        """How often it was started again."""
+        return self._child.restarts
+
+    def changed(self) -> bool:
+        """Whether the process was replaced since this was last asked."""
+        found = self._changed.is_set()
+        self._changed.clear()
+        return found
+
+    def close(self) -> list[int]:
+        """End it; return its pid if it still runs."""
+        pids = list(self.units().values())
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._child.end()
+        return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+    def _look(self) -> None:
+        while not self._stop.wait(_POLL_S):
+            if self._child.look():
+                self._changed.set()
+            self._each()
+        self._child.end()  # the thread's last act: with it would end what it started

@@ -8,7 +8,7 @@ Not here: what a difference means (`replay` reports it, `recovery` refuses to tr
 Invariant: nothing is sent and nothing is written.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from orchestrator.policy import GroupOut
@@ -92,17 +92,32 @@ def config_of(reader: JournalReader) -> RunConfig:
     return run_config(manifest["config"])
 
 
-def lateness(reader: JournalReader) -> Callable[[Ask], int]:
-    """Return how late each answer was according to the journal, as `InProc` wants it."""
-    found: dict[tuple[str, int], int] = {}
-    for record in reader.records(kinds=[KIND_OF["Late"]]):
+class Lateness:
+    """How late each answer was according to a journal's records, as `InProc` wants it."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, int], int] = {}
+
+    def note(self, record: Record) -> None:
+        """Take a record of kind `Late`; others say nothing of it."""
+        if record.kind != KIND_OF["Late"]:
+            return
         envelope = decode_envelope(record.body)
         message = decode(envelope.body)
         if isinstance(message, Late):
-            found[message.agent, envelope.cause] = (
-                message.by_ns if message.msg_hash else MISSED - message.by_ns
-            )
-    return lambda ask: found.get((ask.agent, ask.seq), 0)
+            by = message.by_ns if message.msg_hash else MISSED - message.by_ns
+            self._found[message.agent, envelope.cause] = by
+
+    def __call__(self, ask: Ask) -> int:
+        return self._found.get((ask.agent, ask.seq), 0)
+
+
+def lateness(reader: JournalReader, after_seq: int = 0) -> Lateness:
+    """Return what the records behind ``after_seq`` say of it."""
+    found = Lateness()
+    for record in reader.records(after_seq, kinds=[KIND_OF["Late"]]):
+        found.note(record)
+    return found
 
 
 class Recorded:

@@ -7,7 +7,7 @@ path all the time and stop short of the wire. So here: a second firm with the sa
 agents gets one candle after the other and trades on each, its groups go into a journal in memory, and each of
 its orders is filled at once at the price it asked for.
 
-Costs: one core is never idle. Not here: keeping the other cores awake (`awake`).
+Costs: one core is never idle. Not here: when there is time for it (`desk`).
 
 Invariant: nothing leaves a rehearsal: no file, no socket, no state of the real firm, of which only the last
 books are read; no code of the user's runs in it, and one that fails ends itself alone.
@@ -27,7 +27,7 @@ from msgspec.structs import replace
 from orchestrator.firm import Firm
 from orchestrator.policy import GroupOut
 from parley.agent import AgentSpec
-from parley.bus import Answer, Wave
+from parley.bus import Answer, Watch, Wave
 from parley.messages import (
     Ack,
     Balance,
@@ -41,6 +41,7 @@ from parley.messages import (
     Message,
     Started,
 )
+from parley.money import decimal
 
 from .bootstrap import Assembly, assemble
 from .defaults import default_agents
@@ -53,8 +54,10 @@ from .run_config import RunConfig
 log = logging.getLogger(__name__)
 
 ROUNDS: Final = 500  # of one stand-in; the next one begins without this one's past
-CASH: Final = Decimal(10**9)
-DEEP: Final = 1e12  # no limit that goes by the market's depth or volume is in the way
+CASH: Final = Decimal(
+    10**6
+)  # an order is worth some 10,000: above each minimum, within a contract's first tiers
+DEEP: Final = 30.0  # times the account
 NOTHING: Final = Decimal(0)
 # What would end a rehearsal early, all of it about how much was traded.
 LIMITS: Final[Mapping[str, object]] = {
@@ -71,11 +74,11 @@ AGENTS: Final[Mapping[str, Mapping[str, object]]] = {
 class Rehearsal:
     """Rehearses a desk's rounds; belongs to the desk's loop.
 
-    ``firm`` is the real one, ``collector`` takes away what rehearsing leaves. ``rounds`` and ``orders`` count
-    what was rehearsed.
+    ``firm`` is the real one, ``collector`` takes away what rehearsing leaves, ``watch`` is told who computes,
+    as of a real round. ``rounds`` and ``orders`` count what was rehearsed.
     """
 
-    def __init__(self, firm: Firm, collector: IdleCollector) -> None:
+    def __init__(self, firm: Firm, collector: IdleCollector, watch: Watch) -> None:
         self.rounds = 0
         self.orders = 0
         self._run = RunConfig(
@@ -85,8 +88,14 @@ class Rehearsal:
         )  # fmt: skip
         self._market = firm.market
         self._collector = collector
+        self._watch = watch
         self._steps = self._play()
         self._failed = False
+        self._said = False
+
+    def told(self) -> dict[str, int]:
+        """Return what was rehearsed, for the run's result."""
+        return {"rounds": self.rounds, "orders": self.orders}
 
     async def until(self, is_over: Callable[[], bool]) -> None:
         """Rehearse until something real comes, step by step: a step is what a wave or a group takes."""
@@ -101,7 +110,7 @@ class Rehearsal:
                 log.exception("rehearsal_failed rounds=%d", self.rounds)
                 self._failed = True
                 return
-            self._collector.idle()
+            self._collector.young()
             await asyncio.sleep(0)
 
     def _play(self) -> Iterator[None]:
@@ -110,9 +119,10 @@ class Rehearsal:
             symbols = [symbol for symbol in self._run.desk.symbols if symbol in mids]
             if not symbols:
                 return
-            stand_in = _StandIn(self._run)
+            stand_in = _StandIn(self._run, self._watch)
             yield
-            yield from stand_in.begin()
+            yield from stand_in.begin(mids)
+            traded = self.orders
             for _, symbol in zip(range(ROUNDS), itertools.cycle(symbols), strict=False):
                 before = stand_in.orders
                 if symbol in mids:
@@ -120,14 +130,18 @@ class Rehearsal:
                 self.rounds += 1
                 self.orders += stand_in.orders - before
             stand_in.end()
+            if traded == self.orders and not self._said:
+                self._said = True
+                log.warning("rehearsal_trades_nothing rounds=%d", self.rounds)
+            yield
 
 
 class _StandIn:
     """A firm with its agents and its journal, and the venue's answers to its orders."""
 
-    def __init__(self, run: RunConfig) -> None:
+    def __init__(self, run: RunConfig, watch: Watch) -> None:
         self.orders = 0
-        self._assembly: Assembly = assemble(run, clock=time.monotonic_ns)
+        self._assembly: Assembly = assemble(run, clock=time.monotonic_ns, watch=watch)
         self._journal = Scratch()
         self._desk = run.desk
         self._t = 0
@@ -137,11 +151,19 @@ class _StandIn:
         self._prices: dict[tuple[str, str], Decimal] = {}
         self._due: deque[Message] = deque()
 
-    def begin(self) -> Iterator[None]:
+    def begin(self, mids: Mapping[str, float]) -> Iterator[None]:
+        """Open the account, with some of each currency that pairs are quoted in and that has a price."""
         quote = self._desk.quote
         start = Started(run_id="rehearsal", epoch=1, quote=quote, capital=CASH, t=0)
         yield from self._admit(start, "supervisor")
-        assets = ((quote, CASH),)
+        others = {self._instruments[symbol].quote for symbol in self._desk.symbols} - {quote}
+        priced = {
+            i.base: mids[i.symbol]
+            for i in self._instruments.values()
+            if i.quote == quote and i.symbol in mids
+        }
+        some = [(each, CASH / 10 / decimal(priced[each])) for each in sorted(others & priced.keys())]
+        assets = ((quote, CASH), *some)
         yield from self._admit(
             Balance(account=self._desk.account, venue=self._desk.venue, assets=assets, t=0), "gateway"
         )
@@ -152,15 +174,17 @@ class _StandIn:
         self._step += 1
         t = self._t = max(self._t, book.t) + self._desk.tf_ns
         mid = book.mid
+        deep = DEEP * float(CASH) / mid
         bar = Bar(
             symbol=book.symbol, tf_ns=self._desk.tf_ns, t_open=t - self._desk.tf_ns, open=mid, high=mid,
-            low=mid, close=mid, volume=DEEP,
+            low=mid, close=mid, volume=deep,
         )  # fmt: skip
         instrument = self._instruments[book.symbol]
-        for side, px in (("buy", book.bids[0][0]), ("sell", book.asks[0][0])):
-            self._prices[book.symbol, side] = instrument.price(px, side)
-        deep = replace(book, t=t, seq=self._step, bids=_deep(book.bids), asks=_deep(book.asks))
-        yield from self._admit(MarketBatch(step=self._step, t=t, bars=(bar,), books=(deep,)), "hub")
+        bid, ask = instrument.price(mid, "buy"), instrument.price(mid, "sell") + instrument.tick
+        self._prices[book.symbol, "buy"], self._prices[book.symbol, "sell"] = bid, ask
+        # narrow and deep, so that no limit that goes by the market's state is in the way
+        made_up = replace(book, t=t, seq=self._step, bids=((float(bid), deep),), asks=((float(ask), deep),))
+        yield from self._admit(MarketBatch(step=self._step, t=t, bars=(bar,), books=(made_up,)), "hub")
         while self._due:
             yield from self._admit(self._due.popleft(), "gateway")
 
@@ -209,10 +233,6 @@ class _StandIn:
                 fee=NOTHING, fee_asset=self._desk.quote, liquidity="taker", t=self._t,
             )
         )  # fmt: skip
-
-
-def _deep(levels: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
-    return tuple([(px, DEEP) for px, _ in levels])
 
 
 def _cast() -> Iterator[AgentSpec]:

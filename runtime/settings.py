@@ -103,6 +103,7 @@ class DeskSettings(BaseModel):
     In a cluster (docs/cluster.md) ``nodes`` names by agent the Ray resource of the machine it shall be on,
     ``listen`` is where agents reach the desk over TCP, ``host`` this machine's address for other nodes.
     ``rehearse`` keeps the way of an order warm between events, at the price of a core (docs/latency.md).
+    ``understudy`` folds the journal behind the desk, so that a restart is quick; None: with real money only.
     ``venue_stops``: the exchange holds the stop of each holding (execution.md); None: the command decides.
     """
 
@@ -118,6 +119,7 @@ class DeskSettings(BaseModel):
     listen: str = ""
     host: str = "127.0.0.1"
     rehearse: bool = False
+    understudy: bool | None = None
     venue_stops: bool | None = None
 
     @model_validator(mode="after")

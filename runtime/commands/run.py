@@ -51,6 +51,7 @@ from runtime.store_keeper import StoreKeeper, StorePlaces
 from runtime.summary import summarise
 from runtime.summary_view import show_result
 from runtime.supervisor import READY_PATIENCE_S, Stopped, Supervisor, running
+from runtime.understudy_keeper import UnderstudyKeeper
 from venues.key_pairs import made_for
 
 CHECK: Final = Path(__file__).resolve().parent.parent.parent / "tools" / "check_ledger.py"
@@ -61,7 +62,7 @@ _MOST_SHOWN: Final = 5
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 Compose = Callable[[Settings, Market, str], RunConfig]
 Afterwards = Callable[[Path], Mapping[str, object]]
-Keepers = tuple[StoreKeeper | None, ApiKeeper | None]
+Keepers = tuple[StoreKeeper | None, ApiKeeper | None, UnderstudyKeeper | None]
 
 
 def run(
@@ -103,15 +104,17 @@ def play(
     supervisor = Supervisor(layout.logs)
     lead = Lead(settings.home, run_config.desk.account)
     before = {number: signal.signal(number, lambda *_: supervisor.stopping.set()) for number in _SIGNALS}
-    started, store, api, unshipped = False, None, None, ""
+    started, store, api, understudy, unshipped = False, None, None, None, ""
     try:
         if settings.pace != "max":  # in lock-step nothing is led: the market waits for its one desk, and ends
             lead.take(layout.run_id)
         store = _store(settings, layout, default=with_database, on_screen=_on_screen(as_json))
         api = _api(settings, layout, store, default=with_database, on_screen=_on_screen(as_json))
-        _start(supervisor, layout, settings, market, run_config, (store, api), access)
+        understudy = _understudy(settings, layout, default=access is not None, on_screen=_on_screen(as_json))
+        keepers = (store, api, understudy)
+        _start(supervisor, layout, settings, market, run_config, keepers, access)
         started = True
-        _follow(supervisor, layout, settings, market, run_config, (store, api), kills, as_json=as_json)
+        _follow(supervisor, layout, settings, market, run_config, keepers, kills, as_json=as_json)
         supervisor.end("desk")
     except OSError as error:
         if started:
@@ -123,6 +126,8 @@ def play(
     finally:
         supervisor.stop()
         left = running([child.pid for child in supervisor.children])
+        if understudy is not None:
+            left += understudy.close()
         if store is not None:
             if started:
                 unshipped = store.drain()
@@ -141,6 +146,7 @@ def play(
     )  # fmt: skip
     result = account_for(supervisor, layout, settings, market, books)
     result["database"] = store.told(unshipped) if store is not None else None
+    result["understudy"] = understudy.told() if understudy is not None else None
     result["api"] = {"url": api.url, "restarts": api.restarts} if api is not None else None
     if not as_json:
         show_result(result)
@@ -209,12 +215,30 @@ def _api(
     api = ApiKeeper(settings.api.port, places, _sayer(layout, on_screen=on_screen))
     try:
         api.begin()
-        url = api.ready()
+        url = api.answer()
     except BaseException:
         api.close()
         raise
     console(stderr=True).print(f"API: {url}/api/v1/system, {url}/readyz", soft_wrap=True)
     return api
+
+
+def _understudy(
+    settings: Settings, layout: Layout, *, default: bool, on_screen: bool
+) -> UnderstudyKeeper | None:
+    """Start what folds the journal behind the desk; in lock-step nobody comes back to a run."""
+    wanted = settings.desk.understudy
+    if settings.pace == "max" or not (default if wanted is None else wanted):
+        return None
+    keeper = UnderstudyKeeper(
+        layout.journal, layout.config("understudy"), layout.logs, _sayer(layout, on_screen=on_screen)
+    )
+    try:
+        keeper.open()
+    except BaseException:
+        keeper.close()
+        raise
+    return keeper
 
 
 def _on_screen(as_json: bool) -> bool:
@@ -225,7 +249,7 @@ def _start(
     supervisor: Supervisor, layout: Layout, settings: Settings, market: Market, run_config: RunConfig,
     keepers: Keepers, access: Access | None,
 ) -> None:  # fmt: skip
-    store, _ = keepers
+    store, _, _ = keepers
     supervisor.introduce("desk", to="gateway")
     # Begun first, for it takes longest; the agents dial until the desk listens.
     ray = None

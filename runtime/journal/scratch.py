@@ -23,7 +23,8 @@ class Scratch:
     def write(self, group: Group, *, is_whole: bool) -> None:
         """Insert a group into the open transaction; ``is_whole`` commits it."""
         if is_whole:
-            self._committer.commit([group])
+            if refused := [each for each in self._committer.commit([group]) if not isinstance(each, int)]:
+                raise refused[0]
         else:
             self._committer.insert([group])
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Final
 
 from runtime import kill_file, launch
+from runtime.understudy_keeper import STATUS, read_status
 from tests.chaos import places, stage
 from tests.chaos.line import OPEN, set_mood
 from tests.chaos.mutants import MUTANTS
@@ -140,6 +141,8 @@ class Bout:
         self._hub = self._born("hub", None)
         self._until_ready(self._hub)
         self._desk = self._born("desk", None)
+        if plan.has_understudy:
+            self._nursery.start("understudy", stage.write_understudy(self._layout))
 
     def _close(self) -> None:
         """Let nothing new be sent, play the market to its end, and let everybody hear how it ended.
@@ -165,6 +168,9 @@ class Bout:
             self.outcome.strange.append(
                 f"the last desk ended with {self._desk.exit}: {self._last(self._desk)}"
             )
+        problem = read_status(self.folder / STATUS).get("problem", "")
+        if "does not replay" in problem:  # a file that a full disk or a kill left half is no news to it
+            self.outcome.strange.append(f"the understudy: {problem}")
         for child in (self._hub, self._gateway, self._sandbox):
             child.send(signal.SIGTERM)
             if child.wait(_END_S) != 0:

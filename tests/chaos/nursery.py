@@ -30,7 +30,7 @@ import agents.execution
 import agents.meta
 import agents.risk
 import agents.strategy  # what a desk would load after its birth
-from runtime import desk, gateway, hub
+from runtime import desk, gateway, hub, understudy
 from tests.chaos import busy, line
 from venues.sandbox import __main__ as sandbox
 
@@ -40,6 +40,7 @@ MAINS: dict[str, Callable[[], int]] = {
     "hub": hub.main,
     "desk": desk.main,
     "line": line.main,
+    "understudy": understudy.main,
 }
 LOADED = (agents, busy)
 Prepare = Callable[[], None]

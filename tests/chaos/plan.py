@@ -74,6 +74,11 @@ class Plan:
         """Whether the exchange holds the stops: in every other bout at the one that can."""
         return self.seed % 2 == 1 and self.venue in ("", "binance")
 
+    @property
+    def has_understudy(self) -> bool:
+        """Whether somebody keeps what a killed desk begins with, in every third bout."""
+        return self.seed % 3 == 0
+
     def dice(self, what: str) -> random.Random:
         """Return the dice for one purpose."""
         return random.Random(f"{self.seed}/{what}")

@@ -19,6 +19,7 @@ from parley.agent import AgentSpec
 from runtime import launch
 from runtime.run_config import RunConfig
 from runtime.settings import Settings, load_settings
+from runtime.understudy_keeper import STATUS
 from tests.chaos import busy
 from tests.chaos.line import OPEN, set_mood
 from tests.chaos.plan import Plan
@@ -92,6 +93,17 @@ def write_others(plan: Plan, layout: launch.Layout, exchange: tuple[str, str], n
     hub_s = launch.HUB_RETURNS_S if plan.is_by_the_clock else 0.0
     launch.write_desk(layout, _run_of(settings, market, layout.run_id), hub_returns_s=hub_s)
     launch.write_hub(layout, settings, market, access)
+
+
+def write_understudy(layout: launch.Layout) -> Path:
+    """Write the configuration of an understudy that keeps far more often than one in a run."""
+    path = layout.config("understudy")
+    told = {
+        "journal": str(layout.journal), "status": str(layout.folder / STATUS), "every_records": 30,
+        "every_s": 0.3,
+    }  # fmt: skip
+    path.write_bytes(msgspec.json.encode(told))
+    return path
 
 
 def _change(path: Path, change: Callable[[dict[str, Any]], None]) -> None:

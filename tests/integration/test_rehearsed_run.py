@@ -28,8 +28,10 @@ def test_rehearsals_leave_nothing_in_the_run(tmp_path: Path) -> None:
     assert summary["ledger_equals_exchange"] is True
     rounds, rehearsed = summary["rounds"], summary["rehearsed"]
     assert isinstance(rounds, int)
-    assert isinstance(rehearsed, int)
-    assert 0 < rounds < rehearsed
+    assert isinstance(rehearsed, dict)
+    assert 0 < rounds < rehearsed["rounds"]
+    assert rehearsed["orders"] > 0.5 * rehearsed["rounds"]
+    assert summary["strain"] == 0, "what rehearses must not look like a desk that cannot keep up"
     replayed = parley(tmp_path, "replay", str(summary["journal"]))
     assert replayed["ok"] is True
     log = (Path(str(summary["truth_log"])).parent / "logs" / "desk.log").read_text(encoding="utf-8")

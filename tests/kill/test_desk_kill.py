@@ -23,7 +23,7 @@ from parley.messages import KIND_OF, Started, Void, decode, decode_envelope
 from runtime.journal import JournalReader, verify
 from runtime.journal.schema import side_files
 from runtime.launch import ACCOUNT
-from runtime.recovery import CUT
+from runtime.recovered import CUT
 from runtime.replay import replay
 from tests.kit.desk_lives import Lives, decisions, desk_lives
 from tests.kit.dying_desk import BEHIND_A_CUT, IN_A_ROUND, WHILE_SERVING, WHILE_STARTING

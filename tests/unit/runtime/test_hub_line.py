@@ -108,6 +108,32 @@ def test_next_hub_is_met_and_told_once_what_the_desk_has() -> None:
     with_hub(case)
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_desk_with_a_past_doubts_its_books_until_each_came(is_there: bool) -> None:
+    async def case(desk: Desk, hub: Hub) -> None:
+        if not is_there:
+            await hub.die()
+        await desk.line.open(SYMBOLS, 60.0, Have(step=14))
+        assert desk.heard == ["away"]
+        if not is_there:
+            await met(desk, hub)
+            assert desk.heard == ["away", MET]
+        await desk.until(lambda: hub.said == [Have(step=14)])
+        assert not desk.line.is_whole_with(batch("A/B"))
+        assert desk.line.is_whole_with(batch("C/D"))
+
+    with_hub(case)
+
+
+def test_where_the_market_waited_for_the_desk_its_books_are_todays() -> None:
+    async def case(desk: Desk, hub: Hub) -> None:
+        await desk.line.open(SYMBOLS, 0.0, Have(step=14))
+        await desk.until(lambda: hub.said == [Have(step=14)])
+        assert desk.heard == []
+
+    with_hub(case)
+
+
 async def met(desk: Desk, hub: Hub) -> None:
     """Let another hub take the place, and the desk say what it has."""
     before = desk.heard.count(MET)

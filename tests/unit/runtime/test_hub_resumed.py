@@ -39,6 +39,8 @@ class Caches:
     def __init__(self) -> None:
         self.heard = asyncio.Event()
         self.unheard = 0  # rows that closed before this hub came: only the list has them
+        self.number = -1  # of the book
+        self.side: tuple[tuple[float, float], ...] = ((1.0, 1.0),)
         self._rows: list[Row] = []
 
     def close_bars(self, count: int) -> None:
@@ -58,7 +60,10 @@ class Caches:
         return []
 
     def book_number(self, symbol: str) -> int:
-        return -1
+        return self.number
+
+    def book(self, symbol: str, levels: int) -> Any:
+        return self.number, 0, self.side, self.side
 
     def notice_replaced(self, on_break: Callable[[str], None]) -> None:
         pass  # nothing is connected here
@@ -260,6 +265,27 @@ def test_a_resumed_desk_killed_before_it_said_what_it_has_is_no_first_one() -> N
 
             assert opened(got) == [0, 1, 2, 3, 4]
             assert second.of(MarketBatch)[0].step == 15
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("side", [((1.0, 1.0),), ()])
+def test_a_desk_that_comes_back_is_told_every_book_anew(side: tuple[tuple[float, float], ...]) -> None:
+    """Also one that lost a side meanwhile: it has to take the place of the old one."""
+
+    async def run() -> None:
+        async with hub() as (caches, next_desk):
+            caches.number = 7
+            first = await next_desk()
+            assert [book.bids for book in (await first.hear(MarketBatch)).books] == [((1.0, 1.0),)]
+            first.say("closed:1")
+            caches.side = side
+
+            second = await next_desk()
+            second.say(Have(step=1).text())
+            again = await second.hear(MarketBatch)
+
+            assert [(book.symbol, book.seq, book.bids) for book in again.books] == [(SYMBOL, 7, side)]
 
     asyncio.run(run())
 

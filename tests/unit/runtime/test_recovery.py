@@ -11,7 +11,8 @@ from parley.bus import InProc
 from parley.errors import DataError, UserError
 from parley.messages import KIND_OF, Fill, Gap, Intent, decode, decode_envelope, encode
 from runtime.journal import JournalWriter, Record
-from runtime.recovery import CUT, DoesNotReplay, Recovered, recover
+from runtime.recovered import CUT, Recovered
+from runtime.recovery import DoesNotReplay, recover
 from runtime.refold import EXTERNAL
 from runtime.run_config import Origin
 from tests.kit.desk_journal import run_of, traded, write, write_records

@@ -3,7 +3,7 @@
 Problem: a migration that locks a table in use for long, or that an older release cannot live with, looks
 like any other. squawk knows such statements; it reads SQL, so each revision is rendered as SQL first.
 
-Not here: whether migrations do what the code expects (tests/contract/test_store_schema.py).
+Not here: whether migrations do what the code expects (tests/services/test_store_schema.py).
 
 Invariant: exit code 0 means that there is one head and that every revision was read and nothing was found.
 """

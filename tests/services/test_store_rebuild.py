@@ -18,10 +18,10 @@ from runtime.leftovers import CLAIM
 from runtime.postgres import Database
 from runtime.postgres.database import reach
 from runtime.shipper.rebuild import rebuild
-from tests.contract.test_store_backup import done, parley, said
 from tests.kit.database import everything, fresh_database
 from tests.kit.journal_load import begin, write_cycle
 from tests.kit.shipping import ShipperProcess, differences
+from tests.services.test_store_backup import done, parley, said
 
 # Runs the command line and dies behind so many batches.
 KILLED = """

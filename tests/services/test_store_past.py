@@ -11,9 +11,9 @@ import msgspec
 from parley.messages import Refuse
 from runtime.journal import Group, JournalWriter
 from runtime.leftovers import CLAIM
-from tests.contract.test_store_shipper import RUN, record, ship, write_words
 from tests.kit.database import database_name, fresh_database, rows, server
 from tests.kit.shipping import ShipperProcess, differences
+from tests.services.test_store_shipper import RUN, record, ship, write_words
 
 
 def test_run_of_the_past_is_finished_only_if_it_was_begun_or_was_to_be(tmp_path: Path) -> None:

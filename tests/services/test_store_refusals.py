@@ -12,10 +12,10 @@ from runtime.marketstore.database import writing
 from runtime.postgres import Database, EmbeddedServer
 from runtime.postgres.database import reach
 from runtime.postgres.migrate import migrate, prepare
-from tests.contract.test_store_backup import parley, said
 from tests.kit import small_journal as small
 from tests.kit.database import discard, fresh_database, new_server
 from tests.kit.shipping import ShipperProcess, differences
+from tests.services.test_store_backup import parley, said
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.contract.test_api_stream import Desk, running_desk
+from tests.services.test_api_stream import Desk, running_desk
 
 STEPS = st.lists(st.tuples(st.integers(1, 7), st.booleans()), min_size=1, max_size=5)
 FILTERS = {

@@ -21,10 +21,10 @@ from runtime.journal import verify
 from runtime.postgres import Database, EmbeddedServer, archive, restoring
 from runtime.postgres.database import reach
 from runtime.postgres.migrate import make_database, migrate, prepare
-from tests.contract.test_store_backup import done, parley, said
 from tests.kit.database import discard, everything, new_server
 from tests.kit.journal_load import begin, write_cycle
 from tests.kit.shipping import ShipperProcess, differences
+from tests.services.test_store_backup import done, parley, said
 
 # Runs the command line with one function replaced by the death of the process.
 KILLED = """

@@ -213,8 +213,11 @@ class Table:
         answers = yield from self._put(stage, asks, budget)
         said: list[Said] = []
         for ask, answer in zip(asks, answers, strict=True):
+            is_out = self.attendance.is_quarantined(
+                ask.agent
+            )  # nothing of it is on record, so nothing counts
             heard = self._take(ask, answer, stage, round_, said)
-            if answer.late_ns:
+            if answer.late_ns and not is_out:
                 self._wait_less(ask.agent, ask.seq)
             elif not answer.missed:
                 self.attendance.answered(ask.agent)
@@ -324,10 +327,7 @@ class Table:
         if answer.missed:
             self._miss(agent, cause, stage, round_, answer.late_ns)
             return False
-        if answer.fault:
-            self.strike(agent, cause, answer.fault)
-            return False
-        if answer.late_ns and answer.messages:
+        if answer.late_ns:  # also of one that said nothing: it is counted, and a replay must find it
             digest = blake2b(b"".join(encode(m) for m in answer.messages), digest_size=16).digest()
             self.emit(
                 Late(agent=agent, stage=stage, msg_hash=digest, by_ns=answer.late_ns),
@@ -336,6 +336,10 @@ class Table:
                 cause=cause,
                 round_=round_,
             )
+        if answer.fault:
+            self.strike(agent, cause, answer.fault)
+            return False
+        if answer.late_ns:
             for message in answer.messages:
                 if type(message) is Breaker and not understood(agent, self._roles[agent], message):
                     seq = self.emit(message, sender=agent, to=DESK, cause=cause, round_=round_)

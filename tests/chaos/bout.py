@@ -12,6 +12,7 @@ Invariant: a bout ends with everybody told: the last life of the desk heard all 
 from __future__ import annotations
 
 import json
+import re
 import resource
 import signal
 import time
@@ -38,6 +39,8 @@ _TERM_S: Final = 30.0
 _QUIET_S: Final = 90.0
 _LOOK_S: Final = 0.05
 _MOST_STRANGE: Final = 5
+_UNDERSTUDY_DIES: Final = 0.1  # before a blow
+_KEPT: Final = re.compile(r"desk_comes_back kept_seq=[1-9]")
 _SECOND_WRITER: Final = "UNIQUE constraint failed"
 _FULL_DISK: Final = "disk_full"
 _NOTICES_S: Final = 1.0  # in which a unit meets its full disk, if it has anything to write
@@ -80,6 +83,7 @@ class Bout:
         self._is_over = False
         self._is_halted = False
         self._has_had_a_hub = False
+        self._understudy: Child | None = None
         self._layout: launch.Layout
         self._nursery: Nursery
         self._sandbox: Child
@@ -142,7 +146,7 @@ class Bout:
         self._until_ready(self._hub)
         self._desk = self._born("desk", None)
         if plan.has_understudy:
-            self._nursery.start("understudy", stage.write_understudy(self._layout))
+            self._understudy = self._nursery.start("understudy", stage.write_understudy(self._layout))
 
     def _close(self) -> None:
         """Let nothing new be sent, play the market to its end, and let everybody hear how it ended.
@@ -168,6 +172,8 @@ class Bout:
             self.outcome.strange.append(
                 f"the last desk ended with {self._desk.exit}: {self._last(self._desk)}"
             )
+        log = self.folder / "logs" / "desk.log"
+        self.outcome.signals["desk went on from what was kept"] += len(_KEPT.findall(log.read_text()))
         problem = read_status(self.folder / STATUS).get("problem", "")
         if "does not replay" in problem:  # a file that a full disk or a kill left half is no news to it
             self.outcome.strange.append(f"the understudy: {problem}")
@@ -285,6 +291,10 @@ class Bout:
             return
         if self.plan.halts_at and sum(self.outcome.kills.values()) >= self.plan.halts_at:
             self._halt()
+        if self._understudy is not None and self._dice.random() < _UNDERSTUDY_DIES:
+            self._understudy.send(signal.SIGKILL)
+            self._understudy.wait(_END_S)
+            self._understudy = self._nursery.start("understudy", self._layout.config("understudy"))
         blow = blow_of(self._dice, has_line=self.plan.has_line, hits_hub=self.plan.is_by_the_clock)
         for child in (self._gateway, self._desk):
             fuse = self._armed[child.pid]

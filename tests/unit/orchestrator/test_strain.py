@@ -21,7 +21,7 @@ from parley.messages import (
     decode_envelope,
 )
 from tests.kit.desk_cases import BTC, StepDesk, ack, advises, unless
-from tests.kit.firm_kit import MINUTE, T0, D, TestDesk, polite
+from tests.kit.firm_kit import MINUTE, T0, D, Script, TestDesk, polite
 
 ETH = "ETH/USDT"
 
@@ -180,18 +180,45 @@ def test_agent_that_keeps_the_desk_waiting_sleeps_and_one_that_is_away_does_not(
     assert replayed(desk).records == desk.records
 
 
-def replayed(desk: TestDesk) -> TestDesk:
+def replayed(desk: TestDesk, scripts: dict[str, Script] | None = None) -> TestDesk:
     recorded = {}
     for record in desk.records:
         envelope = decode_envelope(record)
         body = decode(envelope.body)
         if isinstance(body, Late):
             recorded[body.agent, envelope.cause] = body.by_ns if body.msg_hash else MISSED - body.by_ns
-    again = TestDesk()
+    again = TestDesk(scripts)
     again.transport = InProc(again.transport._hosts, late=lambda ask: recorded.get((ask.agent, ask.seq), 0))
     while again.step < desk.step:
         again.bar()
     return again
+
+
+@pytest.mark.parametrize("breaks", [False, True])
+def test_one_that_is_late_with_nothing_to_say_is_on_record_and_comes_out_again(breaks: bool) -> None:
+    """It lets the desk wait like any other, so it is sent to sleep, and a replay has to find why."""
+
+    def say(message, context, me):
+        if breaks and isinstance(message, Cfp):
+            raise RuntimeError("a bug")
+        return ()
+
+    desk = TestDesk({"strategy/a": say})
+    desk.transport = InProc(
+        desk.transport._hosts,
+        late=lambda ask: 5 if ask.agent == "strategy/a" and isinstance(ask.message, Cfp) else 0,
+    )
+
+    for _ in range(7):
+        desk.bar()
+
+    found = [f for f in desk.said(Late) if f.agent == "strategy/a"]
+    assert {f.by_ns for f in found} == {5}
+    assert all(f.msg_hash for f in found)
+    faults = [f.error for f in desk.said(AgentFaulted) if f.agent == "strategy/a"]
+    assert len(found) == (3 if breaks else 5)
+    assert sum("asleep for" in each for each in faults) == (0 if breaks else 1)
+    assert replayed(desk, {"strategy/a": say}).records == desk.records
 
 
 def test_a_breaker_that_comes_too_late_for_its_stage_still_trips() -> None:

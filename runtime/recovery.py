@@ -118,8 +118,8 @@ def recover(path: str | Path, run: RunConfig, *, watch: Watch | None = None) -> 
         if (past := kept.find(reader)) is not None:
             try:
                 return _folded(reader, past, watch)
-            except DoesNotReplay as error:
-                log.warning("kept_firm_is_wrong gid=%d %s", past.gid, error)
+            except Exception as error:  # noqa: BLE001 - a wrong firm may break in any way; there is the journal
+                log.warning("kept_firm_is_wrong gid=%d %r", past.gid, error)
                 kept.drop()
         return _folded(reader, fresh(reader, written), watch)
 

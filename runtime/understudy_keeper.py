@@ -15,7 +15,6 @@ from runtime.inheritance import inherited
 from runtime.kept_child import KeptAlive, Say, Standing
 
 STATUS: Final = "understudy.status"  # in a run's folder
-READY_PATIENCE_S: Final = 60.0
 
 
 class UnderstudyKeeper(KeptAlive):
@@ -24,7 +23,7 @@ class UnderstudyKeeper(KeptAlive):
     def __init__(self, journal: Path, config: Path, logs: Path, say: Say) -> None:
         self._status = journal.with_name(STATUS)
         self._say = say
-        self._said = ""
+        self.problem = ""
         fields = {"journal": str(journal), "status": str(self._status), "parent_pid": os.getpid()}
         descriptor = os.open(config, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
@@ -34,15 +33,8 @@ class UnderstudyKeeper(KeptAlive):
         super().__init__(standing, say, self._read)
 
     def open(self) -> None:
-        """Start it, and keep it from then on.
-
-        Raises
-        ------
-        UserError, ParleyError
-            When it does not begin; the text says why.
-        """
+        """Start it, and keep it from then on; nobody waits until it is there."""
         self.begin()
-        self.ready(READY_PATIENCE_S)
         self.keep()
 
     def told(self) -> dict[str, Any]:
@@ -51,8 +43,8 @@ class UnderstudyKeeper(KeptAlive):
 
     def _read(self) -> None:
         problem = str(read_status(self._status).get("problem", ""))
-        if problem and problem != self._said:
-            self._said = problem
+        if problem and problem != self.problem:
+            self.problem = problem
             self._say(f"the understudy follows the journal no more: {problem}")
 
 

@@ -35,6 +35,7 @@ from runtime.child import Child, Line
 from runtime.history import open_journal
 from runtime.host import load
 from runtime.inheritance import inherited
+from runtime.kept_firm import is_ours
 from runtime.launch import Access, Layout, Market
 from runtime.lead import Lead
 from runtime.live_books import audited
@@ -110,7 +111,8 @@ def play(
             lead.take(layout.run_id)
         store = _store(settings, layout, default=with_database, on_screen=_on_screen(as_json))
         api = _api(settings, layout, store, default=with_database, on_screen=_on_screen(as_json))
-        understudy = _understudy(settings, layout, default=access is not None, on_screen=_on_screen(as_json))
+        real = access is not None and is_ours(run_config)  # the user's own code runs twice only if asked to
+        understudy = _understudy(settings, layout, default=real, on_screen=_on_screen(as_json))
         keepers = (store, api, understudy)
         _start(supervisor, layout, settings, market, run_config, keepers, access)
         started = True
@@ -233,11 +235,7 @@ def _understudy(
     keeper = UnderstudyKeeper(
         layout.journal, layout.config("understudy"), layout.logs, _sayer(layout, on_screen=on_screen)
     )
-    try:
-        keeper.open()
-    except BaseException:
-        keeper.close()
-        raise
+    keeper.open()
     return keeper
 
 
@@ -340,6 +338,8 @@ def _follow(
             if has_other or any(keeper.changed() for keeper in keepers if keeper is not None):
                 spare_pid = spare.pid if spare is not None else 0
                 _write_down(supervisor, layout, settings, run_config, keepers)
+            if (beside := keepers[2]) is not None and beside.problem:
+                view.lives = f"the understudy follows the journal no more: {beside.problem}"
             if kills.look():
                 changes, view.killed = lines(kills.stops, view.killed), kills.stops
                 if live is None:
@@ -475,6 +475,8 @@ def complain(result: Mapping[str, Any]) -> int:
         wrong.append(
             f"equity differs: desk {result['equity_end']}, from the fills {result['equity_refolded']}"
         )
+    if problem := (result.get("understudy") or {}).get("problem"):
+        wrong.append(f"the journal was not followed to its end: {problem}")
     if not result["attribution_is_complete"]:
         wrong.append("the attribution does not sum to the PnL")
     for text in wrong:

@@ -68,7 +68,9 @@ def _status(home: Path, processes: Processes, killed: tuple[Stop, ...]) -> dict[
         agents = {agent: {"state": "in the desk", "pid": desk} for agent in processes.agents}
     agents = {agent: {"placement": processes.placement, **said} for agent, said in agents.items()}
     is_whole = (
-        all(unit["is_running"] and not unit.get("why") for unit in units.values())
+        all(
+            unit["is_running"] and not unit.get("why") for name, unit in units.items() if name != "understudy"
+        )
         and all(agent["state"] in ("alive", "in the desk") for agent in agents.values())
         and bool(ray.get("is_up", True))
     )

@@ -101,6 +101,7 @@ def write_understudy(layout: launch.Layout) -> Path:
     told = {
         "journal": str(layout.journal), "status": str(layout.folder / STATUS), "every_records": 30,
         "every_s": 0.3,
+        "rarely": 3.0,
     }  # fmt: skip
     path.write_bytes(msgspec.json.encode(told))
     return path

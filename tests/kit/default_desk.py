@@ -28,12 +28,10 @@ from tests.kit.firm_kit import MINUTE, T0, spot
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
 
 
-def trading_run() -> RunConfig:
+def trading_run(source: str = "strategies.pulse:make") -> RunConfig:
     """Return the default desk with one strategy in place of trend that trades on every candle."""
     agents = tuple(
-        replace(
-            spec, params={"source": "strategies.pulse:make", "cooldown_ms": 0, "share": 0.1, "risk": 0.02}
-        )
+        replace(spec, params={"source": source, "cooldown_ms": 0, "share": 0.1, "risk": 0.02})
         if spec.id == "strategy/trend"
         else spec
         for spec in default_agents()

@@ -1,9 +1,12 @@
 """A firm kept at any place of its journal goes on from there as if all had been folded; or it is not used."""
 
+import io
 import itertools
 import os
 import pickle
 import random
+import re
+from decimal import Decimal
 from hashlib import blake2b
 from pathlib import Path
 
@@ -11,6 +14,8 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from orchestrator.account import Account
+from orchestrator.orders import OrderState
 from parley.messages import decode_envelope
 from runtime import kept_firm, recovery
 from runtime.journal import GroupRow, JournalReader
@@ -56,12 +61,14 @@ def boundaries(path: Path) -> list[GroupRow]:
 def keep(path: Path, run: RunConfig, at: GroupRow) -> KeptFirm:
     """Fold up to a group, and keep what is there."""
     kept = KeptFirm(path, run)
+    kept.pin()
     with JournalReader(path) as reader:
         following = Following(fresh(reader, run), path, lateness(reader))
         for record in reader.records():
             if record.seq <= at.last_seq:
                 following.take(record, decode_envelope(record.body))
     kept.keep(following.past, at)
+    kept.publish()
     return kept
 
 
@@ -108,7 +115,7 @@ def test_what_is_kept_is_of_this_run_this_code_and_this_journal(
     with JournalReader(path) as reader:
         assert kept.find(reader) is not None
         assert KeptFirm(path, replace(run, run_id="another")).find(reader) is None
-        monkeypatch.setattr(kept_firm, "code_of", lambda agents: b"another")
+        monkeypatch.setattr(kept_firm, "code_of", lambda agents: b"another")  # edited meanwhile
         assert KeptFirm(path, run).find(reader) is None
         monkeypatch.undo()
     other = tmp_path / "other" / "desk.journal"
@@ -178,6 +185,18 @@ def test_only_a_firms_own_objects_are_made(path: Path, run: RunConfig) -> None:
 
     with pytest.raises(pickle.UnpicklingError, match=r"posix\.system"):
         kept_firm._unpickled(fields[-1])
+    for module, name in (("parley.agent", "np.lib._npyio_impl.os.getpid"), ("orchestrator.firm", "blake2b")):
+        with pytest.raises(pickle.UnpicklingError, match=re.escape(f"{module}.{name}")):
+            kept_firm._Reader(io.BytesIO(b"")).find_class(module, name)
+    attribute = kept_firm._Reader(io.BytesIO(b"")).find_class("builtins", "getattr")
+    for owner, name in (
+        (os, "system"),
+        (Decimal, "from_float"),
+        (Account, "__globals__"),
+        (OrderState, "mro"),
+    ):
+        with pytest.raises(pickle.UnpicklingError, match=name):
+            attribute(owner, name)
     with JournalReader(path) as reader:
         assert kept.find(reader) is None
     assert recovery.recover(path, run).gid == 0

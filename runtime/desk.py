@@ -205,6 +205,7 @@ class Desk:
             self._journal = JournalWriter.resume(path, on_fatal=self._journal_failed, check_groups=checked)
         except JournalError as error:
             raise Fatal(f"nothing is traded on a damaged journal: {error}") from error
+        past.tell()
         epoch = self._journal.epoch + 1
         self._assembly = await self._seated(past.run, past)
         self._have, self._candles_before = past.have, past.have.candles

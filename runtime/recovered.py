@@ -3,6 +3,7 @@
 Not here: how it is folded (`recovery`), how it is kept for later (`kept_firm`).
 """
 
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
@@ -30,6 +31,8 @@ from .kept_snapshots import KeptSnapshots
 from .outbox import voids
 from .run_config import RunConfig
 
+log = logging.getLogger(__name__)
+
 CUT: Final = "the desk ended before they were durable"
 
 
@@ -41,7 +44,7 @@ class Recovered:
     ``placed`` numbers the orders by iid, ``gaps`` counts the gateway's; ``step`` is the last batch's;
     ``told`` is what agents from outside have heard, by agent; ``last`` is the seq of the last durable record.
     ``gid`` is the group up to which nothing had to be folded, for it was kept; 0: all was. ``groups`` is how
-    many were.
+    many were. ``kept`` is the last record not folded, ``took_s`` what folding the others took.
     """
 
     run: RunConfig
@@ -53,6 +56,8 @@ class Recovered:
     last: int = 0
     gid: int = 0
     groups: int = 0
+    kept: int = 0
+    took_s: float = 0.0
     have: Have = field(default_factory=Have)
     gaps: int = 0
     fills: set[tuple[str, str]] = field(default_factory=set)
@@ -80,6 +85,10 @@ class Recovered:
                     seat.take_kept(*found)
             else:
                 seat.take_snapshot(self.hosts[agent].agent.snapshot())
+
+    def tell(self) -> None:
+        """Say in the log how much of the journal had to be read."""
+        log.warning("desk_comes_back kept_seq=%d last_seq=%d seconds=%.1f", self.kept, self.last, self.took_s)
 
     def taken_back(self) -> list[Void]:
         """Take back the orders of the cascade that was cut."""

@@ -132,13 +132,12 @@ def fresh(reader: JournalReader, run: RunConfig) -> Recovered:
 
 def _folded(reader: JournalReader, past: Recovered, watch: Watch | None) -> Recovered:
     after, began = past.last, time.monotonic()
+    past.kept = after
     following = Following(past, reader.path, lateness(reader, after), watch)
     for record in reader.records(after):
         following.take(record, decode_envelope(record.body))
     past.groups = sum(1 for _ in reader.groups(past.gid))
-    log.warning(
-        "desk_comes_back kept_seq=%d last_seq=%d seconds=%.1f", after, past.last, time.monotonic() - began
-    )
+    past.took_s = time.monotonic() - began
     return following.end()
 
 

@@ -135,6 +135,7 @@ def test_a_stand_in_is_gone_when_the_next_one_comes(desk: TestDesk, monkeypatch:
 @pytest.mark.parametrize(
     "listed",
     [
+        {f"{each}/USDT": (100.0, {}) for each in "ABCDEFGH"},
         {"A/USDT": (0.02, {"tick": D("1e-6"), "lot": D(1), "min_qty": D(1), "max_qty": D(10) ** 13})},
         {"B/BTC": (0.05, {"tick": D("0.00001"), "min_notional": D("0.0001")}), "BTC/USDT": (60_000.0, {})},
         {"D/USDT:USDT": (60_000.0, {"margin": D("0.2"), "tiers": (Tier(D(50_000), D("0.01"), D(0)),)})},

@@ -307,9 +307,14 @@ class FullBout:
             shutil.copyfile(path, self.judged / path.name)
         journal = evidence.read_journal(self.judged / "desk.journal", enveloped=True)
         events = [json.loads(line) for line in (self.judged / EVENTS).read_text().splitlines()]
+        # the first life missed nothing; its first order may be handed over before its start is committed
         events += [
-            {"wall_ns": each.t_commit, "what": "trades", "epoch": each.message[evidence.STARTED_EPOCH]}
-            for each in journal.of(evidence.STARTED)
+            {
+                "wall_ns": each.t_commit if nth else 0,
+                "what": "trades",
+                "epoch": each.message[evidence.STARTED_EPOCH],
+            }
+            for nth, each in enumerate(journal.of(evidence.STARTED))
         ]
         events.sort(key=lambda each: int(each["wall_ns"]))
         (self.judged / EVENTS).write_text("".join(json.dumps(each) + "\n" for each in events))

@@ -14,9 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from orchestrator.policy import GroupOut
 from parley.bus import Answer, Transport, Wave
-from parley.messages import decode, decode_envelope
+from parley.messages import Fill, decode, decode_envelope
 from runtime.agent_socket import open_listener
 from runtime.bootstrap import env_of, make_firm, specs_of
 from runtime.journal import JournalReader
@@ -43,7 +45,10 @@ def config_of(journal: Path) -> RunConfig:
 async def feed(
     journal: Path, transport: Transport, *, between: Callable[[int], object] = lambda n: None
 ) -> Fed:
-    """Admit a journal's external messages; ``between`` is called after each and may await."""
+    """Admit a journal's external messages; ``between`` is called after each and may await.
+
+    Agents that miss something may order less than the journal's did: no fill is of more than was ordered.
+    """
     fed = Fed(config_of(journal))
     firm = make_firm(fed.run)
     with JournalReader(journal) as reader:
@@ -51,9 +56,14 @@ async def feed(
             envelope = decode_envelope(record.body)
             if envelope.sender not in EXTERNAL:
                 continue
+            message = decode(envelope.body)
+            if isinstance(message, Fill) and (order := firm.account.orders.get(message.iid)) is not None:
+                message = replace(message, qty=min(message.qty, order.intent.qty - order.filled))
+                if message.qty <= 0:
+                    continue
             firm.table.epoch = envelope.epoch
             cascade = firm.admit(
-                decode(envelope.body), envelope.sender,
+                message, envelope.sender,
                 t_event=envelope.t_event, t_mono=envelope.t_mono, t_recv=envelope.t_recv,
             )  # fmt: skip
             _drain(cascade, transport, fed)

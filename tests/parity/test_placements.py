@@ -16,6 +16,7 @@ import pytest
 from parley.bus import MISSED, Ask
 from parley.messages import KIND_OF, Late, decode, decode_envelope
 from runtime.bootstrap import assemble
+from runtime.journal import JournalReader
 from runtime.socket_transport import SocketTransport
 from tests.kit.placements import Fed, Hosts, config_of, feed, seated
 from tests.kit.recorded import recorded_day
@@ -68,8 +69,16 @@ def test_agents_killed_at_any_moment_come_back_as_who_they_were(journal: Path, k
                 killed: list[str] = []
                 killing = kill(transport, hosts, victims[:kills], random.Random(5), killed)
                 killer = asyncio.create_task(killing)
-                # the firm computes on this loop; let the killer and newcomers have their turn
-                apart = await feed(journal, transport, between=lambda n: asyncio.sleep(0.003))
+                with JournalReader(journal) as reader:
+                    records = reader.count
+
+                async def turn(n: int) -> None:
+                    """Let killer and newcomers have their turn; the market waits for the killer."""
+                    await asyncio.sleep(0.003)
+                    while not killer.done() and len(killed) < 0.6 * kills * n / records:
+                        await asyncio.sleep(0.003)
+
+                apart = await feed(journal, transport, between=turn)
                 killer.cancel()
                 lives = sum(seat.lives for seat in transport.seats.values())
                 assert len(killed) >= kills // 2

@@ -18,15 +18,16 @@ with the same agents give the same records, byte for byte.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Final, Protocol
 
 from agents.outside import Offer
 from backtest.history import Moment
+from orchestrator.cascade import groups_in
 from orchestrator.firm import Firm
 from orchestrator.policy import GroupOut
-from parley.bus import Answer, Transport, Wave
+from parley.bus import Transport
 from parley.instruments import Instrument
 from parley.messages import (
     Balance,
@@ -207,19 +208,12 @@ class DeskBacktest:
         self._mono += 1
         cascade = self.firm.admit(message, sender, t_event=WALL, t_mono=self._mono, t_recv=WALL)
         orders: list[Intent | CancelIntent] = []
-        answers: Sequence[Answer] | None = None
-        while True:
-            try:
-                out = next(cascade) if answers is None else cascade.send(answers)
-            except StopIteration:
-                self._transport.rest()
-                return orders
-            answers = None
-            if isinstance(out, Wave):
-                answers = self._transport.exchange(out)
-            elif out.records:
-                self._commit(out)
-                orders += out.orders
+        for group in groups_in(cascade, self._transport.exchange):
+            if group.records:
+                self._commit(group)
+                orders += group.orders
+        self._transport.rest()
+        return orders
 
 
 def _bar(symbol: str, candle: Candle, length: int) -> Bar:

@@ -8,7 +8,7 @@ import gc
 import time
 from pathlib import Path
 
-from parley.bus import Answer, Wave
+from orchestrator.cascade import groups_in
 from parley.messages import decode, decode_envelope
 from runtime.bootstrap import assemble
 from runtime.journal import JournalReader
@@ -43,17 +43,9 @@ def deciding_us(journal: Path) -> list[float]:
                     message, envelope.sender, t_event=envelope.t_event, t_mono=envelope.t_mono,
                     t_recv=envelope.t_recv,
                 )  # fmt: skip
-                answers: list[Answer] | None = None
-                while True:
-                    try:
-                        step = next(cascade) if answers is None else cascade.send(answers)
-                    except StopIteration:
-                        break
-                    answers = None
-                    if isinstance(step, Wave):
-                        answers = list(assembly.transport.exchange(step))
-                    elif step.orders:
-                        samples += [(time.perf_counter_ns() - start) / 1000] * len(step.orders)
+                for group in groups_in(cascade, assembly.transport.exchange):
+                    if group.orders:
+                        samples += [(time.perf_counter_ns() - start) / 1000] * len(group.orders)
         finally:
             gc.enable()
     if len(samples) != orders:

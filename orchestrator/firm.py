@@ -56,6 +56,7 @@ from parley.view import FirmView
 from .account import HALT_LEVEL, Account
 from .admission import Admission
 from .attribution import Attribution
+from .cascade import Cascade
 from .dispatch import Dispatch, Opened
 from .exits import Exits
 from .gatekeeper import Gatekeeper
@@ -76,7 +77,6 @@ from .talk import Talk, decision
 ZERO = Decimal(0)
 MAX_FOLLOW_UPS = 4  # exits of further holders on the same bar
 LOAD = "load"  # the source of strain that also says which agents rest
-Cascade = Generator[Wave | GroupOut, Sequence[Answer], None]
 FACTS = (Ack, VenueReject, Unknown, OrderEvent, Fill)
 
 

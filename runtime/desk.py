@@ -21,12 +21,12 @@ import asyncio
 import resource
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
-from parley.bus import Answer, Wave
+from orchestrator.cascade import groups_in
 from parley.errors import Fatal, ProtocolError
 from parley.messages import (
     MARKET,
@@ -459,19 +459,10 @@ class Desk:
         now, mono = time.time_ns(), time.monotonic_ns()
         t_event = (envelope.t_event if envelope else 0) or now
         cascade = firm.admit(message, sender, t_event=t_event, t_mono=mono, t_recv=now)
-        answers: Sequence[Answer] | None = None
-        while True:
-            try:
-                step = next(cascade) if answers is None else cascade.send(answers)
-            except StopIteration:
-                break
-            answers = None
-            if isinstance(step, Wave):
-                answers = self._assembly.transport.exchange(step)
-            else:
-                left = self._outbox.commit(step, firm.table.epoch)
-                if left is not None:
-                    await left  # computing on would hold back the commit thread
+        for group in groups_in(cascade, self._assembly.transport.exchange):
+            left = self._outbox.commit(group, firm.table.epoch)
+            if left is not None:
+                await left  # computing on would hold back the commit thread
         self._assembly.transport.rest()
         if self._journal.pending > 4096:  # a burst must not outrun the disk without bound
             await asyncio.to_thread(self._journal.flush)

@@ -41,6 +41,7 @@ from .bootstrap import hosts_of
 from .host import load
 from .hub_have import Have
 from .journal import GroupRow, JournalReader
+from .pictures import read_picture, write_picture
 from .recovered import Recovered
 from .refold import outsiders
 from .run_config import RunConfig
@@ -111,15 +112,7 @@ class KeptFirm:
             past.started, past.is_open, past.have, past.gaps, past.fills, past.paid, past.placed,
             pickle.dumps((past.firm, views), protocol=5),
         )  # fmt: skip
-        raw = msgspec.msgpack.encode(kept)
-        # Not made durable: a desk that was killed has it, and after a power cut the digest tells.
-        try:
-            self.candidate.touch(mode=0o600)
-            self.candidate.write_bytes(blake2b(raw, digest_size=_DIGEST).digest() + raw)
-        except OSError:
-            self.candidate.unlink(missing_ok=True)  # half of it takes room that the journal may need
-            raise
-        return len(raw)
+        return write_picture(self.candidate, kept)
 
     def publish(self) -> None:
         """Let desks begin with the candidate; raises `OSError` when there is none."""
@@ -127,7 +120,7 @@ class KeptFirm:
 
     def find(self, reader: JournalReader, *, candidate: bool = False) -> Recovered | None:
         """Return the firm as it was then; ``gid`` of what is returned is where the journal goes on from."""
-        kept = None if self.why_not else _read(self.candidate if candidate else self.path)
+        kept = None if self.why_not else read_picture(self.candidate if candidate else self.path, _Kept)
         if kept is None or kept.run_id != self._run.run_id:
             return None
         try:
@@ -158,16 +151,6 @@ class KeptFirm:
         """Keep none."""
         self.path.unlink(missing_ok=True)
         self.candidate.unlink(missing_ok=True)
-
-
-def _read(path: Path) -> _Kept | None:
-    try:
-        raw = path.read_bytes()
-        if blake2b(raw[_DIGEST:], digest_size=_DIGEST).digest() != raw[:_DIGEST]:
-            return None
-        return msgspec.msgpack.decode(raw[_DIGEST:], type=_Kept)
-    except (OSError, msgspec.MsgspecError):
-        return None
 
 
 class _Reader(pickle.Unpickler):

@@ -12,17 +12,14 @@ nothing is found, and the agent follows everything.
 
 import contextlib
 import logging
-from hashlib import blake2b
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
 from runtime.agent_line import Asked
+from runtime.pictures import read_picture, write_picture
 
 log = logging.getLogger(__name__)
-
-_DIGEST: Final = 16
 
 
 class _Kept(msgspec.Struct, frozen=True, array_like=True):
@@ -44,13 +41,11 @@ class KeptSnapshots:
 
     def keep(self, agent: str, asked: Asked, state: bytes) -> None:
         """Replace the snapshot of an agent; one that cannot be written costs time later, and no more."""
-        raw = msgspec.msgpack.encode(_Kept(self._run_id, agent, asked.last_told, asked.most_told, state))
         path = self._path(agent)
         fresh = path.with_suffix(".new")
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
-            # Not made durable: a desk that was killed has it, and after a power cut the digest tells.
-            fresh.write_bytes(blake2b(raw, digest_size=_DIGEST).digest() + raw)
+            write_picture(fresh, _Kept(self._run_id, agent, asked.last_told, asked.most_told, state))
             fresh.replace(path)
         except OSError as error:
             log.warning("snapshot_not_kept agent=%s why=%s", agent, error)
@@ -62,7 +57,7 @@ class KeptSnapshots:
         grow to that length with other records.
         """
         path = self._path(agent)
-        kept = _read(path)
+        kept = read_picture(path, _Kept)
         if kept is not None and (kept.run_id, kept.agent) == (self._run_id, agent) and kept.most_told <= last:
             return kept.last_told, kept.state
         with contextlib.suppress(OSError):
@@ -71,13 +66,3 @@ class KeptSnapshots:
 
     def _path(self, agent: str) -> Path:
         return self._folder / f"{agent.replace('/', '~')}.snapshot"
-
-
-def _read(path: Path) -> _Kept | None:
-    try:
-        raw = path.read_bytes()
-        if blake2b(raw[_DIGEST:], digest_size=_DIGEST).digest() != raw[:_DIGEST]:
-            return None
-        return msgspec.msgpack.decode(raw[_DIGEST:], type=_Kept)
-    except (OSError, msgspec.MsgspecError):
-        return None

@@ -11,9 +11,10 @@ Invariant: nothing is sent and nothing is written.
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from orchestrator.cascade import groups_in
 from orchestrator.policy import GroupOut
 from parley.agent import AgentSpec, Context
-from parley.bus import EMPTY_STATE, MISSED, Answer, Ask, Wave
+from parley.bus import EMPTY_STATE, MISSED, Ask
 from parley.errors import DataError
 from parley.messages import KIND_OF, NAMES, Envelope, Late, Message, decode, decode_envelope
 
@@ -59,20 +60,9 @@ class Refold:
             t_mono=envelope.t_mono,
             t_recv=envelope.t_recv,
         )
-        self.groups = []
-        answers: list[Answer] | None = None
-        while True:
-            try:
-                step = next(cascade) if answers is None else cascade.send(answers)
-            except StopIteration:
-                return
-            answers = None
-            if isinstance(step, Wave):
-                answers = list(self._transport.exchange(step))
-                continue
-            if step.records:
-                self.groups.append(step)
-            for seq, kind, _, body in step.records:
+        self.groups = [group for group in groups_in(cascade, self._transport.exchange) if group.records]
+        for group in self.groups:
+            for seq, kind, _, body in group.records:
                 self._said[seq] = (kind, body)
 
 

@@ -25,12 +25,7 @@ def running(tmp_path: Path) -> Iterator[Running]:
     run = Running(tmp_path / "home")
     run.wait_until_trading()
     yield run
-    for child in run.children.values():
-        if child.is_running():
-            child.kill()
-    if run.process.poll() is None:
-        run.process.kill()
-        run.process.communicate()
+    run.kill()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

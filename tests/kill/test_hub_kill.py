@@ -60,12 +60,7 @@ def run(tmp_path: Path, market_data: Path) -> Iterator[Running]:
     run = Running(tmp_path, "--data", market_data / "candles", *CRASH, *PACE)
     run.wait_until_trading()
     yield run
-    for child in run.children.values():
-        if child.is_running():
-            child.kill()
-    if run.process.poll() is None:
-        run.process.kill()
-        run.process.communicate()
+    run.kill()
 
 
 def journal_of(run: Running) -> Path:

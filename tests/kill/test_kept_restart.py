@@ -28,12 +28,7 @@ def run(tmp_path: Path) -> Iterator[Running]:
     run = Running(tmp_path, "--config", config, "--speed", "600")
     run.wait_until_trading()
     yield run
-    for child in run.children.values():
-        if child.is_running():
-            child.kill()
-    if run.process.poll() is None:
-        run.process.kill()
-        run.process.communicate()
+    run.kill()
 
 
 def until(holds: Callable[[], object]) -> None:

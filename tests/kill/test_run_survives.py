@@ -32,12 +32,7 @@ def runs(tmp_path: Path) -> Iterator[list[Running]]:
     runs: list[Running] = []
     yield runs
     for run in runs:
-        for child in run.children.values():
-            if child.is_running():
-                child.kill()
-        if run.process.poll() is None:
-            run.process.kill()
-            run.process.communicate()
+        run.kill()
 
 
 def begin(runs: list[Running], home: Path, *options: object) -> Running:

@@ -15,8 +15,8 @@ from random import Random
 
 from msgspec.structs import replace
 
+from orchestrator.cascade import groups_in
 from orchestrator.policy import DeskConfig, GroupOut
-from parley.bus import Answer, Wave
 from parley.messages import Ack, Balance, Bar, Book, Fill, Heartbeat, Intent, MarketBatch, Message, Started
 from runtime.bootstrap import Assembly, assemble
 from runtime.defaults import default_agents
@@ -77,17 +77,7 @@ def groups_of(desk: Assembly, bars: int, seed: int = 1) -> Iterator[GroupOut]:
 
 def _admit(desk: Assembly, message: Message, sender: str, t: int, mono: int) -> Iterator[GroupOut]:
     cascade = desk.firm.admit(message, sender, t_event=t, t_mono=mono, t_recv=t)
-    answers: list[Answer] | None = None
-    while True:
-        try:
-            step = next(cascade) if answers is None else cascade.send(answers)
-        except StopIteration:
-            return
-        answers = None
-        if isinstance(step, Wave):
-            answers = list(desk.transport.exchange(step))
-        else:
-            yield step
+    return groups_in(cascade, desk.transport.exchange)
 
 
 def _batch(n: int, prices: dict[str, float], dice: Random) -> MarketBatch:

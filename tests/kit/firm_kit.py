@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 
+from orchestrator.cascade import groups_in
 from orchestrator.firm import Firm
 from orchestrator.policy import DeskConfig, GroupOut
 from parley.agent import AgentEnv, AgentSpec, Context
-from parley.bus import AgentHost, InProc, Wave
+from parley.bus import AgentHost, InProc
 from parley.ids import proposal_id
 from parley.instruments import Instrument
 from parley.messages import (
@@ -202,20 +203,10 @@ class TestDesk:
             message, sender, t_event=wall - int(age_ms * 1e6), t_mono=self.mono, t_recv=wall + self.set_ahead
         )
         orders: list[Intent | CancelIntent] = []
-        answers = None
-        while True:
-            try:
-                out = next(cascade) if answers is None else cascade.send(answers)
-            except StopIteration:
-                break
-            answers = None
-            if isinstance(out, Wave):
-                answers = self.transport.exchange(out)
-            else:
-                assert isinstance(out, GroupOut)
-                self.records.extend(r[3] for r in out.records)
-                self.groups.append(out)
-                orders.extend(out.orders)  # type: ignore[arg-type]
+        for group in groups_in(cascade, self.transport.exchange):
+            self.records.extend(r[3] for r in group.records)
+            self.groups.append(group)
+            orders.extend(group.orders)
         self.sent.extend(orders)
         return orders
 

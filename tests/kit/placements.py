@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from msgspec.structs import replace
 
-from orchestrator.policy import GroupOut
+from orchestrator.cascade import Cascade, groups_in
 from parley.bus import Answer, Transport, Wave
 from parley.messages import Fill, decode, decode_envelope
 from runtime.agent_socket import open_listener
@@ -74,19 +73,13 @@ async def feed(
     return fed
 
 
-def _drain(cascade: Any, transport: Transport, fed: Fed) -> None:
-    answers: list[Answer] | None = None
-    while True:
-        try:
-            step: Wave | GroupOut = next(cascade) if answers is None else cascade.send(answers)
-        except StopIteration:
-            return
-        answers = None
-        if isinstance(step, Wave):
-            fed.waves += 1
-            answers = list(transport.exchange(step))
-        else:
-            fed.said.update({seq: (kind, body) for seq, kind, _, body in step.records})
+def _drain(cascade: Cascade, transport: Transport, fed: Fed) -> None:
+    def exchange(wave: Wave) -> Sequence[Answer]:
+        fed.waves += 1
+        return transport.exchange(wave)
+
+    for group in groups_in(cascade, exchange):
+        fed.said.update({seq: (kind, body) for seq, kind, _, body in group.records})
 
 
 class Hosts:

@@ -76,6 +76,15 @@ class Running:
         out, err = self.process.communicate(timeout=patience_s)
         return self.process.returncode, out, err
 
+    def kill(self) -> None:
+        """Kill whatever is left of it."""
+        for child in self.children.values():
+            if child.is_running():
+                child.kill()
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.communicate()
+
     def left(self, patience_s: float) -> list[str]:
         """Name the units that still run after at most some seconds."""
         _, alive = psutil.wait_procs(list(self.children.values()), timeout=patience_s)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import pytest
 from msgspec.structs import replace
 
+from orchestrator.cascade import groups_in
 from orchestrator.policy import GroupOut
 from parley.bus import InProc
 from parley.errors import DataError, UserError
@@ -101,17 +102,8 @@ def go_on(past: Recovered, later: list[GroupOut]) -> list[tuple[int, int, bytes,
             decode(envelope.body), envelope.sender,
             t_event=envelope.t_event, t_mono=envelope.t_mono, t_recv=envelope.t_recv,
         )  # fmt: skip
-        answers = None
-        while True:
-            try:
-                out = next(cascade) if answers is None else cascade.send(answers)
-            except StopIteration:
-                break
-            answers = None
-            if isinstance(out, GroupOut):
-                said.extend(out.records)
-            else:
-                answers = transport.exchange(out)
+        for group in groups_in(cascade, transport.exchange):
+            said.extend(group.records)
     return said
 
 

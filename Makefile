@@ -88,5 +88,5 @@ chaos-long: setup ## the campaign up to N=10000 kills in all, going on where the
 chaos-full: setup ## the same of everything that make run starts, up to N=500 kills, going on where the last run ended
 	@$(BIN)/python -m tests.chaos.full --kills $(or $(N),500) --results benchmarks/results/chaos.json --keep var/chaos
 
-long: setup ## the tests marked `long` and the property tests with many examples
+long: setup $(if $(SUITE),,chaos-long chaos-mutants chaos-full) ## the campaigns of kills, then the tests marked `long` and many examples (SUITE=)
 	@PARLEY_HYPOTHESIS_PROFILE=long $(BIN)/python -m tools.run_suites --long $(SUITE)

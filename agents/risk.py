@@ -5,6 +5,9 @@ and refusing where none does, and it asks the desk by `Breaker` to pause, flatte
 for stale data, a venue that turns orders away and leaps of the account's worth (`parley.risk.watches`). A
 breaker only ever tightens.
 
+An error of the venue (F242) is an order it refused or left in doubt, and each other call to it that failed;
+what the gateway refused by itself, or found out later of an order in doubt, says nothing of the venue.
+
 Not here: the limits' arithmetic (`parley.risk.assess`, which the desk shares), the
 gate, and obeying a breaker (the desk).
 
@@ -20,6 +23,8 @@ import msgspec
 from parley.agent import AgentEnv, AgentSpec, Context, params_of
 from parley.instruments import assets_of, symbol_of
 from parley.messages import (
+    LAST_LOOK,
+    UNACCEPTED,
     Bar,
     Breach,
     Breaker,
@@ -30,6 +35,7 @@ from parley.messages import (
     Review,
     Stale,
     Unknown,
+    VenueFault,
     VenueReject,
     Verdict,
 )
@@ -44,6 +50,7 @@ from parley.view import FirmView
 
 ZERO = Decimal(0)
 FOREVER = 2**62  # market ns: until a person resumes
+OWN = (LAST_LOOK, UNACCEPTED)  # what a gateway says by itself
 
 
 class Params(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,9 +111,12 @@ class RiskAgent:
                 return (self._review(msg, ctx),)
             case Unknown():
                 return self._fault(ctx.now)
+            case VenueFault():
+                return self._fault(ctx.now, msg.n)
             case VenueReject(cancel=cancel, definitive=definitive) if not (cancel and definitive):
                 # a cancel that found its order gone is no error of the venue
-                return (*self._fault(ctx.now), *(self._refused(ctx) if definitive else ()))
+                found = () if msg.code.startswith(OWN) else self._fault(ctx.now)
+                return (*found, *(self._refused(ctx) if definitive else ()))
             case Halt(mode="RESUME"):
                 self._rearm(ctx.view)
             case LimitsSet(refused=""):
@@ -269,9 +279,10 @@ class RiskAgent:
             found.append(self._pause("lookback_stop", "flatten", FOREVER, fall, limits.flatten_drawdown))
         return found
 
-    def _fault(self, now: int) -> Sequence[Message]:
+    def _fault(self, now: int, n: int = 1) -> Sequence[Message]:
         memory, limits = self._memory, self._limits.breakers
-        memory.errors = [*(t for t in memory.errors if t > now - MINUTE_NS), now]
+        fresh = [now] * min(n, limits.api_errors_per_min + 1)  # more than these change nothing
+        memory.errors = [*(t for t in memory.errors if t > now - MINUTE_NS), *fresh]
         if len(memory.errors) <= limits.api_errors_per_min:
             return ()
         count, memory.errors = Decimal(len(memory.errors)), []

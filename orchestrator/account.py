@@ -38,7 +38,9 @@ from .legs import Legs
 from .levels import Levels
 from .orders import Orders
 from .policy import DeskConfig
+from .standings import DeskView, Standings
 from .strains import Strains
+from .together import Together
 
 ZERO = Decimal(0)
 DAY_NS = 86_400_000_000_000
@@ -73,8 +75,11 @@ class Account:
         self._day_open = ZERO
         self._equity = ZERO
         self._trades_today = 0
+        self._standings = Standings()  # of each owner; what `_equity` and its marks are of all of them
         self._marks: dict[str, float] = {}
-        self._view: FirmView | None = None
+        own = [symbol for symbol, each in instruments.items() if each.quote == config.quote]
+        self._together = Together(config.tf_ns, own)
+        self._view: DeskView | None = None
 
     def open(self, assets: tuple[tuple[str, Decimal], ...], t: int) -> None:
         """Take the venue's balances as opening positions and start trading."""
@@ -87,6 +92,7 @@ class Account:
         if self.pause_until and self.t < self.pause_until <= t:
             self.touch()
         self.t = max(self.t, t)
+        self._together.see(books, t)
         for symbol in sorted(books):
             book = books[symbol]
             if book.bids and book.asks and (mid := book.mid) != self._marks.get(symbol):
@@ -94,23 +100,31 @@ class Account:
                 if self.instruments[symbol].quote == self.config.quote:
                     self.ledger.mark(symbol, decimal(mid), t)
         equity = self.ledger.equity()
-        day = t // DAY_NS
-        if day != self._day:
-            self._day, self._day_open, self._trades_today = day, equity, 0
+        standings = self._standings.marked(self.ledger.results())
+        # what one of them gains another may lose
+        if equity != self._equity or standings is not self._standings:
             self.touch()
-        if equity != self._equity:
-            self.touch()
-        self._equity = equity
+        self._equity, self._standings = equity, standings
+        self._turn_day(t)
         self._peak = max(self._peak, equity)
         self._top = max(self._top, equity)
 
     def fill(self, fill: Fill, agent: str, pid: bytes, round_: bytes) -> bool:
         """Post a fill once; False when the ledger knows it."""
+        if self._day >= 0 and not self.ledger.knows(fill):
+            self._turn_day(max(self.t, fill.t))  # the first of a day counts to that day
         known = not self.ledger.apply(fill, agent=agent, pid=pid, round=round_)
         if not known:
             self._trades_today += 1
+            self._standings = self._standings.traded(agent)
             self.touch()
         return not known
+
+    def _turn_day(self, t: int) -> None:
+        if t // DAY_NS != self._day:
+            self._day, self._day_open, self._trades_today = t // DAY_NS, self._equity, 0
+            self._standings = self._standings.next_day()
+            self.touch()
 
     def protect(self, agent: str, symbol: str, stop: Decimal | None, take: Decimal | None) -> None:
         """Remember the stop and take of an opening decision; without them what is held keeps its own."""
@@ -241,7 +255,7 @@ class Account:
         """Give the account as of now, and whether that is a new version nobody has seen."""
         fresh = self._view is None
         if self._view is None:
-            self._view = FirmView(self._state())
+            self._view = DeskView(self._state(), self._standings, self._together)
         return self._view, fresh
 
     def _money(self) -> Sequence[tuple[str, Decimal]]:

@@ -1,4 +1,4 @@
-"""Leaves what is to be left: on a flatten, a kill, a quarantine, without a market, and at stops.
+"""Leaves what is to be left: on a flatten, a kill, a quarantine, without a market, at stops, and for its age.
 
 Problem: positions are left for many reasons, and whatever the reason a holding may be tied up by the stop
 that the venue holds for it. So every exit nobody at the table proposed goes through here, and each waits
@@ -6,13 +6,17 @@ until its holding is free.
 
 Not here: which holdings there are to leave (`leaving`), the stops (`guarding`), rounds (`firm`).
 
-Invariant: a round for an exit is opened only while no order at the venue guards its holding.
+Invariant: a round for an exit is opened only while no order at the venue guards its holding; nothing is left
+for its age while anybody else leaves it.
 """
 
 from collections.abc import Callable, Collection, Generator, Sequence
 
 from parley.bus import Answer, Wave
-from parley.messages import Proposal, Trigger
+from parley.messages import Holding, Proposal, Trigger
+from parley.risk.limits import HOUR_NS
+from parley.risk.nodes import longest_age_h
+from parley.risk.states import HALTED
 
 from .account import Account
 from .gatekeeper import Gatekeeper
@@ -24,6 +28,7 @@ from .table import Table
 
 Flow = Generator[Wave | GroupOut, Sequence[Answer], None]
 Open = Callable[[Trigger, Proposal], Flow]
+AGE = "max_position_age"
 
 
 class Exits:
@@ -40,6 +45,7 @@ class Exits:
         self._guarding = guarding
         self._open = open_
         self._blind = Blind()
+        self._old: dict[tuple[str, str], int] = {}  # by holder and symbol, when it was last tried to leave
 
     def is_blind(self) -> int:
         """Give the number of the try to leave that is due while no market comes, 0 when none is."""
@@ -76,11 +82,52 @@ class Exits:
             yield from self._open(trigger_of(holding, n, why, seq, table.now, at), exit_)
 
     def stops(self, seq: int, *, is_market: bool, stopping: bool) -> Flow:
-        """Look after the stops at the venue, and leave what waited for one of them or has reached its own."""
+        """Look after the stops at the venue, and leave what waited for one of them or has reached its own.
+
+        What is held longer than it may be is left first: it needs no stop any more.
+        """
+        if is_market and not stopping and not self._account.flattening:
+            yield from self._aged(seq)
         due = yield from self._guarding.turn(seq, is_market=is_market, stopping=stopping)
         for why, n, exit_ in due:
+            # whoever asks why something was left reads its round's trigger
+            source = f"{AGE}/{why}" if exit_.why == AGE else why
             trigger = Trigger(
-                source=why, symbol=exit_.symbol, kind="cmd", payload_hash=b"", md_seq=seq, t=self._table.now,
-                nth=n,
+                source=source, symbol=exit_.symbol, kind="cmd", payload_hash=b"", md_seq=seq,
+                t=self._table.now, nth=n,
             )  # fmt: skip
             yield from self._open(trigger, exit_)
+
+    def _aged(self, seq: int) -> Flow:
+        """Leave what is held for too long: in one exit at a time, tried once a candle until it is gone."""
+        account, table, market = self._account, self._table, self._market
+        tree = self._gatekeeper.limits.tree
+        if account.trading == HALTED or all(each.max_position_age_h is None for each in tree.values()):
+            return
+        held = {(holding.agent, holding.symbol) for holding in account.holdings()}
+        self._old = {key: t for key, t in self._old.items() if key in held}
+        for n, holding, qty in to_leave(table, account, market):
+            if not self._is_too_old(holding):
+                continue
+            guard = account.orders.guard(holding.agent, holding.symbol)
+            if guard is not None and guard.cancels:
+                continue  # somebody leaves already, or the stop is being moved
+            self._old[holding.agent, holding.symbol] = table.now
+            exit_ = exit_of(holding, qty, table.config, why=AGE)
+            if guard is not None:
+                self._guarding.hold_back((exit_,), seq)
+                continue
+            yield from self._open(trigger_of(holding, n, AGE, seq, table.now, market.step), exit_)
+
+    def _is_too_old(self, holding: Holding) -> bool:
+        agent, symbol, now = holding.agent, holding.symbol, self._table.now
+        kills = self._account.kills
+        if not holding.pid or kills.bars(agent) or symbol in kills.symbols:
+            return False  # nobody decided to hold it, or the kill says what becomes of it
+        if self._table.attendance.is_quarantined(agent):
+            return False  # it is being left
+        most = longest_age_h(self._gatekeeper.limits.tree, agent, symbol)
+        if most is None or now - holding.opened <= most * HOUR_NS:
+            return False
+        tried = self._old.get((agent, symbol))
+        return tried is None or now - tried >= self._table.config.tf_ns

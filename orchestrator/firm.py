@@ -46,6 +46,7 @@ from parley.messages import (
     Strain,
     Trigger,
     Unknown,
+    VenueFault,
     VenueReject,
     Void,
     encode,
@@ -73,6 +74,7 @@ from .remembering import remember
 from .round import Event, Round, State
 from .table import DESK, Table
 from .talk import Talk, decision
+from .venue_faults import VenueFaults
 
 ZERO = Decimal(0)
 MAX_FOLLOW_UPS = 4  # exits of further holders on the same bar
@@ -106,12 +108,15 @@ class Firm:
         self.exits = Exits(
             self.table, self.account, self.market, self.gatekeeper, self.guarding, self._leave
         )  # fmt: skip
+        self.faults = VenueFaults()
         self.limits = LimitKeeper(limits, self.table, self.account, self.gatekeeper, self.negotiation)
 
     def is_news(self, message: Message) -> bool:
         """Whether an incoming fact would change anything; what would not is neither journaled nor handled."""
         if isinstance(message, LimitChange):
             return self.limits.is_news(message)
+        if isinstance(message, VenueFault):
+            return self.faults.is_news(message)
         return self.account.is_news(message)
 
     def admit(
@@ -123,14 +128,9 @@ class Firm:
         if isinstance(message, MarketBatch):
             table.now = max(table.now, message.t)
         seq = table.emit(
-            message,
-            sender=sender,
-            to=DESK,
-            t_event=t_event,
-            t_mono=t_mono,
-            t_recv=t_recv,
+            message, sender=sender, to=DESK, t_event=t_event, t_mono=t_mono, t_recv=t_recv,
             round_=self._round_of(message),
-        )
+        )  # fmt: skip
         match message:
             case MarketBatch():
                 yield from self._batch(message, seq, t_event)
@@ -186,6 +186,9 @@ class Firm:
             case LimitChange():
                 yield from self.limits.change(message, seq)
                 yield from self._state()
+            case VenueFault():
+                self.faults.take(message)
+                yield from table.tell(message, seq=seq)
             case Alarm() | ApprovalAsked():
                 pass  # for people, and on record; an order's own doubt is what closes its symbol
             case _:
@@ -363,7 +366,7 @@ class Firm:
             action = {State.HOLD: "hold", State.EXPIRED: "expired"}.get(rnd.state, "reject")
             table.tell_later(decision(talk, action, version, table.now), round_=rnd.id, cause=talk.seq)
             return
-        plan = plan_legs(talk.chosen, talk.qty, talk.advice, table.env.instruments)
+        plan = plan_legs(talk.chosen, talk.qty, talk.advice, table.env.instruments, self.market.books)
         tripped = [s.message for s in table.inbox if isinstance(s.message, Breaker)]
         result: Opened | GateRefusal | None = None
         if tripped and not talk.chosen.reduce_only:

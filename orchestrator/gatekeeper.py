@@ -5,14 +5,18 @@ same. What is not known stays None, and the gate refuses on it.
 """
 
 from collections import deque
+from collections.abc import Mapping
 
+from parley.instruments import assets_of, symbol_of
 from parley.messages import Heartbeat, Intent, Reservation, Verdict
 from parley.risk.case import Counters, GateFacts, Recent
 from parley.risk.limits import Limits
+from parley.risk.loads import BotUse
 from parley.risk.margin import tiers_by_asset
 from parley.view import FirmView
 
 from .market import Market
+from .standings import DeskView
 from .table import Table
 
 SECOND_NS = 1_000_000_000
@@ -59,7 +63,7 @@ class Gatekeeper:
     ) -> GateFacts:
         """Collect what is known about an order at this moment."""
         now = self._table.now
-        last_1s = last_10s = repeats = 0
+        last_1s = last_10s = repeats = own_1s = 0
         own: list[Recent] = []
         for its, sent in reversed(self._sent):
             before = now - sent.t
@@ -67,6 +71,7 @@ class Gatekeeper:
                 break
             last_1s += before < SECOND_NS
             last_10s += before < 10 * SECOND_NS
+            own_1s += its == agent and before < SECOND_NS
             # two holders leaving at once send equal orders: only an agent's own order can be a repetition
             if its == agent and not sent.is_stop:
                 own.append(sent)
@@ -91,4 +96,23 @@ class Gatekeeper:
             trading=view.state.trading,
             marks=self._market.mids(),
             contracts=self._contracts,
+            bot=_use_of(agent, view, own_1s),
+            correlations={} if order.reduce_only else _correlations(order.symbol, view),
         )
+
+
+def _correlations(symbol: str, view: FirmView) -> Mapping[tuple[str, str], float]:
+    if not isinstance(view, DeskView):
+        return {}
+    base, _ = assets_of(symbol)
+    return view.together.with_symbol(symbol_of(base, view.state.quote))
+
+
+def _use_of(agent: str, view: FirmView, orders_1s: int) -> BotUse:
+    if not isinstance(view, DeskView):
+        return BotUse(orders_1s=orders_1s)
+    its = view.standings
+    return BotUse(
+        lost=its.lost(agent), fallen=its.fallen(agent), trades_today=its.trades.get(agent, 0),
+        orders_1s=orders_1s,
+    )  # fmt: skip

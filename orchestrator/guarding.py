@@ -3,7 +3,8 @@
 Problem: a stop that only an agent watches is nobody's when Parley dies. So each holding with a stop has one
 order at the venue that leaves it there, by itself. That order ties up the holding: nothing else can sell it
 before the venue has said that the order is gone, and until then nothing knows how much is left to sell. An
-exit therefore waits as a wish: the order is taken back, and what is still held then is decided anew.
+exit therefore waits as a wish: the order is taken back, and what is still held then is decided anew. Of a
+contract a venue would let both stand, because both only reduce; whoever leaves would still not know how much.
 
 Here is a fold over the account: what stands is the orders' own belief (`orders`), so that a desk that comes
 back has it from its journal. A holding gets its order when nothing of it is being worked or in doubt, another
@@ -24,9 +25,11 @@ from msgspec.structs import replace
 
 from parley.bus import Answer, Wave
 from parley.execution.protective import REACHED, Stop, is_nearer, is_reached, stop_for
-from parley.messages import Alarm, Holding, OrderEvent, Proposal, VenueReject
+from parley.messages import Alarm, Holding, OrderEvent, Proposal, Unknown, VenueReject
 from parley.money import decimal
 from parley.risk.states import HALTED
+from parley.risk.stop_rules import reaches
+from parley.stops import exit_side
 
 from .account import Account
 from .dispatch import Dispatch
@@ -40,6 +43,7 @@ VENUES = "venue:"  # the gateway's own codes, and an order that never arrived, s
 FIRST_PAUSE_NS = 10_000_000_000  # of market time after a refusal, twice as long after each further one
 EXIT_PAUSE_NS = 1_000_000_000  # between two exits whose stop could not be placed any more
 MAX_DOUBLINGS = 8
+STUCK = frozenset({10, 100, 1000})  # cancels of one stop; a person has to hear that nothing else can leave
 Key = tuple[str, str]  # agent, symbol
 Which = tuple[int, bytes, bytes]
 
@@ -93,13 +97,12 @@ class Guarding:
                     self._reached.add(key)
                     return
                 if code.startswith(VENUES):
-                    n = self._pause(key)
                     # it is watched by its agent, as where no venue holds stops
-                    alarm = Alarm(
-                        about="stop", subject=order.intent.cid, detail=f"{code} {detail}"[:200], n=n,
-                        t=self._table.wall, iid=fact.iid, symbol=order.intent.symbol,
-                    )  # fmt: skip
-                    self._table.emit(alarm, cause=cause)
+                    self._alarm(order, f"{code} {detail}", self._pause(key), cause)
+            case VenueReject(cancel=True, code=why) | Unknown(cancel=True, cause=why) if (
+                order.cancels in STUCK and not order.is_final
+            ):
+                self._alarm(order, f"it is not taken back: {why}", order.cancels, cause)
             case OrderEvent(status="canceled" | "expired" | "rejected") if not order.cancels:
                 self._pause(key)  # somebody else ended it, and may do so again
             case _:
@@ -124,7 +127,10 @@ class Guarding:
             key = (holding.agent, holding.symbol)
             held.add(key)
             guard = guards.get(key)
-            if guard is not None and (key in self._waiting or not (stopping or key in worked)):
+            if guard is not None and guard.intent.side != exit_side(1 if holding.qty > 0 else -1):
+                # of a holding that was turned over, which it would not leave but add to
+                self._take_back(guard, cause, again=is_market)
+            elif guard is not None and (key in self._waiting or not (stopping or key in worked)):
                 self._mind(guard, holding, cause, is_market=is_market)
             elif guard is not None or key in worked:
                 continue  # what waits does so until what is bought beside it is over
@@ -139,6 +145,7 @@ class Guarding:
         for key, guard in guards.items():
             if key not in held:
                 self._take_back(guard, cause, again=is_market)
+        self._make_way(cause, again=is_market)
         return due
 
     # one holding
@@ -197,7 +204,7 @@ class Guarding:
     def _stop(self, holding: Holding) -> Stop | None:
         """Give the order that a holding's stop asks for, which never loosens while it is the same holding."""
         instrument = self._table.env.instruments.get(holding.symbol)
-        if instrument is None or instrument.is_contract or not holding.pid:
+        if instrument is None or not holding.pid:
             return None
         key, which = (holding.agent, holding.symbol), (holding.opened, holding.round, holding.pid)
         before, level = self._levels.get(key, (which, None))
@@ -234,6 +241,24 @@ class Guarding:
         return is_trading and not self._table.attendance.is_quarantined(agent)
 
     # what follows
+
+    def _make_way(self, cause: int, *, again: bool) -> None:
+        """Take back own orders that rest where a stop would trade: none such passes the gate beside it."""
+        guards = [o.intent for o in self._account.orders.guards()]
+        for order in self._account.orders.live() if guards else ():
+            i = order.intent
+            if i.trigger is None and i.px is not None and i.tif == "GTC":
+                own = [g for g in guards if g.symbol == i.symbol and g.side != i.side]
+                if any(reaches(g.side, g.trigger, g.px, i.px) for g in own):
+                    self._take_back(order, cause, again=again)
+
+    def _alarm(self, order: Order, detail: str, n: int, cause: int) -> None:
+        i = order.intent
+        alarm = Alarm(
+            about="stop", subject=i.cid, detail=detail[:200], n=n, t=self._table.wall, iid=i.iid,
+            symbol=i.symbol,
+        )  # fmt: skip
+        self._table.emit(alarm, cause=cause)
 
     def _take_back(self, guard: Order, cause: int, *, again: bool) -> None:
         if again or not guard.cancels:

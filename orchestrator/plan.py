@@ -1,13 +1,19 @@
 """From a settled proposal to orders: the plan of a decision, its worst prices and its intents.
 
 The execution agent's advice decides the style; it can never make a price worse than
-the proposal's own limit. Only an urgent exit may go without one, as a market order, and
-only if nobody advises a price. Without advice the proposal's own limits stay.
+the proposal's own limit. Without advice the proposal's own limits stay.
+
+Invariant: what opens has a price. Where its proposal names none that is the worst one it may
+trade at, of which its reservation is made. Only an exit goes as a market order, and only if
+nobody advises a price: where it names one itself, only an urgent one.
 """
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
+from msgspec.structs import replace
+
+from parley.execution.pricing import touch_price
 from parley.execution.styles import FOLLOWING, SLICED, venue_style
 from parley.ids import client_order_id, intent_id, tenant_tag
 from parley.instruments import Instrument
@@ -29,7 +35,11 @@ def better(side: str, *prices: Decimal | None) -> Decimal | None:
 
 
 def plan_legs(
-    proposal: Proposal, qty: Decimal, advice: Sequence[Counter], instruments: Mapping[str, Instrument]
+    proposal: Proposal,
+    qty: Decimal,
+    advice: Sequence[Counter],
+    instruments: Mapping[str, Instrument],
+    books: Mapping[str, Book],
 ) -> tuple[PlanLeg, ...]:
     """Lay out each leg for a decided quantity of leg 0; coupled legs shrink in proportion."""
     first = proposal.legs[0]
@@ -37,11 +47,21 @@ def plan_legs(
     for index, leg in enumerate(proposal.legs):
         instrument = instruments[leg.symbol]
         wanted = qty if index == 0 else instrument.qty(leg.qty * qty / first.qty)
+        if leg.limit_px is None and not leg.reduce_only:
+            leg = _priced(leg, books[leg.symbol], proposal.max_slippage_bps, instrument)
         if index == 0 and not proposal.coupled:
-            legs.append(_advised(proposal, wanted, advice, instrument))
+            legs.append(_advised(proposal, leg, wanted, advice, instrument))
         else:
             legs.append(_own(leg, wanted))
     return tuple(legs)
+
+
+def _priced(leg: Leg, book: Book, slippage_bps: float, instrument: Instrument) -> Leg:
+    """Price an opening that names no price: at its worst to take what is there, else at its side to rest."""
+    if leg.post_only:
+        return replace(leg, limit_px=touch_price(book, leg.side, instrument), tif="GTC")
+    worst = _reach(leg.side, book, slippage_bps, instrument)
+    return replace(leg, limit_px=worst, tif="FOK" if leg.tif == "FOK" else "IOC")
 
 
 def _own(leg: Leg, qty: Decimal) -> PlanLeg:
@@ -58,13 +78,16 @@ def _own(leg: Leg, qty: Decimal) -> PlanLeg:
     )
 
 
-def _advised(proposal: Proposal, qty: Decimal, advice: Sequence[Counter], instrument: Instrument) -> PlanLeg:
-    leg = proposal.legs[0]
+def _advised(
+    proposal: Proposal, leg: Leg, qty: Decimal, advice: Sequence[Counter], instrument: Instrument
+) -> PlanLeg:
     own = _own(leg, qty)
+    advised = [c.px_limit for c in advice if c.px_limit is not None]
+    if leg.limit_px != proposal.legs[0].limit_px and not advised:
+        return own  # nobody named a price: the desk's own is one to take at, not to rest or to be cut at
     styled = next(iter([c for c in advice if c.style is not None]), None)
     style = styled.style or own.style if styled else own.style
     tif = (styled.tif if styled else None) or own.tif
-    advised = [c.px_limit for c in advice if c.px_limit is not None]
     must_leave = leg.reduce_only and proposal.urgency == "urgent"
     px = (
         None if must_leave and style == "market" and not advised else better(leg.side, leg.limit_px, *advised)
@@ -126,14 +149,18 @@ def worst_price(
     """
     if leg.px is not None and leg.style not in FOLLOWING:
         return leg.px
-    factor = decimal(max(slippage_bps, 50.0)) / BPS
+    reach = _reach(leg.side, book, slippage_bps, instrument)
     if leg.side == "buy":
-        reach = instrument.crossing_price(decimal(book.asks[0][0]) * (1 + factor), "buy")
         worst = reach if own is None else min(own, reach)
         return worst if leg.px is None else max(worst, leg.px)
-    reach = instrument.crossing_price(decimal(book.bids[0][0]) * (1 - factor), "sell")
     worst = reach if own is None else max(own, reach)
     return worst if leg.px is None else min(worst, leg.px)
+
+
+def _reach(side: str, book: Book, slippage_bps: float, instrument: Instrument) -> Decimal:
+    factor = decimal(max(slippage_bps, 50.0)) / BPS
+    best = book.asks[0][0] if side == "buy" else book.bids[0][0]
+    return instrument.crossing_price(decimal(best) * (1 + factor if side == "buy" else 1 - factor), side)
 
 
 def order_style(plan: PlanLeg) -> str:

@@ -18,7 +18,7 @@ import typer
 from runtime.calling import DEBUG, call, call_with_settings
 from runtime.cli_backtest import backtest, show_version
 from runtime.cli_data import app as data_app
-from runtime.cli_kill import kill, release
+from runtime.cli_kill import kill, orphans, release
 from runtime.cli_limits import limits, operators
 from runtime.cli_route import route
 from runtime.cli_shadow import shadow
@@ -399,6 +399,7 @@ app.command()(route)
 app.command()(shadow)
 app.command()(kill)
 app.command()(release)
+app.command()(orphans)
 app.add_typer(data_app, name="data")
 app.add_typer(limits, name="limits")
 app.add_typer(operators, name="operators")

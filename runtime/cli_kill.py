@@ -1,6 +1,7 @@
-"""The commands `parley kill` and `parley release`: their options.
+"""The commands `parley kill`, `parley release` and `parley orphans`: their options.
 
-Not here: what they do (`commands.kill`). Invariant: nothing is loaded that could keep a kill from working.
+Not here: what they do (`commands.kill`, `commands.orphans`). Invariant: nothing is loaded that could keep a
+kill from working.
 """
 
 from pathlib import Path
@@ -90,6 +91,25 @@ def release(
     call_with_settings(
         config, "runtime.commands.kill:release", _of(scope, bot), reason, operator, confirm, as_json=as_json
     )
+
+
+def orphans(
+    cancel: Annotated[
+        str | None,
+        typer.Option(
+            "--cancel", metavar="VENUE", help="Cancel them; confirm it with the exchange's name.",
+            show_default=False,
+        ),
+    ] = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """List orders of ours at the exchange that no journal knows.
+
+    As after a lost disk, with the settings and the keys of live trading. At a terminal it asks whether to
+    cancel them; orders of other programs and of people are neither shown nor touched.
+    """
+    call_with_settings(config, "runtime.commands.orphans:show_orphans", cancel, as_json=as_json)
 
 
 def _of(scope: list[str] | None, bot: list[str] | None) -> tuple[str, ...]:

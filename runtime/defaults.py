@@ -22,7 +22,7 @@ HEARS: Final[dict[str, tuple[str, ...]]] = {
     "strategy": ("MarketBatch", "Opinion"),
     "signal": ("MarketBatch",),
     "capital": ("MarketBatch",),
-    "risk": ("MarketBatch", "Unknown", "VenueReject", "Halt", "LimitsSet"),
+    "risk": ("MarketBatch", "Unknown", "VenueReject", "VenueFault", "Halt", "LimitsSet"),
     "execution": ("MarketBatch", "Decision", "Fill", "OrderEvent", "VenueReject"),
     "arbitrage": ("MarketBatch",),
     "meta": ("MarketBatch", "Outcome"),

@@ -44,6 +44,7 @@ from runtime.inspection import Inspection
 from runtime.kill_switch import sweep
 from runtime.lastlook import Counters
 from runtime.lastlook_contracts import Contracts
+from runtime.orphans import refusals
 from runtime.real_money import BOOKS, Books, key_lock, part_of, qualify, rounding
 from runtime.unit import announce, die_with_parent, first_of, path_of, read_config, run_unit
 from venues.backoff import Backoff
@@ -55,7 +56,8 @@ log = logging.getLogger(__name__)
 
 _STREAM_PATIENCE_S: Final = 30.0
 _SWEEP_S: Final = 4.0
-_AUDIT_S: Final = 20.0  # longer than a first ban
+_AUDIT_S: Final = 20.0
+_BAN_S: Final = 60.0  # one who is banned at the end waits so long; a later ban may be longer
 _AUDIT_AGAIN_S: Final = 1.0
 _LOCK_PATIENCE_S: Final = 2.0  # one that was killed may not be gone yet
 _SPARE_PATIENCE_S: Final = 60.0  # `parley kill` holds the lock while it cancels
@@ -101,15 +103,11 @@ async def serve(
         positions = earlier.counters.positions
         balance, books = await _own_part(config, venue, whole, earlier, () if is_first else prior)
         await _prepare(config, venue)
-        _mark(earlier.counters.contracts, venue)
+        if config.real_money is not None:
+            await _mark(earlier.counters.contracts, venue)
         path_of(config.instruments).write_bytes(msgspec.json.encode(list(instruments.values())))
-        run = {
-            "unit": "gateway",
-            "account": config.account,
-            "tenant": config.tenant,
-            "desk": str(config.desk),
-        }
-        journal = GatewayLog(path, run, asyncio.get_running_loop(), fail, earlier.unsent)
+        of = {"unit": "gateway", "account": config.account, "tenant": config.tenant, "desk": str(config.desk)}
+        journal = GatewayLog(path, of, asyncio.get_running_loop(), fail, earlier.unsent)
         earlier.counters.heard(journal.epoch)
         gateway = Gateway(
             config, venue, instruments, earlier.counters, journal, balance, IdleCollector().idle,
@@ -154,8 +152,9 @@ async def _own_part(
         return whole, None
     now, is_settled = counted(earlier.counters, done, earlier.funding), not earlier.alive
     await qualify(
-        venue, config.real_money, whole, now.positions, is_settled=is_settled, rounded=rounding(now.contracts)
-    )
+        venue, config.real_money, whole, now.positions, is_settled=is_settled,
+        rounded=rounding(now.contracts), reasons=await refusals(config, venue),
+    )  # fmt: skip
     address = config.venue.rest if isinstance(config.venue, CcxtConfig) else ""
     path, contracts = path_of(config.journal).with_name(BOOKS), earlier.counters.contracts
     books = Books(path, config.real_money, whole, now.positions, address, lambda: rounding(contracts))
@@ -182,8 +181,8 @@ def _watching(
     )
 
     async def look() -> None:
+        await _mark(counters.contracts, venue)
         await watch.look()
-        _mark(counters.contracts, venue)
 
     inspection = Inspection(gateway, venue, gateway.doubts, config.inspect_s, look)
 
@@ -215,10 +214,17 @@ async def _open_venue(
     return instruments, balance, prior
 
 
-def _mark(contracts: Contracts, venue: Venue) -> None:
-    """Let the last look know what contracts are worth that were not traded lately."""
-    for asset, px in venue.marks.items():
-        contracts.saw(asset, px)
+async def _mark(contracts: Contracts, venue: Venue) -> None:
+    """Let the last look know what the venue says its contracts are worth; without that none is opened."""
+    if not venue.capabilities.contracts:
+        return
+    await venue.meter.turn(Request.BALANCES)
+    asked = time.monotonic_ns()
+    try:
+        for asset, px in (await venue.marks()).items():
+            contracts.marks.say(asset, px, asked)
+    except VenueError as error:
+        log.warning("marks_not_read cause=%s", error)
 
 
 async def _prepare(config: GatewayConfig, venue: Venue) -> None:
@@ -262,9 +268,9 @@ async def _audit(
     funding: FundingWatch,
 ) -> None:  # fmt: skip
     """Say how the account changed while it was served, and what may still trade."""
-    until = time.monotonic_ns() + int(_AUDIT_S * 1e9)
+    began = time.monotonic_ns()
     while True:
-        if (lack := await venue.meter.turn(Request.BALANCES, until)) is not None:
+        if (lack := await venue.meter.turn(Request.BALANCES, began + int(_BAN_S * 1e9))) is not None:
             told = {"error": words(lack)[1]}
             break
         try:
@@ -273,7 +279,7 @@ async def _audit(
             break
         except VenueError as error:  # a bad moment is no reason to end without having looked
             told = {"error": str(error)}
-        if time.monotonic_ns() >= until:
+        if time.monotonic_ns() >= began + int(_AUDIT_S * 1e9):
             break
         await asyncio.sleep(_AUDIT_AGAIN_S)
     announce({"audit": told})

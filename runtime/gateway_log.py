@@ -22,6 +22,8 @@ from parley.errors import Fatal, UserError
 from parley.messages import (
     KIND_OF,
     KINDS,
+    LAST_LOOK,
+    UNACCEPTED,
     Ack,
     Attempt,
     CancelIntent,
@@ -55,10 +57,9 @@ log = logging.getLogger(__name__)
 OnAttempted = Callable[[int, bool], None]
 """Called on the loop with (seq of the attempt, False if the client order id was taken)."""
 
-OWN: Final = "last_look:"
-"""Codes of refusals that are the gateway's own begin with it."""
+OWN: Final = LAST_LOOK
 NOT_ACCEPTED: Final = (
-    "not_accepted", "the venue had not accepted it when its window was over, and no list shows it"
+    UNACCEPTED, "the venue had not accepted it when its window was over, and no list shows it"
 )  # fmt: skip
 """Code and text of the end of an order whose answer never came."""
 _FOLDED = (

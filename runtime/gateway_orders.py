@@ -39,6 +39,7 @@ from parley.messages import (
     decode,
     encode,
 )
+from runtime import limit_word
 from runtime.alarms import Refusals, in_doubt
 from runtime.credits import Credits
 from runtime.doubts import Doubts
@@ -52,11 +53,10 @@ from runtime.kill_switch import KillSwitch
 from runtime.lanes import Lanes
 from runtime.lastlook import DUPLICATE, Counters, cancel_refusal
 from runtime.limit_switch import LimitSwitch
-from runtime.limit_word import Confirmed
-from runtime.limit_word import read_word as read_limits
 from runtime.passing import Passing
 from runtime.resync import RESYNCED, Resync, Retelling, read_resync
 from runtime.unit import Begun, path_of
+from runtime.venue_faults import VenueFaults
 from venues.clock import clock_offset
 from venues.limits import Request
 from venues.meter import words
@@ -111,6 +111,7 @@ class Gateway:
             path, config.tenant, config.account, self, self._say, self._door.watch, self.limits.asked
         )
         self.credits = Credits(venue.meter, self._say)
+        self._faults = VenueFaults(venue.meter.faults, self._say)
         self._passing = Passing(
             config.limits, counters, instruments, venue, brought, self.kills, self.limits.followed,
             self.credits,
@@ -153,7 +154,7 @@ class Gateway:
         if envelope.kind == CONTROL:
             if asked := read_resync(envelope.body):
                 self._resync(link, asked)
-            elif (limits := read_limits(envelope.body)) is not None:
+            elif (limits := limit_word.read_word(envelope.body)) is not None:
                 self.limits.confirmed(limits)
             else:
                 self._held_orders.say(*read_word(envelope.body))
@@ -179,7 +180,7 @@ class Gateway:
 
     def _resync(self, link: Link, asked: Resync) -> None:
         self._counters.heard(asked.epoch)
-        self.limits.confirmed(Confirmed(n=asked.limits[0], values=asked.limits[1]))
+        self.limits.confirmed(limit_word.Confirmed(n=asked.limits[0], values=asked.limits[1]))
         self._journal.flush()  # what became durable is worked off in the next turn; only then is all said
         asyncio.get_running_loop().call_soon(lambda: self._lanes.begin(self._retell(link, asked)))
 
@@ -480,6 +481,7 @@ class Gateway:
             await asyncio.sleep(HEARTBEAT_S)
 
     def _beat(self) -> None:
+        self._faults.tell()
         beat = Heartbeat(
             unit="gateway", incarnation=self._config.incarnation, epoch=self._counters.epoch,
             head=self._journal.head, t=time.time_ns(), offset_ms=self._offset_ms,

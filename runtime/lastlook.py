@@ -1,7 +1,9 @@
 """The last look: may this order leave the house? Pure, with counters and limits of its own.
 
 Problem: desk and gate may be wrong, restarted or doubled. The gateway therefore checks every intent once
-more against limits from its own file, which no desk can raise, and against what it itself has sent.
+more against limits from its own file, which no desk can raise, and against what it itself has sent. With real
+money an order that opens costs no more than was counted even if every price that the desk names is a lie: its
+limit bounds it, and for contracts the venue's own mark (`lastlook_marks`).
 
 Not here: durability and sending (`gateway`); anything a strategy could ask for.
 
@@ -21,11 +23,11 @@ import msgspec
 from parley.execution.protective import STOP_LIMIT, is_reached
 from parley.instruments import ZERO, Instrument, assets_of, is_contract
 from parley.messages import CancelIntent, Fill, FundingPaid, Intent, OrderEvent
-from runtime.lastlook_contracts import Contracts, Resting, too_much
+from runtime.lastlook_contracts import Contracts, Resting, only_reduces, too_much
+from runtime.lastlook_marks import bps_beyond, off_mark
 from venues.capabilities import Capabilities, wrong_cid
 
 _SECOND_NS: Final = 1_000_000_000
-_BPS: Final = Decimal(10_000)
 _DIGITS: Final = 12
 _BEYOND: Final = 30  # digits no amount of any asset has, and far from where decimal arithmetic raises
 _UNKNOWN: Final = Decimal("NaN")  # a sum it is part of is unknown as well, and refused for good
@@ -48,8 +50,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     An order's base asset is measured in its quote asset at the order's price, its quote asset in itself.
     ``cash`` names the assets the account pays with: what is left of them is money and no position.
     ``capital`` by quote asset is what of the account is the desk's, with real money: all its buys together
-    spend no more, and it sells nothing that it did not buy. Contracts, which it may owe, together need no
-    more margin (`lastlook_contracts`).
+    spend no more, with their fees, and it sells nothing that it did not buy. Contracts, which it may owe,
+    together need no more margin (`lastlook_contracts`). What opens then names the worst price it may trade
+    at; of a contract it is no further beyond the venue's mark than ``collar_bps`` and ``mark_bps``, which is
+    what the market may have moved since the venue said that.
     """
 
     max_notional: dict[str, Decimal]
@@ -58,6 +62,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     capital: dict[str, Decimal] = {}
     max_orders_per_s: int = 20
     collar_bps: int = 200
+    mark_bps: int = 300
 
 
 class _Open(msgspec.Struct, kw_only=True):
@@ -74,7 +79,8 @@ class Counters:
     """What this gateway sent and what became of it.
 
     ``positions`` by asset are sums of its own fills, and of what was paid for holding contracts: what the
-    account held before is nobody's risk here. ``contracts`` are what of it is held or owed of contracts.
+    account held before is nobody's risk here. ``contracts`` are what of it is held or owed of contracts,
+    ``traded`` by symbol the price of its last fill.
     """
 
     def __init__(self) -> None:
@@ -83,6 +89,7 @@ class Counters:
         self.cids: set[str] = set()
         self.iids: set[bytes] = set()
         self.positions: dict[str, Decimal] = {}
+        self.traded: dict[str, Decimal] = {}
         self._open: dict[bytes, _Open] = {}
         self._coming: dict[str, Decimal] = {}
         self._going: dict[str, Decimal] = {}
@@ -112,8 +119,6 @@ class Counters:
         )
         self._open[intent.iid] = order
         self._add_working(order, order.qty)
-        if is_contract(base := assets_of(intent.symbol)[0]):
-            self.contracts.saw(base, intent.ref_px)
 
     def dead(self, iid: bytes) -> None:
         """Free what an order still could have filled, because it cannot exist any more."""
@@ -129,6 +134,7 @@ class Counters:
         base, quote = assets_of(fill.symbol)
         qty, px = _sound(fill.qty), _sound(fill.px)
         signed = qty if fill.side == "buy" else -qty
+        self.traded[fill.symbol] = px
         _add(self.positions, base, signed)
         _add(self.positions, quote, -signed * px)
         if is_contract(base):
@@ -169,6 +175,15 @@ class Counters:
         return [
             Resting(asset, each.side, each.left, each.price) for asset, each in named if is_contract(asset)
         ]
+
+    def fees(self, quote: str, instruments: Mapping[str, Instrument]) -> Decimal:
+        """What buys of a quote's spot pairs may still have to pay in fees; unknown where a fee is."""
+        fees = ZERO
+        for each in self._open.values():
+            base, pays = assets_of(each.symbol)
+            if each.side == "buy" and pays == quote and not is_contract(base):
+                fees += each.left * each.price * fee_of(instruments.get(each.symbol))
+        return fees
 
     def in_last_second(self, now_mono: int) -> int:
         """Number of orders sent within the second before `now_mono`."""
@@ -232,7 +247,7 @@ def refusal(
         or _unusable_id(intent, row)
         or _malformed(intent, instruments)
         or _unholdable(intent, row)
-        or _too_much(intent, counters, limits, instruments, now_mono)
+        or _too_much(intent, counters, limits, instruments, row, now_mono)
     )
 
 
@@ -321,14 +336,21 @@ def _unholdable(intent: Intent, row: Capabilities) -> tuple[str, str] | None:
 
 
 def _too_much(
-    intent: Intent, counters: Counters, limits: Limits, instruments: Mapping[str, Instrument], now_mono: int
-) -> tuple[str, str] | None:
+    intent: Intent, counters: Counters, limits: Limits, instruments: Mapping[str, Instrument],
+    row: Capabilities, now_mono: int,
+) -> tuple[str, str] | None:  # fmt: skip
     instrument = instruments[intent.symbol]
     if intent.ref_px is None:
         return "no_ref_px", "collar and position cannot be judged"
     if instrument.quote not in limits.max_notional or instrument.quote not in limits.max_position:
         return "no_limit", f"no limits for quote asset {instrument.quote}"
-    notional = intent.qty * price_of(intent)
+    price = price_of(intent)
+    if limits.capital and not _only_leaves(intent, counters, instrument, row):
+        mark = counters.contracts.marks.of(instrument.base, now_mono)
+        if (no := _unfounded(intent, instrument, mark, limits)) is not None:
+            return no
+        price = price if mark is None else max(price, mark)
+    notional = intent.qty * price
     # a short grows as its price rises: no cap may keep a desk from leaving it
     is_exit = reduces(intent, counters, ZERO)
     if notional > limits.max_notional[instrument.quote] and not is_exit:
@@ -336,54 +358,87 @@ def _too_much(
     if counters.in_last_second(now_mono) >= limits.max_orders_per_s:
         return "rate", f"{limits.max_orders_per_s} orders in the last second"
     start = intent.ref_px if intent.trigger is None else intent.trigger
-    if intent.px is not None and _crosses(intent.px, start, intent.side) > limits.collar_bps:
+    if intent.px is not None and bps_beyond(intent.px, start, intent.side) > limits.collar_bps:
         name = "ref_px" if intent.trigger is None else "trigger"
         return "collar", f"px {intent.px} against {name} {start}, collar {limits.collar_bps} bps"
-    return _beyond_capital(intent, counters, limits, instruments) or _position(
-        intent, counters, limits, instrument
+    return _beyond_capital(intent, price, counters, limits, instruments, now_mono) or _position(
+        intent, price, counters, limits, instrument
     )
 
 
-def _beyond_capital(
-    intent: Intent, counters: Counters, limits: Limits, instruments: Mapping[str, Instrument]
+def _only_leaves(intent: Intent, counters: Counters, instrument: Instrument, row: Capabilities) -> bool:
+    """Whether an order can only make a position smaller, or spends nothing that is not the desk's own."""
+    if not instrument.is_contract:
+        return intent.side == "sell" or reduces(intent, counters, ZERO)
+    # where the venue itself knows of orders that only reduce it lets them do nothing else
+    return (intent.reduce_only and row.reduce_only) or only_reduces(
+        _as_resting(intent, instrument), counters.contracts, counters.resting()
+    )
+
+
+def _unfounded(
+    intent: Intent, instrument: Instrument, mark: Decimal | None, limits: Limits
 ) -> tuple[str, str] | None:
+    """Say why nothing but its desk's word bounds what an order that opens costs."""
+    if intent.px is None:
+        return "unpriced", "with real money an order that opens names the worst price it may trade at"
+    return off_mark(intent, mark, limits.collar_bps + limits.mark_bps) if instrument.is_contract else None
+
+
+def _as_resting(intent: Intent, instrument: Instrument) -> Resting:
+    return Resting(instrument.base, intent.side, intent.qty, price_of(intent))
+
+
+def _beyond_capital(
+    intent: Intent, price: Decimal, counters: Counters, limits: Limits, instruments: Mapping[str, Instrument],
+    now_mono: int,
+) -> tuple[str, str] | None:  # fmt: skip
     instrument = instruments[intent.symbol]
     if not limits.capital:
         return None
     if not instrument.is_contract:
-        return _not_its_own(intent, counters, limits, instrument)
+        return _not_its_own(intent, counters, limits, instruments)
     quote = instrument.quote
     money = limits.capital.get(quote, ZERO) + counters.positions.get(quote, ZERO)
-    order = Resting(instrument.base, intent.side, intent.qty, price_of(intent))
+    mark = counters.contracts.marks.of(instrument.base, now_mono)
+    # only what the venue holds to reducing gets here without a mark
+    now = [each for each in (mark, intent.ref_px) if each is not None]
+    order = Resting(instrument.base, intent.side, intent.qty, price)
     return too_much(
-        order, intent.ref_px or _UNKNOWN, counters.contracts, counters.resting(), instruments, money=money,
-        max_position=limits.max_position[quote],
+        order, now, counters.contracts, counters.resting(), instruments, money=money,
+        max_position=limits.max_position[quote], now_mono=now_mono,
     )  # fmt: skip
 
 
 def _not_its_own(
-    intent: Intent, counters: Counters, limits: Limits, instrument: Instrument
+    intent: Intent, counters: Counters, limits: Limits, instruments: Mapping[str, Instrument]
 ) -> tuple[str, str] | None:
+    instrument = instruments[intent.symbol]
     base, quote = instrument.base, instrument.quote
     if intent.side == "sell":
         code, asset, left = "not_its_own", base, counters.worst(base, "sell") - intent.qty
     else:
         has = limits.capital.get(quote, ZERO) + counters.worst(quote, "sell")
-        code, asset, left = "capital", quote, has - intent.qty * price_of(intent)
+        cost = intent.qty * price_of(intent)
+        # some venues take a buy's fee in what was bought; whether this one does nobody here knows
+        fees = counters.fees(quote, instruments) + cost * fee_of(instrument)
+        code, asset, left = "capital", quote, has - cost - fees
     # what is not known is refused
     return None if left.is_finite() and left >= 0 else (code, f"{asset} would be {left} of this desk's")
 
 
-def _crosses(px: Decimal, ref_px: Decimal, side: str) -> Decimal:
-    signed = px - ref_px if side == "buy" else ref_px - px
-    return signed / ref_px * _BPS
+def fee_of(instrument: Instrument | None) -> Decimal:
+    """Return the share of its value that an order costs at most, never less than nothing."""
+    if instrument is None or not (instrument.taker_fee.is_finite() and instrument.maker_fee.is_finite()):
+        return _UNKNOWN
+    return max(instrument.taker_fee, instrument.maker_fee, ZERO)
 
 
 def _position(
-    intent: Intent, counters: Counters, limits: Limits, instrument: Instrument
+    intent: Intent, price: Decimal, counters: Counters, limits: Limits, instrument: Instrument
 ) -> tuple[str, str] | None:
     base, quote = instrument.base, instrument.quote
-    cap, price = limits.max_position[quote], price_of(intent)
+    cap = limits.max_position[quote]
     signed = intent.qty if intent.side == "buy" else -intent.qty
     held = _grown(counters, base, signed) * price
     if held > cap:

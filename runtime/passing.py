@@ -3,7 +3,8 @@
 Not here: the rules (`lastlook`, `followed`), the kill file (`kill_switch`).
 
 Invariant: it changes nothing but what the venue's meter counts, and what the desk is told of that. An exit
-passes a kill that flattens and the desk's limits, never the gateway's own caps.
+passes a kill that flattens and the desk's limits, never the gateway's own caps. With real money the worth
+that a changed limit is a share of hangs on no price that the desk names.
 """
 
 import time
@@ -11,8 +12,10 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final
 
+from msgspec.structs import replace
+
 from parley.budget import Rank
-from parley.instruments import ZERO, Instrument, assets_of
+from parley.instruments import ZERO, Instrument, assets_of, is_contract
 from parley.messages import Intent
 from runtime.credits import Credits
 from runtime.followed import Followed
@@ -43,7 +46,7 @@ class Passing:
 
     def refusal(self, intent: Intent, now_mono: int) -> tuple[str, str] | None:
         """Return (code, detail) when an order must not be written down as one that leaves."""
-        self._followed.see(intent)
+        self._see(intent, now_mono)
         opens = not self.reduces(intent, is_counted=False)
         no = refusal(
             intent, self._counters, self._caps(intent) if opens else self._own, self._instruments,
@@ -78,6 +81,18 @@ class Passing:
         """Whether an order can only bring a position nearer to zero; ``is_counted``: `lastlook.reduces`."""
         held = self._brought.get(assets_of(intent.symbol)[0], ZERO)
         return reduces(intent, self._counters, held, is_counted=is_counted)
+
+    def _see(self, intent: Intent, now_mono: int) -> None:
+        """Have the worth of the account worked out by an order's price, or by what is known without it."""
+        if not self._own.capital:
+            self._followed.see(intent)
+            return
+        base = assets_of(intent.symbol)[0]
+        if is_contract(base):
+            known = self._counters.contracts.marks.of(base, now_mono)
+        else:
+            known = self._counters.traded.get(intent.symbol)
+        self._followed.see(replace(intent, ref_px=known))
 
     def _stopped(self, intent: Intent, *, is_counted: bool) -> str:
         """Say which kill keeps an order from leaving; exits pass one that flattens, stops do not."""

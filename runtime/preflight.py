@@ -24,6 +24,7 @@ from runtime.funding_watch import before_opening, counted
 from runtime.gateway_config import GatewayConfig, make_venue
 from runtime.gateway_log import Recovered, recover
 from runtime.lastlook import Counters
+from runtime.orphans import refusals
 from runtime.real_money import qualify, rounding
 from runtime.unit import die_with_parent, path_of, read_config, run_unit
 from venues.port import VenueError
@@ -49,8 +50,9 @@ async def look(config: GatewayConfig) -> None:
         if config.real_money is not None:
             rounded = rounding(now.contracts)
             await qualify(
-                venue, config.real_money, balance, now.positions, is_settled=not left.alive, rounded=rounded
-            )
+                venue, config.real_money, balance, now.positions, is_settled=not left.alive,
+                rounded=rounded, reasons=await refusals(config, venue),
+            )  # fmt: skip
     except VenueError as error:
         raise UserError(f"the venue {config.venue.name!r} cannot be used: {error}") from error
     finally:

@@ -16,7 +16,7 @@ Invariant: nothing here sends an order, and an account qualifies only if every q
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
@@ -92,12 +92,13 @@ def rounding(contracts: Contracts) -> Decimal:
 
 async def qualify(
     venue: Venue, wanted: RealMoney, balance: Balance, positions: Mapping[str, Decimal], *,
-    is_settled: bool, rounded: Decimal = ZERO,
+    is_settled: bool, rounded: Decimal = ZERO, reasons: Sequence[str] = (),
 ) -> Balance:  # fmt: skip
     """Return the part of ``balance`` that is the desk's, if the account may be traded with real money.
 
     Without ``is_settled`` there are orders of an earlier life whose fills are not heard of yet: then what
-    the account holds says nothing. ``rounded``: as `rounding`.
+    the account holds says nothing. ``rounded``: as `rounding`. ``reasons`` are those against it that are
+    known already.
 
     Raises
     ------
@@ -105,6 +106,7 @@ async def qualify(
         When it may not, or something could not be found out; names every reason.
     """
     reasons = [
+        *reasons,
         *await _of_the_key(venue),
         *await _of_the_account(venue),
         *await _of_the_clock(venue, wanted.max_clock_offset_ms),

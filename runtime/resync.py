@@ -5,7 +5,8 @@ ever got. It says ``resync:`` with its epoch and what is open; the gateway tells
 orders, answers for what never came, and says ``resynced``.
 
 All, and not only what came after the desk's last record: in lock-step a desk journals facts in the order of
-their orders, so its last one does not say that it has those before. What it knows is no news to it.
+their orders, so its last one does not say that it has those before. What it knows is no news to it. Of calls
+that failed only those of the last minute are told again: nobody asks for older ones (F242).
 
 Not here: the journals (`recovery`, `gateway_log`), sending.
 
@@ -13,6 +14,7 @@ Invariant: after ``resynced`` the desk heard everything the gateway had said whe
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
@@ -31,6 +33,7 @@ from parley.messages import (
     Message,
     OrderEvent,
     Unknown,
+    VenueFault,
     VenueReject,
 )
 
@@ -42,12 +45,13 @@ NEVER_CAME: Final = ("last_look:never_came", "its desk was gone before the gatew
 # the types of the gateway's journal that a resync looks at
 LOOKED_AT: Final = (
     "Intent", "CancelIntent", "Ack", "VenueReject", "Unknown", "OrderEvent", "Fill", "FundingPaid", "Gap",
-    "Compared", "LimitChange",
+    "Compared", "LimitChange", "VenueFault",
 )  # fmt: skip
 
 _MOST_UNSENT: Final = 1 << 20
 _UNSENT_S: Final = 0.002
 _AT_ONCE: Final = 500
+_FAULTS_NS: Final = 60_000_000_000
 
 
 class Resync(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,8 +91,9 @@ def read_resync(body: bytes) -> Resync | None:
 class Retelling:
     """What the gateway's journal holds for a desk; `missing` is to be asked after `deliver`."""
 
-    def __init__(self, asked: Resync) -> None:
+    def __init__(self, asked: Resync, clock: Callable[[], int] = time.time_ns) -> None:
         self._asked = asked
+        self._now = clock()
         self._gaps = 0
         self._orders: set[bytes] = set()
         self._cancels: set[tuple[bytes, int]] = set()
@@ -123,6 +128,8 @@ class Retelling:
                     if self._gaps > self._asked.gaps:
                         yield seq, round_, message
                 case FundingPaid() if not message.prior:
+                    yield seq, round_, message
+                case VenueFault() if message.t > self._now - _FAULTS_NS:
                     yield seq, round_, message
                 case LimitChange():  # what the desk has it knows by its number
                     yield seq, round_, message

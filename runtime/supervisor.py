@@ -35,7 +35,7 @@ from runtime.standby import Standby
 
 READY_PATIENCE_S: Final = 60.0
 GRACE_S: Final = 10.0
-GRACE_GATEWAY_S: Final = 45.0  # it cancels what rests and asks for the balances, see `gateway.serve`
+GRACE_GATEWAY_S: Final = 85.0  # it cancels what rests and asks for the balances, see `gateway.serve`
 # One that is busy with its past hears nothing until it is done with it.
 GRACE_RETURNING_S: Final = 60.0
 _USER_MISTAKE: Final = 2

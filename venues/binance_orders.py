@@ -8,7 +8,7 @@ Not here: when to look up, and what an absence means (`runtime.resolution`).
 Invariant: nothing here changes anything at the venue; what was not read whole is a `VenueError`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import ccxt
@@ -16,13 +16,15 @@ import ccxt
 from parley.instruments import ZERO
 from parley.messages import Fill, Intent, OrderEvent
 from venues.ccxt_client import MS, asked, exact, line
-from venues.port import Absent, Acked, VenueError
+from venues.port import Absent, Acked, Resting, VenueError
+from venues.resting import Row, own
 
 _STATUS: Final = {
     "NEW": "open", "PARTIALLY_FILLED": "open", "PENDING_CANCEL": "open", "FILLED": "closed",
     "CANCELED": "canceled", "EXPIRED": "expired", "EXPIRED_IN_MATCH": "expired", "REJECTED": "rejected",
 }  # fmt: skip
 _PAGE: Final = 1000
+Ask = Callable[[Mapping[str, Any]], Awaitable[Any]]
 
 
 def order_event(
@@ -55,6 +57,27 @@ async def look_up(client: Any, intent: Intent, *, venue: str, account: str) -> A
         int(raw["updateTime"]) * MS,
     )  # fmt: skip
     return Acked(venue_id=venue_id, t_venue=t_venue, event=event, fills=fills)
+
+
+async def open_orders(client: Any, ask: Ask, symbols: Sequence[str], tag: str) -> list[Resting]:
+    """Return the open orders of ours in some symbols; the venue lists all of a symbol at once.
+
+    Raises
+    ------
+    VenueError
+        When the venue does not answer.
+    """
+    found = []
+    for symbol in symbols:
+        rows = await asked(f"open orders of {symbol}", ask({"symbol": client.market_id(symbol)}))
+        found += own(symbol, map(_row, rows), tag)
+    return found
+
+
+def _row(raw: Mapping[str, Any]) -> Row:
+    return Row(
+        raw["clientOrderId"], raw["orderId"], raw["side"], raw["origQty"], raw["price"], raw["stopPrice"]
+    )
 
 
 async def _named(client: Any, cid: str, market: Mapping[str, str]) -> Mapping[str, Any] | None:

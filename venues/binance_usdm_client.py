@@ -68,15 +68,10 @@ def held(account: Mapping[str, Any], symbols: Mapping[str, str]) -> dict[str, De
     return found
 
 
-def marks_of(account: Mapping[str, Any], symbols: Mapping[str, str]) -> dict[str, Decimal]:
-    """Return by asset the mark prices that an account's open positions are valued at."""
-    found = {}
-    for position in account["positions"]:
-        qty, symbol = exact(position["positionAmt"]), symbols.get(str(position["symbol"]))
-        if qty and symbol is not None:
-            profit = exact(position["unrealizedProfit"])
-            found[assets_of(symbol)[0]] = exact(position["entryPrice"]) + profit / qty
-    return found
+def marks_of(told: Sequence[Mapping[str, Any]], symbols: Mapping[str, str]) -> dict[str, Decimal]:
+    """Return by asset the mark prices of contracts; ``symbols`` are the traded ones by the venue's ids."""
+    marks = {str(each["symbol"]): exact(each["markPrice"]) for each in told}
+    return {assets_of(symbol)[0]: marks[name] for name, symbol in symbols.items() if name in marks}
 
 
 def sharing(account: Mapping[str, Any], symbols: Mapping[str, str]) -> list[str]:

@@ -19,13 +19,14 @@ _DOCUMENTED: Final = (
     Limit(f"{_ORDERS} 10S", 300, 10 * SECOND_NS),
     Limit(f"{_ORDERS} 1M", 1200, 60 * SECOND_NS),
 )
-# A send asks for its trades (5); a look-up for the order, the open ones, all of the contract and the trades.
+# A send asks for its trades (5); a look-up for the order, the open ones, all of the contract and the trades;
+# who asks for balances for the account (5), or for the marks of all contracts (10).
 _COSTS: Final = {
     Request.SEND: {_WEIGHT: 5, _ORDERS: 1},
     Request.CANCEL: {_WEIGHT: 1},
     Request.LOOK_UP: {_WEIGHT: 12},
     Request.TIME: {_WEIGHT: 1},
-    Request.BALANCES: {_WEIGHT: 5},
+    Request.BALANCES: {_WEIGHT: 10},
     Request.OTHER: {},
 }
 

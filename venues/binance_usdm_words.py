@@ -4,8 +4,8 @@ Problem: a margin account can be in modes in which a position is not one number 
 margin it, or a position has a purse of its own. The ledger knows one position per contract and one wallet, so
 the account is put into that mode before anything is traded, or refused.
 
-Not here: reading an order's fields and looking one up (`binance_usdm_orders`), what is the same on the spot
-market (`binance_words`). Invariant: as there.
+Not here: reading an order's fields and looking one up (`binance_usdm_orders`), stops (`binance_usdm_stops`),
+what is the same on the spot market (`binance_words`). Invariant: as there.
 """
 
 import contextlib
@@ -16,25 +16,29 @@ from typing import Any, Final
 
 import ccxt
 
+from parley.execution.protective import REACHED
 from parley.instruments import Instrument
 from parley.messages import Fill, FundingPaid, Intent, OrderEvent
-from venues.binance_orders import order_event
+from venues.binance_orders import open_orders, order_event
 from venues.binance_usdm_client import held, marks_of, sharing, usdm_instrument
 from venues.binance_usdm_orders import event_of, fills_of, look_up
+from venues.binance_usdm_stops import AlgoStops, is_algo
 from venues.binance_words import BinanceOrders
 from venues.ccxt_client import MS, asked, exact, instruments_of, line
-from venues.port import FORCED, Absent, Acked, Ambiguous, KeyRights, Rejected, Unasked, VenueError
+from venues.port import FORCED, Absent, Acked, Ambiguous, KeyRights, Rejected, Resting, Unasked, VenueError
 from venues.words import Account, Placing, Raw
 
 _CODE: Final = re.compile(r'"code":\s*(-\d+)')
 # The venue has an order of this id: some send arrived.
 _DUPLICATE: Final = -4116
 _NO_MARGIN: Final = -2019
+_WOULD_TRIGGER: Final = -2021
 # What the venue refused before acting, and ccxt has only a general error for.
 # https://developers.binance.com/docs/derivatives/usds-margined-futures/error-code
 _REFUSED: Final = frozenset(
-    {-2018, -2020, -2021, -2022, -2023, -2024, -2025, -2026, -2027, -2028, -4001, -4002, -4003, -4004,
-     -4005, -4013, -4014, -4015, -4016, -4023, -4024, -4061, -4118, -4131, -4140, -4164, -5021, -5022, -5028}
+    {-2018, -2020, -2022, -2023, -2024, -2025, -2026, -2027, -2028, -4001, -4002, -4003, -4004, -4005, -4013,
+     -4014, -4015, -4016, -4023, -4024, -4045, -4061, -4118, -4120, -4131, -4136, -4140, -4164, -5021, -5022,
+     -5028}
 )  # fmt: skip
 _AS_IT_IS: Final = '"code":-4046'
 _INCOME_PAGE: Final = 1000
@@ -51,7 +55,7 @@ class UsdmOrders(BinanceOrders):
 
     def __init__(self, client: Any, account: Account) -> None:
         super().__init__(client, account)
-        self.marks: dict[str, Decimal] = {}
+        self._stops = AlgoStops(client, account)
         self._closed: dict[tuple[str, str], tuple[Fill, ...]] = {}  # by the venue's own order, as it stood
 
     async def connect(self) -> dict[str, Instrument]:
@@ -119,8 +123,14 @@ class UsdmOrders(BinanceOrders):
 
     async def balances(self) -> dict[str, Decimal]:
         account = await asked("account", self._client.fapiPrivateV2GetAccount())
-        self.marks = marks_of(account, self._ids())
         return held(account, self._ids())
+
+    async def marks(self) -> dict[str, Decimal]:
+        ids = self._ids()
+        # one costs a tenth of all, and ten or more of them no less
+        query = {"symbol": next(iter(ids))} if len(ids) == 1 else {}
+        told = await asked("marks", self._client.fapiPublicGetPremiumIndex(query))
+        return marks_of(told if isinstance(told, list) else [told], ids)
 
     async def key_rights(self) -> KeyRights:
         rights = await asked("rights of the key", self._client.sapiGetAccountApiRestrictions())
@@ -132,6 +142,8 @@ class UsdmOrders(BinanceOrders):
         )
 
     async def place(self, intent: Intent, placing: Placing) -> Acked:
+        if intent.trigger is not None:
+            return await self._stops.place(intent, placing)
         order = await self._client.create_order(
             placing.symbol, placing.kind, placing.side, placing.qty, placing.px,
             {**placing.params, "newOrderRespType": "RESULT"},
@@ -149,8 +161,14 @@ class UsdmOrders(BinanceOrders):
         )
 
     async def cancel(self, intent: Any) -> Acked:
+        if self._stops.knows(intent.cid):
+            return await self._stops.cancel(intent)
         market = {"symbol": self._client.market_id(intent.symbol), "origClientOrderId": intent.cid}
-        raw = await self._client.fapiPrivateDeleteOrder(market)
+        try:
+            raw = await self._client.fapiPrivateDeleteOrder(market)
+        except ccxt.OrderNotFound:
+            # an earlier life may have placed it as a stop
+            return await self._stops.cancel(intent)
         event = event_of(intent.iid, intent.symbol, raw)
         return Acked(venue_id=str(raw["orderId"]), t_venue=event.t, event=event)
 
@@ -161,13 +179,24 @@ class UsdmOrders(BinanceOrders):
             return Ambiguous(cause=f"duplicate: {line(error)}")
         if code == _NO_MARGIN:
             return Rejected(code="venue:insufficient_funds", detail=line(error))
+        if code == _WOULD_TRIGGER:
+            return Rejected(code=REACHED, detail=line(error))
         if code in _REFUSED:
             return Rejected(code=f"venue:{code}", detail=line(error))
         return super().verdict(error)
 
     async def look_up(self, intent: Intent) -> Acked | Absent:
+        if intent.trigger is not None:
+            return await self._stops.look_up(intent)
         account = self._account
         return await look_up(self._client, intent, venue=account.venue, account=account.name)
+
+    async def resting(self, tag: str) -> list[Resting]:
+        client = self._client
+        found = await open_orders(client, client.fapiPrivateGetOpenOrders, self._account.symbols, tag)
+        for symbol in self._account.symbols:
+            found += await self._stops.resting(symbol, tag)
+        return found
 
     async def stands(self) -> bool:
         # a listen key's stream confirms nothing: that the connection stands is all there is to know
@@ -179,15 +208,22 @@ class UsdmOrders(BinanceOrders):
         return any(key and key in url for key in keys)
 
     def client_ids(self, raw: Raw) -> Sequence[str]:
-        return (str(raw["c"]),)
+        return self._stops.client_ids(raw)
+
+    def venue_id(self, raw: Raw) -> str:
+        return str(raw["aid"] if is_algo(raw) else raw["i"])
 
     def version(self, raw: Raw) -> tuple[str, ...]:
+        if is_algo(raw):
+            return str(raw["X"]), str(raw.get("ai")), str(raw["T"])
         return str(raw["X"]), str(raw["z"]), str(raw["T"])
 
     def seq(self, raw: Raw) -> int:
         return 0
 
     def event(self, iid: bytes, symbol: str, raw: Raw) -> OrderEvent:
+        if is_algo(raw):
+            return self._stops.event(iid, symbol, raw)
         cost = str(exact(raw["ap"]) * exact(raw["z"]))
         return order_event(iid, str(raw["i"]), symbol, raw["X"], raw["z"], cost, int(raw["T"]) * MS)
 

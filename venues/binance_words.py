@@ -17,9 +17,9 @@ import ccxt
 from parley.instruments import Instrument
 from parley.messages import CancelIntent, Fill, Intent, OrderEvent
 from venues.binance_client import account_fees, binance_instrument
-from venues.binance_orders import look_up, order_event
+from venues.binance_orders import look_up, open_orders, order_event
 from venues.ccxt_client import MS, asked, exact, instruments_of, line
-from venues.port import Absent, Acked, Ambiguous, KeyRights, Rejected, Unasked
+from venues.port import Absent, Acked, Ambiguous, KeyRights, Rejected, Resting, Unasked
 from venues.words import Account, Placing, Raw
 
 # The request was turned away before it could act. InvalidNonce is the venue's "outside of recvWindow".
@@ -107,6 +107,10 @@ class BinanceOrders:
     async def look_up(self, intent: Intent) -> Acked | Absent:
         account = self._account
         return await look_up(self._client, intent, venue=account.venue, account=account.name)
+
+    async def resting(self, tag: str) -> Sequence[Resting]:
+        client = self._client
+        return await open_orders(client, client.privateGetOpenOrders, self._account.symbols, tag)
 
     async def unasked(self) -> Sequence[Unasked]:
         return ()

@@ -11,13 +11,14 @@ at the venue; what was not read whole is a `VenueError`.
 """
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from parley.instruments import ZERO
 from parley.messages import Fill, Intent, OrderEvent
 from venues.ccxt_client import MS, asked, exact, line
-from venues.port import NOT_FOUND, Absent, Acked, Ambiguous, Rejected, VenueError
+from venues.port import NOT_FOUND, Absent, Acked, Ambiguous, Rejected, Resting, VenueError
+from venues.resting import Row, own
 
 _CODE: Final = re.compile(r'"ret_?[cC]ode":\s*"?(-?\d+)')
 # The venue turned the request away before it could act. Not among them: timeouts inside the venue (10000,
@@ -111,6 +112,20 @@ async def look_up(client: Any, intent: Intent, *, venue: str, account: str) -> A
         venue_id=str(raw["orderId"]), t_venue=int(raw["createdTime"]) * MS,
         event=order_event(intent.iid, intent.symbol, raw), fills=fills,
     )  # fmt: skip
+
+
+async def open_orders(client: Any, symbols: Sequence[str], tag: str) -> list[Resting]:
+    """Return the open orders of ours in some symbols; `VenueError` when a list could not be read whole."""
+    found = []
+    for symbol in symbols:
+        query = {"category": "spot", "symbol": client.market_id(symbol)}
+        ask = client.privateGetV5OrderRealtime
+        found += own(symbol, map(_row, await _pages("open orders", ask, query, _ORDERS_PAGE)), tag)
+    return found
+
+
+def _row(raw: Raw) -> Row:
+    return Row(raw["orderLinkId"], raw["orderId"], raw["side"], raw["qty"], raw["price"])
 
 
 async def _fills(client: Any, intent: Intent, raw: Raw, venue: str, account: str) -> tuple[Fill, ...]:

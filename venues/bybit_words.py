@@ -18,10 +18,10 @@ import ccxt
 from parley.instruments import Instrument
 from parley.messages import CancelIntent, Fill, FundingPaid, Intent, OrderEvent
 from venues.bybit_client import bybit_instrument
-from venues.bybit_orders import fill_of, look_up, order_event, verdict
+from venues.bybit_orders import fill_of, look_up, open_orders, order_event, verdict
 from venues.ccxt_client import MS, asked, exact, instruments_of, line
 from venues.pongs import NO_PONG, Pongs, socket_of
-from venues.port import Absent, Acked, Ambiguous, KeyRights, Rejected, VenueError
+from venues.port import Absent, Acked, Ambiguous, KeyRights, Rejected, Resting, VenueError
 from venues.words import Account, Placing, Raw, UnsentError
 
 _SPOT: Final = {"category": "spot"}
@@ -90,6 +90,9 @@ class BybitOrders:
     async def look_up(self, intent: Intent) -> Acked | Absent:
         account = self._account
         return await look_up(self._client, intent, venue=account.venue, account=account.name)
+
+    async def resting(self, tag: str) -> Sequence[Resting]:
+        return await open_orders(self._client, self._account.symbols, tag)
 
     async def unasked(self) -> Sequence[FundingPaid]:
         return ()

@@ -24,7 +24,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 
     ``look_up`` are the lists in which an order is found by its client id; ``retention_h`` is how long one is
     that ended without a fill. ``fence`` is the request's own deadline at the venue, empty if there is none.
-    ``stops``: it holds stop-limit orders that reduce, under the same ids and in the same lists.
+    ``stops``: it holds stop-limit orders that reduce, and finds and cancels them by the same ids for as long.
     ``contracts``: it trades linear perpetuals, and no spot pairs. ``forced`` are the beginnings of the client
     ids that the venue gives to orders of its own in our account: liquidations, deleveraging. ``certified``:
     an adapter of its own stands behind it, it is no row made of what ccxt says (`generic_rows`).
@@ -67,7 +67,7 @@ CAPABILITIES: Final[dict[str, Capabilities]] = {
     "binanceusdm": Capabilities(
         cid_len=36, cid_charset="a-zA-Z0-9_-", uniqueness="open", look_up=("open", "closed"),
         retention_h=3 * 24, fence="recvWindow", cancel_by_cid=True, post_only=True, reduce_only=True,
-        stops=False, amend=False, contracts=True, forced=("autoclose-", "adl_autoclose"),
+        stops=True, amend=False, contracts=True, forced=("autoclose-", "adl_autoclose"),
     ),
     "bybit": Capabilities(
         cid_len=36, cid_charset="a-zA-Z0-9_-", uniqueness="forever", look_up=("open", "closed"),

@@ -7,7 +7,7 @@ refused for certain is `Rejected`; everything else, even an exception nobody tho
 Not here: when to send and what then (the gateway); a venue's requests, codes and fields (its `OrderWords`).
 
 Invariant: a request to place or cancel leaves this module at most once per call; the client order id is
-always the intent's.
+always the intent's. A call that failed is either the fate of an order or counted in ``meter.faults``.
 """
 
 import asyncio
@@ -16,10 +16,10 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from parley.instruments import Instrument
-from parley.messages import CancelIntent, Fill, Intent, OrderEvent
+from parley.messages import CancelIntent, Fill, Gap, Intent, OrderEvent
 from venues.capabilities import Capabilities, wrong_cid
 from venues.ccxt_client import MS, asked, plain
 from venues.ccxt_stream import Reading, UserStream
@@ -27,12 +27,15 @@ from venues.limits import Request, VenueLimits
 from venues.meter import Meter
 from venues.port import (
     FORCED,
+    NOT_FOUND,
     Absent,
     Acked,
     Ambiguous,
+    Fact,
     KeyRights,
     OnFact,
     Rejected,
+    Resting,
     SendResult,
     Unasked,
     VenueError,
@@ -41,6 +44,7 @@ from venues.words import Completing, OrderWords, Placing, Prepared, Raw, Timed, 
 
 log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
+_UNREADABLE: Final = (KeyError, TypeError, ValueError, ArithmeticError)
 
 
 class CcxtVenue:
@@ -89,10 +93,6 @@ class CcxtVenue:
     def foreign(self) -> int:
         return len(self._foreign)
 
-    @property
-    def marks(self) -> Mapping[str, Decimal]:
-        return self._words.marks if isinstance(self._words, Prepared) else {}
-
     async def connect(self) -> dict[str, Instrument]:
         await self._heard(Request.OTHER, asked("markets", self._client.load_markets()))
         instruments = await self._heard(Request.OTHER, self._words.connect())
@@ -107,9 +107,17 @@ class CcxtVenue:
     async def balances(self) -> tuple[tuple[str, Decimal], ...]:
         try:
             totals = await self._heard(Request.BALANCES, self._words.balances())
-        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+        except _UNREADABLE as error:
             raise VenueError(f"balances: an answer nobody can read: {error!r}") from error
         return tuple((asset, total) for asset, total in sorted(totals.items()) if total)
+
+    async def marks(self) -> Mapping[str, Decimal]:
+        if not isinstance(self._words, Prepared):
+            return {}
+        try:
+            return await self._heard(Request.BALANCES, self._words.marks())
+        except _UNREADABLE as error:
+            raise VenueError(f"marks: an answer nobody can read: {error!r}") from error
 
     async def clock_offset_ms(self) -> float:
         if isinstance(self._words, Timed):
@@ -117,6 +125,7 @@ class CcxtVenue:
         before = time.time_ns()
         venue_ms = await self._heard(Request.TIME, asked("time", self._client.fetch_time()))
         if not isinstance(venue_ms, int | float):
+            self._failed(Request.TIME, f"an answer nobody can read: {venue_ms!r}")
             raise VenueError(f"time: an answer nobody can read: {venue_ms!r}")
         return float(venue_ms - (before + time.time_ns()) / 2 / MS)
 
@@ -131,7 +140,7 @@ class CcxtVenue:
             return ()
         try:
             return await self._heard(Request.OTHER, self._words.unfit())
-        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+        except _UNREADABLE as error:
             raise VenueError(f"modes of the account: the answer does not say: {error!r}") from error
 
     async def prepare(self) -> None:
@@ -170,8 +179,14 @@ class CcxtVenue:
     async def look_up(self, intent: Intent) -> Acked | Absent:
         try:
             return await self._heard(Request.LOOK_UP, self._words.look_up(intent))
-        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+        except _UNREADABLE as error:
             raise VenueError(f"order {intent.cid}: an answer nobody can read: {error!r}") from error
+
+    async def resting(self, tag: str) -> Sequence[Resting]:
+        try:
+            return await self._heard(Request.OTHER, self._words.resting(tag))
+        except _UNREADABLE as error:
+            raise VenueError(f"open orders: an answer nobody can read: {error!r}") from error
 
     async def unasked(self) -> Sequence[Unasked]:
         return await self._heard(Request.OTHER, self._words.unasked())
@@ -182,6 +197,11 @@ class CcxtVenue:
             answer = await answering
         except VenueError as error:
             self.meter.failed(request, error.__cause__ or error, self._client.last_response_headers)
+            if error.__cause__ is not None:  # else it answered: only not yet, or not with, what is needed
+                self._failed(request, error)
+            raise
+        except _UNREADABLE as error:
+            self._failed(request, f"an answer nobody can read: {error!r}")
             raise
         self.meter.heard(request, self._client.last_response_headers)
         return answer
@@ -200,6 +220,8 @@ class CcxtVenue:
             said = self._words.verdict(error)
             if isinstance(said, Ambiguous):
                 log.warning("send_in_doubt cause=%r", error)
+            elif request is Request.CANCEL and said.code != NOT_FOUND:
+                self._failed(request, error)  # for its order nothing follows from it
             return said
         self.meter.heard(request, self._client.last_response_headers)
         # What traded at once is told before the answer, be it in the answer or on the stream.
@@ -209,14 +231,22 @@ class CcxtVenue:
         self._read_stream()
         return answer
 
+    def _failed(self, request: Request, why: object) -> None:
+        self.meter.faults.failed(request.name.lower(), why)
+
     async def follow(self, on_fact: OnFact, on_ready: Callable[[], None]) -> None:
+        def hear(fact: Fact) -> None:
+            if isinstance(fact, Gap):
+                self.meter.faults.failed("stream", "it broke, or said what nobody can read")
+            on_fact(fact)
+
         reading = Reading(self._words.version, self._event_of, self._fill_of, self._end_of)
         if isinstance(self._words, Completing):
             reading = reading._replace(is_whole=self._words.is_whole, complete=self._complete)
         stream = UserStream(self._client, reading, lambda: self._last_seq)
-        self._read_stream = lambda: stream.sweep(on_fact)
+        self._read_stream = lambda: stream.sweep(hear)
         try:
-            await stream.follow(self._words.stands, on_fact, on_ready)
+            await stream.follow(self._words.stands, hear, on_ready)
         finally:
             self._read_stream = lambda: None
 

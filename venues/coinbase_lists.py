@@ -32,6 +32,19 @@ async def order_of_client(client: Any, cid: str, market: str) -> Raw | None:
     return None
 
 
+async def open_orders_of(client: Any, market: str) -> list[Raw]:
+    """Return the open orders of a product; not those on their way into the book or out of it.
+
+    Raises
+    ------
+    VenueError
+        When the list could not be read whole.
+    """
+    ask = client.v3PrivateGetBrokerageOrdersHistoricalBatch
+    query = {"product_ids": [market], "order_status": ["OPEN"]}
+    return [row async for row in _rows("open orders", ask, query, "orders")]
+
+
 async def order_of(client: Any, number: str) -> Raw:
     """Return an order by the venue's id; raises `VenueError`."""
     ask = client.v3PrivateGetBrokerageOrdersHistoricalOrderId({"order_id": number})

@@ -11,7 +11,7 @@ anything at the venue; what was not read whole is a `VenueError`.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -20,8 +20,9 @@ import ccxt
 from parley.instruments import ZERO
 from parley.messages import Fill, Intent, OrderEvent
 from venues.ccxt_client import exact, line
-from venues.coinbase_lists import executions_of, order_of_client, sum_of
-from venues.port import NOT_FOUND, Absent, Acked, Ambiguous, Rejected, VenueError
+from venues.coinbase_lists import executions_of, open_orders_of, order_of_client, sum_of
+from venues.port import NOT_FOUND, Absent, Acked, Ambiguous, Rejected, Resting, VenueError
+from venues.resting import Row, own
 
 _REASON: Final = re.compile(
     r'"(?:error|failure_reason|new_order_failure_reason|preview_failure_reason)":\s*"([A-Z0-9_]+)"'
@@ -129,6 +130,21 @@ async def look_up(client: Any, intent: Intent, *, venue: str, account: str) -> A
     if raw is None:
         return Absent()
     return await answered(client, intent.iid, intent.symbol, raw, venue=venue, account=account)
+
+
+async def open_orders(client: Any, symbols: Sequence[str], tag: str) -> list[Resting]:
+    """Return the open orders of ours in some pairs; `VenueError` when a list could not be read whole."""
+    found = []
+    for symbol in symbols:
+        rows = await open_orders_of(client, str(client.market_id(symbol)))
+        found += own(symbol, map(_row, rows), tag)
+    return found
+
+
+def _row(raw: Raw) -> Row:
+    (terms,) = raw["order_configuration"].values()
+    qty, px = (terms.get(name, "?") for name in ("base_size", "limit_price"))
+    return Row(raw["client_order_id"], raw["order_id"], raw["side"], qty, px, terms.get("stop_price", ""))
 
 
 async def answered(client: Any, iid: bytes, symbol: str, raw: Raw, *, venue: str, account: str) -> Acked:

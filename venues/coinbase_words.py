@@ -24,9 +24,9 @@ from parley.messages import CancelIntent, Fill, Intent, OrderEvent
 from venues.ccxt_client import asked, exact, instruments_of, line
 from venues.coinbase_client import coinbase_instrument
 from venues.coinbase_lists import order_of, order_of_client
-from venues.coinbase_orders import answered, fill, look_up, told_event, verdict
+from venues.coinbase_orders import answered, fill, look_up, open_orders, told_event, verdict
 from venues.pongs import NO_PONG, Pongs, socket_of
-from venues.port import Absent, Acked, Ambiguous, KeyRights, Rejected, Unasked, VenueError
+from venues.port import Absent, Acked, Ambiguous, KeyRights, Rejected, Resting, Unasked, VenueError
 from venues.words import Account, Placing, Raw, UnsentError
 
 log = logging.getLogger(__name__)
@@ -154,6 +154,9 @@ class CoinbaseOrders:
         if isinstance(found, Acked):
             self._know(intent.cid, found.venue_id)
         return found
+
+    async def resting(self, tag: str) -> Sequence[Resting]:
+        return await open_orders(self._client, self._account.symbols, tag)
 
     async def unasked(self) -> Sequence[Unasked]:
         return ()

@@ -8,7 +8,7 @@ Not here: when to look up (`runtime.doubts`). Invariant: nothing here changes an
 is found only when its trades sum to what was executed; there is no `Absent`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -18,7 +18,8 @@ from parley.instruments import ZERO, Instrument
 from parley.messages import Fill, Intent, OrderEvent
 from venues.ccxt_client import MS, asked, exact, line
 from venues.generic_client import UnifiedClient
-from venues.port import Acked, VenueError
+from venues.port import Acked, Resting, VenueError
+from venues.resting import Row, own, own_cid_behind
 
 _STATUS: Final = frozenset({"open", "closed", "canceled", "expired", "rejected"})
 _LISTS: Final = {
@@ -27,6 +28,7 @@ _LISTS: Final = {
     "fetchClosedOrders": "fetch_closed_orders", "fetchCanceledOrders": "fetch_canceled_orders",
 }  # fmt: skip
 _MOST_PAGES: Final = 50
+_LEAST_PAGE: Final = 20  # where ccxt does not say how many open orders one answer holds
 _UNKNOWN_FEE: Final = Decimal("0.01")  # where ccxt knows none: too much rather than too little
 _NO_MOST: Final = Decimal(10) ** 12  # lots
 Raw = Mapping[str, Any]
@@ -117,6 +119,29 @@ async def look_up(client: UnifiedClient, intent: Intent, *, venue: str, account:
     fills = await _fills(client, intent, raw, event.cum_qty, venue, account)
     t_venue = int(raw.get("timestamp") or 0) * MS
     return Acked(venue_id=event.venue_id, t_venue=t_venue, event=event, fills=fills)
+
+
+async def open_orders(client: UnifiedClient, symbols: Sequence[str], tag: str) -> list[Resting]:
+    """Return the open orders of ours in some symbols.
+
+    Raises
+    ------
+    VenueError
+        When the venue does not answer, or as many came as one answer may hold: there may be more.
+    """
+    spot = (client.features or {}).get("spot") or {}
+    page = (spot.get("fetchOpenOrders") or {"limit": _LEAST_PAGE}).get("limit")
+    found = []
+    for symbol in symbols:
+        rows = await asked("open orders", client.fetch_open_orders(symbol, None, page))
+        if page is not None and len(rows) >= page:
+            raise VenueError(f"open orders of {symbol}: {len(rows)} came, and one answer holds no more")
+        found += own(symbol, map(_row, rows), tag, own_cid_behind)
+    return found
+
+
+def _row(raw: Raw) -> Row:
+    return Row(raw["clientOrderId"], raw["id"], raw["side"], raw["amount"], raw["price"])
 
 
 async def _found(client: UnifiedClient, intent: Intent) -> Raw:

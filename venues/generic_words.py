@@ -18,8 +18,8 @@ from parley.instruments import Instrument
 from parley.messages import CancelIntent, Fill, Intent, OrderEvent
 from venues.ccxt_client import MS, asked, exact, instruments_of, line
 from venues.generic_client import UnifiedClient
-from venues.generic_orders import event_of, fill_of, instrument_of, look_up
-from venues.port import NOT_FOUND, Absent, Acked, Ambiguous, KeyRights, Rejected, Unasked, VenueError
+from venues.generic_orders import event_of, fill_of, instrument_of, look_up, open_orders
+from venues.port import NOT_FOUND, Absent, Acked, Ambiguous, KeyRights, Rejected, Resting, Unasked, VenueError
 from venues.words import Account, Placing, Raw, UnsentError
 
 
@@ -125,6 +125,9 @@ class GenericOrders:
     async def look_up(self, intent: Intent) -> Acked | Absent:
         account = self._account
         return await look_up(self._client, intent, venue=account.venue, account=account.name)
+
+    async def resting(self, tag: str) -> Sequence[Resting]:
+        return await open_orders(self._client, self._account.symbols, tag)
 
     async def unasked(self) -> Sequence[Unasked]:
         return ()

@@ -13,6 +13,7 @@ import base64
 import re
 from typing import Final
 
+_CLOID: Final = re.compile(r"0x[0-9a-f]{32}")
 _OURS: Final = re.compile(r"[a-z2-7]{5}([a-z2-7]{26})")
 
 
@@ -26,6 +27,16 @@ def cloid_of(cid: str) -> str | None:
     if base64.b32encode(raw).decode().rstrip("=").lower() != found[1]:
         return None
     return "0x" + raw.hex()
+
+
+def cid_of(cloid: str, tag: str) -> str | None:
+    """Return a cloid as the id of ours that it would be with this tag, None when it is no cloid.
+
+    Whose tag it was the venue does not know: another program's cloid looks the same.
+    """
+    if not _CLOID.fullmatch(cloid):
+        return None
+    return tag + base64.b32encode(bytes.fromhex(cloid[2:])).decode().rstrip("=").lower()
 
 
 def wire_id(cid: str) -> str:

@@ -11,7 +11,7 @@ Invariant: nothing here changes anything at the venue; what was not read whole i
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -20,8 +20,9 @@ import ccxt
 from parley.instruments import ZERO
 from parley.messages import Fill, Intent, OrderEvent
 from venues.ccxt_client import MS, asked, exact, line
-from venues.hyperliquid_cloids import wire_id
-from venues.port import NOT_FOUND, Absent, Acked, Ambiguous, Rejected, VenueError
+from venues.hyperliquid_cloids import cid_of, wire_id
+from venues.port import NOT_FOUND, Absent, Acked, Ambiguous, Rejected, Resting, VenueError
+from venues.resting import Row, own
 
 # Sentences and the name the venue gives such an order's state.
 _REFUSED: Final = (
@@ -43,6 +44,7 @@ _PAGE: Final = 2000
 _MARGIN_MS: Final = 60_000
 _FAR_MS: Final = 4_102_444_800_000  # the year 2100
 _MOST_REQUESTS: Final = 50
+_SIDES: Final = {"B": "buy", "A": "sell"}
 _WRAPPED: Final = "spotCurrencyMapping"
 Raw = Mapping[str, Any]
 
@@ -97,7 +99,7 @@ def fill_of(client: Any, iid: bytes, symbol: str, raw: Raw, venue: str, account:
     """Return an execution, of the list or of the stream; what a builder would get is in its fee."""
     return Fill(
         trade_id=str(raw["tid"]), venue=venue, account=account, iid=iid, venue_id=str(raw["oid"]),
-        symbol=symbol, side={"B": "buy", "A": "sell"}[raw["side"]], qty=exact(raw["sz"]), px=exact(raw["px"]),
+        symbol=symbol, side=_SIDES[raw["side"]], qty=exact(raw["sz"]), px=exact(raw["px"]),
         fee=exact(raw["fee"]), fee_asset=asset_of(client, str(raw["feeToken"])),
         liquidity="taker" if raw["crossed"] else "maker", t=int(raw["time"]) * MS,
     )  # fmt: skip
@@ -136,6 +138,28 @@ async def look_up(client: Any, intent: Intent, *, venue: str, account: str) -> A
         venue_id=str(order["oid"]), t_venue=int(order["timestamp"]) * MS,
         event=order_event(intent.iid, intent.symbol, found, executed), fills=fills,
     )  # fmt: skip
+
+
+async def open_orders(client: Any, symbols: Sequence[str], tag: str) -> list[Resting]:
+    """Return the open orders of ours in some pairs; the venue lists all of an account at once.
+
+    Raises
+    ------
+    VenueError
+        When the venue does not answer.
+    """
+    query = {"type": "frontendOpenOrders", "user": client.walletAddress}
+    rows = await asked("open orders", client.publicPostInfo(query))
+    found = []
+    for symbol in symbols:
+        coin = client.market(symbol)["id"]
+        found += own(symbol, [_row(each) for each in rows if each["coin"] == coin], tag, cid_of)
+    return found
+
+
+def _row(raw: Raw) -> Row:
+    # the list that is documented without cloids names them where there are some, this one always does
+    return Row(raw["cloid"], raw["oid"], _SIDES[raw["side"]], raw["origSz"], raw["limitPx"])
 
 
 async def _named(client: Any, name: str) -> Raw | None:

@@ -26,9 +26,9 @@ from parley.messages import CancelIntent, Fill, Intent, OrderEvent
 from venues.ccxt_client import MS, asked, exact, instruments_of, line
 from venues.hyperliquid_client import hyperliquid_instrument, signer_of
 from venues.hyperliquid_cloids import cloid_of
-from venues.hyperliquid_orders import fill_of, look_up, order_event, verdict
+from venues.hyperliquid_orders import fill_of, look_up, open_orders, order_event, verdict
 from venues.pongs import NO_PONG, Pongs, socket_of
-from venues.port import Absent, Acked, Ambiguous, KeyRights, Rejected, Unasked, VenueError
+from venues.port import Absent, Acked, Ambiguous, KeyRights, Rejected, Resting, Unasked, VenueError
 from venues.words import Account, Placing, Raw, UnsentError
 
 SLIPPAGE: Final = "0.05"  # of ccxt and of the venue's own SDK for market orders
@@ -160,6 +160,9 @@ class HyperliquidOrders:
         if isinstance(found, Acked) and (cloid := cloid_of(intent.cid)):
             self._know(found.venue_id, cloid)
         return found
+
+    async def resting(self, tag: str) -> Sequence[Resting]:
+        return await open_orders(self._client, self._account.symbols, tag)
 
     async def unasked(self) -> Sequence[Unasked]:
         return ()

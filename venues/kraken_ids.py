@@ -29,6 +29,17 @@ def wire_id(cid: str) -> str:
     return raw.hex() if back == found[1] else cid
 
 
+def cid_of(client_id: str, tag: str) -> str | None:
+    """Return what the venue calls an order as the id of ours that it would be with this tag; None: of nobody.
+
+    Whose tag it was the venue does not know: another program's 32 digits look the same.
+    """
+    bare = same(client_id)
+    if not _HEX.fullmatch(bare):
+        return None
+    return tag + base64.b32encode(bytes.fromhex(bare)).decode().rstrip("=").lower()
+
+
 def sent(cid: str) -> str:
     """Return an id as it is sent.
 

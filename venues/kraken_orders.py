@@ -21,9 +21,10 @@ import msgspec
 from parley.instruments import ZERO
 from parley.messages import Fill, Intent, OrderEvent
 from venues.ccxt_client import MS, asked, exact, line
-from venues.kraken_ids import same
+from venues.kraken_ids import cid_of, same
 from venues.kraken_turns import Turns
-from venues.port import NOT_FOUND, Absent, Acked, Ambiguous, Rejected, VenueError
+from venues.port import NOT_FOUND, Absent, Acked, Ambiguous, Rejected, Resting, VenueError
+from venues.resting import Row, own
 
 _ERRORS: Final = re.compile(r'"error":\s*(\[[^\]]*\])')
 # The venue turned the request away before it could act (https://docs.kraken.com/api/docs/guides/spot-errors).
@@ -164,6 +165,31 @@ async def look_up(
         avg_px=exact(raw["price"]) if executed else ZERO, t=seconds(raw.get("closetm") or raw["opentm"]),
     )  # fmt: skip
     return Acked(venue_id=number, t_venue=seconds(raw["opentm"]), event=event, fills=fills)
+
+
+async def open_orders(client: Any, turns: Turns, symbols: Sequence[str], tag: str) -> list[Resting]:
+    """Return the open orders of ours in some pairs; the venue lists all of an account at once.
+
+    Raises
+    ------
+    VenueError
+        When the venue does not answer.
+    """
+    async with turns.turn():
+        answer = await asked("open orders", client.privatePostOpenOrders({}))
+    rows: Mapping[str, Raw] = answer["result"]["open"]
+    found = []
+    for symbol in symbols:
+        market = client.market(symbol)
+        names = (market["id"], market["altname"])
+        listed = [_row(number, raw) for number, raw in rows.items() if raw["descr"]["pair"] in names]
+        found += own(symbol, listed, tag, cid_of)
+    return found
+
+
+def _row(number: str, raw: Raw) -> Row:
+    terms = raw["descr"]
+    return Row(raw.get("cl_ord_id"), number, terms["type"], raw["vol"], terms["price"])
 
 
 async def _listed(

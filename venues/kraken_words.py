@@ -28,11 +28,11 @@ from venues.ccxt_client import MS, asked, exact, instruments_of, line
 from venues.kraken_client import fees_of, kraken_instrument
 from venues.kraken_ids import same, sent
 from venues.kraken_missed import PRIVATE, Missed
-from venues.kraken_orders import look_up, moment, told_event, told_fill, verdict
+from venues.kraken_orders import look_up, moment, open_orders, told_event, told_fill, verdict
 from venues.kraken_time import SecondsClock
 from venues.kraken_turns import Turns
 from venues.pongs import NO_PONG, Pongs, socket_of
-from venues.port import Absent, Acked, Ambiguous, KeyRights, Rejected, VenueError
+from venues.port import Absent, Acked, KeyRights, Resting, VenueError
 from venues.words import Account, Placing, Raw, SpotWords, UnsentError
 
 PING: Final[Mapping[str, str]] = {"method": "ping"}
@@ -167,8 +167,7 @@ class KrakenOrders(SpotWords):
                 return moment(order["info"]["timestamp"])
         return int(self._client.milliseconds()) * MS
 
-    def verdict(self, error: Exception) -> Rejected | Ambiguous:
-        return verdict(error)
+    verdict = staticmethod(verdict)
 
     async def look_up(self, intent: Intent) -> Acked | Absent:
         account = self._account
@@ -179,6 +178,9 @@ class KrakenOrders(SpotWords):
         return await look_up(
             self._client, self._turns, intent, client_id, venue=account.venue, account=account.name
         )
+
+    async def resting(self, tag: str) -> Sequence[Resting]:
+        return await open_orders(self._client, self._turns, self._account.symbols, tag)
 
     async def stands(self) -> bool:
         """Whether the venue confirmed; ccxt keeps a refusal as a rejection that nobody awaits."""

@@ -19,7 +19,8 @@ import ccxt
 from parley.instruments import ZERO
 from parley.messages import Fill, Intent, OrderEvent
 from venues.ccxt_client import MS, asked, exact, line
-from venues.port import NOT_FOUND, Absent, Acked, Ambiguous, Rejected, VenueError
+from venues.port import NOT_FOUND, Absent, Acked, Ambiguous, Rejected, Resting, VenueError
+from venues.resting import Row, own
 
 _CODE: Final = re.compile(r'"code":\s*"?(\d+)')
 _PARAMETER: Final = 400100
@@ -122,6 +123,26 @@ async def look_up(client: Any, intent: Intent, *, venue: str, account: str) -> A
         venue_id=str(raw["id"]), t_venue=int(raw["createdAt"]) * MS,
         event=order_event(intent.iid, intent.symbol, raw), fills=tuple(fills),
     )  # fmt: skip
+
+
+async def open_orders(client: Any, symbols: Sequence[str], tag: str) -> list[Resting]:
+    """Return the open orders of ours in some pairs; the venue lists all of a pair at once.
+
+    Raises
+    ------
+    VenueError
+        When the venue does not answer.
+    """
+    found = []
+    for symbol in symbols:
+        query = {"symbol": str(client.market_id(symbol))}
+        answer = await asked("open orders", client.privateGetHfOrdersActive(query))
+        found += own(symbol, map(_row, answer["data"] or ()), tag)
+    return found
+
+
+def _row(raw: Raw) -> Row:
+    return Row(raw["clientOid"], raw["id"], raw["side"], raw["size"], raw["price"])
 
 
 async def _named(client: Any, cid: str, pair: str) -> Raw | None:

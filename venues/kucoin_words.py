@@ -20,10 +20,10 @@ from parley.instruments import ZERO, Instrument
 from parley.messages import CancelIntent, Fill, Intent, OrderEvent
 from venues.ccxt_client import MS, asked, exact, instruments_of, line
 from venues.kucoin_client import BOOKS, kucoin_instrument
-from venues.kucoin_orders import fill_of, look_up, told_event, verdict
+from venues.kucoin_orders import fill_of, look_up, open_orders, told_event, verdict
 from venues.kucoin_trades import TradeRows
 from venues.pongs import NO_PONG, Pongs, socket_of
-from venues.port import Absent, Acked, Ambiguous, KeyRights, Rejected, VenueError
+from venues.port import Absent, Acked, Ambiguous, KeyRights, Rejected, Resting, VenueError
 from venues.words import Account, Placing, Raw, SpotWords, UnsentError
 
 _PRIVATE: Final = frozenset({"/spotMarket/tradeOrders"})
@@ -107,6 +107,9 @@ class KucoinOrders(SpotWords):
     async def look_up(self, intent: Intent) -> Acked | Absent:
         account = self._account
         return await look_up(self._client, intent, venue=account.venue, account=account.name)
+
+    async def resting(self, tag: str) -> Sequence[Resting]:
+        return await open_orders(self._client, self._account.symbols, tag)
 
     async def stands(self) -> bool:
         return _confirmed(self._client, _PRIVATE) and await self._pongs.stands(self._client, _PRIVATE)

@@ -5,7 +5,7 @@ venue says of its limits is believed at once: a count that is higher than ours, 
 time to stay away. Where it names no time the wait doubles with every refusal that comes after it. Nobody
 comes back exactly then: all who wait add a little chance, so that they do not come together.
 
-Not here: counting (`parley.budget`), what a venue says and how (`venues.limits`).
+Not here: counting (`parley.budget`), what a venue says and how (`venues.limits`), what else fails (`faults`).
 
 Invariant: `take` suspends nowhere; a time that the venue named is never shortened.
 """
@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from parley.budget import Budget, Lack, Limit, Price, Rank
+from venues.faults import Faults
 from venues.limits import RANKS, Request, VenueLimits
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ _NS: Final = 1_000_000_000
 
 
 class Meter:
-    """The budget of one account at one venue; ``chance`` returns a number from 0 to 1."""
+    """The budget of one account at one venue, and what failed there; ``chance`` is a number from 0 to 1."""
 
     def __init__(
         self,
@@ -42,6 +43,7 @@ class Meter:
         self._clock = clock
         self._chance = chance
         self._strikes: dict[tuple[str, ...], int] = {}
+        self.faults = Faults()
         self.adopt(limits.limits)
 
     def adopt(self, limits: Sequence[Limit]) -> None:

@@ -16,7 +16,7 @@ from parley.messages import CancelIntent, Fill, FundingPaid, Intent
 from venues.capabilities import Capabilities
 from venues.limits import NoLimits
 from venues.meter import Meter
-from venues.port import Absent, Acked, KeyRights, OnFact, SendResult, VenueError
+from venues.port import Absent, Acked, KeyRights, OnFact, Resting, SendResult, VenueError
 
 TAKER_FEE = Decimal("0.001")
 # No order is ever in doubt here, so there is none to look up; what a process before this one sent is gone.
@@ -50,14 +50,6 @@ class NullVenue:
     def lag_ns(self) -> int:
         return 0
 
-    @property
-    def foreign(self) -> int:
-        return 0
-
-    @property
-    def marks(self) -> Mapping[str, Decimal]:
-        return {}
-
     async def connect(self) -> dict[str, Instrument]:
         return {symbol: self._instrument(symbol) for symbol in self._symbols}
 
@@ -71,6 +63,9 @@ class NullVenue:
 
     async def balances(self) -> tuple[tuple[str, Decimal], ...]:
         return self._balances
+
+    async def marks(self) -> Mapping[str, Decimal]:
+        return {}
 
     async def clock_offset_ms(self) -> float:
         return 0.0
@@ -110,6 +105,9 @@ class NullVenue:
 
     async def look_up(self, intent: Intent) -> Acked | Absent:
         raise VenueError(f"{self._name} remembers no orders")
+
+    async def resting(self, tag: str) -> Sequence[Resting]:
+        return ()
 
     async def follow(self, on_fact: OnFact, on_ready: Callable[[], None]) -> None:
         on_ready()

@@ -11,7 +11,7 @@ at the venue; what was not read whole is a `VenueError`.
 """
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import ccxt
@@ -19,7 +19,8 @@ import ccxt
 from parley.instruments import ZERO
 from parley.messages import Fill, Intent, OrderEvent
 from venues.ccxt_client import MS, asked, exact, line
-from venues.port import NOT_FOUND, Absent, Acked, Ambiguous, Rejected, VenueError
+from venues.port import NOT_FOUND, Absent, Acked, Ambiguous, Rejected, Resting, VenueError
+from venues.resting import Row, own
 
 # Of a refused order the row's own code counts; "code" is then 1 for "all failed".
 _ROW_CODE: Final = re.compile(r'"sCode":\s*"?(\d+)')
@@ -117,6 +118,20 @@ async def look_up(client: Any, intent: Intent, *, venue: str, account: str) -> A
         venue_id=str(raw["ordId"]), t_venue=int(raw["cTime"]) * MS,
         event=order_event(intent.iid, intent.symbol, raw), fills=fills,
     )  # fmt: skip
+
+
+async def open_orders(client: Any, symbols: Sequence[str], tag: str) -> list[Resting]:
+    """Return the open orders of ours in some symbols; `VenueError` when a list could not be read whole."""
+    found = []
+    for symbol in symbols:
+        query = {"instType": "SPOT", "instId": client.market_id(symbol)}
+        rows = await _pages("open orders", client.privateGetTradeOrdersPending, query, "ordId")
+        found += own(symbol, map(_row, rows), tag)
+    return found
+
+
+def _row(raw: Raw) -> Row:
+    return Row(raw["clOrdId"], raw["ordId"], raw["side"], raw["sz"], raw["px"])
 
 
 async def _named(client: Any, cid: str, market: Raw) -> Raw | None:

@@ -22,9 +22,9 @@ from parley.instruments import ZERO, Instrument
 from parley.messages import CancelIntent, Fill, FundingPaid, Intent, OrderEvent
 from venues.ccxt_client import MS, asked, exact, instruments_of, line
 from venues.okx_client import okx_instrument
-from venues.okx_orders import look_up, order_event, told_fill, verdict
+from venues.okx_orders import look_up, open_orders, order_event, told_fill, verdict
 from venues.pongs import NO_PONG, Pongs, socket_of
-from venues.port import Absent, Acked, Ambiguous, KeyRights, Rejected, VenueError
+from venues.port import Absent, Acked, Ambiguous, KeyRights, Rejected, Resting, VenueError
 from venues.words import Account, Placing, Raw, UnsentError
 
 _PRIVATE: Final = frozenset({"orders", "orders::myTrades"})
@@ -109,6 +109,9 @@ class OkxOrders:
     async def look_up(self, intent: Intent) -> Acked | Absent:
         account = self._account
         return await look_up(self._client, intent, venue=account.venue, account=account.name)
+
+    async def resting(self, tag: str) -> Sequence[Resting]:
+        return await open_orders(self._client, self._account.symbols, tag)
 
     async def unasked(self) -> Sequence[FundingPaid]:
         return ()

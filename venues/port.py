@@ -50,6 +50,15 @@ class Absent(msgspec.Struct, frozen=True):
     """The venue knows of no such order: every list it could be in was read whole, now."""
 
 
+class Resting(msgspec.Struct, frozen=True, kw_only=True):
+    """An open order of ours as the venue's list shows it; ``terms`` say side, quantity and price in words."""
+
+    symbol: str
+    cid: str
+    venue_id: str
+    terms: str
+
+
 SendResult = Acked | Rejected | Ambiguous
 Fact = OrderEvent | Fill | Gap
 Unasked = FundingPaid | Fill
@@ -104,19 +113,17 @@ class Venue(Protocol):
     def lag_ns(self) -> int:
         """How long after an order exists the venue's lists may not show it, ns."""
 
-    @property
-    def foreign(self) -> int:
-        """Facts seen about orders that are not ours."""
-
-    @property
-    def marks(self) -> Mapping[str, Decimal]:
-        """By asset the prices at which the venue valued the contracts that the last `balances` were of."""
-
     async def connect(self) -> dict[str, Instrument]:
         """Return the traded instruments by symbol; raises `VenueError`."""
 
     async def balances(self) -> tuple[tuple[str, Decimal], ...]:
         """Return (asset, total) sorted by asset, without zeros; raises `VenueError`."""
+
+    async def marks(self) -> Mapping[str, Decimal]:
+        """Return by asset what the venue values traded contracts at now, held or not; raises `VenueError`.
+
+        Who asks pays for it as for `balances`. A spot market has none.
+        """
 
     async def clock_offset_ms(self) -> float:
         """Return venue clock minus own clock, from the middle of a round trip; raises `VenueError`."""
@@ -161,6 +168,15 @@ class Venue(Protocol):
         ------
         VenueError
             When it is not certain: a request failed, or a list was not read whole.
+        """
+
+    async def resting(self, tag: str) -> Sequence[Resting]:
+        """Return the account's open orders in the traded symbols whose client id bears a tenant's tag.
+
+        Raises
+        ------
+        VenueError
+            When the venue does not say, or not all of it.
         """
 
     async def follow(self, on_fact: OnFact, on_ready: Callable[[], None]) -> None:

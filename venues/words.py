@@ -17,7 +17,7 @@ import msgspec
 
 from parley.instruments import Instrument
 from parley.messages import CancelIntent, Fill, Intent, OrderEvent
-from venues.port import Absent, Acked, Ambiguous, KeyRights, Rejected, Unasked
+from venues.port import Absent, Acked, Ambiguous, KeyRights, Rejected, Resting, Unasked
 
 Raw = Mapping[str, Any]
 
@@ -75,6 +75,9 @@ class OrderWords(Protocol):
 
     async def look_up(self, intent: Intent) -> Acked | Absent:
         """Find an order by its client order id; raises `VenueError` when it is not certain."""
+
+    async def resting(self, tag: str) -> Sequence[Resting]:
+        """Return the open orders of ours in the traded symbols, by the tenant's tag; raises `VenueError`."""
 
     async def unasked(self) -> Sequence[Unasked]:
         """Return what the venue did by itself in the last days, oldest first; raises `VenueError`.
@@ -140,8 +143,8 @@ class Timed(Protocol):
 class Prepared(Protocol):
     """`OrderWords` of a venue whose accounts have modes, of which the ledger knows one."""
 
-    marks: Mapping[str, Decimal]
-    """As `Venue.marks`."""
+    async def marks(self) -> Mapping[str, Decimal]:
+        """Return as `Venue.marks`; raises `VenueError`, and `KeyError` when the answer does not say."""
 
     async def unfit(self) -> Sequence[str]:
         """Return why the account is in no mode that can be traded in; raises `VenueError`, `KeyError`."""

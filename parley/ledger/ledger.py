@@ -247,6 +247,14 @@ class Ledger:
         """Realised PnL of a sub-ledger in quote, net of the fees and funding of its agent."""
         return tidy(self._earned.get(owner, ZERO))
 
+    def results(self) -> dict[str, Decimal]:
+        """Realised and unrealised PnL by sub-ledger, in quote: together what equity is above the opening."""
+        with exact():
+            results = dict(self._earned)
+            for owner, gain in self._subs.gains(self.marks):
+                results[owner] = results.get(owner, ZERO) + gain
+        return results
+
     def cash(self, asset: str) -> Decimal:
         """Balance of any asset, the quote or a base, as the venue should hold it."""
         return tidy(self._cash.get(asset, ZERO))

@@ -94,6 +94,14 @@ class SubLedgers:
                 total += lot.qty * mark - lot.cost
         return total
 
+    def gains(self, marks: Mapping[str, Decimal]) -> Iterator[tuple[str, Decimal]]:
+        """Yield the value over cost of each lot that has a mark, with its owner."""
+        for asset, lots in self._lots.items():
+            mark = marks.get(asset)
+            if mark is not None:
+                for owner, lot in lots.items():
+                    yield owner, lot.qty * mark - lot.cost
+
     def held(self) -> list[str]:
         """Assets of which somebody holds something, sorted."""
         return sorted(asset for asset, lots in self._lots.items() if lots)

@@ -18,6 +18,7 @@ from .control import (
     Snapshot,
     Started,
     Strain,
+    VenueFault,
     WeightUpdate,
 )
 from .market import Bar, Book, MarketBatch, Print, Trigger
@@ -45,7 +46,9 @@ from .negotiation import (
     Verdict,
 )
 from .orders import (
+    LAST_LOOK,
     MARKET,
+    UNACCEPTED,
     Ack,
     Attempt,
     Balance,
@@ -70,9 +73,11 @@ from .wire import Envelope, Wire
 __all__ = [
     "KINDS",
     "KIND_OF",
+    "LAST_LOOK",
     "MARKET",
     "NAMES",
     "TYPES",
+    "UNACCEPTED",
     "Ack",
     "AgentFaulted",
     "Alarm",
@@ -140,6 +145,7 @@ __all__ = [
     "Strain",
     "Trigger",
     "Unknown",
+    "VenueFault",
     "VenueReject",
     "Verdict",
     "Void",

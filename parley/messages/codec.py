@@ -25,6 +25,7 @@ from .control import (
     Snapshot,
     Started,
     Strain,
+    VenueFault,
     WeightUpdate,
 )
 from .market import Bar, Book, MarketBatch, Print, Trigger
@@ -126,6 +127,7 @@ Message = (
     | LimitChange
     | LimitsSet
     | ApprovalAsked
+    | VenueFault
 )
 
 TYPES: Final[tuple[type[msgspec.Struct], ...]] = Message.__args__

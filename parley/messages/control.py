@@ -198,6 +198,19 @@ class Alarm(Wire, frozen=True, kw_only=True, tag=82):
     symbol: str = ""
 
 
+class VenueFault(Wire, frozen=True, kw_only=True, tag=85):
+    """Calls of the gateway to its venue failed, ``n`` since it last said so; ``call``, ``why``: of the last.
+
+    It tells of no order: what became of a send, or of a cancel that may have worked, say `VenueReject` and
+    `Unknown`, which are counted beside it. ``call`` is a kind of request, or the ``stream``. ``t``: wall ns.
+    """
+
+    n: int
+    call: str
+    why: str
+    t: int
+
+
 class Shed(Wire, frozen=True, kw_only=True, tag=80):
     """A trigger for which no round was opened, so that "why did it not trade?" has an answer."""
 

@@ -27,7 +27,10 @@ class Cfp(Wire, frozen=True, kw_only=True, tag=30):
 
 
 class Leg(Wire, frozen=True, kw_only=True):
-    """One order wanted. ``side`` buy, sell; ``qty`` base; no ``limit_px``: market; ``tif`` GTC, IOC, FOK."""
+    """One order wanted. ``side`` buy, sell; ``qty`` base; ``tif`` GTC, IOC, FOK.
+
+    No ``limit_px``: what reduces goes at market, what opens at the worst price that its slippage allows.
+    """
 
     symbol: str
     side: str

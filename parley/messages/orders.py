@@ -112,6 +112,12 @@ class Ack(Wire, frozen=True, kw_only=True, tag=56):
     cancel: bool = False
 
 
+LAST_LOOK: Final = "last_look:"
+"""The code of a refusal that is the gateway's own, not its venue's, begins with it."""
+UNACCEPTED: Final = "not_accepted"
+"""The code with which a gateway ends an order in doubt that its venue turned out not to have."""
+
+
 class VenueReject(Wire, frozen=True, kw_only=True, tag=57):
     """The venue, or the gateway's last look, refused; ``definitive``: the order cannot exist."""
 

@@ -18,10 +18,11 @@ from math import isfinite
 import msgspec
 from msgspec.structs import replace
 
-from parley.instruments import Instrument, assets_of, symbol_of
+from parley.instruments import Instrument, assets_of
 from parley.messages import Breach, Leg, Proposal
 from parley.view import FirmView
 
+from .correlation import apart, moving_with
 from .exposure import (
     MOST,
     Exposure,
@@ -32,8 +33,10 @@ from .exposure import (
     open_trades,
     to_decimal,
 )
+from .holding_rules import held_since
 from .limits import HOUR_NS, Limits
-from .loads import of_account
+from .loads import BotUse, of_account
+from .nodes import of_exposure
 from .states import ACTIVE, FLATTENING, REDUCING
 from .tree import Ask, path_of, tightest
 
@@ -91,7 +94,8 @@ def assess(
         hard = _forbidden(proposal, view, limits, now)
         if hard:
             return _refused(tuple(hard))
-        return _opening(proposal, _without_own(view, proposal.pid), limits, instruments, marks, correlations)
+        free = _without_own(view, proposal.pid)
+        return _opening(proposal, free, limits, instruments, marks, correlations, now)
     except ArithmeticError as err:
         return _refused((_breach("arithmetic", type(err).__name__, "finite"),))
 
@@ -207,6 +211,7 @@ def _opening(
     instruments: Mapping[str, Instrument],
     marks: Mapping[str, float],
     correlations: Mapping[tuple[str, str], float],
+    t: int,
 ) -> Assessment:
     prices = Prices(view, marks)
     for leg in proposal.legs:
@@ -245,7 +250,14 @@ def _opening(
         has = max(ZERO, view.free(paid)) + delivered.get(paid, ZERO)
         own = _leg_caps(leg, cost, share, instrument, has, view, limits, prices, now, correlations)
         if limits.tree:
-            own += _tree_caps(leg, instrument, cost / leg.qty, proposal.agent, view, limits, prices)
+            unit = prices.of(instrument.quote) or ONE
+            ask = Ask(
+                symbol=leg.symbol, side=leg.side, qty=leg.qty, px=cost / leg.qty, mid=cost / leg.qty,
+                depth=MOST, now=t, goes_short=leg.side == "sell" and instrument.is_contract, unit=unit,
+                apart=_apart(instrument.base, view, limits, now, correlations),
+                held_since=held_since(view, proposal.agent, leg.symbol),
+            )  # fmt: skip
+            own += _tree_caps(ask, proposal.agent, view, limits, prices)
         if proposal.coupled and not instrument.is_contract:
             px = leg.limit_px or to_decimal(marks.get(leg.symbol)) or ZERO
             received = leg.qty if leg.side == "buy" else leg.qty * px
@@ -311,7 +323,8 @@ def _leg_caps(
     caps.append(room("max_gross", now.gross, min(limits.max_gross, limits.max_leverage), share))
     net = now.net if leg.side == "buy" else -now.net
     caps.append(room("max_net", max(ZERO, net), limits.max_net, share))
-    cluster = _cluster(base, view, limits, now, correlations)
+    # the asset itself and everything that moves with it
+    cluster = moving_with(base, now.by_asset, _apart(base, view, limits, now, correlations))
     caps.append(room("max_correlated", cluster, limits.max_correlated, share))
     if quote != view.state.quote:
         # what an earlier leg delivered is there for this one alone, and the fee comes off what it buys
@@ -327,38 +340,18 @@ def _leg_caps(
     return caps
 
 
-def _tree_caps(
-    leg: Leg,
-    instrument: Instrument,
-    px: Decimal,
-    agent: str,
-    view: FirmView,
-    limits: Limits,
-    prices: Prices,
-) -> list[Cap]:
-    # risk has no book and sends nothing: depth, collar and rate are the gate's
+def _tree_caps(ask: Ask, agent: str, view: FirmView, limits: Limits, prices: Prices) -> list[Cap]:
+    # risk has no book and sends nothing: depth, collar and rate are the gate's, and so is what a bot came to
+    tree = {name: of_exposure(name, node) for name, node in limits.tree.items()}
     load = of_account(view, prices)
-    short = leg.side == "sell" and instrument.is_contract
-    ask = Ask(
-        symbol=leg.symbol, side=leg.side, qty=leg.qty, px=px, mid=px, depth=MOST, now=0, goes_short=short
-    )
-    least = tightest(path_of(limits.tree, load, view, prices, agent, leg.symbol), ask)
-    if least is None or least.room >= leg.qty:
+    least = tightest(path_of(tree, load, view, prices, agent, ask.symbol, BotUse()), ask)
+    if least is None or least.room >= ask.qty:
         return []
     room = least.room * (ONE - limits.headroom)
     return [Cap(f"{least.node} {least.limit}", room, Decimal(least.value), Decimal(least.cap))]
 
 
-def _cluster(
+def _apart(
     base: str, view: FirmView, limits: Limits, now: Exposure, correlations: Mapping[tuple[str, str], float]
-) -> Decimal:
-    # the asset itself and everything that moves with it; unknown correlation counts as moving with it
-    total = ZERO
-    symbol = symbol_of(base, view.state.quote)
-    for asset in sorted(now.by_asset):
-        other = symbol_of(asset, view.state.quote)
-        pair = (symbol, other) if symbol < other else (other, symbol)
-        rho = 1.0 if other == symbol else correlations.get(pair, 1.0)
-        if not rho < limits.correlation_threshold:
-            total += now.by_asset[asset]
-    return total
+) -> frozenset[str]:
+    return apart(base, now.by_asset, view.state.quote, correlations, limits.correlation_threshold)

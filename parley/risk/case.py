@@ -26,6 +26,7 @@ from .exposure import (
     to_decimal,
 )
 from .limits import Limits
+from .loads import BotUse
 from .states import FLATTENING
 
 ZERO = Decimal(0)
@@ -68,7 +69,9 @@ class GateFacts(msgspec.Struct, frozen=True, kw_only=True):
     desk's own trading state, the stricter of it and the view's counts;
     ``risk_epoch`` the lowest epoch a verdict may come from; ``marks`` mids by
     symbol, for assets that are neither held nor the order's own; ``contracts`` the
-    maintenance tiers of all contracts, by their base asset.
+    maintenance tiers of all contracts, by their base asset; ``bot`` what the agent whose
+    order it is came to itself; ``correlations`` of the order's symbol by sorted pair, as
+    the desk saw the market itself: a pair that is missing moves as one.
     """
 
     view: FirmView | None
@@ -85,6 +88,8 @@ class GateFacts(msgspec.Struct, frozen=True, kw_only=True):
     risk_epoch: int = 0
     marks: Mapping[str, float] = {}
     contracts: Mapping[str, tuple[Tier, ...]] = {}
+    bot: BotUse | None = None
+    correlations: Mapping[tuple[str, str], float] = {}
 
 
 class Case:

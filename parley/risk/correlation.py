@@ -7,10 +7,15 @@ kept. Not here: what to do about a correlation.
 Invariant: the state is a fold over the bars, so a restored one goes on identically.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from math import isfinite, log, sqrt
 
 import msgspec
+
+from parley.instruments import symbol_of
+
+ZERO = Decimal(0)
 
 
 class CorrelationState(msgspec.Struct, kw_only=True):
@@ -83,3 +88,26 @@ class Correlations:
             if rho is not None and other != symbol:
                 found[(symbol, other) if symbol < other else (other, symbol)] = rho
         return found
+
+
+def apart(
+    base: str,
+    assets: Iterable[str],
+    quote: str,
+    correlations: Mapping[tuple[str, str], float],
+    threshold: float,
+) -> frozenset[str]:
+    """Name the assets known not to move with one; of a pair nobody knows it is never assumed."""
+    symbol = symbol_of(base, quote)
+    found = []
+    for asset in assets:
+        other = symbol_of(asset, quote)
+        pair = (symbol, other) if symbol < other else (other, symbol)
+        if other != symbol and correlations.get(pair, 1.0) < threshold:
+            found.append(asset)
+    return frozenset(found)
+
+
+def moving_with(base: str, values: Mapping[str, Decimal], others: frozenset[str]) -> Decimal:
+    """Sum the values of an asset and of all but those that are known to move apart from it."""
+    return sum([value for asset, value in values.items() if asset == base or asset not in others], ZERO)

@@ -6,9 +6,10 @@ would be held if everything that was let through came true: reservations in full
 worse. The order that is judged is left out here, for whoever judges adds it.
 
 Not here: the limits (`tree`). Platform, tenant and account are the same account as long as a firm has one;
-what a bot uses is what its agent holds and has reserved.
+what a bot uses is what its agent holds and has reserved, what it made of that, and the orders it sent.
 
-Invariant: a view is read, never changed; an asset without a price makes the load unusable (`is_priced`).
+Invariant: a view is read, never changed; an asset without a price makes the load unusable (`is_priced`), and
+what nobody knows is None, never zero.
 """
 
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ import msgspec
 
 from parley.instruments import assets_of
 from parley.messages import StateView
+from parley.money import exact_difference
 from parley.view import FirmView
 
 from .exposure import Prices, exposure
@@ -42,16 +44,35 @@ class Resting(msgspec.Struct, frozen=True):
     px: Decimal | None
 
 
+class BotUse(msgspec.Struct, frozen=True, kw_only=True):
+    """What one agent's own decisions came to, in quote money; None is "not known" and refuses.
+
+    ``lost`` since the start of the UTC day and ``fallen`` from its best are of the realised and unrealised
+    result of its sub-ledger, below zero where it won; ``trades_today`` are executions of its orders.
+    """
+
+    lost: Decimal | None = None
+    fallen: Decimal | None = None
+    trades_today: int | None = None
+    orders_1s: int | None = None
+
+
 class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """A node's use: worst-case values by asset (absolute) and their net, in the money of its equity."""
+    """A node's use: worst-case values by asset (absolute) and their net, in the money of its equity.
+
+    ``lost`` today and ``fallen`` from the best are the node's own; what they are shares of, ``day_open`` and
+    ``peak``, is the account's.
+    """
 
     equity: Decimal
     peak: Decimal
     day_open: Decimal
+    lost: Decimal | None = None
+    fallen: Decimal | None = None
     by_asset: Mapping[str, Decimal] = {}
     net: Decimal = ZERO
-    trades_today: int = 0
-    orders_1s: int = 0
+    trades_today: int | None = 0
+    orders_1s: int | None = 0
     recent: tuple[Sent, ...] = ()
     resting: tuple[Resting, ...] = ()
     is_priced: bool = True
@@ -76,13 +97,15 @@ def of_account(view: FirmView, prices: Prices, *, recent: tuple[Sent, ...] = (),
     found = exposure(view, prices)
     state = view.state
     return Load(
-        equity=state.equity, peak=state.peak, day_open=state.day_open, by_asset=found.by_asset,
-        net=found.net, trades_today=state.trades_today, orders_1s=orders_1s, recent=recent,
-        resting=_resting(state), is_priced=not found.unpriced,
+        equity=state.equity, peak=state.peak, day_open=state.day_open,
+        lost=exact_difference(state.day_open, state.equity),
+        fallen=exact_difference(state.peak, state.equity), by_asset=found.by_asset, net=found.net,
+        trades_today=state.trades_today, orders_1s=orders_1s, recent=recent, resting=_resting(state),
+        is_priced=not found.unpriced,
     )  # fmt: skip
 
 
-def of_bot(load: Load, view: FirmView, prices: Prices, agent: str) -> Load:
+def of_bot(load: Load, view: FirmView, prices: Prices, agent: str, bot: BotUse) -> Load:
     """What one agent uses of an account's load."""
     held: dict[str, Decimal] = {}
     coming: dict[str, Decimal] = {}
@@ -104,7 +127,10 @@ def of_bot(load: Load, view: FirmView, prices: Prices, agent: str) -> Load:
         least = held.get(asset, ZERO) - going.get(asset, ZERO)
         by_asset[asset] = max(abs(most), abs(least)) * price
         net += most * price
-    return msgspec.structs.replace(load, by_asset=by_asset, net=net, is_priced=is_priced)
+    return msgspec.structs.replace(
+        load, by_asset=by_asset, net=net, is_priced=is_priced, lost=bot.lost, fallen=bot.fallen,
+        trades_today=bot.trades_today, orders_1s=bot.orders_1s,
+    )  # fmt: skip
 
 
 def of_symbol(load: Load, symbol: str) -> Load:
@@ -115,7 +141,7 @@ def of_symbol(load: Load, symbol: str) -> Load:
 
 
 def _resting(state: StateView) -> tuple[Resting, ...]:
-    # a stop that waits is in no book
+    # a stop that waits is in no book; where it must not be met is a rule of its own (`stop_rules`)
     return tuple([Resting(o.symbol, o.side, o.px) for o in state.orders if o.trigger is None])
 
 

@@ -15,8 +15,6 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Final
 
-from msgspec.structs import replace
-
 from parley.execution.protective import STOP_LIMIT
 from parley.instruments import Instrument, assets_of
 from parley.messages import Breach, Verdict
@@ -25,11 +23,11 @@ from .breaches import at_most, breach
 from .case import BPS, ZERO, Case
 from .contract_rules import liquidation, one_way
 from .exposure import open_trades
+from .holding_rules import correlated, position_age
 from .limits import MINUTE_NS
-from .loads import Sent, of_account, without
 from .states import FLATTENING, HALTED, REDUCING, STATES
-from .stop_rules import protective
-from .tree import Ask, path_of, refusal
+from .stop_rules import out_of_reach, protective
+from .tree_rule import limit_tree
 
 Rule = Callable[[Case], Breach | None]
 
@@ -178,7 +176,7 @@ def duplicate(case: Case) -> Breach | None:
 def self_match(case: Case) -> Breach | None:
     """P15, cancel-newest: would not trade with an own resting order.
 
-    A stop that waits is in no book, and nobody knows what will rest there when it wakes up.
+    A stop that waits is in no book; what it would meet when it wakes up is asked by `out_of_reach`.
     """
     if not case.limits.self_match_prevention or case.intent.trigger is not None:
         return None
@@ -296,40 +294,6 @@ def _verdict_age(case: Case, v: Verdict) -> Breach | None:
         return breach("verdict_version", v.state_version, have)
     until = v.valid_until + (0 if first else case.limits.max_schedule_min * MINUTE_NS)
     return None if case.facts.now < until else breach("verdict_expired", case.facts.now, until)
-
-
-def limit_tree(case: Case) -> Breach | None:
-    """P13: the nodes an order passes, from the platform to its symbol; the tightest names itself."""
-    tree = case.limits.tree
-    if not tree:
-        return None
-    if case.facts.view is None or case.prices is None or case.facts.counters is None or not case.numbers_ok:
-        return breach("limit_tree", "unknown", "view")
-    unit = case.prices.of(assets_of(case.intent.symbol)[1])
-    if unit is None or case.worst_px is None or case.start is None:
-        # an exit without a market is not what the tree is for
-        return None if case.is_blind_exit else breach("limit_tree", "unknown", "price")
-    counters, intent = case.facts.counters, case.intent
-    recent = tuple([Sent(r.symbol, r.side, r.qty, r.t) for r in counters.recent])
-    view = without(case.facts.view, intent.reservation_id, b"")
-    load = of_account(view, case.prices, recent=recent, orders_1s=counters.orders_1s)
-    if intent.trigger is not None:
-        load = replace(load, resting=())  # as in `self_match`
-    agent = case.own.agent if case.own is not None else intent.agent if intent.trigger is not None else ""
-    # a child stands for all that its reservation may still send
-    qty = max(intent.qty, case.own.qty_left) if case.own is not None else intent.qty
-    ask = Ask(
-        symbol=intent.symbol, side=intent.side, qty=qty, px=case.worst_px * unit, mid=case.start * unit,
-        depth=Decimal(repr(case.depth)), now=case.facts.now, reduce_only=intent.reduce_only,
-        goes_short=_goes_short(case),
-    )  # fmt: skip
-    no = refusal(path_of(tree, load, view, case.prices, agent, intent.symbol), ask)
-    return breach(f"{no.node} {no.limit}", no.value, no.cap) if no is not None else None
-
-
-def _goes_short(case: Case) -> bool:
-    i = case.facts.instrument
-    return i is not None and i.is_contract and not case.buys
 
 
 # opening only
@@ -453,11 +417,11 @@ def activity(case: Case) -> Breach | None:
 ALWAYS: Final[tuple[Rule, ...]] = (
     sound_numbers, known_account, known_instrument, known_words, trading_state, limits_version, gateway,
     fresh_data, sound_book, grid, collar, cumulative_collar, duplicate, self_match, order_rate, reduce_only,
-    protective, reservation, funds, verdict, limit_tree,
+    protective, out_of_reach, reservation, funds, verdict, limit_tree,
 )  # fmt: skip
 OPENING: Final[tuple[Rule, ...]] = (
     clock, listed, spread, slippage, book_share, order_notional, position_size, gross_exposure, net_exposure,
-    one_way, liquidation,
+    correlated, position_age, one_way, liquidation,
     uninvested, day_loss, drawdown, activity,
 )  # fmt: skip
 

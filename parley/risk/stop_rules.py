@@ -1,4 +1,5 @@
-"""What the gate asks of stops that a venue holds, and of everything else that would sell what they guard.
+"""What the gate asks of stops that a venue holds, of everything else that would sell what they guard, and of
+what would stand in their way.
 
 Not here: their words, grid and collar, which are those of every order (`rules`).
 
@@ -44,3 +45,28 @@ def protective(case: Case) -> Breach | None:
         return breach("stop_limit", i.px, i.trigger)
     px = Decimal(repr(book.asks[0][0] if case.buys else book.bids[0][0]))
     return breach("stop_reached", px, i.trigger) if is_reached(i.side, i.trigger, px) else None
+
+
+def out_of_reach(case: Case) -> Breach | None:
+    """No order rests where an own stop on the other side would look for somebody to trade with.
+
+    Woken up it would meet that order instead of a stranger, and a venue that lets nobody trade with himself
+    ends one of the two: if it is the stop, nothing guards. So the stop wins, whatever `self_match_prevention`
+    says. What does not rest is in nobody's way.
+    """
+    i = case.intent
+    if case.state is None or not case.numbers_ok:
+        return breach("stop_reach", "unknown", "none")
+    if i.trigger is not None or i.px is None or i.tif != "GTC":
+        return None
+    for o in case.state.orders:
+        if o.symbol == i.symbol and o.side != i.side and reaches(o.side, o.trigger, o.px, i.px):
+            return breach("stop_reach", i.px, f"{o.trigger}..{o.px}")
+    return None
+
+
+def reaches(side: str, trigger: Decimal | None, limit: Decimal | None, px: Decimal) -> bool:
+    """Whether a stop, once woken up, may trade at a price: from its trigger to its limit, both included."""
+    if trigger is None or not is_reached(side, trigger, px):
+        return False
+    return limit is None or is_reached(side, px, limit)

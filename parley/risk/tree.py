@@ -17,15 +17,20 @@ from typing import Final
 import msgspec
 
 from parley.instruments import assets_of
+from parley.money import exact_product
 from parley.view import FirmView
 
-from .exposure import Prices, all_usable, gridlike
-from .loads import Load, of_bot, of_symbol
-from .nodes import LEVELS, NodeLimits, level_of
+from .correlation import moving_with
+from .exposure import Prices, all_usable, gridlike, usable
+from .loads import BotUse, Load, of_bot, of_symbol
+from .nodes import LEVELS, NodeLimits, concerns, level_of
 
 ZERO: Final = Decimal(0)
+ONE: Final = Decimal(1)
+HOUR_NS: Final = 3_600_000_000_000
 BPS: Final = Decimal(10_000)
 LESS: Final = Decimal("0.999999")
+UNKNOWN: Final = Decimal("NaN")
 # a first position is all there is: its share of the whole says something only beyond this share of equity
 CONCENTRATION_FROM: Final = Decimal("0.25")
 
@@ -33,7 +38,9 @@ CONCENTRATION_FROM: Final = Decimal("0.25")
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """An order: ``px`` its worst price and ``mid`` in the account's money, ``depth`` in its base asset.
 
-    ``goes_short``: it sells what need not be held.
+    ``goes_short``: it sells what need not be held. ``unit`` is what one of its quote is worth in the
+    account's money, in which own orders' prices are not. ``apart`` are assets known not to move with it,
+    ``held_since`` when its agent began to hold what it adds to.
     """
 
     symbol: str
@@ -45,6 +52,9 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     now: int
     reduce_only: bool = False
     goes_short: bool = False
+    unit: Decimal = ONE
+    apart: frozenset[str] = frozenset()
+    held_since: int | None = None
 
 
 class Node(msgspec.Struct, frozen=True):
@@ -82,20 +92,25 @@ def refusal(path: Sequence[Node], ask: Ask) -> Tightest | None:
 
 
 def path_of(
-    tree: Mapping[str, NodeLimits], load: Load, view: FirmView, prices: Prices, agent: str, symbol: str
+    tree: Mapping[str, NodeLimits],
+    load: Load,
+    view: FirmView,
+    prices: Prices,
+    agent: str,
+    symbol: str,
+    bot: BotUse,
 ) -> list[Node]:
-    """Return the nodes of a tree that an agent's order of a symbol passes, with what each uses."""
+    """Return the nodes of a tree that an agent's order of a symbol passes, with what each uses.
+
+    ``bot`` is what the agent itself came to.
+    """
     path = []
     for name, limits in tree.items():
-        level, _, which = name.partition(":")
-        if level == "bot":
-            if which == agent:
-                path.append(Node(name, limits, of_bot(load, view, prices, agent)))
-        elif level == "symbol":
-            if which == symbol:
-                path.append(Node(name, limits, of_symbol(load, symbol)))
-        else:
-            path.append(Node(name, limits, load))
+        if not concerns(name, agent, symbol):
+            continue
+        level = level_of(name)
+        its = of_bot(load, view, prices, agent, bot) if level == "bot" else load
+        path.append(Node(name, limits, of_symbol(load, symbol) if level == "symbol" else its))
     return path
 
 
@@ -114,13 +129,15 @@ def _of_node(node: Node, ask: Ask) -> Iterator[Tightest]:
 def _usable(node: Node, ask: Ask) -> bool:
     load = node.load
     amounts = [load.equity, load.peak, load.day_open, load.net, *load.by_asset.values()]
-    prices = (ask.qty, ask.px, ask.mid)
+    prices = (ask.qty, ask.px, ask.mid, ask.unit)
     known = ask.side in ("buy", "sell") and all(gridlike(each) for each in prices)
+    if ask.reduce_only:
+        return known  # what is worth how much is asked of openings alone
     return known and all_usable((*amounts, ask.depth)) and load.equity > ZERO and load.is_priced
 
 
 def _crosses(ask: Ask, px: Decimal) -> bool:
-    return ask.px >= px if ask.side == "buy" else ask.px <= px
+    return ask.px >= px * ask.unit if ask.side == "buy" else ask.px <= px * ask.unit
 
 
 Found = tuple[str, Decimal, Decimal, Decimal]
@@ -131,6 +148,11 @@ def _hard(limit: str, value: Decimal, cap: Decimal, ask: Ask, *, broken: bool) -
     return limit, value, cap, ZERO if broken else ask.qty
 
 
+def _counted(limit: str, n: int | None, most: int, ask: Ask) -> Found:
+    value = UNKNOWN if n is None else Decimal(n)
+    return _hard(limit, value, Decimal(most), ask, broken=n is None or n >= most)
+
+
 def _always(node: Node, ask: Ask) -> Iterator[Found]:
     limits, load = node.limits, node.load
     if limits.collar_bps is not None:
@@ -138,8 +160,8 @@ def _always(node: Node, ask: Ask) -> Iterator[Found]:
         yield _hard("collar_bps", over, limits.collar_bps, ask, broken=over > limits.collar_bps)
     if limits.orders_per_s is not None:
         # exits have as much again for themselves, as at the gate
-        most = Decimal(limits.orders_per_s * (2 if ask.reduce_only else 1))
-        yield _hard("orders_per_s", Decimal(load.orders_1s), most, ask, broken=load.orders_1s >= most)
+        most = limits.orders_per_s * (2 if ask.reduce_only else 1)
+        yield _counted("orders_per_s", load.orders_1s, most, ask)
     if limits.duplicate_window_ms is not None:
         since = ask.now - limits.duplicate_window_ms * 1_000_000
         same = [
@@ -179,21 +201,40 @@ def _opening(node: Node, ask: Ask) -> Iterator[Found]:
         yield from share("max_leverage", load.gross, limits.max_leverage)
         yield from share("max_net", load.net if ask.side == "buy" else -load.net, limits.max_net)
         yield from _concentrated(limits, load, ask, held, notional)
+        if limits.max_correlated is not None:
+            base, _ = assets_of(ask.symbol)
+            moving = moving_with(base, load.by_asset, ask.apart)
+            yield from share("max_correlated", moving, limits.max_correlated)
+    yield from _aged(limits, ask)
     if limits.max_book_share is not None:
         most = limits.max_book_share * max(ZERO, ask.depth)
         value = ask.qty / ask.depth if ask.depth > ZERO else BPS
         yield "max_book_share", value, limits.max_book_share, most
     if limits.max_daily_trades is not None:
-        trades, cap = Decimal(load.trades_today), Decimal(limits.max_daily_trades)
-        yield _hard("max_daily_trades", trades, cap, ask, broken=trades >= cap)
-    for limit, top, cap_ in (
-        ("max_daily_loss", load.day_open, limits.max_daily_loss),
-        ("max_drawdown", load.peak, limits.max_drawdown),
+        yield _counted("max_daily_trades", load.trades_today, limits.max_daily_trades, ask)
+    for limit, down, top, cap_ in (
+        ("max_daily_loss", load.lost, load.day_open, limits.max_daily_loss),
+        ("max_drawdown", load.fallen, load.peak, limits.max_drawdown),
     ):
         if cap_ is not None:
-            # equity is marked to market: what is not realised counts
-            fall = (top - load.equity) / top if top > ZERO else BPS
-            yield _hard(limit, fall, cap_, ask, broken=fall > cap_)
+            yield _fall(limit, down, top, cap_, ask)
+
+
+def _aged(limits: NodeLimits, ask: Ask) -> Iterator[Found]:
+    cap = limits.max_position_age_h
+    if cap is not None and ask.held_since is not None:
+        age = ask.now - ask.held_since
+        broken = age > cap * HOUR_NS
+        yield _hard("max_position_age_h", Decimal(age // HOUR_NS), Decimal(cap), ask, broken=broken)
+
+
+def _fall(limit: str, down: Decimal | None, top: Decimal, cap: Decimal, ask: Ask) -> Found:
+    # results are marked to market: what is not realised counts
+    if down is None or not usable(down):
+        return _hard(limit, UNKNOWN, cap, ask, broken=True)
+    if top <= ZERO:
+        return _hard(limit, BPS, cap, ask, broken=True)
+    return _hard(limit, down / top, cap, ask, broken=down > exact_product(cap, top))
 
 
 def _concentrated(

@@ -31,6 +31,7 @@ from runtime.commands.run import play
 from runtime.history import entries, open_journal
 from runtime.host import load
 from runtime.inheritance import inherited
+from runtime.kill_file import NAME as KILL_FILE
 from runtime.launch import ACCOUNT, Access, Market, make_run, venue_of
 from runtime.live_books import fills_of
 from runtime.output import console
@@ -165,16 +166,28 @@ def look_first(settings: Settings, access: Access, resumed: str) -> None:
         When the account may not be traded; names every reason.
     """
     journal = settings.home.expanduser().resolve() / "runs" / resumed / "gateway.journal" if resumed else ""
+    console(stderr=True).print("asking the exchange about the account", style="dim")
+    let_ask(settings, access, "preflight", journal=str(journal))
+
+
+def let_ask(settings: Settings, access: Access, unit: str, *arguments: str, journal: str = "") -> str:
+    """Let a process that reads the key ask the exchange something, and return what it wrote.
+
+    Raises
+    ------
+    UserError
+        When it did not work, with its reasons.
+    """
     asks: dict[str, object] = {
-        "account": ACCOUNT, "socket": "", "journal": str(journal), "instruments": "",
+        "account": ACCOUNT, "socket": "", "journal": journal, "instruments": "",
         "limits": {"max_notional": {}, "max_position": {}}, "real_money": access.real_money,
         "venue": venue_of(settings, settings.pairs, access),
+        "halt_file": str(settings.home.expanduser().resolve() / KILL_FILE),
     }  # fmt: skip
-    console(stderr=True).print("asking the exchange about the account", style="dim")
     with tempfile.TemporaryDirectory(dir=private_folder()) as folder:
         file = Path(folder) / "account.json"
         file.write_bytes(msgspec.json.encode(asks))
-        command = [sys.executable, "-m", "runtime.preflight", "--config", str(file)]
+        command = [sys.executable, "-m", f"runtime.{unit}", "--config", str(file), *arguments]
         try:
             done = subprocess.run(
                 command, capture_output=True, text=True, check=False, env=inherited(), timeout=_LOOK_S
@@ -183,7 +196,8 @@ def look_first(settings: Settings, access: Access, resumed: str) -> None:
             raise UserError(f"{settings.venue!r} did not say within {_LOOK_S:g} s what it knows") from None
     if done.returncode:
         told = done.stderr.strip().splitlines() or ["no answer"]
-        raise UserError(told[-1].removeprefix("preflight: "))
+        raise UserError(told[-1].removeprefix(f"{unit}: "))
+    return done.stdout
 
 
 def confirm(settings: Settings, confirmed: str | None, ask: Callable[[str], str] | None = None) -> None:

@@ -1,7 +1,8 @@
 """Stops at Binance through a real gateway: they rest, trigger, are found again, and outlive kills.
 
 The certificate of `stops` in the row of capabilities: every word about a stop comes from an unmodified ccxt
-client and a real exchange process. Not here: who wants them (tests/kill/test_stop_at_the_venue.py).
+client and a real exchange process. Not here: who wants them (tests/kill/test_stop_at_the_venue.py), what an
+adapter says of a contract's (test_usdm_stops.py).
 """
 
 from __future__ import annotations
@@ -203,5 +204,5 @@ def test_a_kill_leaves_the_stop_and_lets_no_other_stand(mode: str) -> None:
 
 
 def test_only_a_venue_whose_stops_were_tried_says_that_it_holds_them() -> None:
-    assert [name for name, row in CAPABILITIES.items() if row.stops] == ["binance"]
+    assert [name for name, row in CAPABILITIES.items() if row.stops] == ["binance", "binanceusdm"]
     assert kill_file.MODES == ("block", "cancel", "flatten")

@@ -218,10 +218,10 @@ async def ended(gateway: UnitProcess) -> dict[str, Any]:
     return told
 
 
-async def buy(desk: FakeDesk, process: SandboxProcess, exchange: str, n: int) -> None:
+async def buy(desk: FakeDesk, process: SandboxProcess, exchange: str, n: int, **over: Any) -> None:
     """Buy a hundredth of a bitcoin and hear of it."""
-    symbol = "BTC/USDT"
-    desk.send(make_intent(n, venue=exchange, ref_px=await last_price(process, symbol, exchange), epoch=n))
+    last = await last_price(process, "BTC/USDT", exchange)
+    desk.send(make_intent(n, venue=exchange, epoch=n, **{"ref_px": last} | over))
     await desk.hear(Ack)
     await desk.until(lambda: sum(each.qty for each in desk.of(Fill)) == D("0.01"))
 
@@ -357,9 +357,10 @@ def test_a_desk_spends_no_more_than_its_part_and_sells_nothing_of_others() -> No
             limits = {"limits": LIMITS | {"capital": {"USDT": "600"}}}
             async with unit("gateway", config | limits, folder) as gateway:
                 desk = await FakeDesk.connect(gateway.socket)
-                await buy(desk, process, "binance", 1)  # for about 500
                 last = await last_price(process, "BTC/USDT", "binance")
-                desk.send(make_intent(2, venue="binance", ref_px=last))
+                priced = {"style": "limit", "px": (last * D("1.01")).quantize(D(1)), "ref_px": last}
+                await buy(desk, process, "binance", 1, **priced)  # for about 500
+                desk.send(make_intent(2, venue="binance", **priced))
                 desk.send(make_intent(3, venue="binance", ref_px=last, side="sell", qty=D("0.02")))
                 no = [await desk.hear(VenueReject, n) for n in (1, 2)]
                 assert [each.code for each in no] == ["last_look:capital", "last_look:not_its_own"]

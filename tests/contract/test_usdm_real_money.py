@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from parley.errors import UserError
-from parley.messages import Ack, Balance, Compared, Fill, FundingPaid, Gap, VenueReject
+from parley.messages import Ack, Balance, Compared, Fill, FundingPaid, Gap, Heartbeat, VenueReject
 from runtime.resuming import refuse_to_forget
 from runtime.settings import load_settings
 from tests.contract.test_key_rights import ended
@@ -79,10 +79,12 @@ async def price(owner: Any) -> D:
 
 
 async def trade(desk: FakeDesk, owner: Any, n: int, side: str, qty: str, **over: Any) -> None:
-    """Trade at the market, and hear of all of it."""
-    before, known = len(desk.of(Ack)), sum(each.qty for each in desk.of(Fill))
+    """Trade at the market, and hear of all of it; what may open names a price."""
+    before, known, last = len(desk.of(Ack)), sum(each.qty for each in desk.of(Fill)), await price(owner)
+    if not over.get("reduce_only"):
+        over |= {"style": "limit", "px": (last * (D("1.01") if side == "buy" else D("0.99"))).quantize(D(1))}
     intent = make_intent(
-        n, venue="binanceusdm", symbol=BTC, side=side, qty=D(qty), ref_px=await price(owner), epoch=n, **over
+        n, venue="binanceusdm", symbol=BTC, side=side, qty=D(qty), ref_px=last, epoch=n, **over
     )
     desk.send(intent)
     await desk.until(lambda: len(desk.of(Ack)) > before)
@@ -171,6 +173,7 @@ def test_shorts_are_sold_within_the_capital_and_the_audit_counts_what_was_paid_f
                 size = (CAPITAL * 2 / px).quantize(D("0.001"))  # margin 2,000 and as much again to lose
                 await trade(desk, owner, 1, "sell", f"{size}")
                 more = {"venue": "binanceusdm", "symbol": BTC, "side": "sell", "qty": size, "ref_px": px}
+                more |= {"style": "limit", "px": px}
                 desk.send(make_intent(2, epoch=2, **more))
                 no = await desk.hear(VenueReject)
                 assert no.code == "last_look:capital"
@@ -182,6 +185,26 @@ def test_shorts_are_sold_within_the_capital_and_the_audit_counts_what_was_paid_f
             assert exact(audit["own"]) == booked(process)
             assert exact(audit["own"])[ASSET] == -size / 2
             assert (audit["other"], audit["unconfirmed"]) == ({}, [])
+
+    asyncio.run(run())
+
+
+def test_what_contracts_are_worth_is_asked_again_with_every_inspection() -> None:
+    async def run() -> None:
+        async with exchange() as (process, folder, config, owner), moved(process) as market:
+            config["limits"] = LIMITS | {"collar_bps": 5, "mark_bps": 0}
+            async with unit("gateway", config | {"inspect_s": 0.2}, folder) as gateway:
+                desk, at_first = await FakeDesk.connect(gateway.socket), await price(owner)
+                while abs((px := await price(owner)) / at_first - 1) < D("0.002"):
+                    await market.steps(1)
+                over = {"style": "limit", "px": px, "ref_px": px, "qty": D("0.001")}
+                for n in range(1, 10):
+                    desk.send(make_intent(n, venue="binanceusdm", symbol=BTC, **over))
+                    await desk.hear(Heartbeat, len(desk.of(Heartbeat)) + 1)  # some looks later
+                    if desk.of(Ack):
+                        break
+                assert desk.of(Ack)
+                assert {each.code for each in desk.of(VenueReject)} <= {"last_look:mark"}
 
     asyncio.run(run())
 

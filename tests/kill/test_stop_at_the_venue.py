@@ -38,11 +38,12 @@ CRASH = {"start": "2021-05-19T12:20", "end": "2021-05-19T13:30"}
 
 
 def compose(
-    settings: Settings, market: Market, run_id: str, stop_bps: float = 150.0, trail_bps: float = 0.0
-) -> RunConfig:
-    """The default desk with one strategy, which buys once and leaves only by its stop."""
+    settings: Settings, market: Market, run_id: str, stop_bps: float = 150.0, trail_bps: float = 0.0,
+    direction: int = 1,
+) -> RunConfig:  # fmt: skip
+    """The default desk with one strategy, which buys (or sells short) once and leaves only by its stop."""
     run = make_run(settings, market, run_id)
-    idea = {"stop_bps": stop_bps, "trail_bps": trail_bps}
+    idea = {"stop_bps": stop_bps, "trail_bps": trail_bps, "direction": direction}
     params = {"source": "tests.kit.one_purchase:make", "source_params": idea, "share": 0.3}
     agents = tuple(
         replace(spec, params=params) if spec.id == ME else spec

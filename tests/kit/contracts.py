@@ -1,6 +1,8 @@
 """Contracts, orders and fills for tests of what a gateway lets out, and the look itself.
 
-Not here: a venue. Invariant: prices and quantities are on the grid of every contract.
+What an order names no price for it names the one that it is judged by, and the venue's mark is that one too,
+unless a test says otherwise. Not here: a venue. Invariant: prices and quantities are on the grid of every
+contract.
 """
 
 from __future__ import annotations
@@ -41,13 +43,15 @@ def limits(capital: int = 1000, **over: Any) -> Limits:
 
 
 def order(
-    n: int, side: str, qty: Any, symbol: str = BTC, px: Any = None, ref: Any = None, **over: Any
-) -> Intent:
+    n: int, side: str, qty: Any, symbol: str = BTC, px: Any = None, ref: Any = None, *,
+    priced: bool = True, **over: Any,
+) -> Intent:  # fmt: skip
     ref_px = PX[symbol] if ref is None else D(ref)
     fields: dict[str, Any] = {
         "iid": b"iid%d" % n, "cid": f"cid{n}", "round": b"", "pid": b"", "leg": 0, "child": 0, "account": "a",
-        "venue": "x", "symbol": symbol, "side": side, "qty": D(qty), "px": None if px is None else D(px),
-        "style": "market" if px is None else "limit", "tif": "GTC", "reduce_only": False, "send_by": 10,
+        "venue": "x", "symbol": symbol, "side": side, "qty": D(qty),
+        "px": (ref_px if px is None else D(px)) if priced else None,
+        "style": "limit" if priced else "market", "tif": "GTC", "reduce_only": False, "send_by": 10,
         "epoch": 1, "reservation_id": b"", "risk_hash": b"", "ref_px": ref_px,
     }  # fmt: skip
     return Intent(**fields | over)
@@ -74,17 +78,31 @@ def paid(ref: str, amount: Any, *, prior: bool = False) -> FundingPaid:
     return FundingPaid(account="a", symbol=BTC, amount=D(amount), asset="USDT", t=0, ref=ref, prior=prior)
 
 
+def mark(counters: Counters, symbol: str, px: Any, t: int = 0) -> None:
+    """Have the venue say what a contract is worth."""
+    counters.contracts.marks.say(assets_of(symbol)[0], D(px), t)
+
+
 def done(counters: Counters, intent: Intent, **over: Any) -> None:
     """Send an order and let all of it trade."""
+    if intent.ref_px is not None:
+        mark(counters, intent.symbol, intent.ref_px)
     counters.sent(intent, 0)
     counters.filled(fill(intent, **over))
     counters.moved(end(intent, intent.qty))
 
 
 def look(
-    intent: Intent, counters: Counters, caps: Limits, instruments: dict[str, Instrument] | None = None
-) -> tuple[str, str]:
-    """Return code and detail of a refusal, both empty when the order may leave."""
+    intent: Intent, counters: Counters, caps: Limits, instruments: dict[str, Instrument] | None = None, *,
+    at: Any = None, now: int = 0,
+) -> tuple[str, str]:  # fmt: skip
+    """Return code and detail of a refusal, both empty when the order may leave; ``at`` is the venue's mark.
+
+    ``at`` zero: it said none since.
+    """
     listed = instruments or {symbol: contract(symbol) for symbol in PX}
     row = CAPABILITIES["binanceusdm"]
-    return refusal(intent, counters, caps, listed, row=row, now_mono=0) or ("", "")
+    said = intent.ref_px if at is None else at
+    if said:
+        mark(counters, intent.symbol, said, now)
+    return refusal(intent, counters, caps, listed, row=row, now_mono=now) or ("", "")

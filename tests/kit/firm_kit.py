@@ -3,13 +3,15 @@
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 
+import msgspec
+
 from orchestrator.cascade import groups_in
 from orchestrator.firm import Firm
 from orchestrator.policy import DeskConfig, GroupOut
 from parley.agent import AgentEnv, AgentSpec, Context
 from parley.bus import AgentHost, InProc
 from parley.ids import proposal_id
-from parley.instruments import Instrument
+from parley.instruments import Instrument, Tier, assets_of, is_contract
 from parley.messages import (
     Ack,
     Allocation,
@@ -72,6 +74,17 @@ def spot(symbol: str) -> Instrument:
         symbol=symbol, venue="binance", base=base, quote=quote, tick=D("0.01"), lot=D("0.00001"),
         min_qty=D("0.00001"), max_qty=D(9000), min_notional=D(5), maker_fee=D("0.001"), taker_fee=D("0.001"),
     )  # fmt: skip
+
+
+def listed(symbol: str) -> Instrument:
+    """A pair, or the perpetual contract that is named so."""
+    base, quote = assets_of(symbol)
+    if not is_contract(base):
+        return spot(symbol)
+    tiers = (Tier(D(10**6), D("0.01"), D(0), D("0.1")),)
+    return msgspec.structs.replace(
+        spot(symbol.partition(":")[0]), symbol=symbol, base=base, quote=quote, margin=D("0.2"), tiers=tiers
+    )
 
 
 class Scripted:
@@ -176,7 +189,7 @@ class TestDesk:
         specs = tuple(
             AgentSpec(id=i, role=r, factory="tests:x", subscriptions=SUBSCRIPTIONS) for i, r in TEAM
         )
-        instruments = {s: spot(s) for s in (*symbols, *crosses)}
+        instruments = {s: listed(s) for s in (*symbols, *crosses)}
         env = AgentEnv(
             tenant="local", account="main", quote="USDT", symbols=symbols, instruments=instruments,
             tf_ns=MINUTE, agents=tuple((s.id, s.role) for s in specs),

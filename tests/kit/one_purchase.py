@@ -1,4 +1,4 @@
-"""A trading idea that buys once, with a stop so far below the close, and then only holds.
+"""A trading idea that buys once, with a stop so far below the close, or sells short; and then only holds.
 
 Not here: anything that leaves: who sells what it bought is the stop.
 """
@@ -15,10 +15,11 @@ from parley.strategy_source import Entry, Held, Leave, Pass, Stay
 
 
 class Params(msgspec.Struct, frozen=True, kw_only=True):
-    """``stop_bps`` below the close; ``trail_bps`` 0: it stays there."""
+    """``stop_bps`` below the close, of a short above it; ``trail_bps`` 0: it stays there."""
 
     stop_bps: float = 100.0
     trail_bps: float = 0.0
+    direction: int = 1
 
 
 class OnePurchase:
@@ -38,15 +39,16 @@ class OnePurchase:
     def entry(self, symbol: str, bar: Bar, opinions: Sequence[Opinion]) -> Entry | Pass:
         if symbol in self._bought:
             return Pass("done")
+        sign, away = self.params.direction, self.params.stop_bps / 1e4
         return Entry(
-            direction=1, edge_bps=900.0, conf=0.9, stop=bar.close * (1 - self.params.stop_bps / 1e4),
-            take=bar.close * 1.5, horizon_ms=60_000, why="test", urgency="urgent",
+            direction=sign, edge_bps=900.0, conf=0.9, stop=bar.close * (1 - sign * away),
+            take=bar.close * (1 + sign * 0.5), horizon_ms=60_000, why="test", urgency="urgent",
         )  # fmt: skip
 
     def exit(self, symbol: str, bar: Bar, held: Held, opinions: Sequence[Opinion]) -> Leave | Stay:
         self._bought.add(symbol)
         trail = self.params.trail_bps
-        return Stay(bar.close * (1 - trail / 1e4) if trail else nan)
+        return Stay(bar.close * (1 - self.params.direction * trail / 1e4) if trail else nan)
 
     def snapshot(self) -> bytes:
         return msgspec.msgpack.encode(sorted(self._bought))

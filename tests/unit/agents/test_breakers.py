@@ -21,6 +21,7 @@ from parley.messages import (
     Review,
     StateView,
     Unknown,
+    VenueFault,
     VenueReject,
     Verdict,
 )
@@ -136,6 +137,45 @@ def test_f242_more_than_ten_api_errors_in_a_minute_pause_five() -> None:
         assert account.hear(unknown, state) == []
     assert account.hear(unknown, state) == [("api_errors", "pause", 5 * MINUTE)]
     releases(account, "api_errors", 5 * MINUTE)
+
+
+def faults(n: int) -> VenueFault:
+    return VenueFault(n=n, call="look_up", why="timeout", t=T0)
+
+
+def test_f242_counts_calls_that_failed_beside_orders_as_errors_of_the_venue() -> None:
+    account, state = Account(), make_account()
+    account.bar()
+    assert account.hear(faults(4), state) == []
+    assert account.hear(REJECT, state) == []
+    assert account.hear(faults(5), state) == [], "ten"
+    assert account.hear(faults(0), state) == []
+    assert account.hear(faults(1), state) == [("api_errors", "pause", 5 * MINUTE)]
+    releases(account, "api_errors", 5 * MINUTE)
+
+
+def test_f242_storm_told_at_once_pauses_and_leaves_nothing_behind() -> None:
+    account, state = Account(), make_account()
+    account.bar()
+    assert account.hear(faults(10**9), state) == [("api_errors", "pause", 5 * MINUTE)]
+    account.now += 5 * MINUTE
+    assert account.hear(faults(10), state) == []
+    assert account.refuses() == ()
+    account.now += MINUTE
+    assert account.hear(faults(10), state) == [], "the others are a minute old"
+
+
+@pytest.mark.parametrize("code", ["last_look:budget", "last_look:duplicate_cid", "not_accepted"])
+@pytest.mark.parametrize(("definitive", "cancel"), [(True, False), (False, False), (False, True)])
+def test_f242_what_a_gateway_says_by_itself_is_no_error_of_its_venue(
+    code: str, definitive: bool, cancel: bool
+) -> None:
+    account, state = Account(), make_account()
+    account.bar()
+    own = VenueReject(iid=b"i", code=code, definitive=definitive, cancel=cancel)
+    named = {name for _ in range(30) for name, _, _ in account.hear(own, state)}
+    assert "api_errors" not in named
+    assert ("reject_rate" in named) == definitive, "orders that come to nothing still count as such"
 
 
 @pytest.mark.parametrize(("low", "fires"), [(54_546.0, False), (54_545.0, True)])

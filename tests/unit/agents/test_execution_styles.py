@@ -80,7 +80,7 @@ def decide(
     review = Review(round=ROUND, pid=PID, stage="execution", proposal=bid, size=1.0, state_version=1, t=T0)
     (counter,) = agent.handle(review, context(0))
     assert isinstance(counter, Counter)
-    (plan,) = plan_legs(bid, D(qty), [counter], {"BTC/USDT": make_instrument()})
+    (plan,) = plan_legs(bid, D(qty), [counter], {"BTC/USDT": make_instrument()}, {"BTC/USDT": deep()})
     assert agent.handle(make_decision(round=ROUND, pid=PID, plan=(plan,), qty=D(qty), t=T0), context(0)) == ()
     return plan
 
@@ -355,10 +355,10 @@ def test_what_the_round_cut_too_small_for_slices_goes_whole(
     review = Review(round=ROUND, pid=PID, stage="execution", proposal=bid, size=1.0, state_version=1, t=T0)
     (counter,) = agent.handle(review, context(0))
     assert isinstance(counter, Counter)
-    instruments = {"BTC/USDT": make_instrument()}
+    known = {"BTC/USDT": make_instrument()}, {"BTC/USDT": deep()}
 
-    (large,) = plan_legs(bid, D(6), [counter], instruments)
-    (small,) = plan_legs(bid, D("0.0002"), [counter], instruments)
+    (large,) = plan_legs(bid, D(6), [counter], *known)
+    (small,) = plan_legs(bid, D("0.0002"), [counter], *known)
 
     assert sum(child.qty for child in large.children) == 6
     assert large.style == counter.style

@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.account import DAY_NS, Account
 from orchestrator.policy import DeskConfig
-from parley.messages import Breaker, Halt
+from parley.messages import Breaker, Fill, Halt
 from tests.kit.builders import make_book, make_fill
 from tests.kit.firm_kit import MINUTE, T0, D, spot
 
@@ -31,6 +31,34 @@ def halt(mode: str) -> Halt:
 
 def breaker(action: str = "pause", until: int = T0 + 5 * MINUTE) -> Breaker:
     return Breaker(agent="risk/a", name="n", action=action, until=until, value="1", cap="1")
+
+
+def test_first_fill_of_a_day_counts_to_that_day_and_what_it_lost_too() -> None:
+    made = account()
+    mark(made, 50_000, T0)
+    made.fill(bought("1", D(60_000), T0), "strategy/a", b"", b"")
+    mark(made, 50_000, T0 + 1)
+    before = made.view()[0].state
+    assert (before.trades_today, before.equity) == (1, D(90_000))
+
+    midnight = (T0 // DAY_NS + 1) * DAY_NS
+    made.fill(bought("2", D(55_000), midnight), "strategy/a", b"", b"")
+    mark(made, 50_000, midnight)
+    view = made.view()[0]
+    assert view.state.trades_today == 1
+    assert (view.state.day_open, view.state.equity) == (D(90_000), D(85_000))
+    assert made.view()[0].standings.trades == {"strategy/a": 1}  # type: ignore[attr-defined]
+    assert view.standings.lost("strategy/a") == D(5_000)  # type: ignore[attr-defined]
+
+    # one of yesterday that comes late, and one that comes twice, begin no day
+    made.fill(bought("3", D(50_000), T0), "strategy/a", b"", b"")
+    made.fill(bought("3", D(50_000), midnight + DAY_NS), "strategy/a", b"", b"")
+    mark(made, 50_000, midnight + 1)
+    assert (made.view()[0].state.trades_today, made.view()[0].state.day_open) == (2, D(90_000))
+
+
+def bought(trade: str, px: Decimal, t: int) -> Fill:
+    return make_fill(trade_id=trade, venue="binance", symbol=BTC, side="buy", qty=D(1), px=px, fee=D(0), t=t)
 
 
 def test_nothing_trades_before_the_balances_are_known_and_opening_does_not_overrule_a_halt() -> None:

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +14,8 @@ from tests.kit.firm_kit import D, spot
 ONE = D(1)
 BTC = spot("BTC/USDT")
 ALL = {s: spot(s) for s in ("BTC/USDT", "ETH/BTC", "ETH/USDT")}
+BOOKS = {"BTC/USDT": make_book(bids=((49_999.0, 5.0),), asks=((50_001.0, 5.0),))}
+WORST = {"buy": D("50251.01"), "sell": D("49749.00")}  # 50 bps from the best, outwards to the tick
 SIDES = st.sampled_from(["buy", "sell"])
 PRICES = st.none() | st.integers(4_000_000, 6_000_000).map(lambda n: D(n) / 100)
 ROUGH = st.none() | st.decimals(40_000, 60_000, places=5)  # advice may be off the grid
@@ -25,7 +28,7 @@ def advice(**fields: object) -> Counter:
 
 
 def plan(leg: Leg, qty: Decimal, *counters: Counter, coupled: bool = False) -> PlanLeg:
-    return plan_legs(make_proposal(legs=(leg,), coupled=coupled), qty, counters, ALL)[0]
+    return plan_legs(make_proposal(legs=(leg,), coupled=coupled), qty, counters, ALL, BOOKS)[0]
 
 
 def leg(side: str = "buy", qty: Decimal = ONE, px: Decimal | None = None, **over: object) -> Leg:
@@ -51,15 +54,15 @@ def test_advice_never_makes_a_price_worse_than_the_proposals_own(
     )
     assert made.qty == qty
     limits = [p for p in (own, one, two) if p is not None]
-    if limits:
-        assert made.px is not None
-        tightest = min(limits) if side == "buy" else max(limits)
-        assert made.px <= tightest if side == "buy" else made.px >= tightest
-        assert abs(made.px - tightest) < BTC.tick
-        assert made.px % BTC.tick == 0
-        assert made.style != "market"
-    else:
-        assert (made.style, made.px, made.tif) == ("market", None, "IOC")
+    asked = limits if own is not None else [*limits, WORST[side]]
+    assert made.px is not None
+    tightest = min(asked) if side == "buy" else max(asked)
+    assert made.px <= tightest if side == "buy" else made.px >= tightest
+    assert abs(made.px - tightest) < BTC.tick
+    assert made.px % BTC.tick == 0
+    assert made.style != "market"
+    if not limits:
+        assert (made.style, made.tif, made.children) == ("limit", "IOC", ())
     assert made.style != "post_only" or made.tif == "GTC"
     assert order_style(made) in ("market", "limit", "post_only")
 
@@ -84,9 +87,42 @@ def test_a_market_order_with_a_price_bound_is_an_immediate_limit() -> None:
     assert (made.style, made.px, made.tif) == ("limit", D(50_100), "IOC")
 
 
+@pytest.mark.parametrize(("bps", "px"), [(10.0, "50251.01"), (200.0, "51001.02")])
+@pytest.mark.parametrize("advised", [(), (advice(style="market"),), (advice(style="post_only", tif="GTC"),)])
+def test_opening_without_any_price_is_an_immediate_limit_at_the_price_it_is_reserved_at(
+    bps: float, px: str, advised: tuple[Counter, ...]
+) -> None:
+    bid = make_proposal(legs=(leg(),), max_slippage_bps=bps)
+    (made,) = plan_legs(bid, D(1), advised, ALL, BOOKS)
+    assert (made.style, made.px, made.tif) == ("limit", D(px), "IOC")
+    naked = PlanLeg(
+        symbol="BTC/USDT", side="buy", qty=D(1), style="market", px=None, tif="IOC", reduce_only=False
+    )
+    assert worst_price(made, None, BOOKS["BTC/USDT"], bps, BTC) == D(px)
+    assert worst_price(naked, None, BOOKS["BTC/USDT"], bps, BTC) == D(px)
+
+
+def test_opening_without_a_price_keeps_its_other_words() -> None:
+    assert plan(leg(tif="FOK"), D(1)).tif == "FOK"
+    resting = plan(leg("sell", post_only=True), D(1))
+    assert (resting.style, resting.px, resting.tif) == ("post_only", D(50_001), "GTC")
+    legs = (leg(), Leg(symbol="ETH/USDT", side="sell", qty=D(2), limit_px=D(2_500), tif="IOC"))
+    first, second = plan_legs(make_proposal(legs=legs, coupled=True), D(1), (), ALL, BOOKS)
+    assert (first.style, first.px, first.tif) == ("limit", WORST["buy"], "IOC")
+    assert second.px == D(2_500)
+
+
+@pytest.mark.parametrize("urgency", ["urgent", "normal"])
+def test_exit_that_names_no_price_goes_as_a_market_order(urgency: str) -> None:
+    out = leg("sell", reduce_only=True)
+    for advised in ((), (advice(style="market"),)):
+        (made,) = plan_legs(make_proposal(legs=(out,), urgency=urgency), D(1), advised, ALL, BOOKS)
+        assert (made.style, made.px, made.tif, made.reduce_only) == ("market", None, "IOC", True)
+
+
 def exit_plan(urgency: str, reduce_only: bool, *counters: Counter) -> PlanLeg:
     out = leg("sell", D(1), D(49_500), tif="IOC", reduce_only=reduce_only)
-    return plan_legs(make_proposal(legs=(out,), urgency=urgency), D(1), counters, ALL)[0]
+    return plan_legs(make_proposal(legs=(out,), urgency=urgency), D(1), counters, ALL, BOOKS)[0]
 
 
 def test_only_an_urgent_exit_may_go_without_its_price() -> None:
@@ -122,7 +158,11 @@ def test_coupled_legs_shrink_in_proportion_and_take_no_advice() -> None:
         Leg(symbol="ETH/USDT", side="sell", qty=D(2), limit_px=D(2_500), tif="IOC"),
     )
     made = plan_legs(
-        make_proposal(legs=legs, coupled=True), D("0.03333"), (advice(style="twap", px_limit=D(1)),), ALL
+        make_proposal(legs=legs, coupled=True),
+        D("0.03333"),
+        (advice(style="twap", px_limit=D(1)),),
+        ALL,
+        BOOKS,
     )
     assert [p.qty for p in made] == [D("0.03333"), D("0.6666"), D("0.6666")]
     assert [p.px for p in made] == [x.limit_px for x in legs]

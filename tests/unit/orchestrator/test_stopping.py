@@ -43,7 +43,7 @@ def two_holders(**scripts: object) -> StepDesk:
     for _ in range(2):
         for order in desk.close():
             assert isinstance(order, Intent)
-            desk.tell(desk.filled(order), ack(order))
+            desk.tell(desk.filled(order, px=D(50_000)), ack(order))
     assert sum(p.qty for p in desk.view.state.positions) > D("0.479")
     for name, script in scripts.items():
         desk.transport._hosts[name.replace("_", "/")].agent._script = script

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from parley.messages import Cash, Proposal, StateView
-from parley.risk import Assessment, Limits, assess
+from parley.risk import Assessment, Limits, assess, limits_of
 from parley.risk.correlation import Correlations, CorrelationState
 from parley.view import FirmView
 from tests.kit.builders import T0, make_instrument, make_leg, make_proposal
@@ -247,3 +247,20 @@ def test_a_later_slice_is_not_counted_beside_the_reservation_it_is_part_of() -> 
     foreign = replace(own, pid=b"x" * 16)
     assert judge(bid, make_account(reservations=(own,))).max_qty == Decimal("0.1")
     assert judge(bid, make_account(reservations=(foreign,))).max_qty < Decimal("0.1")
+
+
+def test_what_a_bot_itself_lost_and_sent_is_left_to_the_gate() -> None:
+    # the account's loss is not the bot's, and nobody told the risk agent what is
+    state = make_account(100_000, day_open=102_000, peak=105_000, trades_today=5)
+    own = {"max_daily_loss": "0.01", "max_drawdown": "0.01", "max_daily_trades": 1, "orders_per_s": 1}
+    proposal = buying("0.1")
+
+    def codes(tree: dict[str, object]) -> tuple[str, ...]:
+        limits = limits_of({"tree": tree})
+        return assess(proposal, 1.0, FirmView(state), limits, INSTRUMENTS, MARKS, {}, T0).codes
+
+    assert codes({f"bot:{proposal.agent}": own}) == ()
+    assert codes({f"bot:{proposal.agent}": {**own, "max_gross": "0.03"}}) == (
+        f"bot:{proposal.agent} max_gross",
+    )  # fmt: skip
+    assert codes({"account": {"max_daily_loss": "0.01"}}) == ("account max_daily_loss",)

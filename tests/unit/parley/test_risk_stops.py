@@ -142,6 +142,44 @@ def test_a_waiting_stop_is_in_no_book_that_a_purchase_could_meet() -> None:
     ]
 
 
+def resting(px: str, **over: object) -> Intent:
+    """Another agent's bid that would rest in the book."""
+    return make_intent(**({"agent": "strategy/grid", "px": D(px), "tif": "GTC", "qty": D("0.05")} | over))
+
+
+@pytest.mark.parametrize(
+    ("px", "refused"),
+    [
+        ("59400.01", False), ("59400", True), ("59000", True), ("58600", True), ("58599.99", False),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("style", ["limit", "post_only"])
+@pytest.mark.parametrize("limits", [{}, {"self_match_prevention": False}])
+def test_nothing_rests_between_the_trigger_and_the_limit_of_an_own_stop(
+    px: str, refused: bool, style: str, limits: dict[str, object]
+) -> None:
+    found = check(resting(px, style=style), make_facts(guarded_account()), limits_of(limits))
+    codes = [] if isinstance(found, Approved) else [b.limit for b in found.breaches]
+    assert ("stop_reach" in codes) == refused
+    assert isinstance(found, Approved) or codes == ["stop_reach"]
+
+
+def test_a_stop_is_in_the_way_of_what_would_meet_it_and_of_nothing_else() -> None:
+    def reasons(intent: Intent, state: StateView) -> list[str]:
+        found = check(intent, make_facts(state), limits_of({}))
+        return [] if isinstance(found, Approved) else [b.limit for b in found.breaches]
+
+    assert "stop_reach" in reasons(resting("59000", agent=ME), guarded_account())  # its own holder's too
+    assert "stop_reach" in reasons(resting("59000"), guarded_account(state="PENDING_CANCEL"))
+    assert "stop_reach" not in reasons(resting("59000", tif="IOC"), guarded_account())
+    assert "stop_reach" not in reasons(resting("59000"), guarded_account(symbol="ETH/USDT"))
+    assert "stop_reach" not in reasons(resting("59000"), guarded_account(side="buy"))
+    # of a short holding, the other way round
+    short = guarded_account(side="buy", trigger=D(60_600), px=D(61_200))
+    for px, refused in (("60599.99", False), ("60600", True), ("61200", True), ("61200.01", False)):
+        assert ("stop_reach" in reasons(resting(px, side="sell"), short)) == refused
+
+
 def test_an_approved_stop_says_its_trigger_in_the_record() -> None:
     facts = make_facts(holding_account(), verdict=None, reservation=None)
     found = check(stop(), facts, limits_of({}))

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from parley.errors import ConfigError
-from parley.risk import Approved, Refused, check, limits_of
-from parley.risk.loads import Load, Resting, Sent
+from parley.risk import Approved, Counters, Refused, check, limits_of
+from parley.risk.loads import BotUse, Load, Resting, Sent
 from parley.risk.nodes import NodeLimits
 from parley.risk.tree import Ask, Node, refusal, tightest
 from tests.kit.builders import T0
 from tests.kit.effort import examples
-from tests.kit.risk_cases import exit_facts, make_exit, make_facts, make_intent
+from tests.kit.risk_cases import exit_facts, make_account, make_exit, make_facts, make_intent
 
 D = Decimal
 SECOND = 1_000_000_000
@@ -23,7 +23,9 @@ LEVELS = ("platform", "tenant:local", "account", "bot:a", "symbol:BTC/USDT")
 
 
 def load(**over: object) -> Load:
-    plain = Load(equity=D(100_000), peak=D(100_000), day_open=D(100_000))
+    plain = Load(
+        equity=D(100_000), peak=D(100_000), day_open=D(100_000), lost=D(0), fallen=D(0)
+    )  # fmt: skip
     return replace(plain, **over)
 
 
@@ -85,12 +87,17 @@ def test_each_limit_leaves_exactly_its_room(limit: str, cap: Decimal, fits: Deci
         ({"max_daily_trades": 5}, ({"trades_today": 4}, {}), ({"trades_today": 5}, {})),
         (
             {"max_daily_loss": D("0.03")},
-            ({"equity": D(97_000)}, {}), ({"equity": D(96_999)}, {}),
+            ({"lost": D(3_000)}, {}), ({"lost": D("3000.000000000001")}, {}),
         ),
         (
             {"max_drawdown": D("0.10")},
-            ({"equity": D(99_000), "peak": D(110_000)}, {}), ({"equity": D(98_999), "peak": D(110_000)}, {}),
+            ({"fallen": D(11_000), "peak": D(110_000)}, {}), ({"fallen": D(11_001), "peak": D(110_000)}, {}),
         ),
+        ({"max_daily_loss": D("0.03")}, ({"lost": D(-9_000)}, {}), ({"lost": None}, {})),
+        ({"max_daily_loss": D("0.03")}, ({}, {}), ({"day_open": D(0)}, {})),
+        ({"max_drawdown": D("0.03")}, ({}, {}), ({"fallen": D("NaN")}, {})),
+        ({"max_daily_trades": 5}, ({}, {}), ({"trades_today": None}, {})),
+        ({"orders_per_s": 3}, ({}, {}), ({"orders_1s": None}, {})),
     ],
 )  # fmt: skip
 def test_what_no_smaller_order_mends(
@@ -218,6 +225,45 @@ def test_gate_refuses_what_a_node_forbids_and_names_it() -> None:
     assert isinstance(no, Refused)
     assert no.code == "bot:strategy/ema max_gross"
     assert isinstance(check(make_exit(), exit_facts(), limits_of({"tree": bot})), Approved)
+
+
+FINE = BotUse(lost=D(2_000), fallen=D(5_000), trades_today=3, orders_1s=1)
+OWN = {"max_daily_loss": "0.02", "max_drawdown": "0.05", "max_daily_trades": 4, "orders_per_s": 2}
+
+
+@pytest.mark.parametrize(
+    ("use", "code"),
+    [
+        ({}, ""), ({"lost": D(-50_000), "fallen": D(0)}, ""),
+        ({"lost": D("2000.01")}, "max_daily_loss"), ({"fallen": D("5000.01")}, "max_drawdown"),
+        ({"trades_today": 4}, "max_daily_trades"), ({"orders_1s": 2}, "orders_per_s"),
+        ({"lost": None}, "max_daily_loss"), ({"fallen": None}, "max_drawdown"),
+        ({"trades_today": None}, "max_daily_trades"), ({"orders_1s": None}, "orders_per_s"),
+    ],
+)  # fmt: skip
+def test_bot_is_judged_by_what_it_came_to_itself_and_not_by_the_account(
+    use: dict[str, object], code: str
+) -> None:
+    limits = limits_of({"tree": {"bot:strategy/ema": OWN}, "max_daily_loss": "0.9"})
+    # the account has lost a half, and traded and sent a great deal
+    account = make_account(50_000, day_open=100_000, peak=100_000, trades_today=1_000)
+    busy = Counters(orders_1s=9, orders_10s=9, trades_today=1_000)
+    facts = make_facts(account, bot=replace(FINE, **use), counters=busy)
+    answer = check(make_intent(qty=D("0.01")), facts, limits)
+    found = [b.limit for b in answer.breaches] if isinstance(answer, Refused) else []
+    assert [name for name in found if name.startswith("bot:")] == (
+        [f"bot:strategy/ema {code}"] if code else []
+    )
+
+
+def test_without_word_of_a_bot_its_own_limits_refuse_and_its_exits_pass() -> None:
+    for name, value in OWN.items():
+        limits = limits_of({"tree": {"bot:strategy/ema": {name: value}}})
+        assert isinstance(check(make_intent(), make_facts(), limits), Refused), name
+        known = exit_facts(bot=BotUse(orders_1s=1))
+        assert isinstance(check(make_exit(), known, limits), Approved), name
+    other = limits_of({"tree": {"bot:strategy/ema": {"max_gross": "0.9"}, "bot:strategy/other": OWN}})
+    assert isinstance(check(make_intent(), make_facts(), other), Approved)
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,7 @@ def same(one: Recovered, other: Recovered) -> bool:
     """Whether two folds know the same, to the bytes of each agent."""
     return (
         one.firm.account.view()[0].state == other.firm.account.view()[0].state
+        and one.firm.account.view()[0].standings == other.firm.account.view()[0].standings
         and one.firm.table.seq == other.firm.table.seq
         and {a: host.agent.snapshot() for a, host in one.hosts.items()}
         == {a: host.agent.snapshot() for a, host in other.hosts.items()}

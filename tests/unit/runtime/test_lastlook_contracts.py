@@ -17,7 +17,7 @@ from parley.risk.limits import limits_of
 from runtime.followed import Followed
 from runtime.lastlook import Counters
 from runtime.lastlook_contracts import Contracts
-from tests.kit.contracts import BTC, ETH, contract, done, end, fill, limits, look, order, paid
+from tests.kit.contracts import BTC, ETH, contract, done, end, fill, limits, look, mark, order, paid
 
 FREE = {"taker_fee": D(0)}
 
@@ -110,13 +110,13 @@ def test_losses_count_and_profits_only_once_they_were_taken() -> None:
     assert look(order(2, "buy", "11.001"), counters, caps, listed)[0] == "capital"
 
 
-def test_other_contract_counts_at_the_last_price_it_was_heard_of() -> None:
+def test_other_contract_counts_at_the_mark_the_venue_said_last() -> None:
     caps, listed = limits(), at(1)
     counters = Counters()
     done(counters, order(1, "sell", 20, ETH), fee=D(0))  # 200 and as much again, less 2
     assert look(order(2, "buy", "6.02"), counters, caps, listed) == ("", "")
     assert look(order(2, "buy", "6.021"), counters, caps, listed)[0] == "capital"
-    counters.contracts.saw("ETH:USDT", D(15))
+    mark(counters, ETH, 15)
     # 100 lost, 300 and as much again less 3
     assert look(order(2, "buy", "3.03"), counters, caps, listed) == ("", "")
     assert look(order(2, "buy", "3.031"), counters, caps, listed)[0] == "capital"
@@ -204,7 +204,7 @@ def test_costs_are_the_averages_of_what_is_still_held() -> None:
     for signed, px in ((2, 100), (2, 120), (-1, 300), (-5, 90)):
         found.filled("BTC:USDT", D(signed), D(px))
     held = found.held["BTC:USDT"]
-    assert (held.qty, held.cost, held.px) == (D(-2), D(-180), D(90))
+    assert (held.qty, held.cost) == (D(-2), D(-180))
     found.filled("BTC:USDT", D(2), D(50))
     assert (held.qty, held.cost, found.value()) == (0, 0, 0)
 

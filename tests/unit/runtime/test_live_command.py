@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from parley.agent import AgentSpec
 from parley.errors import ConfigError, UserError
+from runtime import contracts
 from runtime.cli import app
 from runtime.commands import live as live_command
 from runtime.commands.live import check, compose, confirm, live
@@ -271,7 +272,7 @@ def test_what_a_venue_does_not_trade_is_refused_before_anybody_is_asked(
 @pytest.mark.parametrize(
     ("venue", "said", "stand"),
     [
-        ("binance", "", True), ("binance", "[desk]\nvenue_stops = false", False),
+        ("binance", "", True), ("binance", "[desk]\nvenue_stops = false", False), ("binanceusdm", "", True),
         ("bybit", "", False),
     ],
 )  # fmt: skip
@@ -281,7 +282,7 @@ def test_exchange_holds_the_stops_where_it_can(
     path = desk(rest=said)
     path.write_text(path.read_text().replace('"bybit"', f'"{venue}"'))
     settings = load_settings(path)
-    market = Market(pairs=settings.pairs, crosses=())
+    market = Market(pairs=contracts.named(settings.pairs, settings), crosses=())
 
     assert compose(settings, market, "run").desk.venue_stops is stand
     assert make_run(settings, market, "run").desk.venue_stops is False
@@ -290,7 +291,8 @@ def test_exchange_holds_the_stops_where_it_can(
 def test_stops_at_an_exchange_that_holds_none_are_refused(desk: Callable[..., Path]) -> None:
     settings = load_settings(desk(rest="[desk]\nvenue_stops = true"))
 
-    with pytest.raises(UserError, match=r"desk.venue_stops: expected a venue .*\(binance\), was 'bybit'"):
+    expected = r"desk.venue_stops: expected a venue .*\(binance, binanceusdm\), was 'bybit'"
+    with pytest.raises(UserError, match=expected):
         compose(settings, Market(pairs=settings.pairs, crosses=()), "run")
 
 

@@ -17,6 +17,7 @@ from parley.messages import (
     Message,
     OrderEvent,
     Unknown,
+    VenueFault,
     VenueReject,
 )
 from runtime.resync import RESYNCED, Resync, Retelling, read_resync
@@ -53,7 +54,7 @@ def retell(
 ) -> tuple[list[Message], list[VenueReject]]:
     """Return what a desk hears again, and what it is refused."""
     heard: list[Message] = []
-    telling = Retelling(asked)
+    telling = Retelling(asked, lambda: T0)
 
     async def deliver() -> None:
         told = [(seq, b"", message) for seq, message in enumerate(said, 1)]
@@ -149,6 +150,16 @@ def test_gaps_the_desk_knows_are_not_told_again(knows: int, told: int) -> None:
     gaps = [Gap(stream="user", from_seq=n, to_seq=n + 1) for n in range(3)]
 
     assert retell(gaps, asks(gaps=knows))[0] == gaps[3 - told :]
+
+
+def test_calls_that_failed_are_told_again_for_a_minute() -> None:
+    """Older ones say nothing of the venue now; which of them the desk knows it finds out by itself."""
+    second = 1_000_000_000
+    old, new, newest = (
+        VenueFault(n=n, call="time", why="timeout", t=T0 - ago * second)
+        for n, ago in ((1, 60), (2, 59), (3, 0))
+    )
+    assert retell([old, new, newest]) == ([new, newest], [])
 
 
 def test_comparison_is_told_last_and_only_if_no_gap_came_after_it() -> None:

@@ -130,6 +130,21 @@ def test_a_cancel_meets_its_own_fate_each_time_and_gets_through_when_it_is_repea
     assert set(fates(HostilityConfig(cancels=CancelShares(**share)), tmp_path)) == {"answer 1"}
 
 
+def test_the_first_requests_meet_the_fates_that_were_listed_and_the_others_their_own(tmp_path: Path) -> None:
+    own = fates(HostilityConfig(lost=0.4), tmp_path)
+    config = HostilityConfig(
+        lost=0.4, first=("dropped", "failed", "throttled"), first_cancels=("failed", "lost")
+    )
+
+    assert fates(config, tmp_path) == ["nothing 0", "Failed 1", "Throttled 0", *own[3:]]
+    assert cancels(config, tmp_path)[:2] == [["Failed 1", "nothing 1", "answer 1"], ["answer 1"]]
+    asked = {**MINIMAL, "hostility": {"first": ["late"], "first_cancels": ["lost", "lost"]}}
+    read = parse_config(asked).hostility
+    assert (read.first, read.first_cancels) == (("late",), ("lost", "lost"))
+    with pytest.raises(ConfigError, match=r"hostility\.first: expected a list of lost, .*got \['gone'\]"):
+        parse_config({**MINIMAL, "hostility": {"first": ["gone"]}})
+
+
 @pytest.mark.parametrize(("switch", "heard"), [("lost", "nothing"), ("failed", "refused")])
 def test_a_refusal_gets_lost_like_any_other_answer(tmp_path: Path, switch: str, heard: str) -> None:
     share: dict[str, Any] = {switch: 1.0}

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from venues.adapters import venue_of
-from venues.binance_usdm_client import held, marks_of, usdm_instrument
+from venues.binance_usdm_client import held, usdm_instrument
 from venues.port import VenueError
 from venues.words import Account
 
@@ -88,7 +88,32 @@ def test_what_is_held_is_the_cross_wallet_less_what_positions_cost() -> None:
         position("XRPUSDT", "5", "1", isolated=True),
     )  # fmt: skip
     assert held(told, IDS) == {"USDT": D(1000), "BTC:USDT": D("-0.1"), "ETH:USDT": D(2)}
-    assert marks_of(told, IDS) == {"BTC:USDT": D(60_500), "ETH:USDT": D(3005)}
+
+
+def test_marks_are_those_of_what_is_traded_whether_it_is_held_or_not() -> None:
+    asked: list[dict[str, str]] = []
+
+    def marks(symbols: tuple[str, ...], answer: Any) -> dict[str, D]:
+        async def say(query: dict[str, str]) -> Any:
+            asked.append(query)
+            return answer
+
+        client = SimpleNamespace(
+            fapiPublicGetPremiumIndex=say, last_response_headers=None,
+            market_id=lambda symbol: symbol.partition(":")[0].replace("/", ""),
+        )  # fmt: skip
+        mine = Account(name="main", venue="binanceusdm", symbols=symbols)
+        venue = venue_of("binanceusdm", client, mine, recv_window_ms=5000, lag_ms=0)
+        return dict(asyncio.run(venue.marks()))
+
+    rows = [{"symbol": name, "markPrice": px} for name, px in (("BTCUSDT", "60500.10"), ("XRPUSDT", "1"))]
+    assert marks((BTC,), rows[0]) == {"BTC:USDT": D("60500.1")}
+    assert marks((BTC, ETH), rows) == {"BTC:USDT": D("60500.1")}, "what it does not say is not known"
+    assert asked == [{"symbol": "BTCUSDT"}, {}]
+    unreadable: list[Any] = [[{}], {"symbol": "BTCUSDT"}, None, [{"symbol": "BTCUSDT", "markPrice": "dear"}]]
+    for nothing in unreadable:
+        with pytest.raises(VenueError, match="marks: an answer nobody can read"):
+            marks((BTC,), nothing)
 
 
 def test_a_bracket_says_how_much_of_its_value_opens_a_position() -> None:

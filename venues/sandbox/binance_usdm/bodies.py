@@ -1,8 +1,10 @@
 """How Binance shows a contract, its orders and its trades.
 
-An order that waits for a price is an algo order with a number of its own; once it is set off, a plain order
-of the same number is shown as well, under the same client id. Not here: positions and balances
-(`account_bodies`). Invariant: every number is exact decimal text.
+An order that waits for a price is an algo order; once it is set off, a plain order under the same client id
+is shown as well. Their numbers are of two series and have nothing to do with one another. What may only
+reduce and finds nothing to reduce when it is set off is rejected, and never becomes a plain order.
+
+Not here: positions and balances (`account_bodies`). Invariant: every number is exact decimal text.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ STOPS: Final = {
 }
 _STOP_WORDS: Final = {engine: word for word, engine in STOPS.items()}
 _NEVER_MS: Final = 4133404800000
+_FIRST_ALGO: Final = 4_000_000_000_000_000
 
 
 def listing(instrument: Instrument, is_listed: bool, rates: tuple[str, str, str]) -> dict[str, object]:
@@ -95,7 +98,27 @@ def _filters(instrument: Instrument) -> list[dict[str, object]]:
 
 def is_plain(order: Order) -> bool:
     """Whether an order is shown among orders, and not only among algo orders."""
-    return order.request.type not in STOP_TYPES or order.triggered
+    return order.request.type not in STOP_TYPES or (order.triggered and not is_rejected(order))
+
+
+def is_rejected(order: Order) -> bool:
+    """Whether an algo order was set off and never got as far as the matching."""
+    return order.triggered and not order.is_open and order.working_ms < 0
+
+
+def algo_number(order: Order) -> int:
+    """The number of an algo order; that of its plain order is the order's own."""
+    return _FIRST_ALGO + order.id
+
+
+def order_number(algo_number: int) -> int:
+    """Whose algo order has this number."""
+    return algo_number - _FIRST_ALGO
+
+
+def plain_number(order: Order) -> str:
+    """The number of the plain order that an algo order became; empty if it became none."""
+    return str(order.id) if order.triggered and not is_rejected(order) else ""
 
 
 def type_of(order: Order) -> str:
@@ -159,6 +182,8 @@ def algo_status(order: Order) -> str:
     """How far an algo order is; of one that was set off, whether its order is done."""
     if not order.triggered:
         return order.status
+    if is_rejected(order):
+        return "REJECTED"
     return "TRIGGERED" if order.is_open else "FINISHED"
 
 
@@ -166,7 +191,7 @@ def algo_body(order: Order) -> dict[str, object]:
     """The order as GET /fapi/v1/algoOrder shows it."""
     request = order.request
     return {
-        "algoId": order.id,
+        "algoId": algo_number(order),
         "clientAlgoId": request.client_order_id,
         "algoType": "CONDITIONAL",
         "orderType": asked_type(order),
@@ -176,7 +201,7 @@ def algo_body(order: Order) -> dict[str, object]:
         "timeInForce": time_in_force(order),
         "quantity": text8(order.qty),
         "algoStatus": algo_status(order),
-        "actualOrderId": str(order.id) if order.triggered else "",
+        "actualOrderId": plain_number(order),
         "actualPrice": average(order) if order.triggered else "0.00000000",
         "triggerPrice": text8(request.stop_price),
         "price": text8(request.price),

@@ -100,7 +100,7 @@ class OrdersApi:
             raise errors.unknown_order()
         self._exchange.cancel(order, order.request.client_order_id)
         return {
-            "algoId": order.id,
+            "algoId": bodies.algo_number(order),
             "clientAlgoId": order.request.client_order_id,
             "code": "200",
             "msg": "success",
@@ -131,7 +131,8 @@ class OrdersApi:
 
     def all_algos(self, account: Account, params: Params) -> object:
         """GET /fapi/v1/allAlgoOrders"""
-        chosen = self._chosen(account, params, params.integer("algoId"))
+        algo_id = params.integer("algoId")
+        chosen = self._chosen(account, params, None if algo_id is None else bodies.order_number(algo_id))
         return self._paged(chosen, lambda order: order.request.type in STOP_TYPES, bodies.algo_body, params)
 
     def force_orders(self, account: Account, params: Params) -> object:
@@ -236,7 +237,8 @@ class OrdersApi:
             raise errors.VenueError(
                 -1102, "Param 'algoId' or 'clientAlgoId' must be sent, but both were empty/null!"
             )
-        order = self._exchange.find_anywhere(account, algo_id, client_id or "")
+        number = None if algo_id is None else bodies.order_number(algo_id)
+        order = self._exchange.find_anywhere(account, number, client_id or "")
         return order if order is not None and order.request.type in STOP_TYPES else None
 
     def _request(

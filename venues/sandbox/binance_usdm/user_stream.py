@@ -47,11 +47,12 @@ class ContractUserStreams(UserStreams):
             return
         client_id = order.request.client_order_id
         was_algo = order.request.type in bodies.STOPS.values()
-        if was_algo and (not order.triggered or kind == "NEW" or not order.is_open):
-            body = _algo_update(order, self._wall.ms(), self._exchange.clock)
-            self._tell(order.account, body, client_id)
+        # what the matching says of the plain order comes first, as a rule
         if bodies.is_plain(order):
             body = _order_update(order, kind, fill, self._wall.ms(), self._exchange.clock)
+            self._tell(order.account, body, client_id)
+        if was_algo and (not order.triggered or kind == "NEW" or not order.is_open):
+            body = _algo_update(order, self._wall.ms(), self._exchange.clock)
             self._tell(order.account, body, client_id)
 
     def changed(self, account: Account, symbols: list[str], why: str) -> None:
@@ -145,13 +146,15 @@ def _order_update(order: Order, kind: str, fill: Fill | None, wall: int, clock: 
 
 def _algo_update(order: Order, wall: int, clock: int) -> dict[str, object]:
     request = order.request
+    number = bodies.plain_number(order)
+    why = {"rm": "Reduce Only reject"} if bodies.is_rejected(order) else {}
     return {
         "e": "ALGO_UPDATE",
         "E": wall,
         "T": clock,
         "o": {
             "caid": request.client_order_id,
-            "aid": order.id,
+            "aid": bodies.algo_number(order),
             "at": "CONDITIONAL",
             "o": bodies.asked_type(order),
             "s": order.instrument.symbol,
@@ -160,10 +163,10 @@ def _algo_update(order: Order, wall: int, clock: int) -> dict[str, object]:
             "f": bodies.time_in_force(order),
             "q": text8(order.qty),
             "X": bodies.algo_status(order),
-            "ai": str(order.id) if order.triggered else "",
+            "ai": number,
             "ap": bodies.average(order),
             "aq": text8(order.cum_qty),
-            "act": bodies.type_of(order) if order.triggered else "0",
+            "act": bodies.type_of(order) if number else "0",
             "tp": text8(request.stop_price),
             "p": text8(request.price),
             "V": "EXPIRE_TAKER",
@@ -174,5 +177,6 @@ def _algo_update(order: Order, wall: int, clock: int) -> dict[str, object]:
             "R": request.reduce_only,
             "tt": clock if order.triggered else 0,
             "gtd": 0,
-        },
+        }
+        | why,
     }

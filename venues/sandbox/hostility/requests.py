@@ -6,7 +6,8 @@ up, or may not be although it looks the same from outside.
 Only requests over REST are treated so; the private stream says what happened. Not here: matching, and what a
 protocol answers (`Failed`, `Throttled`).
 Invariant: what happens depends on the seed and the order's client id alone, of a cancel also on how many were
-asked for before, so that one that is repeated gets through.
+asked for before, so that one that is repeated gets through. Only the first requests may be told otherwise
+(`HostilityConfig.first`).
 """
 
 from __future__ import annotations
@@ -50,6 +51,8 @@ class RequestFates:
         self._notes = notes
         self._late: set[asyncio.TimerHandle] = set()
         self._cancels: dict[tuple[str, str], int] = {}
+        self._first = iter(config.first)
+        self._first_cancels = iter(config.first_cancels)
         self.after_late: Callable[[], None] = lambda: None
 
     def meet(
@@ -65,7 +68,7 @@ class RequestFates:
             As `execute`.
         """
         dice = KeyedRandom(self._seed, "hostility", client_id or "")
-        what = drawn(self._config, _ORDER_FATES, dice)
+        what = next(self._first, None) or drawn(self._config, _ORDER_FATES, dice)
         delay_ms = self._delay_ms(what, dice)
         note = partial(self._notes.write, account=account.name, client_order_id=client_id, delay_ms=delay_ms)
         if what:
@@ -86,13 +89,13 @@ class RequestFates:
         Unanswered, Failed, Throttled, Denied
             As `meet`.
         """
-        if self._config.cancels == _NO_CANCELS:
+        if self._config.cancels == _NO_CANCELS and not self._config.first_cancels:
             return execute()
         client_id = named()
         attempt = self._cancels.get((account.name, client_id), 0) + 1
         self._cancels[account.name, client_id] = attempt
         dice = KeyedRandom(self._seed, "cancel", client_id, attempt)
-        what = drawn(self._config.cancels, _CANCEL_FATES, dice)
+        what = next(self._first_cancels, None) or drawn(self._config.cancels, _CANCEL_FATES, dice)
         delay_ms = self._delay_ms(what, dice)
         note = partial(
             self._notes.write, account=account.name, client_order_id=client_id, attempt=attempt,

@@ -94,6 +94,9 @@ class HostilityConfig:
     ``page_limit`` rows are the most that a list of orders or trades answers, 0 as many as the venue would.
     The venue's clock is ``clock_skew_ms`` ahead. ``client_ids`` says how often an id may be used, empty as
     the protocol's venue does. ``delistings`` are pairs and when their market ends, ms.
+
+    ``first`` and ``first_cancels`` are the fates of the first requests of their kind, in this order, so that
+    a short run meets each; the others are by share.
     """
 
     lost: float = 0.0
@@ -113,6 +116,8 @@ class HostilityConfig:
     ban: BanConfig = BanConfig()
     maintenance: MaintenanceConfig | None = None
     delistings: dict[str, int] = field(default_factory=dict)
+    first: tuple[str, ...] = ()
+    first_cancels: tuple[str, ...] = ()
 
 
 Shares = TypeVar("Shares", CancelShares, EventShares, MarketShares)
@@ -141,7 +146,16 @@ def parse_hostility(raw: object) -> HostilityConfig:
         ban=_ban(values),
         maintenance=_maintenance(values.get("maintenance")),
         delistings=_delistings(values),
+        first=_first(values, "first"),
+        first_cancels=_first(values, "first_cancels"),
     )
+
+
+def _first(values: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    found = values.get(key, [])
+    if not isinstance(found, list) or not set(found) <= set(_ORDER_SHARES):
+        raise ConfigError(f"hostility.{key}: expected a list of {', '.join(_ORDER_SHARES)}, got {found!r}")
+    return tuple(found)
 
 
 def _shares(values: Mapping[str, Any], names: tuple[str, ...], where: str) -> dict[str, float]:

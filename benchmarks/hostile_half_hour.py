@@ -72,7 +72,7 @@ def hostility(minutes: float, begun: datetime) -> dict[str, object]:
         "cancels": {"lost": 0.3, "failed": 0.3, "late": 0.1, "dropped": 0.1, "throttled": 0.1},
         "private": {"lost": p, "duplicated": 0.1, "swapped": 0.1},
         "public": {"lost": 0.05, "duplicated": 0.1},
-        "ban": {"after": 1, "ms": 10_000},
+        "ban": {"after": 1, "ms": 3_000},
         "maintenance": {"after_ms": fifth // 2, "every_ms": fifth, "ms": 3_000},
         "delistings": {DELISTED: middle},
     }  # fmt: skip

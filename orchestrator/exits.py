@@ -20,7 +20,7 @@ from parley.risk.states import HALTED
 
 from .account import Account
 from .gatekeeper import Gatekeeper
-from .guarding import Guarding
+from .guarding import MAX_DOUBLINGS, Guarding
 from .leaving import Blind, exit_of, to_leave, trigger_of
 from .market import Market
 from .policy import GroupOut
@@ -45,7 +45,8 @@ class Exits:
         self._guarding = guarding
         self._open = open_
         self._blind = Blind()
-        self._old: dict[tuple[str, str], int] = {}  # by holder and symbol, when it was last tried to leave
+        # by holder and symbol, when it was last tried to leave, and how often a stop was lifted for it
+        self._old: dict[tuple[str, str], tuple[int, int]] = {}
 
     def is_blind(self) -> int:
         """Give the number of the try to leave that is due while no market comes, 0 when none is."""
@@ -99,7 +100,7 @@ class Exits:
             yield from self._open(trigger, exit_)
 
     def _aged(self, seq: int) -> Flow:
-        """Leave what is held for too long: in one exit at a time, tried once a candle until it is gone."""
+        """Leave what is held for too long: one exit at a time, tried again a candle later."""
         account, table, market = self._account, self._table, self._market
         tree = self._gatekeeper.limits.tree
         if account.trading == HALTED or all(each.max_position_age_h is None for each in tree.values()):
@@ -109,12 +110,13 @@ class Exits:
         for n, holding, qty in to_leave(table, account, market):
             if not self._is_too_old(holding):
                 continue
-            guard = account.orders.guard(holding.agent, holding.symbol)
-            if guard is not None and guard.cancels:
+            key = (holding.agent, holding.symbol)
+            if self._guarding.is_lifting(*key):
                 continue  # somebody leaves already, or the stop is being moved
-            self._old[holding.agent, holding.symbol] = table.now
+            is_guarded = self._guarding.is_guarded(*key)
+            self._old[key] = table.now, self._old.get(key, (0, 0))[1] + is_guarded
             exit_ = exit_of(holding, qty, table.config, why=AGE)
-            if guard is not None:
+            if is_guarded:
                 self._guarding.hold_back((exit_,), seq)
                 continue
             yield from self._open(trigger_of(holding, n, AGE, seq, table.now, market.step), exit_)
@@ -130,4 +132,7 @@ class Exits:
         if most is None or now - holding.opened <= most * HOUR_NS:
             return False
         tried = self._old.get((agent, symbol))
-        return tried is None or now - tried >= self._table.config.tf_ns
+        if tried is None:
+            return True
+        at, lifted = tried  # what lifts a stop and comes to nothing waits longer before it does so again
+        return now - at >= self._table.config.tf_ns << min(max(lifted - 1, 0), MAX_DOUBLINGS)

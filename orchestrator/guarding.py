@@ -70,12 +70,18 @@ class Guarding:
         self._levels: dict[Key, tuple[Which, Decimal]] = {}
         self._refusals: dict[Key, tuple[int, int]] = {}  # how many in a row, no order again before
         self._exits: dict[Key, int] = {}  # no exit again before
+        self._ways: dict[bytes, int] = {}  # orders that rest in a stop's reach: not asked to go again before
         self._placed = 0
         self._left = 0
 
     def is_guarded(self, agent: str, symbol: str) -> bool:
         """Whether an order at the venue may still sell what an agent holds."""
         return self._account.orders.guard(agent, symbol) is not None
+
+    def is_lifting(self, agent: str, symbol: str) -> bool:
+        """Whether that order is being taken back, or an exit waits for it."""
+        guard = self._account.orders.guard(agent, symbol)
+        return (agent, symbol) in self._waiting or (guard is not None and guard.cancelling)
 
     def hold_back(self, exits: Sequence[Proposal], cause: int) -> None:
         """Keep exits until the stops that tie up their holdings are gone, and take these back."""
@@ -88,11 +94,11 @@ class Guarding:
 
     def heard(self, order: Order | None, fact: VenueFact, cause: int) -> None:
         """Learn why a stop does not stand."""
-        if order is None or order.intent.trigger is None:
+        if order is None or (order.intent.trigger is None and order.intent.iid not in self._ways):
             return
-        key = (order.agent, order.intent.symbol)
+        key, is_stop = (order.agent, order.intent.symbol), order.intent.trigger is not None
         match fact:
-            case VenueReject(cancel=False, definitive=True, code=code, detail=detail):
+            case VenueReject(cancel=False, definitive=True, code=code, detail=detail) if is_stop:
                 if code == REACHED:
                     self._reached.add(key)
                     return
@@ -103,10 +109,10 @@ class Guarding:
                 order.cancels in STUCK and not order.is_final
             ):
                 self._alarm(order, f"it is not taken back: {why}", order.cancels, cause)
-            case OrderEvent(status="canceled" | "expired" | "rejected") if not order.cancels:
+            case OrderEvent(status="canceled" | "expired" | "rejected") if is_stop and not order.cancels:
                 self._pause(key)  # somebody else ended it, and may do so again
             case _:
-                if order.exists and not order.is_final:
+                if is_stop and order.exists and not order.is_final:
                     self._refusals.pop(key, None)
 
     def turn(
@@ -245,12 +251,17 @@ class Guarding:
     def _make_way(self, cause: int, *, again: bool) -> None:
         """Take back own orders that rest where a stop would trade: none such passes the gate beside it."""
         guards = [o.intent for o in self._account.orders.guards()]
+        ways, now = {}, self._table.now
         for order in self._account.orders.live() if guards else ():
             i = order.intent
             if i.trigger is None and i.px is not None and i.tif == "GTC":
                 own = [g for g in guards if g.symbol == i.symbol and g.side != i.side]
                 if any(reaches(g.side, g.trigger, g.px, i.px) for g in own):
-                    self._take_back(order, cause, again=again)
+                    ways[i.iid] = until = self._ways.get(i.iid, 0)
+                    if now >= until:
+                        ways[i.iid] = now + EXIT_PAUSE_NS
+                        self._take_back(order, cause, again=again)
+        self._ways = ways
 
     def _alarm(self, order: Order, detail: str, n: int, cause: int) -> None:
         i = order.intent

@@ -101,15 +101,25 @@ def orphans(
             show_default=False,
         ),
     ] = None,
+    cid: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--id", metavar="CID", help="Of them only this client id; may be repeated.", show_default=False
+        ),
+    ] = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:  # fmt: skip
-    """List orders of ours at the exchange that no journal knows.
+    """List orders of ours at the exchange that are of no live run.
 
     As after a lost disk, with the settings and the keys of live trading. At a terminal it asks whether to
-    cancel them; orders of other programs and of people are neither shown nor touched.
+    cancel them; orders of other programs and of people are neither shown nor touched. At Kraken and
+    Hyperliquid ids do not say whose they are: every order with an id of our form is shown and may be another
+    program's. Those, and what an ended run still counts as its own, are cancelled only where --id names them.
     """
-    call_with_settings(config, "runtime.commands.orphans:show_orphans", cancel, as_json=as_json)
+    call_with_settings(
+        config, "runtime.commands.orphans:show_orphans", cancel, tuple(cid or ()), as_json=as_json
+    )
 
 
 def _of(scope: list[str] | None, bot: list[str] | None) -> tuple[str, ...]:

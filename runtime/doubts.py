@@ -6,6 +6,8 @@ that was found not accepted is still listened and looked for during a day: the v
 its edge, and what stands behind the edge is not ours to know. When the venue does not answer for long, a
 person is called, again and again: nobody else can end it.
 
+A stop that the venue must have forgotten is told as cancelled, with nothing traded, and looked for as long.
+
 Not here: when absence counts (`resolution`), journal and desk (`gateway`).
 
 Invariant: one look-up at a time, so that many doubts do not use up the venue's budget; an order leaves
@@ -22,7 +24,8 @@ from typing import Final, Protocol
 
 import msgspec
 
-from parley.messages import Intent
+from parley.instruments import ZERO
+from parley.messages import Intent, OrderEvent
 from runtime.resolution import (
     Doubt,
     Fate,
@@ -42,6 +45,8 @@ log = logging.getLogger(__name__)
 _SECOND: Final = 1_000_000_000
 _ALARM_LOOK_S: Final = 1.0
 _LONGEST_WORD: Final = 200  # of what a venue says goes into an alarm
+# Of stops: Binance lists what traded for ninety days, of which one is left for when exactly it forgets.
+_TRADED_NS: Final = 89 * 86_400 * _SECOND
 _LATE_LOOKS_NS: Final = (30 * _SECOND, 300 * _SECOND, 3600 * _SECOND, 86_400 * _SECOND)
 
 
@@ -102,10 +107,16 @@ class Doubts:
         """
         now = self._clock()
         doubt = Doubt(
-            fence=fence, lag=self._venue.lag_ns, is_seen=is_known, opened=now, sure_until=sure_until
-        )
+            fence=fence, lag=self._venue.lag_ns, is_seen=is_known, opened=now, sure_until=sure_until,
+            traded_until=self._traded_until(intent, sure_until),
+        )  # fmt: skip
         self._cases[intent.iid] = _Case(intent=intent, doubt=doubt, due=now, is_known=is_known)
         self._changed.set()
+
+    def _traded_until(self, intent: Intent, sure_until: int | None) -> int | None:
+        if intent.trigger is None or sure_until is None:
+            return None
+        return sure_until - self._venue.capabilities.retention_ns + _TRADED_NS
 
     def bury(self, intent: Intent) -> None:
         """Watch for an order that was not accepted."""
@@ -226,6 +237,10 @@ class Doubts:
         elif fate is Fate.NOT_ACCEPTED:
             self.bury(case.intent)
             self._endings.not_accepted(case.intent)
+        elif fate is Fate.ENDED:
+            del self._cases[case.intent.iid]
+            self._endings.found(case.intent, _ended(case.intent), is_known=case.is_known)
+            self.bury(case.intent)
         else:
             case.due = next_look(case.doubt, self._clock())
             self._alarm_if_due(case)
@@ -245,6 +260,15 @@ class Doubts:
     def _appeared(self, case: _Case) -> None:
         self.open(case.intent, self._clock(), is_known=True)
         self._endings.appeared(case.intent)
+
+
+def _ended(intent: Intent) -> Acked:
+    """What a look-up would have said before the venue forgot it."""
+    t = time.time_ns()
+    event = OrderEvent(
+        iid=intent.iid, venue_id="", symbol=intent.symbol, status="canceled", cum_qty=ZERO, avg_px=ZERO, t=t
+    )
+    return Acked(venue_id="", t_venue=t, event=event)
 
 
 def _rank(case: _Case) -> int:

@@ -101,7 +101,10 @@ async def serve(
         earlier = Recovered(counters=Counters()) if is_first else recover(path)
         instruments, whole, prior = await _open_venue(config, venue, stop if again else None)
         positions = earlier.counters.positions
-        balance, books = await _own_part(config, venue, whole, earlier, () if is_first else prior)
+        # one in the place of another has what that had to look after, and a journal that knows its orders
+        is_asked = config.real_money is not None and (is_first or not again)
+        reasons = await refusals(config, venue, None if is_first else earlier.orders) if is_asked else []
+        balance, books = await _own_part(config, venue, whole, earlier, () if is_first else prior, reasons)
         await _prepare(config, venue)
         if config.real_money is not None:
             await _mark(earlier.counters.contracts, venue)
@@ -142,18 +145,20 @@ async def serve(
 
 
 async def _own_part(
-    config: GatewayConfig, venue: Venue, whole: Balance, earlier: Recovered, done: Sequence[Unasked]
-) -> tuple[Balance, Books | None]:
+    config: GatewayConfig, venue: Venue, whole: Balance, earlier: Recovered, done: Sequence[Unasked],
+    reasons: Sequence[str],
+) -> tuple[Balance, Books | None]:  # fmt: skip
     """Return what of the account is the desk's, with real money also its books; refuses what lacks.
 
-    ``done``: what the venue did by itself, of which some may not have been told yet.
+    ``done``: what the venue did by itself, of which some may not have been told yet. ``reasons``: as
+    `qualify`.
     """
     if config.real_money is None:
         return whole, None
     now, is_settled = counted(earlier.counters, done, earlier.funding), not earlier.alive
     await qualify(
         venue, config.real_money, whole, now.positions, is_settled=is_settled,
-        rounded=rounding(now.contracts), reasons=await refusals(config, venue),
+        rounded=rounding(now.contracts), reasons=reasons,
     )  # fmt: skip
     address = config.venue.rest if isinstance(config.venue, CcxtConfig) else ""
     path, contracts = path_of(config.journal).with_name(BOOKS), earlier.counters.contracts
@@ -210,6 +215,7 @@ async def _open_venue(
             log.warning("venue_not_reached retry_s=%.1f %s", pause, error)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), pause)
+    venue.meter.faults.take()  # of before it answered: told with the first beat they would look like now's
     balance = Balance(account=config.account, venue=config.venue.name, assets=assets, t=time.time_ns())
     return instruments, balance, prior
 

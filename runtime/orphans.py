@@ -1,10 +1,10 @@
-"""Orders of ours that rest at an exchange and that no journal knows: found, named, cancelled when asked to.
+"""Orders of ours that rest at an exchange and are of no run that goes on: found, named, cancelled if asked.
 
 Problem: what a run has at the exchange is in its gateway's journal. Where that is gone (a disk, a folder,
-another machine) a gateway would begin beside its own old orders, and their fills would look like somebody
-else's. The exchange still has them, and their client ids begin with the tenant's tag. So before a gateway
-without a journal serves real money it asks for them, and does not begin while there are any: what they were
-for nobody knows any more, so a person decides.
+another machine), comes from an older backup, or is of a run that nobody goes on with, a gateway would begin
+beside old orders of ours, and their fills would look like somebody else's. The exchange still has them, and
+their client ids begin with the tenant's tag. So before a run is begun or gone on with the gateway asks for
+them, and does not begin while there are any: what they were for a person has to say.
 
 Run as ``python -m runtime.orphans --config FILE.json``, a gateway's configuration, it writes one JSON line:
 what it found, or with ``--cancel CID ...`` what became of these. `parley orphans` does so, which never reads
@@ -13,8 +13,8 @@ a key.
 Not here: how a venue is asked (`venues.resting`), the command (`commands.orphans`), orders that a journal
 knows (`doubts`, and `killing` where the run has ended).
 
-Invariant: what does not bear the tag is neither named nor cancelled, nor is what a journal of the home knows
-as working; only what no list of the venue shows any more is called gone.
+Invariant: what does not bear the tag is neither named nor cancelled, nor is what the run's own journal ever
+sent or a live run of the home knows as working; only what no list of the venue shows any more is called gone.
 """
 
 import argparse
@@ -22,7 +22,7 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Final
@@ -35,7 +35,8 @@ from parley.messages import CancelIntent
 from runtime.gateway_config import GatewayConfig, key_of, make_venue
 from runtime.gateway_log import recover
 from runtime.journal import JournalError
-from runtime.real_money import key_lock
+from runtime.leftovers import CLAIM, is_claimed
+from runtime.real_money import BOOKS, key_lock
 from runtime.unit import announce, die_with_parent, path_of, read_config, run_unit
 from venues.limits import Request
 from venues.meter import words
@@ -44,100 +45,132 @@ from venues.port import Ambiguous, Rejected, Resting, Venue, VenueError
 log = logging.getLogger(__name__)
 
 COMMAND: Final = "parley orphans"
-_JOURNALS: Final = "runs/*/gateway.journal"  # of a home
+_BOOKS: Final = f"runs/*/{BOOKS}"  # of a home: those of runs on paper have nothing at an exchange
+_JOURNAL: Final = "gateway.journal"
 _SHOWN: Final = 3
 _PATIENCE_S: Final = 20.0
 _LOCK_PATIENCE_S: Final = 2.0  # a gateway that was just refused may not be gone yet
 _LOOKS_S: Final = 0.5
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """``found``: the orders that no journal knows; ``left`` says by client id why one may still rest."""
+class Orphan(Resting, frozen=True, kw_only=True):
+    """An order that is of no run that goes on; ``run``: the ended one whose journal calls it working."""
 
-    found: tuple[Resting, ...]
+    run: str = ""
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """``found``: the orders of no run that goes on; ``left`` says by client id why one may still rest."""
+
+    found: tuple[Orphan, ...]
     left: dict[str, str] = {}
 
 
-async def refusals(config: GatewayConfig, venue: Venue) -> list[str]:
-    """Return why an account may not be traded without the journal of an earlier life; empty where it is here.
+async def refusals(config: GatewayConfig, venue: Venue, own: Collection[str] | None) -> list[str]:
+    """Return why an account may not be traded by a run that begins, or by one that is gone on with.
 
-    An answer of the venue that does not come counts against the account.
+    ``own`` are the client ids of all that the run ever ordered; None where it has no journal. Then an answer
+    of the venue that does not come counts against the account. One with a journal may have to leave what it
+    holds, and a list too full to be read may be full of its own stops.
     """
-    if path_of(config.journal).is_file():
-        return []
     try:
-        found = await orphans(config, venue)
+        found = await orphans(config, venue, own or ())
     except VenueError as error:
-        return [f"it is not known which of our orders rest there ({error})"]
+        why = f"it is not known which of our orders rest there ({error})"
+        if own is None:
+            return [why]
+        log.warning("orphans_not_known %s", why)
+        return []
     return [named(found)] if found else []
 
 
-def named(found: Sequence[Resting]) -> str:
-    """Say in one line which orders nobody knows, and what to do about them."""
+def named(found: Sequence[Orphan]) -> str:
+    """Say in one line which orders are of no run that goes on, and what to do about them."""
     told = []
-    for symbol, rows in groupby(sorted(found, key=lambda each: each.symbol), key=lambda each: each.symbol):
+    for (symbol, run), rows in groupby(sorted(found, key=_place), key=_place):
         cids = sorted(each.cid for each in rows)
         more = ", ..." if len(cids) > _SHOWN else ""
-        told.append(f"{len(cids)} in {symbol} ({', '.join(cids[:_SHOWN])}{more})")
+        whose = f" of the ended run {run}" if run else ""
+        told.append(f"{len(cids)} in {symbol}{whose} ({', '.join(cids[:_SHOWN])}{more})")
+    resumes = "".join(
+        f" or go on with --resume {run}," for run in sorted({each.run for each in found} - {""})
+    )
     return (
-        f"orders of ours rest there that no journal on this machine knows: {', '.join(told)}: unless another"
-        f" machine trades there, look at them and cancel them with '{COMMAND} --config FILE', FILE being this"
-        " desk's settings"
+        f"orders of ours rest there that this run never sent: {', '.join(told)}: unless another machine"
+        f" trades there,{resumes} look at them and cancel them with '{COMMAND} --config FILE', FILE being"
+        " this desk's settings"
     )
 
 
-async def orphans(config: GatewayConfig, venue: Venue) -> tuple[Resting, ...]:
-    """Return the orders of ours that rest in the traded symbols and that no journal of the home knows.
+def _place(order: Orphan) -> tuple[str, str]:
+    return order.symbol, order.run
+
+
+async def orphans(config: GatewayConfig, venue: Venue, own: Collection[str] = ()) -> tuple[Orphan, ...]:
+    """Return the orders of ours that rest in the traded symbols, are not ``own``, and of no live run.
 
     Raises
     ------
     VenueError
         When the venue does not say, or not all of it.
     """
-    found = await _unknown(config, venue)
-    if found:
-        # what a run before this one cancelled in its last second may be listed for a moment
-        await asyncio.sleep(venue.lag_ns / 1e9)
-        found = await _unknown(config, venue)
-    return found
+    if not await _listed(config, venue, own):
+        return ()
+    whose = await asyncio.to_thread(_working, config)
+    # what a run before this one cancelled in its last second may be listed for a moment
+    await asyncio.sleep(venue.lag_ns / 1e9)
+    return _orphans(await _listed(config, venue, own), whose)
 
 
-async def _unknown(config: GatewayConfig, venue: Venue) -> tuple[Resting, ...]:
-    found = await venue.resting(tenant_tag(config.tenant))
-    known = _working(config) if found else frozenset()
-    return tuple(each for each in found if each.cid not in known)
+async def _listed(config: GatewayConfig, venue: Venue, own: Collection[str]) -> list[Resting]:
+    return [each for each in await venue.resting(tenant_tag(config.tenant)) if each.cid not in own]
 
 
-def _working(config: GatewayConfig) -> Collection[str]:
-    """Return the client ids of all orders that a gateway's journal of the home calls working."""
-    cids: set[str] = set()
+def _orphans(listed: Sequence[Resting], whose: Mapping[str, str | None]) -> tuple[Orphan, ...]:
+    found = ((each, whose.get(each.cid, "")) for each in listed)
+    return tuple(
+        Orphan(symbol=each.symbol, cid=each.cid, venue_id=each.venue_id, terms=each.terms, run=run)
+        for each, run in found
+        if run is not None
+    )
+
+
+def _working(config: GatewayConfig) -> dict[str, str | None]:
+    """Return what other runs of the home call working: by client id the run; None if that lives."""
+    whose: dict[str, str | None] = {}
     if not config.halt_file:  # it lies in the home
-        return cids
-    for journal in sorted(path_of(config.halt_file).parent.glob(_JOURNALS)):
+        return whose
+    for books in sorted(path_of(config.halt_file).parent.glob(_BOOKS)):
+        journal = books.with_name(_JOURNAL)
+        if journal == path_of(config.journal) or not journal.exists():
+            continue
+        run = None if is_claimed(books.with_name(CLAIM)) else books.parent.name
         try:
-            cids.update(order.intent.cid for order in recover(journal).alive)
-        except (ParleyError, JournalError, OSError) as error:  # it knows nothing, then
-            log.warning("journal_not_read file=%s cause=%s", journal, error)
-    return cids
+            whose.update((order.intent.cid, run) for order in recover(journal).alive)
+        except (ParleyError, JournalError, OSError, msgspec.MsgspecError, ArithmeticError) as error:
+            log.warning("journal_not_read orders_count_as_nobodys=true file=%s cause=%s", journal, error)
+    return whose
 
 
 async def cancel(
     config: GatewayConfig, venue: Venue, cids: Collection[str], patience_s: float = _PATIENCE_S
 ) -> Outcome:
-    """Cancel some of the orders that no journal knows, and wait until the venue lists none of them.
+    """Cancel some of the orders of no run that goes on, and wait until the venue lists none of them.
 
     Raises
     ------
     VenueError
         When the venue does not say what rests, before anything was cancelled.
     """
-    asked = tuple(each for each in await _unknown(config, venue) if each.cid in cids)
+    listed = await _listed(config, venue, ())
+    whose = await asyncio.to_thread(_working, config)
+    asked = tuple(each for each in _orphans(listed, whose) if each.cid in cids)
     said = {each.cid: await _cancelled(config, venue, each) for each in asked}
     until = time.monotonic() + patience_s
     while True:
         try:
-            listed = {each.cid for each in await venue.resting(tenant_tag(config.tenant))}
-            left = {cid: why for cid, why in said.items() if cid in listed}
+            resting = {each.cid for each in await _listed(config, venue, ())}
+            left = {cid: why for cid, why in said.items() if cid in resting}
         except VenueError as error:
             left = dict.fromkeys(said, f"it is not known whether it still rests: {error}")
         if not left or time.monotonic() >= until:
@@ -161,7 +194,7 @@ async def _cancelled(config: GatewayConfig, venue: Venue, order: Resting) -> str
 
 
 async def look(config: GatewayConfig, cids: Collection[str] | None) -> Outcome:
-    """Return the orders that no journal knows, or cancel those of them that are named.
+    """Return the orders of no run that goes on, or cancel those of them that are named.
 
     Raises
     ------
@@ -186,7 +219,7 @@ async def look(config: GatewayConfig, cids: Collection[str] | None) -> Outcome:
 def main() -> int:
     """Run the look and return its exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m runtime.orphans", description="Orders of ours at an exchange that no journal knows."
+        prog="python -m runtime.orphans", description="Orders of ours at an exchange that are of no live run."
     )
     parser.add_argument("--config", required=True, type=Path, help="JSON file, see GatewayConfig")
     parser.add_argument("--cancel", nargs="+", metavar="CID", help="cancel these")

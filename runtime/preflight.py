@@ -18,11 +18,14 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
+
 from parley.errors import UserError
 from parley.messages import Balance
 from runtime.funding_watch import before_opening, counted
 from runtime.gateway_config import GatewayConfig, make_venue
 from runtime.gateway_log import Recovered, recover
+from runtime.journal import JournalError
 from runtime.lastlook import Counters
 from runtime.orphans import refusals
 from runtime.real_money import qualify, rounding
@@ -39,7 +42,10 @@ async def look(config: GatewayConfig) -> None:
         When it may not, or the venue does not say.
     """
     path = path_of(config.journal)
-    earlier = recover(path) if path.is_file() else None
+    try:
+        earlier = recover(path) if path.is_file() else None
+    except (JournalError, OSError, msgspec.MsgspecError, ArithmeticError) as error:
+        raise UserError(f"the gateway's journal {str(path)!r} cannot be used: {error}") from error
     left = earlier or Recovered(counters=Counters())
     venue = make_venue(config)
     try:
@@ -51,7 +57,8 @@ async def look(config: GatewayConfig) -> None:
             rounded = rounding(now.contracts)
             await qualify(
                 venue, config.real_money, balance, now.positions, is_settled=not left.alive,
-                rounded=rounded, reasons=await refusals(config, venue),
+                rounded=rounded,
+                reasons=await refusals(config, venue, earlier.orders if earlier else None),
             )  # fmt: skip
     except VenueError as error:
         raise UserError(f"the venue {config.venue.name!r} cannot be used: {error}") from error

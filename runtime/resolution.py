@@ -9,11 +9,15 @@ A doubt that lasts is told to a person: the order keeps its money and closes its
 looks at the venue can end that. The alarm comes after a few failed look-ups, or a time, and again at growing
 intervals.
 
+A stop of which nobody heard the end locks its holding, exits too. A venue forgets what ended without a fill
+before what traded; one that is in no list between these times has ended, and nothing of it traded.
+
 Not here: asking the venue, journal, the desk (`doubts`).
 
 Invariant: `learn` says `NOT_ACCEPTED` only when the venue cannot accept the order any more, as far as its
-window, the measured clocks and the stated lag are true; what was seen once is never not accepted. Times are
-monotonic ns of this machine: a step of its wall clock changes nothing.
+window, the measured clocks and the stated lag are true; what was seen once is never not accepted. It says
+`ENDED` only of what would be listed if it were open or had traded. Times are monotonic ns of this machine: a
+step of its wall clock changes nothing.
 """
 
 from enum import Enum
@@ -44,6 +48,7 @@ class Fate(Enum):
     OPEN = "open"
     FOUND = "found"
     NOT_ACCEPTED = "not accepted"
+    ENDED = "ended without a fill"
 
 
 class Doubt(msgspec.Struct, kw_only=True):
@@ -53,7 +58,8 @@ class Doubt(msgspec.Struct, kw_only=True):
     measured since it was sent, None before any measurement; ``lag`` what the venue's lists are behind;
     ``is_seen``: the venue has spoken of it. ``absent_at`` is when the first look-up began that counts.
     ``opened`` is since when nobody knows, ``alarmed_at`` when the last of ``alarms`` was raised.
-    ``sure_until`` is how long the venue remembers how it ended, None for ever.
+    ``sure_until`` is how long the venue remembers how it ended, None for ever; ``traded_until`` how long it
+    does if anything traded, None: not known.
     """
 
     fence: int
@@ -66,6 +72,7 @@ class Doubt(msgspec.Struct, kw_only=True):
     opened: int = 0
     alarms: int = 0
     sure_until: int | None = None
+    traded_until: int | None = None
     alarmed_at: int = 0
 
     @property
@@ -98,12 +105,24 @@ def learn(doubt: Doubt, sight: Sight, began: int) -> Fate:
 
 def _absent(doubt: Doubt, began: int) -> Fate:
     counts_after = doubt.counts_after
-    if doubt.is_seen or counts_after is None or began <= counts_after or is_forgotten(doubt, began):
+    if counts_after is None or began <= counts_after:
+        return Fate.OPEN
+    if (fate := _meaning(doubt, began)) is Fate.OPEN:
         return Fate.OPEN
     if doubt.absent_at is None:
         doubt.absent_at = began
         return Fate.OPEN
-    return Fate.NOT_ACCEPTED if began - doubt.absent_at >= doubt.lag else Fate.OPEN
+    return fate if began - doubt.absent_at >= doubt.lag else Fate.OPEN
+
+
+def _meaning(doubt: Doubt, began: int) -> Fate:
+    """What it comes to if the order is in no list and stays out of them."""
+    traded_until = doubt.traded_until
+    if is_forgotten(doubt, began) and (traded_until is None or began >= traded_until):
+        return Fate.OPEN
+    if not doubt.is_seen:
+        return Fate.NOT_ACCEPTED  # or it ended and was forgotten: nothing of it lives, and nothing traded
+    return Fate.ENDED if is_forgotten(doubt, began) else Fate.OPEN
 
 
 def is_forgotten(doubt: Doubt, now: int) -> bool:
@@ -118,7 +137,7 @@ def next_look(doubt: Doubt, now: int) -> int:
     if doubt.looks < len(_EARLY_NS):
         return now + _EARLY_NS[doubt.looks]
     counts_after = doubt.counts_after
-    if doubt.is_seen or counts_after is None:
+    if doubt.is_seen or counts_after is None or is_forgotten(doubt, now):
         return now + _growing(doubt.looks - len(_EARLY_NS) + 1)
     if doubt.absent_at is None:
         return max(now, counts_after + 1)

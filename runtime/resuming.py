@@ -66,7 +66,7 @@ def refuse_to_forget(settings: Settings) -> None:
     try:
         left = recover(journal)
         listed = msgspec.json.decode((folders[-1] / launch.INSTRUMENTS).read_bytes(), type=list[Instrument])
-    except (JournalError, OSError, msgspec.MsgspecError) as error:
+    except (JournalError, OSError, msgspec.MsgspecError, ArithmeticError) as error:
         raise UserError(
             f"what the run {folders[-1].name!r} still has cannot be read ({error}):"
             " say --new to begin anew all the same"

@@ -5,6 +5,7 @@ Only linear perpetuals whose contract is one coin are read: quantities are then 
 Not here: orders (`binance_usdm_words`, `binance_usdm_orders`). Invariant: as `ccxt_client`.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
@@ -15,6 +16,8 @@ from parley.instruments import ZERO, Instrument, Tier, assets_of
 from venues.binance_urls import override_contract_urls
 from venues.ccxt_client import ClientMaker, exact
 from venues.port import VenueError
+
+log = logging.getLogger(__name__)
 
 make_client: Final = ClientMaker(ccxt.pro.binanceusdm, override_contract_urls, {"defaultType": "swap"})
 
@@ -69,9 +72,28 @@ def held(account: Mapping[str, Any], symbols: Mapping[str, str]) -> dict[str, De
 
 
 def marks_of(told: Sequence[Mapping[str, Any]], symbols: Mapping[str, str]) -> dict[str, Decimal]:
-    """Return by asset the mark prices of contracts; ``symbols`` are the traded ones by the venue's ids."""
-    marks = {str(each["symbol"]): exact(each["markPrice"]) for each in told}
-    return {assets_of(symbol)[0]: marks[name] for name, symbol in symbols.items() if name in marks}
+    """Return by asset the mark prices of contracts; ``symbols`` are the traded ones by the venue's ids.
+
+    What else is listed is not read, and a contract of which the price cannot be read has no mark.
+
+    Raises
+    ------
+    ValueError
+        When there is not one.
+    """
+    marks = {}
+    for each in told:
+        symbol = symbols.get(str(each.get("symbol"))) if isinstance(each, Mapping) else None
+        if symbol is None:
+            continue
+        try:
+            marks[assets_of(symbol)[0]] = exact(each["markPrice"])
+        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+            # without a mark it opens nothing; the others have theirs
+            log.warning("mark_not_read symbol=%s cause=%r", symbol, error)
+    if not marks:
+        raise ValueError(f"expected a mark of {', '.join(symbols)}, was {str(told)[:200]}")
+    return marks
 
 
 def sharing(account: Mapping[str, Any], symbols: Mapping[str, str]) -> list[str]:

@@ -9,7 +9,9 @@ service names (``actualOrderId``), whatever client id that bears.
 https://developers.binance.com/docs/derivatives/usds-margined-futures/trade/rest-api/Query-Algo-Order: an
 order that was cancelled or expired without a fill is forgotten three days after it was placed, as a plain one
 is; any other ninety days. How far the service's answers are behind is not documented: orders were seen to be
-shown seconds late, so that one counts as absent ten seconds after it was first missed, and not before.
+shown seconds late, so that one counts as absent ten seconds after it was first missed, and not before. One
+that was seen, and is old enough to be forgotten if nothing traded and not if something did, has ended so;
+without that its holding could never be left again. Whose age only the journal knows: `runtime.resolution`.
 
 Not here: what stops are placed (`orchestrator.guarding`), plain orders (`binance_usdm_orders`).
 
@@ -39,6 +41,10 @@ _STATUS: Final = {
 _SET_OFF: Final = frozenset({"TRIGGERING", "TRIGGERED", "FINISHED"})
 _PAGE: Final = 1000
 _LAG_S: Final = 10.0
+_DAY_MS: Final = 86_400_000
+# Forgotten without a fill, and with one: ninety days, of which one is left for when exactly that happens.
+_UNFILLED_MS: Final = 3 * _DAY_MS
+_FILLED_MS: Final = 89 * _DAY_MS
 Raw = Mapping[str, Any]
 
 
@@ -52,7 +58,8 @@ class AlgoStops:
         self._cids: set[str] = set()
         self._became: dict[str, str] = {}  # the venue's number of a plain order -> client id of the stop
         self._heard: set[str] = set()  # stops whose plain order the stream spoke of
-        self._missed: dict[str, float] = {}  # since when a stop is in no list
+        self._missed: dict[str, float] = {}  # since when a stop, or the order that it became, is in no list
+        self._rows: dict[str, Raw] = {}  # of stops that were seen: how they were listed last
 
     def knows(self, cid: str) -> bool:
         """Whether an id is known to be a stop's."""
@@ -65,6 +72,7 @@ class AlgoStops:
             placing.symbol, placing.kind, placing.side, placing.qty, placing.px, dict(placing.params)
         )
         raw = order["info"]
+        self._rows[intent.cid] = raw
         event = _event(intent, str(raw["algoId"]), str(raw["algoStatus"]), int(raw["updateTime"]))
         return Acked(venue_id=str(raw["algoId"]), t_venue=int(raw["createTime"]) * MS, event=event)
 
@@ -91,23 +99,31 @@ class AlgoStops:
         Raises
         ------
         VenueError
-            When a list could not be read, it is being set off, or it was not missed for long enough.
+            When a list could not be read, it is being set off, or was not missed for long enough; also when
+            it was seen, is missed, and may have traded.
         """
         client, cid = self._client, intent.cid
         self._cids.add(cid)
         market = {"symbol": client.market_id(intent.symbol)}
         raw = await self._named(cid) or await self._listed(cid, market)
         if raw is None:
-            return self._absent(cid)
-        self._missed.pop(cid, None)
+            self._miss(cid)
+            seen = self._rows.get(cid)
+            return Absent() if seen is None else await self._forgotten(intent, market, seen)
+        self._rows[cid] = raw
         algo_id, t_venue = str(raw["algoId"]), int(raw["createTime"]) * MS
         number, status = self._number(cid, raw.get("actualOrderId")), str(raw["algoStatus"])
         if number:
             account = self._account
-            plain = await asked(f"order {number}", client.fapiPrivateGetOrder({**market, "orderId": number}))
+            plain = await self._plain(number, market)
+            if plain is None:
+                self._miss(cid)
+                return await self._forgotten(intent, market, raw)
+            self._missed.pop(cid, None)
             fills = await fills_of(client, intent.iid, intent.symbol, plain, account.venue, account.name)
             event = event_of(intent.iid, intent.symbol, plain)
             return Acked(venue_id=algo_id, t_venue=t_venue, event=event, fills=fills)
+        self._missed.pop(cid, None)
         if status in _SET_OFF:
             raise VenueError(f"stop {cid}: it is {status}, and the venue names no order that it became")
         return Acked(
@@ -182,14 +198,43 @@ class AlgoStops:
         found += await asked("algo orders", client.fapiPrivateGetAllAlgoOrders(query))
         return _of(found, cid)
 
-    def _absent(self, cid: str) -> Absent:
+    async def _plain(self, number: str, market: Mapping[str, str]) -> Raw | None:
+        try:
+            found: Raw = await self._client.fapiPrivateGetOrder({**market, "orderId": number})
+        except ccxt.OrderNotFound:
+            return None
+        except ccxt.BaseError as error:
+            raise VenueError(f"order {number}: {type(error).__name__}: {line(error)}") from error
+        return found
+
+    def _miss(self, cid: str) -> None:
         now = time.monotonic()
         missed_s = now - self._missed.setdefault(cid, now)
         if missed_s < self._lag_s:
             raise VenueError(
                 f"stop {cid}: in no list, {missed_s:.0f} s long; they may lag by {self._lag_s:.0f} s"
             )
-        return Absent()
+
+    async def _forgotten(self, intent: Intent, market: Mapping[str, str], seen: Raw) -> Acked | Absent:
+        """Say what became of a stop that was seen and is missed, or of which the plain order is."""
+        cid, now_ms = intent.cid, int(self._client.nonce())
+        number = self._number(cid, seen.get("actualOrderId")) or self._numbered(cid)
+        # the plain order is as old as the change that named it at most
+        since = max(int(seen[each] or 0) for each in ("createTime", "updateTime") if each in seen)
+        age_ms = now_ms - since
+        if not _UNFILLED_MS < age_ms < _FILLED_MS:
+            if number:
+                raise VenueError(f"stop {cid}: no list shows order {number}, which it became")
+            return Absent()
+        if number:
+            query = {**market, "orderId": number, "limit": _PAGE}
+            if await asked("own trades", self._client.fapiPrivateGetUserTrades(query)):
+                raise VenueError(f"stop {cid}: order {number} traded, and no list shows it")
+        event = _event(intent, str(seen["algoId"]), "CANCELED", now_ms)
+        return Acked(venue_id=event.venue_id, t_venue=int(seen["createTime"]) * MS, event=event)
+
+    def _numbered(self, cid: str) -> str:
+        return next((number for number, stop in self._became.items() if stop == cid), "")
 
 
 def is_algo(raw: Raw) -> bool:

@@ -8,7 +8,7 @@ Not here: how correlations are estimated (`correlation`), who leaves what is too
 Invariant: what is not known moves as one, and a rule reads nothing but its case.
 """
 
-from parley.instruments import assets_of
+from parley.instruments import assets_of, symbol_of
 from parley.messages import Breach
 from parley.view import FirmView
 
@@ -57,7 +57,11 @@ def moves_apart(case: Case) -> frozenset[str]:
 
 
 def held_since(view: FirmView, agent: str, symbol: str) -> int | None:
-    """Return since when an agent holds a symbol, None where it holds nothing, or dust of whatever age."""
+    """Return since when an agent holds what a symbol trades, None where it holds nothing, or dust of any age.
+
+    Holdings are told against the account's currency, by whichever pair they were bought.
+    """
+    symbol = symbol_of(assets_of(symbol)[0], view.state.quote)
     holding = view.holding(agent, symbol)
     if holding is None or holding.qty == 0:
         return None

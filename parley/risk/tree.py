@@ -26,6 +26,7 @@ from .loads import BotUse, Load, of_bot, of_symbol
 from .nodes import LEVELS, NodeLimits, concerns, level_of
 
 ZERO: Final = Decimal(0)
+LEAST: Final = Decimal("1e-12")  # of money: prices of inverse pairs leave dust with dozens of digits
 ONE: Final = Decimal(1)
 HOUR_NS: Final = 3_600_000_000_000
 BPS: Final = Decimal(10_000)
@@ -230,6 +231,8 @@ def _aged(limits: NodeLimits, ask: Ask) -> Iterator[Found]:
 
 def _fall(limit: str, down: Decimal | None, top: Decimal, cap: Decimal, ask: Ask) -> Found:
     # results are marked to market: what is not realised counts
+    if down is not None and down.is_finite() and abs(down) < LEAST:
+        down = ZERO
     if down is None or not usable(down):
         return _hard(limit, UNKNOWN, cap, ask, broken=True)
     if top <= ZERO:

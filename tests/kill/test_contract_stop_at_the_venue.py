@@ -26,8 +26,10 @@ WIDE = {"max_leverage": "3", "max_gross": "3", "max_net": "3", "max_maintenance"
 
 @pytest.mark.parametrize(
     ("direction", "start", "end"),
-    [(1, "2021-05-19T12:20", "2021-05-19T13:30"), (-1, "2021-05-19T13:10", "2021-05-19T14:20")],
-    ids=["long", "short"],
+    [
+        pytest.param(1, "2021-05-19T12:20", "2021-05-19T13:30", id="long", marks=pytest.mark.long),
+        pytest.param(-1, "2021-05-19T13:10", "2021-05-19T14:20", id="short"),
+    ],
 )
 def test_exchange_closes_what_a_dead_desk_holds_and_the_next_one_books_it(
     tmp_path: Path, market_data: Path, direction: int, start: str, end: str

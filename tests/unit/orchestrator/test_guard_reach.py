@@ -11,9 +11,21 @@ import pytest
 from msgspec.structs import replace
 
 from parley.agent import Context
-from parley.messages import CancelIntent, Cfp, GateRefusal, Intent, Leg, Message, Protect, Refuse, Review
+from parley.messages import (
+    Alarm,
+    CancelIntent,
+    Cfp,
+    GateRefusal,
+    Intent,
+    Leg,
+    MarketBatch,
+    Message,
+    Protect,
+    Refuse,
+    Review,
+)
 from tests.kit.desk_cases import BTC, StepDesk, ack, advises, event, refused, unless
-from tests.kit.firm_kit import D, proposal
+from tests.kit.firm_kit import MINUTE, T0, D, proposal
 
 HOLDER, BIDDER = "strategy/a", "strategy/b"
 STOP = D(49_000)  # may sell down to 48,265
@@ -145,3 +157,18 @@ def test_a_cancel_that_nobody_answers_is_asked_for_again_when_the_market_moves()
     (again,) = desk.close()
     assert isinstance(again, CancelIntent)
     assert (again.iid, again.n) == (resting.iid, 2)
+    # a venue that says no is not asked again with every tick, but a person hears of it
+    desk.tell(refused(again, code="venue:busy"))
+    for n in range(3, 11):
+        (more,) = desk.close()
+        assert desk.said(Alarm) == []
+        assert isinstance(more, CancelIntent)
+        assert more.n == n
+        t = T0 + desk.step * MINUTE + 1_000_000
+        assert (
+            desk.admit(MarketBatch(step=9_000 + n, t=t, books=(desk.depth(BTC, t, 50_000.0),)), "hub") == []
+        )
+        desk.tell(refused(more, code="venue:busy"))
+    (alarm,) = desk.said(Alarm)
+    assert isinstance(alarm, Alarm)
+    assert (alarm.iid, alarm.n) == (resting.iid, 10)

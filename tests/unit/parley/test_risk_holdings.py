@@ -13,7 +13,9 @@ from parley.errors import ConfigError
 from parley.messages import Cash, StateView, WorkingOrder
 from parley.risk import Approved, GateFacts, Refused, check, limits_of
 from parley.risk.assess import assess
+from parley.risk.holding_rules import held_since
 from parley.risk.nodes import longest_age_h
+from parley.view import FirmView
 from tests.kit.builders import T0, make_instrument, make_leg, make_proposal
 from tests.kit.risk_cases import (
     exit_facts,
@@ -117,6 +119,17 @@ def test_nothing_is_added_to_what_is_held_for_too_long() -> None:
     )
     assert found(make_facts(dust)) == []
     assert isinstance(check(make_exit(), exit_facts(holding_account(holdings=old)), limits_of({})), Approved)
+
+
+def test_a_holding_is_as_old_by_whichever_pair_it_is_added_to() -> None:
+    view = FirmView(ether_account())
+    (held,) = view.state.holdings
+    assert (
+        held_since(view, "strategy/grid", "ETH/USDT")
+        == held_since(view, "strategy/grid", "ETH/BTC")
+        == held.opened
+    )
+    assert held_since(view, ME, "ETH/BTC") is held_since(view, "strategy/grid", "BTC/ETH") is None
 
 
 @pytest.mark.parametrize(

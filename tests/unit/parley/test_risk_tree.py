@@ -94,6 +94,8 @@ def test_each_limit_leaves_exactly_its_room(limit: str, cap: Decimal, fits: Deci
             ({"fallen": D(11_000), "peak": D(110_000)}, {}), ({"fallen": D(11_001), "peak": D(110_000)}, {}),
         ),
         ({"max_daily_loss": D("0.03")}, ({"lost": D(-9_000)}, {}), ({"lost": None}, {})),
+        ({"max_daily_loss": D("0.03")}, ({"lost": D("0E-32")}, {}), ({"lost": D("NaN")}, {})),
+        ({"max_drawdown": D("0.03")}, ({"fallen": D("1E-31")}, {}), ({"fallen": D("3000.01")}, {})),
         ({"max_daily_loss": D("0.03")}, ({}, {}), ({"day_open": D(0)}, {})),
         ({"max_drawdown": D("0.03")}, ({}, {}), ({"fallen": D("NaN")}, {})),
         ({"max_daily_trades": 5}, ({}, {}), ({"trades_today": None}, {})),

@@ -11,11 +11,13 @@ from typing import Any
 import ccxt
 import pytest
 
+from parley.instruments import ZERO
 from parley.messages import Intent
 from runtime import doubts
 from runtime.doubts import Doubts
 from tests.kit.units import make_intent
 from venues.bybit_limits import BybitLimits
+from venues.capabilities import CAPABILITIES
 from venues.limits import NoLimits, Request
 from venues.meter import Meter
 from venues.port import Absent, Acked, VenueError
@@ -29,6 +31,7 @@ class Venue:
     """Answers look-ups as it is told, the last answer for ever."""
 
     lag_ns = 5 * MS
+    capabilities = CAPABILITIES["binanceusdm"]
 
     def __init__(self, *answers: Acked | Absent | VenueError) -> None:
         self._answers = list(answers)
@@ -53,9 +56,11 @@ class Ends:
 
     def __init__(self) -> None:
         self.doors: list[tuple[str, str]] = []
+        self.orders: list[Acked] = []
 
     def found(self, intent: Intent, order: Acked, *, is_known: bool) -> None:
         self.doors.append(("known" if is_known else "found", intent.cid))
+        self.orders.append(order)
 
     def not_accepted(self, intent: Intent) -> None:
         self.doors.append(("not accepted", intent.cid))
@@ -183,6 +188,43 @@ def test_order_the_stream_spoke_of_is_not_given_up() -> None:
         asked.heard(B.iid)  # nobody doubts it
 
     assert run(venue, play, doors=1, stays_ms=20) == [("found", A.cid)]
+
+
+def test_a_stop_that_the_venue_forgot_unfilled_is_told_as_cancelled_and_stays_watched() -> None:
+    stop = make_intent(4, side="sell", reduce_only=True, style="stop_limit", trigger=Decimal(1))
+    day = 86_400_000 * MS
+    venue, told = Venue(Absent()), []
+
+    async def play(asked: Doubts, ends: Ends) -> None:
+        now = time.monotonic_ns()
+        # placed four days ago, as a gateway that was started anew says it
+        asked.open(stop, now, is_known=True, sure_until=now - day)
+        asked.measured(MS)
+        async with asyncio.timeout(5):
+            while not ends.orders:
+                await asyncio.sleep(0.001)
+        told.extend(asked.told())
+        (event,) = [each.event for each in ends.orders]
+        assert event is not None
+        assert (event.iid, event.status, event.cum_qty) == (stop.iid, "canceled", ZERO)
+        venue._answers[:] = [ORDER]
+
+    assert run(venue, play, doors=3) == [("known", stop.cid), ("appeared", stop.cid), ("known", stop.cid)]
+    assert told == []
+
+
+@pytest.mark.parametrize("age_days", [2, 91])
+def test_a_stop_that_may_be_listed_or_have_traded_stays_in_doubt(age_days: int) -> None:
+    stop = make_intent(4, side="sell", reduce_only=True, style="stop_limit", trigger=Decimal(1))
+
+    async def play(asked: Doubts, ends: Ends) -> None:
+        now = time.monotonic_ns()
+        asked.open(stop, now, is_known=True, sure_until=now + (3 - age_days) * 86_400_000 * MS)
+        asked.measured(MS)
+        await asyncio.sleep(0.1)
+        assert [each.cid for each in asked.told()] == [stop.cid]
+
+    assert run(Venue(Absent()), play, doors=0) == []
 
 
 @pytest.mark.parametrize("by_stream", [True, False])

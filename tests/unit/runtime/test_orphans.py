@@ -1,4 +1,4 @@
-"""Orders that no journal knows: when a start is refused for them, and what is said.
+"""Orders of no run that goes on: when a start is refused for them, and what is said.
 
 The venue is a small stand-in; real ones are asked in tests/contract/test_orphans.py.
 """
@@ -6,17 +6,22 @@ The venue is a small stand-in; real ones are asked in tests/contract/test_orphan
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import cast
 
+import msgspec
 import pytest
 
-from parley.messages import CancelIntent
+from parley.messages import Attempt, CancelIntent, encode
 from runtime.gateway_config import GatewayConfig, NullConfig
+from runtime.gateway_log import GatewayLog
 from runtime.lastlook import Limits
-from runtime.orphans import Outcome, cancel, named, refusals
+from runtime.leftovers import claim, release
+from runtime.orphans import Orphan, Outcome, cancel, named, refusals
+from runtime.real_money import BOOKS
+from tests.kit.units import make_intent
 from venues.limits import NoLimits
 from venues.meter import Meter
 from venues.port import Acked, Ambiguous, Rejected, Resting, SendResult, Venue, VenueError
@@ -61,8 +66,33 @@ def config(folder: Path) -> GatewayConfig:
     )  # fmt: skip
 
 
-def refused(exchange: Exchange, folder: Path) -> list[str]:
-    return asyncio.run(refusals(config(folder), cast(Venue, exchange)))
+def orphan(name: str, symbol: str = "BTC/USDT", run: str = "") -> Orphan:
+    return Orphan(symbol=symbol, cid=name, venue_id=f"v-{name}", terms="buy 1 at 2", run=run)
+
+
+def run_with(home: Path, run: str, *, count: int) -> list[str]:
+    """Leave a run with real money whose journal calls some orders working; returns their client ids."""
+    folder = home / "runs" / run
+    folder.mkdir(parents=True)
+    (folder / BOOKS).write_bytes(b"{}")
+    sent = [make_intent(n) for n in range(count)]
+
+    async def write() -> None:
+        loop = asyncio.get_running_loop()
+        journal = GatewayLog(folder / "gateway.journal", {"unit": "gateway"}, loop, lambda _: None)
+        for each in sent:
+            attempt = Attempt(
+                iid=each.iid, cid=each.cid, n=1, t_send=1, fence_until=2, body_hash=b"", desk_head=b"",
+            )  # fmt: skip
+            journal.attempt(each, encode(each), attempt, 1, lambda *_: None)
+        journal.close()
+
+    asyncio.run(write())
+    return [each.cid for each in sent]
+
+
+def refused(exchange: Exchange, folder: Path, own: Collection[str] | None = None) -> list[str]:
+    return asyncio.run(refusals(config(folder), cast(Venue, exchange), own))
 
 
 def cancelled(exchange: Exchange, folder: Path, *cids: str) -> Outcome:
@@ -74,7 +104,7 @@ def test_where_nothing_rests_nothing_is_said(tmp_path: Path) -> None:
 
 
 def test_what_rests_is_named_by_symbol_with_the_first_ids_and_their_number(tmp_path: Path) -> None:
-    found = [order(name) for name in "dacb"] + [order("e", "ETH/USDT")]
+    found = [orphan(name) for name in "dacb"] + [orphan("e", "ETH/USDT")]
 
     (line,) = refused(Exchange(found), tmp_path)
 
@@ -96,12 +126,55 @@ def test_what_a_list_shows_only_once_was_just_cancelled(tmp_path: Path) -> None:
     assert exchange.looks == 2
 
 
-def test_who_has_a_journal_is_not_asked(tmp_path: Path) -> None:
-    (tmp_path / "gateway.journal").write_bytes(b"")
-    exchange = Exchange([order("a")])
+def test_a_run_that_is_gone_on_with_may_have_what_it_ever_sent_and_nothing_else(tmp_path: Path) -> None:
+    """As when its folder comes back from a backup older than its last orders."""
+    exchange = Exchange([order("a"), order("b")])
 
-    assert refused(exchange, tmp_path) == []
-    assert exchange.looks == 0
+    assert refused(exchange, tmp_path, ("a", "b", "c")) == []
+    assert exchange.looks == 1  # a start is not slower by more
+    assert refused(exchange, tmp_path, ("a",)) == [named([orphan("b")])]
+    assert len(refused(exchange, tmp_path, ())) == 1  # a journal that is empty
+
+
+def test_a_run_that_is_gone_on_with_begins_although_nobody_answers(tmp_path: Path) -> None:
+    """It may hold something that it has to leave."""
+    assert refused(Exchange(VenueError("timed out")), tmp_path, ("a",)) == []
+
+
+def test_what_an_ended_run_calls_working_is_refused_and_named_with_it(tmp_path: Path) -> None:
+    """Also of one before the newest, which nobody goes on with."""
+    cids = run_with(tmp_path, "r1", count=2)
+    run_with(tmp_path, "r2", count=0)
+    exchange = Exchange([order(each) for each in [*cids, "x"]])
+
+    (line,) = refused(exchange, tmp_path)
+
+    assert f"1 in BTC/USDT (x), 2 in BTC/USDT of the ended run r1 ({', '.join(sorted(cids))}): " in line
+    assert "unless another machine trades there, or go on with --resume r1, look at them" in line
+
+
+def test_what_a_live_run_calls_working_is_its_own(tmp_path: Path) -> None:
+    cids = run_with(tmp_path, "r1", count=2)
+    held = claim(tmp_path / "runs" / "r1")
+    try:
+        assert refused(Exchange([order(each) for each in cids]), tmp_path) == []
+    finally:
+        release(tmp_path / "runs" / "r1", held)
+
+
+@pytest.mark.parametrize("error", [msgspec.ValidationError("old"), ArithmeticError("old"), OSError("old")])
+def test_a_journal_that_cannot_be_read_claims_nothing_and_is_named(
+    tmp_path: Path, error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(path: Path) -> None:
+        raise error
+
+    cids = run_with(tmp_path, "r1", count=1)
+    monkeypatch.setattr("runtime.orphans.recover", fails)
+
+    assert refused(Exchange([order(cids[0])]), tmp_path) == [named([orphan(cids[0])])]
+    assert "journal_not_read" in caplog.text
+    assert "r1/gateway.journal" in caplog.text
 
 
 def test_only_what_was_named_is_cancelled_and_only_what_is_not_listed_is_gone(tmp_path: Path) -> None:
@@ -111,7 +184,7 @@ def test_only_what_was_named_is_cancelled_and_only_what_is_not_listed_is_gone(tm
     done = cancelled(exchange, tmp_path, "a", "c", "of somebody else")
 
     assert exchange.cancelled == [("BTC/USDT", "a"), ("ETH/USDT", "c")]
-    assert (done.found, done.left) == ((a, c), {})
+    assert (done.found, done.left) == ((orphan("a"), orphan("c", "ETH/USDT")), {})
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,33 @@ def test_absence_says_nothing_once_the_venue_may_have_forgotten_the_order() -> N
     assert absent(doubt(), *late) == [Fate.OPEN, Fate.NOT_ACCEPTED]
 
 
+DAY = 24 * 3600 * S
+STOP = {"sure_until": FENCE + 3 * DAY, "traded_until": FENCE + 89 * DAY}
+
+
+@pytest.mark.parametrize(("is_seen", "fate"), [(True, Fate.ENDED), (False, Fate.NOT_ACCEPTED)])
+def test_a_stop_that_only_an_end_without_a_fill_keeps_out_of_the_lists_lives_no_more(
+    is_seen: bool, fate: Fate
+) -> None:
+    late = FENCE + 4 * DAY
+    assert absent(doubt(is_seen=is_seen, **STOP), late, late + LAG - 1, late + LAG) == [
+        Fate.OPEN, Fate.OPEN, fate,
+    ]  # fmt: skip
+
+
+def test_a_stop_that_may_have_traded_or_must_still_be_listed_has_no_end() -> None:
+    early, late = FENCE + 2 * DAY, FENCE + 90 * DAY
+    assert absent(doubt(is_seen=True, **STOP), early, early + LAG, late, late + LAG) == [Fate.OPEN] * 4
+    assert absent(doubt(**STOP), late, late + LAG) == [Fate.OPEN] * 2
+    # not before the requests of this life are over either
+    case = doubt(is_seen=True, sure_until=-DAY, traded_until=80 * DAY)
+    assert absent(case, 0, COUNTS_AFTER) == [Fate.OPEN] * 2
+
+
+def test_what_was_forgotten_is_asked_for_ever_more_seldom() -> None:
+    assert len(looked_at(doubt(sure_until=0), Sight.ABSENT, 3600 * S)) < 140
+
+
 def test_failed_look_up_counts_for_nothing() -> None:
     case = doubt()
     late = COUNTS_AFTER + 1

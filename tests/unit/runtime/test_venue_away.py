@@ -15,6 +15,8 @@ from runtime import gateway, hub
 from runtime.gateway_config import GatewayConfig, NullConfig
 from venues.ccxt_client import asked
 from venues.ccxt_feed import CcxtFeed
+from venues.limits import NoLimits
+from venues.meter import Meter
 from venues.port import NotReached, Venue, VenueError
 
 CONFIG = GatewayConfig(
@@ -26,9 +28,11 @@ CONFIG = GatewayConfig(
 class Feed:
     def __init__(self, *answers: Exception | None) -> None:
         self.answers = list(answers)
+        self.meter = Meter(NoLimits())
 
     async def connect(self) -> dict[str, Any]:
         if (answer := self.answers.pop(0)) is not None:
+            self.meter.faults.failed("markets", answer)
             raise answer
         return {}
 
@@ -73,6 +77,7 @@ def test_gateway_that_takes_over_asks_until_somebody_answers() -> None:
     _, balance, _ = open_venue(feed, again=True)
     assert balance.assets == (("USDT", Decimal(5)),)
     assert feed.answers == []
+    assert feed.meter.faults.take() is None  # else the first beat told of them as of now
 
 
 @pytest.mark.parametrize(

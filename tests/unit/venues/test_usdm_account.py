@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from venues.adapters import venue_of
-from venues.binance_usdm_client import held, usdm_instrument
+from venues.binance_usdm_client import held, marks_of, usdm_instrument
 from venues.port import VenueError
 from venues.words import Account
 
@@ -129,3 +129,14 @@ def test_a_bracket_says_how_much_of_its_value_opens_a_position() -> None:
     instrument = usdm_instrument(market, "binanceusdm", 5, (D(0), D(0)), rows)
     assert [each.margin for each in instrument.tiers] == [D("0.008"), D("0.01")]
     assert instrument.margin == D("0.2")
+
+
+def test_a_mark_that_cannot_be_read_costs_no_other_contract_its_mark() -> None:
+    told: list[Any] = [
+        {"markPrice": "1"}, {"symbol": "DOGEUSDT", "markPrice": "none"}, "what", {"symbol": "DOTUSDT"},
+        {"symbol": "ETHUSDT", "markPrice": "-"}, {"symbol": "BTCUSDT", "markPrice": "50000.10"},
+    ]  # fmt: skip
+    assert marks_of(told, IDS) == {"BTC:USDT": D("50000.1")}
+    assert marks_of([{"symbol": "ETHUSDT"}, {"symbol": "BTCUSDT", "markPrice": "7"}], IDS) == {
+        "BTC:USDT": D(7)
+    }

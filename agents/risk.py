@@ -8,6 +8,9 @@ breaker only ever tightens.
 An error of the venue (F242) is an order it refused or left in doubt, and each other call to it that failed;
 what the gateway refused by itself, or found out later of an order in doubt, says nothing of the venue.
 
+An opening of contracts that would pay more funding before its horizon than its edge leaves after fees is
+refused (`parley.risk.funding`); a rate that is not known refuses nothing.
+
 Not here: the limits' arithmetic (`parley.risk.assess`, which the desk shares), the
 gate, and obeying a breaker (the desk).
 
@@ -30,8 +33,10 @@ from parley.messages import (
     Breaker,
     Halt,
     LimitsSet,
+    Mark,
     MarketBatch,
     Message,
+    Proposal,
     Review,
     Stale,
     Unknown,
@@ -44,6 +49,7 @@ from parley.risk.assess import assess
 from parley.risk.changes import changed_all, is_tighter, tightest, value_of
 from parley.risk.correlation import Correlations, CorrelationState
 from parley.risk.exposure import all_usable, usable
+from parley.risk.funding import BPS, left_after_funding
 from parley.risk.limits import MINUTE_NS, Limits, limits_of
 from parley.risk.spikes import Price, last_minute, spike
 from parley.view import FirmView
@@ -84,6 +90,7 @@ class Memory(msgspec.Struct, kw_only=True):
     equity: Decimal = ZERO
     top: Decimal = ZERO  # since a person resumed: what the last stop is measured from
     changed: dict[str, str] = {}  # limits set while the desk ran, in their order
+    contracts: dict[str, Mark] = {}
     tighter: dict[str, str] = {}  # of those what the own parameters said tighter than the desk began with
 
 
@@ -159,6 +166,8 @@ class RiskAgent:
         for book in batch.books:
             if book.bids and book.asks:
                 memory.marks[book.symbol] = book.mid
+        for mark in batch.marks:
+            memory.contracts[mark.symbol] = mark
         if closes:
             self._correlations.see(closes)
         found = self._spikes(batch)
@@ -318,6 +327,7 @@ class RiskAgent:
         # what only reduces passes every breaker, and whatever it moves with
         opens = not proposal.reduce_only
         running = self._running(ctx.now, [leg.symbol for leg in proposal.legs]) if opens else []
+        running += self._dear(proposal, ctx.now) if opens else []
         near = self._near(proposal.legs[0].symbol) if opens else {}
         result = assess(
             proposal, review.size, view, self._limits, self._env.instruments, self._memory.marks, near,
@@ -336,6 +346,17 @@ class RiskAgent:
         if stale is not None:
             running.append(("stale_data", stale[1]))
         return [Breach(limit=f"breaker_{name}", value=str(until), cap=str(now)) for name, until in running]
+
+    def _dear(self, proposal: Proposal, now: int) -> list[Breach]:
+        """Say if the next funding payment takes more than is left of the edge."""
+        found = [instrument for leg in proposal.legs if (instrument := self._env.instruments.get(leg.symbol))]
+        # what is coupled is traded once, what is held also has to be sold
+        fees = (1.0 if proposal.coupled else 2.0) * sum([float(each.taker_fee) for each in found]) * BPS
+        held_to = left_after_funding(proposal, self._memory.contracts, now, fees)
+        if held_to is None or held_to[0] <= held_to[1]:
+            return []
+        paid, left = held_to
+        return [Breach(limit="funding", value=f"{paid:.4f}", cap=f"{left:.4f}")]
 
     def _near(self, symbol: str) -> Mapping[tuple[str, str], float]:
         base, _ = assets_of(symbol)

@@ -42,6 +42,7 @@ def tell(row: dict[str, Any]) -> RoundDetail:
 _FROM_STORY = (
     "reduce_only", "refusals", "votes", "weights_version", "quorum", "margin_of_win", "bounds", "counters",
     "replies", "verdicts", "gate", "faults", "reasons", "dissent", "qty_wanted", "qty", "plan", "outcomes",
+    "crossed",
 )  # fmt: skip
 
 

@@ -29,7 +29,7 @@ from typing import Any, Final
 
 from benchmarks.yardsticks import machine
 from parley.messages import Fill, decode, decode_envelope
-from runtime.commands.run import check_books
+from runtime.book_check import check_books
 from runtime.history import kinds
 from runtime.journal import JournalReader, verify
 from runtime.replay import replay
@@ -66,10 +66,10 @@ def hostility(minutes: float, begun: datetime) -> dict[str, object]:
     fifth = int(minutes * 60_000 / 5)
     p = 0.09
     return {
-        "lost": p, "failed": p, "late": p, "late_ms": 900, "dropped": p, "throttled": 0.14,
+        "lost": p, "failed": p, "late": p, "late_ms": 900, "dropped": p, "throttled": 0.02,
         "first": ["lost", "failed", "late", "dropped", "throttled"], "first_cancels": ["lost", "failed"],
         "lookup_lag_ms": 200, "page_limit": 20, "clock_skew_ms": -150,
-        "cancels": {"lost": 0.3, "failed": 0.3, "late": 0.1, "dropped": 0.1, "throttled": 0.1},
+        "cancels": {"lost": 0.3, "failed": 0.3, "late": 0.1, "dropped": 0.1, "throttled": 0.02},
         "private": {"lost": p, "duplicated": 0.1, "swapped": 0.1},
         "public": {"lost": 0.05, "duplicated": 0.1},
         "ban": {"after": 1, "ms": 3_000},

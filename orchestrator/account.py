@@ -7,7 +7,9 @@ beyond the last limit); loosening is a command, or the end of a pause, strain, k
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
-from parley.instruments import Instrument, has_contracts
+from msgspec.structs import replace
+
+from parley.instruments import Instrument, has_contracts, plain
 from parley.ledger import Ledger
 from parley.messages import (
     MARKET,
@@ -16,6 +18,7 @@ from parley.messages import (
     Breaker,
     Cash,
     Compared,
+    Crossed,
     Fill,
     FundingPaid,
     Halt,
@@ -38,6 +41,7 @@ from .legs import Legs
 from .levels import Levels
 from .orders import Orders
 from .policy import DeskConfig
+from .pooled import is_pooled, parts_of, pooled, pooled_holdings
 from .standings import DeskView, Standings
 from .strains import Strains
 from .together import Together
@@ -77,6 +81,9 @@ class Account:
         self._trades_today = 0
         self._standings = Standings()  # of each owner; what `_equity` and its marks are of all of them
         self._marks: dict[str, float] = {}
+        self.is_pooled = is_pooled(instruments)
+        # against the account's own currency, wherever
+        self._valued = frozenset(s for s, i in instruments.items() if plain(i.quote) == config.quote)
         own = [symbol for symbol, each in instruments.items() if each.quote == config.quote]
         self._together = Together(config.tf_ns, own)
         self._view: DeskView | None = None
@@ -97,7 +104,7 @@ class Account:
             book = books[symbol]
             if book.bids and book.asks and (mid := book.mid) != self._marks.get(symbol):
                 self._marks[symbol] = mid
-                if self.instruments[symbol].quote == self.config.quote:
+                if symbol in self._valued:
                     self.ledger.mark(symbol, decimal(mid), t)
         equity = self.ledger.equity()
         standings = self._standings.marked(self.ledger.results())
@@ -120,6 +127,13 @@ class Account:
             self.touch()
         return not known
 
+    def cross(self, crossed: Crossed) -> None:
+        """Book what one agent gave another: a trade of each of theirs, and none of the account."""
+        self._turn_day(max(self.t, crossed.t))
+        if self.ledger.cross(crossed):
+            self._standings = self._standings.traded(crossed.seller).traded(crossed.buyer)
+            self.touch()
+
     def _turn_day(self, t: int) -> None:
         if t // DAY_NS != self._day:
             self._day, self._day_open, self._trades_today = t // DAY_NS, self._equity, 0
@@ -128,9 +142,12 @@ class Account:
 
     def protect(self, agent: str, symbol: str, stop: Decimal | None, take: Decimal | None) -> None:
         """Remember the stop and take of an opening decision; without them what is held keeps its own."""
-        instrument = self.instruments[symbol]
-        held = self.ledger.holding(agent, instrument.base)
-        is_held = held is not None and abs(held.qty) >= instrument.lot
+        if self.is_pooled:
+            is_held = bool(parts_of(self.ledger, agent, symbol, self.instruments))
+        else:
+            instrument = self.instruments[symbol]
+            held = self.ledger.holding(agent, instrument.base)
+            is_held = held is not None and abs(held.qty) >= instrument.lot
         self.levels.set(agent, symbol, stop, take, is_held=is_held)
 
     def breaker(self, breaker: Breaker) -> None:
@@ -176,7 +193,7 @@ class Account:
         self.touch()
         self.kills = Kills(killed)
         for leg in self.legs.all():
-            if self.kills.ends(leg.plan.symbol, leg.agent):
+            if self.kills.ends(leg.symbol, leg.agent):
                 leg.closed = True  # no further children; the gateway takes back what rests
 
     def command(self, halt: Halt) -> None:
@@ -233,29 +250,38 @@ class Account:
         is_tight = self.t < self.pause_until or level >= REDUCE_LEVEL or bool(self._doubts)
         return REDUCING if is_tight else ACTIVE
 
-    @property
-    def flattening(self) -> bool:
-        """Whether every position is being left."""
-        return self.trading == FLATTENING
-
     def holdings(self) -> tuple[Holding, ...]:
         """Sub-ledgers with the stop and take their opening decision set."""
-        return tuple([self.levels.shown(h) for h in self.ledger.holdings()])
+        own = self.ledger.holdings()
+        return tuple(
+            [
+                self.levels.shown(h)
+                for h in (pooled_holdings(own, self.instruments) if self.is_pooled else own)
+            ]
+        )
 
     def engaged(self) -> frozenset[str]:
         """Symbols in which something is held or worked: whoever holds must be able to leave."""
-        held = {h.symbol for h in self.ledger.holdings() if h.qty}
-        return frozenset(held | {leg.plan.symbol for leg in self.legs.all()})
+        held = {plain(h.symbol) for h in self.ledger.holdings() if h.qty}
+        return frozenset(held | {leg.symbol for leg in self.legs.all()})
 
     def touch(self) -> None:
         """Note that something changed: the next `view` is a new version."""
         self._view = None
 
-    def view(self) -> tuple[FirmView, bool]:
+    def view(self) -> tuple[DeskView, bool]:
         """Give the account as of now, and whether that is a new version nobody has seen."""
         fresh = self._view is None
         if self._view is None:
-            self._view = DeskView(self._state(), self._standings, self._together)
+            state = self._state()
+            whole = None
+            if self.is_pooled:
+                state = replace(state, holdings=self.ledger.holdings())
+                whole, state = (
+                    FirmView(state),
+                    replace(pooled(state, self.instruments), holdings=self.holdings()),
+                )
+            self._view = DeskView(state, self._standings, self._together, whole)
         return self._view, fresh
 
     def _money(self) -> Sequence[tuple[str, Decimal]]:

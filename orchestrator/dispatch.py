@@ -17,6 +17,7 @@ from parley.bus import Answer, Wave
 from parley.execution.protective import GUARD_LEG, STOP_LIMIT, Stop
 from parley.execution.styles import SLICED
 from parley.ids import account_key
+from parley.instruments import plain
 from parley.messages import (
     CancelIntent,
     CancelRequest,
@@ -26,6 +27,7 @@ from parley.messages import (
     OrderRequest,
     PlanLeg,
     Proposal,
+    Reservation,
     ScheduleDone,
     Verdict,
 )
@@ -41,6 +43,7 @@ from .negotiation import Negotiation
 from .orders import Order, OrderState
 from .plan import better, intent, order_style, worst_price
 from .policy import GroupOut
+from .standings import whole_of
 from .table import Said, Table
 from .validate import number
 
@@ -71,22 +74,48 @@ class Dispatch:
         verdict: Verdict,
         view: FirmView,
         cause: int,
-    ) -> Opened | GateRefusal:
-        """Pass the decision's first order through the gate; nothing is opened when it refuses."""
-        leg = self._leg(round_, proposal, 0, plan[0], verdict)
-        draft = self._draft(
-            leg, 0, self._account.legs.first_child(leg), leg.plan.px, order_style(leg.plan), leg.plan.tif
-        )
-        return self._gate(draft, leg, verdict, view, cause)
+    ) -> tuple[Opened, ...] | GateRefusal:
+        """Pass the decision's first order through the gate, or the part of each exchange.
 
-    def commit(self, approved: Approved, leg: Leg, plan: tuple[PlanLeg, ...], cause: int) -> None:
-        """Open the leg of an approved order and emit the order."""
+        What the gate refuses is left out; nothing is opened when it refuses all.
+        """
+        refused: GateRefusal | None = None
+        opened: list[Opened] = []
+        beside: tuple[Reservation, ...] = ()
+        is_divided = len(plan) > 1 and len(proposal.legs) == 1
+        for index, part in enumerate(plan if len(proposal.legs) == 1 else plan[:1]):
+            leg = self._leg(round_, proposal, index, part, verdict)
+            first = self._account.legs.first_child(leg)
+            draft = self._draft(leg, 0, first, part.px, order_style(part), part.tif)
+            result = self._gate(draft, leg, verdict, view, cause, beside if is_divided else None)
+            if isinstance(result, GateRefusal):
+                refused = refused or result
+                continue
+            opened.append(result)
+            instrument = self._table.env.instruments[part.symbol]
+            beside = (*beside, self._account.legs.reservation(leg, instrument))
+        return tuple(opened) if opened or refused is None else refused
+
+    def would_pass(self, leg: Leg, verdict: Verdict, view: FirmView) -> bool:
+        """Whether the gate lets all of a leg pass as one order; nothing is said, and nothing follows."""
+        plan, instrument = leg.plan, self._table.env.instruments[leg.plan.symbol]
+        draft = self._draft(leg, 0, plan.qty, plan.px, order_style(plan), plan.tif)
+        reservation = self._account.legs.reservation(leg, instrument)
+        facts = self._gatekeeper.facts(draft, leg.agent, view, verdict, reservation)
+        return not isinstance(check(draft, facts, self._gatekeeper.limits), Refused)
+
+    def commit(self, opened: Sequence[Opened], plan: tuple[PlanLeg, ...], cause: int) -> None:
+        """Open the legs of approved orders and emit the orders."""
+        if not opened:
+            return  # all of it changed hands inside
+        leg = opened[0][1]
         proposal = leg.proposal
         if proposal.coupled and len(plan) > 1:
             self._following[leg.round, proposal.pid] = plan
-        self._open(approved, leg, cause)
+        for approved, each in opened:
+            self._open(approved, each, cause)
         if not leg.plan.reduce_only:
-            self._account.protect(leg.agent, leg.plan.symbol, proposal.stop, proposal.take)
+            self._account.protect(leg.agent, leg.symbol, proposal.stop, proposal.take)
 
     def _open(self, approved: Approved, leg: Leg, cause: int) -> None:
         self._account.legs.open(leg)
@@ -103,7 +132,7 @@ class Dispatch:
     def _leg(self, round_: bytes, proposal: Proposal, index: int, plan: PlanLeg, verdict: Verdict) -> Leg:
         book = self._market.books[plan.symbol]
         instrument = self._table.env.instruments[plan.symbol]
-        own = proposal.legs[index].limit_px
+        own = proposal.legs[min(index, len(proposal.legs) - 1)].limit_px
         worst = worst_price(plan, own, book, proposal.max_slippage_bps, instrument)
         return Leg(
             round=round_,
@@ -140,8 +169,9 @@ class Dispatch:
         )  # fmt: skip
 
     def _gate(
-        self, draft: Intent, leg: Leg, verdict: Verdict, view: FirmView, cause: int
-    ) -> Opened | GateRefusal:
+        self, draft: Intent, leg: Leg, verdict: Verdict, view: FirmView, cause: int,
+        beside: tuple[Reservation, ...] | None = None,
+    ) -> Opened | GateRefusal:  # fmt: skip
         if self._account.orders.get(draft.iid) is not None:
             # an agent named two proposals alike, or a trigger came twice: an intent exists once
             return self._refuse(draft, "intent_exists", draft.cid, "once", cause)
@@ -149,7 +179,7 @@ class Dispatch:
             return self._refuse(draft, "killed", leg.agent, "released", cause)
         instrument = self._table.env.instruments[leg.plan.symbol]
         reservation = self._account.legs.reservation(leg, instrument)
-        facts = self._gatekeeper.facts(draft, leg.agent, view, verdict, reservation)
+        facts = self._gatekeeper.facts(draft, leg.agent, view, verdict, reservation, beside)
         result = check(draft, facts, self._gatekeeper.limits)
         if isinstance(result, Refused):
             return self._refuse(draft, result.code, result.value, result.cap, cause)
@@ -199,7 +229,7 @@ class Dispatch:
         plan = leg.plan
         rest = replace(
             leg.proposal,
-            legs=(replace(leg.proposal.legs[leg.index], qty=request.qty, limit_px=request.px),),
+            legs=(replace(leg.wish, qty=request.qty, limit_px=request.px),),
             coupled=False,
         )
         verdict: Verdict | None = leg.verdict
@@ -292,10 +322,10 @@ class Dispatch:
         What guards a holding stays until somebody leaves in its place.
         """
         for leg in self._account.legs.all():
-            if not symbol or leg.plan.symbol == symbol:
+            if not symbol or leg.symbol == symbol:
                 leg.closed = True
         for order in self._account.orders.live():
-            if order.intent.trigger is None and (not symbol or order.intent.symbol == symbol):
+            if order.intent.trigger is None and (not symbol or plain(order.intent.symbol) == symbol):
                 self.cancel(order.intent.iid, cause)
 
     def stop_forgotten(self, cause: int) -> None:
@@ -347,7 +377,7 @@ class Dispatch:
         buys = step.side == "buy"
         paying = instrument.quote if buys else instrument.base
         got = done.base if leg.plan.side == "buy" else done.quote
-        have = view.free(paying)
+        have = whole_of(view).free(paying)
         if paying == got:
             delivered = sum((o.filled if leg.plan.side == "buy" else o.quote for o in orders), ZERO)
             have = min(have, delivered - sum((o.fees.get(got, ZERO) for o in orders), ZERO))

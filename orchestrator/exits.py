@@ -16,7 +16,7 @@ from parley.bus import Answer, Wave
 from parley.messages import Holding, Proposal, Trigger
 from parley.risk.limits import HOUR_NS
 from parley.risk.nodes import longest_age_h
-from parley.risk.states import HALTED
+from parley.risk.states import FLATTENING, HALTED
 
 from .account import Account
 from .gatekeeper import Gatekeeper
@@ -50,7 +50,7 @@ class Exits:
 
     def is_blind(self) -> int:
         """Give the number of the try to leave that is due while no market comes, 0 when none is."""
-        age = self._market.age_ms(self._table.wall) if self._account.flattening else None
+        age = self._market.age_ms(self._table.wall) if self._account.trading == FLATTENING else None
         is_dead = age is not None and age > self._gatekeeper.limits.max_data_age_ms
         return self._blind.due(self._table.steady) if is_dead else 0
 
@@ -87,7 +87,7 @@ class Exits:
 
         What is held longer than it may be is left first: it needs no stop any more.
         """
-        if is_market and not stopping and not self._account.flattening:
+        if is_market and not stopping and self._account.trading != FLATTENING:
             yield from self._aged(seq)
         due = yield from self._guarding.turn(seq, is_market=is_market, stopping=stopping)
         for why, n, exit_ in due:

@@ -52,12 +52,14 @@ from parley.messages import (
     encode,
 )
 from parley.risk.limits import Limits
+from parley.risk.states import FLATTENING
 from parley.view import FirmView
 
 from .account import HALT_LEVEL, Account
 from .admission import Admission
 from .attribution import Attribution
 from .cascade import Cascade
+from .crossing import Crossing
 from .dispatch import Dispatch, Opened
 from .exits import Exits
 from .gatekeeper import Gatekeeper
@@ -72,6 +74,7 @@ from .plan import plan_legs
 from .policy import MS, DeskConfig, GroupOut
 from .remembering import remember
 from .round import Event, Round, State
+from .routing import Routing, without_refused
 from .table import DESK, Table
 from .talk import Talk, decision
 from .venue_faults import VenueFaults
@@ -93,7 +96,8 @@ class Firm:
         self.account = Account(config, env.instruments)
         self._has_contracts = has_contracts(env.instruments)
         self.market = Market(config.tf_ns)
-        self.negotiation = Negotiation(self.table, self.account, self.market, limits)
+        self.crossing = Crossing(self.table, self.account, self.market)
+        self.negotiation = Negotiation(self.table, self.account, self.market, limits, self.crossing.order)
         self.gatekeeper = Gatekeeper(self.table, self.market, limits)
         self.dispatch = Dispatch(self.table, self.account, self.market, self.negotiation, self.gatekeeper)
         self.outcomes = Outcomes(tf_ms=config.tf_ns // MS, controls_ms=(60_000,))
@@ -108,6 +112,7 @@ class Firm:
         self.exits = Exits(
             self.table, self.account, self.market, self.gatekeeper, self.guarding, self._leave
         )  # fmt: skip
+        self.routing = Routing(self.table, self.account, self.market)
         self.faults = VenueFaults()
         self.limits = LimitKeeper(limits, self.table, self.account, self.gatekeeper, self.negotiation)
 
@@ -201,7 +206,7 @@ class Firm:
         if isinstance(message, FACTS):
             order = self.account.orders.get(message.iid)
             return order.intent.round if order else b""
-        return b""
+        return message.round if isinstance(message, Void) else b""
 
     def _state(self) -> Generator[Wave | GroupOut, Sequence[Answer], FirmView]:
         """Show every agent the account, if it changed since they last saw it."""
@@ -219,7 +224,7 @@ class Firm:
         self.dispatch.stop_forgotten(seq)
         yield from self._settle(seq)
         yield from self.hearing.stop_if_fallen(self.limits.now.breakers.flatten_drawdown, seq)
-        flattened = self.account.flattening
+        flattened = self.account.trading == FLATTENING
         if flattened:
             yield from self.exits.all("flatten", seq)
         else:
@@ -228,7 +233,7 @@ class Firm:
         if not self.stopping:
             yield from self._bars(batch, seq)
             yield from self.hearing.out()
-            if self.account.flattening and not flattened:  # who heard the batch only now has tripped
+            if self.account.trading == FLATTENING and not flattened:  # who heard it only now has tripped
                 yield from self.exits.all("flatten", seq)
             yield from self._analyses(seq)
             yield from self._stops(seq)
@@ -305,17 +310,17 @@ class Firm:
         admitted = self.admission.judge(trigger, symbols)
         if not admitted.is_served:
             return
-        waiting = yield from self._round(
+        waiting, yielded = yield from self._round(
             trigger, self._rid(trigger), bidders, symbols, (), admitted.is_reducing
         )
         nth = trigger.nth
-        while waiting and nth < trigger.nth + MAX_FOLLOW_UPS:
+        last = nth + MAX_FOLLOW_UPS + bool(yielded)  # an opening that went first takes no exit its turn
+        while (waiting or yielded) and nth < last:
             nth += 1
-            again = Trigger(
-                source=trigger.source, symbol=trigger.symbol, kind=trigger.kind,
-                payload_hash=trigger.payload_hash, md_seq=trigger.md_seq, t=trigger.t, nth=nth,
-            )  # fmt: skip
-            waiting = yield from self._round(again, self._rid(again), waiting, symbols, (), True)
+            again = replace(trigger, nth=nth)
+            rid = self._rid(again)
+            left = [replace(p, pid=proposal_id(rid, p.agent)) for p in yielded]
+            waiting, yielded = yield from self._round(again, rid, waiting, symbols, left, True)
 
     def _exposable(self, equity: Decimal) -> Decimal:
         """Give what positions may be worth together: equity, with contracts as much more as limits allow."""
@@ -332,8 +337,11 @@ class Firm:
         symbols: tuple[str, ...],
         given: Sequence[Proposal],
         reduce_only: bool,
-    ) -> Generator[Wave | GroupOut, Sequence[Answer], tuple[str, ...]]:
-        """Run one round to its decision and commit it; give the agents whose exits had to wait."""
+    ) -> Generator[Wave | GroupOut, Sequence[Answer], tuple[tuple[str, ...], list[Proposal]]]:
+        """Run one round to its decision and commit it.
+
+        Give the agents whose exits had to wait, and the exits to decide without asking for them again.
+        """
         table = self.table
         view = yield from self._state()
         seq = table.emit(trigger, to=DESK, round_=rid, cause=trigger.md_seq)
@@ -356,7 +364,7 @@ class Firm:
         remember(talk, self.outcomes, self.negotiation, self.market, table)
         yield from self.hearing.standing()
         yield table.flush()
-        return tuple(sorted({p.agent for p in talk.waiting}))
+        return tuple(sorted({p.agent for p in talk.waiting})), [*talk.yielded, *talk.unasked]
 
     def _decide(self, talk: Talk) -> Cascade:
         """Write the decision: through the gate and with its orders, or with the reasons why not."""
@@ -366,9 +374,12 @@ class Firm:
             action = {State.HOLD: "hold", State.EXPIRED: "expired"}.get(rnd.state, "reject")
             table.tell_later(decision(talk, action, version, table.now), round_=rnd.id, cause=talk.seq)
             return
+        talk.qty = self.routing.affordable(talk.chosen, talk.qty)
         plan = plan_legs(talk.chosen, talk.qty, talk.advice, table.env.instruments, self.market.books)
+        if not talk.yielded:  # what exits were put behind is for them first
+            plan = self.routing.routed(plan, talk.chosen, self.limits.now)
         tripped = [s.message for s in table.inbox if isinstance(s.message, Breaker)]
-        result: Opened | GateRefusal | None = None
+        result: tuple[Opened, ...] | GateRefusal | None = None
         if tripped and not talk.chosen.reduce_only:
             talk.end(Event.GATE_REFUSED, tripped[0].agent, "breaker", tripped[0].name)
         elif any(leg.qty <= 0 for leg in plan):
@@ -377,15 +388,20 @@ class Firm:
             result = self.dispatch.open(rnd.id, talk.chosen, plan, talk.verdict, talk.view, talk.seq)
         if isinstance(result, GateRefusal):
             talk.end(Event.GATE_REFUSED, "gate", result.code, f"{result.value} > {result.cap}")
-        if not isinstance(result, tuple):
+        else:
+            plan = without_refused(plan, result or ())
+        deal = self.crossing.deal(talk, plan, result, self.dispatch) if isinstance(result, tuple) else None
+        if deal is None:
             table.tell_later(decision(talk, "reject", version, table.now), round_=rnd.id, cause=talk.seq)
             return
-        approved, leg = result
-        accepted = decision(talk, "accept", version, table.now, plan=plan)
+        accepted = decision(talk, "accept", version, table.now, plan=deal.plan)
         seq = table.emit(accepted, round_=rnd.id, cause=talk.seq)
-        self.dispatch.commit(approved, leg, plan, seq)
+        self.crossing.book(deal, talk.chosen, self.attribution, seq)
+        self.dispatch.commit(deal.opened, deal.plan, seq)
         rnd.on(Event.COMMITTED)
         rnd.on(Event.DISPATCHED)
+        if deal.crossed:
+            rnd.on(Event.FILL)  # what changed hands is traded, whatever becomes of the rest
         self.rounds[rnd.id] = rnd
         yield table.flush()  # the order leaves now; who else hears of it can wait
         self.attribution.on_decision(accepted, talk.chosen)
@@ -409,6 +425,7 @@ class Firm:
         if order is not None and order.intent.trigger is None:  # a stop is of no open round
             self._advance(order.intent.round, fact)
         self.guarding.heard(order, fact, seq)
+        self.crossing.heard(order, fact)
         yield from self._settle(seq)
         account.mark(self.market.books, table.now)
         yield from self.hearing.stop_if_fallen(self.limits.now.breakers.flatten_drawdown, seq)
@@ -464,6 +481,7 @@ class Firm:
                 pass
 
     def _void(self, void: Void, seq: int) -> Cascade:
+        self.crossing.late(void.iids)
         self.dispatch.void(void.iids)
         rnd = self.rounds.get(void.round)
         if rnd is not None and rnd.state is State.DISPATCHED:

@@ -6,8 +6,11 @@ same. What is not known stays None, and the gate refuses on it.
 
 from collections import deque
 from collections.abc import Mapping
+from decimal import Decimal
 
-from parley.instruments import assets_of, symbol_of
+from msgspec.structs import replace
+
+from parley.instruments import ZERO, coin_of, plain, symbol_of
 from parley.messages import Heartbeat, Intent, Reservation, Verdict
 from parley.risk.case import Counters, GateFacts, Recent
 from parley.risk.limits import Limits
@@ -16,7 +19,7 @@ from parley.risk.margin import tiers_by_asset
 from parley.view import FirmView
 
 from .market import Market
-from .standings import DeskView
+from .standings import DeskView, whole_of
 from .table import Table
 
 SECOND_NS = 1_000_000_000
@@ -51,7 +54,9 @@ class Gatekeeper:
     def sent(self, order: Intent, agent: str, now: int) -> None:
         """Count an order that passed."""
         is_stop = order.trigger is not None
-        self._sent.append((agent, Recent(order.symbol, order.side, order.qty, order.px, now, is_stop)))
+        self._sent.append(
+            (agent, Recent(order.symbol, order.side, order.qty, order.px, now, is_stop, order.pid))
+        )
 
     def facts(
         self,
@@ -60,10 +65,16 @@ class Gatekeeper:
         view: FirmView,
         verdict: Verdict | None,
         reservation: Reservation | None,
+        beside: tuple[Reservation, ...] | None = None,
     ) -> GateFacts:
-        """Collect what is known about an order at this moment."""
+        """Collect what is known about an order at this moment.
+
+        ``beside``: what other parts of the same decision reserve, which leave with it and are in no view yet;
+        None: it is no part.
+        """
         now = self._table.now
-        last_1s = last_10s = repeats = own_1s = 0
+        last_1s = last_10s = own_1s = len(beside or ())
+        repeats, places = 0, dict[tuple[bytes, str], str]()
         own: list[Recent] = []
         for its, sent in reversed(self._sent):
             before = now - sent.t
@@ -75,9 +86,12 @@ class Gatekeeper:
             # two holders leaving at once send equal orders: only an agent's own order can be a repetition
             if its == agent and not sent.is_stop:
                 own.append(sent)
-                repeats += sent.symbol == order.symbol and sent.side == order.side
+                # the parts of one decision are one execution
+                pair = plain(sent.symbol)
+                place = places.setdefault((sent.pid, pair), sent.symbol)
+                repeats += pair == plain(order.symbol) and sent.side == order.side and place == sent.symbol
         return GateFacts(
-            view=view,
+            view=_beside(whole_of(view), beside or ()),
             instrument=self._table.env.instruments.get(order.symbol),
             book=self._market.books.get(order.symbol),
             now=now,
@@ -97,15 +111,25 @@ class Gatekeeper:
             marks=self._market.mids(),
             contracts=self._contracts,
             bot=_use_of(agent, view, own_1s),
+            beside=None if beside is None else sum((r.qty_left for r in beside), ZERO),
             correlations={} if order.reduce_only else _correlations(order.symbol, view),
         )
+
+
+def _beside(view: FirmView, parts: tuple[Reservation, ...]) -> FirmView:
+    if not parts:
+        return view
+    taken: dict[str, Decimal] = {}
+    for part in parts:
+        taken[part.asset] = taken.get(part.asset, ZERO) + part.amount
+    cash = tuple([replace(c, reserved=c.reserved + taken.get(c.asset, ZERO)) for c in view.state.cash])
+    return FirmView(replace(view.state, reservations=(*view.state.reservations, *parts), cash=cash))
 
 
 def _correlations(symbol: str, view: FirmView) -> Mapping[tuple[str, str], float]:
     if not isinstance(view, DeskView):
         return {}
-    base, _ = assets_of(symbol)
-    return view.together.with_symbol(symbol_of(base, view.state.quote))
+    return view.together.with_symbol(symbol_of(coin_of(symbol), view.state.quote))
 
 
 def _use_of(agent: str, view: FirmView, orders_1s: int) -> BotUse:

@@ -127,7 +127,7 @@ class Guarding:
         if not self._is_on:
             return due
         guards = {(o.agent, o.intent.symbol): o for o in self._account.orders.guards()}
-        worked = {(leg.agent, leg.plan.symbol) for leg in self._account.legs.all()}
+        worked = {(leg.agent, leg.symbol) for leg in self._account.legs.all()}
         held: set[Key] = set()
         for holding in self._account.holdings():
             key = (holding.agent, holding.symbol)

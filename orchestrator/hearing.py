@@ -125,6 +125,9 @@ class Hearing:
     def _tighten(self, word: Protect) -> None:
         account = self._account
         held = account.ledger.holding(word.agent, account.instruments[word.symbol].base)
+        if account.is_pooled:
+            own = (h for h in account.holdings() if (h.agent, h.symbol) == (word.agent, word.symbol))
+            held = next(own, None)
         if account.levels.tighten(word, held):
             account.touch()
 

@@ -6,12 +6,14 @@ Not here: when that is (`firm`), how it is negotiated (`negotiation`).
 from collections.abc import Collection
 from decimal import Decimal
 
+from parley.instruments import Instrument
 from parley.messages import Holding, Leg, Proposal, Trigger
 from parley.money import decimal
 
 from .account import Account
 from .market import Market
 from .policy import DeskConfig
+from .pooled import parts_of
 from .table import DESK, Table
 
 MAX_HOLDERS = 1024
@@ -56,10 +58,20 @@ def to_leave(
         if instrument is None or mid is None:
             continue
         qty = instrument.qty(abs(holding.qty))
-        busy = any((x.agent, x.plan.symbol) == (holding.agent, holding.symbol) for x in account.legs.all())
-        if not busy and not instrument.tradable(qty, decimal(mid)):
-            found.append((n, holding, qty))
+        busy = any((x.agent, x.symbol) == (holding.agent, holding.symbol) for x in account.legs.all())
+        if busy or instrument.tradable(qty, decimal(mid)):
+            continue
+        if account.is_pooled:  # what is enough for an order only together is enough nowhere
+            parts = parts_of(account.ledger, holding.agent, holding.symbol, account.instruments)
+            fit = [p for p in parts if not _misfit(account.instruments[p.symbol], p, decimal(mid))]
+            if not fit:
+                continue
+        found.append((n, holding, qty))
     return found
+
+
+def _misfit(instrument: Instrument, part: Holding, mid: Decimal) -> str:
+    return instrument.tradable(instrument.qty(abs(part.qty)), mid)
 
 
 def trigger_of(holding: Holding, n: int, why: str, md_seq: int, now: int, step: int) -> Trigger:

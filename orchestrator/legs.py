@@ -11,8 +11,9 @@ from decimal import Decimal
 import msgspec
 
 from parley.execution.styles import is_worked
-from parley.instruments import Instrument
+from parley.instruments import Instrument, plain
 from parley.messages import Child, PlanLeg, Proposal, Reservation, Verdict
+from parley.messages import Leg as Wish
 
 from .orders import Order, Orders
 
@@ -37,6 +38,17 @@ class Leg(msgspec.Struct, kw_only=True):
     @property
     def key(self) -> tuple[bytes, bytes, int]:
         return (self.round, self.proposal.pid, self.index)
+
+    @property
+    def symbol(self) -> str:
+        """The pair that agents know it by, whichever exchange works it."""
+        return plain(self.plan.symbol)
+
+    @property
+    def wish(self) -> Wish:
+        """The leg of the proposal that it works, or works a part of."""
+        legs = self.proposal.legs
+        return legs[self.index] if self.index < len(legs) else legs[0]
 
     @property
     def is_managed(self) -> bool:

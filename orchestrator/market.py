@@ -1,4 +1,4 @@
-"""What the desk last saw of the market: books, volatility and how old it is.
+"""What the desk last saw of the market: books, contracts' marks, volatility and how old it is.
 
 Prices for marks and mark-outs are mids. ``sigma_bps`` is an exponentially weighted
 standard deviation of bar returns, scaled by the square root of the horizon.
@@ -9,7 +9,7 @@ from math import inf, log, sqrt
 
 from msgspec.structs import replace
 
-from parley.messages import Book, MarketBatch
+from parley.messages import Book, Mark, MarketBatch
 
 DECAY = 0.97  # RiskMetrics uses 0.94 for days; bars are noisier
 START_SIGMA_BPS = 10.0
@@ -20,6 +20,9 @@ class Market:
 
     def __init__(self, tf_ns: int) -> None:
         self.books: dict[str, Book] = {}
+        self.marks: dict[
+            str, Mark
+        ] = {}  # of contracts, as their venue says: funding, and what it liquidates at
         self.step = -1
         self.t_event = 0
         self._tf_ns = tf_ns
@@ -30,7 +33,10 @@ class Market:
 
     def see(self, batch: MarketBatch, t_event: int) -> None:
         """Take a batch; ``t_event`` is the venue's wall time of it."""
-        self.step, self.t_event = batch.step, t_event
+        self.step = batch.step
+        if batch.bars or batch.books or batch.prints or not batch.marks:
+            self.t_event = t_event  # marks alone make no book younger
+        self.marks.update({mark.symbol: mark for mark in batch.marks})
         for book in batch.books:
             # a book that is no book counts as an empty one: everybody knows what to do with that
             mid = book.mid if book.bids and book.asks else 0.0
@@ -50,7 +56,7 @@ class Market:
             self._turnover[bar.symbol] = DECAY * was + (1 - DECAY) * turnover
 
     def age_ms(self, wall: int) -> float | None:
-        """Age of the last batch at a wall time, by the venue's own clock; None before the first.
+        """Age of the last batch of prices at a wall time, by the venue's own clock; None before the first.
 
         One that is from later is as far off: somebody's clock is wrong, and nobody knows how old it is.
         """

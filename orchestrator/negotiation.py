@@ -7,7 +7,7 @@ is in `final_review`; what is decided is not sent here: gate and commit follow i
 `dispatch`.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from decimal import Decimal
 
 from parley.bus import Answer, Wave
@@ -45,11 +45,16 @@ Flow = Generator[Wave | GroupOut, Sequence[Answer], None]
 class Negotiation:
     """Runs rounds at a table; between them it keeps the standing opinions and the weights only."""
 
-    def __init__(self, table: Table, account: Account, market: Market, limits: Limits) -> None:
+    def __init__(
+        self, table: Table, account: Account, market: Market, limits: Limits,
+        first: Callable[[Talk, list[Proposal]], list[Proposal]],
+    ) -> None:  # fmt: skip
+        """Negotiate by ``limits``; ``first`` may put an opening before the exits of its round."""
         self._table = table
         self._account = account
         self._market = market
         self._budgets = table.config.budgets
+        self._first = first
         self._final = FinalReview(table, market, limits)
         self.opinions: dict[tuple[str, str], Opinion] = {}
         self.weights_version = 0
@@ -121,6 +126,10 @@ class Negotiation:
         for agent in bidders:
             if agent not in heard:
                 talk.reasons.append((agent, "silent", ""))
+        for bid in given:
+            if bid.agent_version != DESK:  # what the desk proposes itself is on record as its trigger
+                table.emit(bid, cause=talk.seq, round_=talk.round.id)
+        talk.given = frozenset([bid.pid for bid in given])
         talk.bids.extend(given)
         talk.bids.sort(key=lambda p: p.agent)
         self._hold_back(talk)
@@ -244,16 +253,21 @@ class Negotiation:
         order = reducing + [p for p in ranked if p not in reducing] if reducing else ranked
         if not order:
             return talk.end(Event.NONE_RANKED, "meta", "none_ranked")
-        return self._choose(talk, order)
+        return self._choose(talk, self._first(talk, order))
 
     def _choose(self, talk: Talk, order: list[Proposal]) -> None:
         talk.round.on(Event.RANKED)
         talk.chosen = order[0]
-        talk.waiting = [p for p in order[1:] if p.reduce_only]
+        waiting = [p for p in order[1:] if p.reduce_only]
+        if order[0].reduce_only:  # who has said what it wants is not asked for it again
+            talk.waiting = [p for p in waiting if p.pid not in talk.given]
+            talk.unasked = [p for p in waiting if p.pid in talk.given]
+        else:
+            talk.yielded = waiting
         for r in talk.ranking.ranked if talk.ranking else ():
             if r.pid == order[0].pid:
                 talk.score, talk.size = r.score, r.size
-        talk.reasons += [(p.agent, "outranked", "") for p in order[1:]]
+        talk.reasons += [(p.agent, "gave_way" if p in talk.yielded else "outranked", "") for p in order[1:]]
         talk.wanted = talk.qty = order[0].legs[0].qty
 
     # counters

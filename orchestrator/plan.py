@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from parley.execution.pricing import touch_price
 from parley.execution.styles import FOLLOWING, SLICED, venue_style
 from parley.ids import client_order_id, intent_id, tenant_tag
-from parley.instruments import Instrument
+from parley.instruments import Instrument, exchange_of
 from parley.messages import Book, Child, Counter, Intent, Leg, PlanLeg, Proposal
 from parley.money import decimal
 
@@ -60,7 +60,7 @@ def _priced(leg: Leg, book: Book, slippage_bps: float, instrument: Instrument) -
     """Price an opening that names no price: at its worst to take what is there, else at its side to rest."""
     if leg.post_only:
         return replace(leg, limit_px=touch_price(book, leg.side, instrument), tif="GTC")
-    worst = _reach(leg.side, book, slippage_bps, instrument)
+    worst = worst_reach(leg.side, book, slippage_bps, instrument)
     return replace(leg, limit_px=worst, tif="FOK" if leg.tif == "FOK" else "IOC")
 
 
@@ -106,7 +106,7 @@ def _advised(
         )
     if px is None:
         return own
-    children = _scaled(styled.split, qty, instrument) if styled and style in SLICED else ()
+    children = scaled(styled.split, qty, instrument) if styled and style in SLICED else ()
     if style in SLICED and (len(children) < 2 or any(instrument.tradable(c.qty, px) for c in children)):
         style, children = venue_style(style), ()  # too little to be split
     if style in FOLLOWING:
@@ -123,7 +123,7 @@ def _advised(
     )
 
 
-def _scaled(split: Sequence[Child], qty: Decimal, instrument: Instrument) -> tuple[Child, ...]:
+def scaled(split: Sequence[Child], qty: Decimal, instrument: Instrument) -> tuple[Child, ...]:
     """Fit a split to the decided quantity; the last child takes the rounding."""
     total = sum((c.qty for c in split), ZERO)
     if total <= 0:
@@ -149,7 +149,7 @@ def worst_price(
     """
     if leg.px is not None and leg.style not in FOLLOWING:
         return leg.px
-    reach = _reach(leg.side, book, slippage_bps, instrument)
+    reach = worst_reach(leg.side, book, slippage_bps, instrument)
     if leg.side == "buy":
         worst = reach if own is None else min(own, reach)
         return worst if leg.px is None else max(worst, leg.px)
@@ -157,7 +157,8 @@ def worst_price(
     return worst if leg.px is None else min(worst, leg.px)
 
 
-def _reach(side: str, book: Book, slippage_bps: float, instrument: Instrument) -> Decimal:
+def worst_reach(side: str, book: Book, slippage_bps: float, instrument: Instrument) -> Decimal:
+    """Give the worst price within a slippage, of at least 50 bps, from the best of a book."""
     factor = decimal(max(slippage_bps, 50.0)) / BPS
     best = book.asks[0][0] if side == "buy" else book.bids[0][0]
     return instrument.crossing_price(decimal(best) * (1 + factor if side == "buy" else 1 - factor), side)
@@ -200,7 +201,7 @@ def intent(
         leg=leg,
         child=child,
         account=config.account,
-        venue=config.venue,
+        venue=exchange_of(symbol) or config.venue,
         symbol=symbol,
         side=side,
         qty=qty,

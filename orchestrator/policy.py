@@ -63,6 +63,7 @@ class DeskConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_in_flight: int = 0  # orders the venue has not answered; 0: no bound
     best_symbols: int = 4  # how many still open rounds when the desk is strained
     venue_stops: bool = False  # whether the venue holds the stop of each holding
+    crossing: bool = False  # whether opposite wishes of one round meet inside
 
     @property
     def budgets(self) -> Budgets:

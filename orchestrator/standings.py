@@ -60,11 +60,22 @@ class Standings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeskView(FirmView):
-    """The account as the desk itself sees it: with what agents are not told, of the same version."""
+    """The account as the desk itself sees it: with what agents are not told, of the same version.
 
-    __slots__ = ("standings", "together")
+    ``whole`` is the account by exchanges, where it lies at several; else this very view.
+    """
 
-    def __init__(self, state: StateView, standings: Standings, together: Together) -> None:
+    __slots__ = ("standings", "together", "whole")
+
+    def __init__(
+        self, state: StateView, standings: Standings, together: Together, whole: FirmView | None = None
+    ) -> None:
         super().__init__(state)
+        self.whole: FirmView = whole if whole is not None else self
         self.standings = standings
         self.together = together  # goes on with the market
+
+
+def whole_of(view: FirmView) -> FirmView:
+    """Return the account by exchanges: what the gate judges, and what an order is paid from."""
+    return view.whole if isinstance(view, DeskView) else view

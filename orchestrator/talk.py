@@ -33,6 +33,9 @@ class Talk:
     ranking: Ranking | None = None
     chosen: Proposal | None = None
     waiting: list[Proposal] = field(default_factory=list)
+    yielded: list[Proposal] = field(default_factory=list)  # exits that let an opening go first (`crossing`)
+    given: frozenset[bytes] = frozenset()  # proposals that were made in a round before
+    unasked: list[Proposal] = field(default_factory=list)  # of them those that have to wait once more
     guarded: list[Proposal] = field(default_factory=list)  # exits of what a stop at the venue ties up
     score: float = 0.0
     size: float = 1.0

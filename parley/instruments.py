@@ -8,16 +8,23 @@ becomes zero, and the caller refuses.
 A linear perpetual is an asset like any other here, named after pair and settlement
 (``BTC:USDT`` of ``BTC/USDT:USDT``): it is bought with the quote, may be owed, and its
 opening ties up a share of its value instead of all of it (ADR 38).
+
+A desk that trades at several exchanges names those of the first one plainly and all others
+with the exchange behind them: ``BTC/USDT@bybit`` is bought with ``USDT@bybit`` and gives
+``BTC@bybit``. What lies at one exchange is another asset than the same coin elsewhere, so no
+trade can move money between them (ADR 43).
 """
 
 from collections.abc import Mapping
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from typing import Final
 
 import msgspec
 
 from .money import decimal
 
 ZERO = Decimal(0)
+AT: Final = "@"
 
 
 class Tier(msgspec.Struct, frozen=True):
@@ -104,13 +111,14 @@ def assets_of(symbol: str) -> tuple[str, str]:
     """Split a symbol into base and quote asset; the quote is empty when there is none.
 
     A contract's base carries what it settles in, so that it is never taken for the coin: ``BTC/USDT:USDT``
-    gives ``BTC:USDT`` and ``USDT``.
+    gives ``BTC:USDT`` and ``USDT``. Both carry the exchange that a symbol carries.
     """
-    base, _, quote = symbol.partition("/")
+    pair, mark, venue = symbol.partition(AT)
+    base, _, quote = pair.partition("/")
     if ":" in quote:
         quote, _, settled = quote.partition(":")
-        return f"{base}:{settled}", quote
-    return base, quote
+        base = f"{base}:{settled}"
+    return (base + mark + venue, quote + mark + venue) if mark else (base, quote)
 
 
 def is_contract(asset: str) -> bool:
@@ -119,9 +127,30 @@ def is_contract(asset: str) -> bool:
 
 
 def symbol_of(asset: str, quote: str) -> str:
-    """Name what trades an asset against a quote: the inverse of `assets_of`."""
-    base, colon, settled = asset.partition(":")
-    return f"{base}/{quote}{colon}{settled}"
+    """Name what trades an asset against a quote where the asset lies: the inverse of `assets_of`."""
+    coin, mark, venue = asset.partition(AT)
+    base, colon, settled = coin.partition(":")
+    return f"{base}/{plain(quote)}{colon}{settled}{mark}{venue}"
+
+
+def plain(name: str) -> str:
+    """Return the name of a symbol or an asset without its exchange."""
+    return name.partition(AT)[0]
+
+
+def exchange_of(name: str) -> str:
+    """Return the exchange that a symbol or an asset names; empty: the desk's first one."""
+    return name.partition(AT)[2]
+
+
+def coin_of(symbol: str) -> str:
+    """Name what a symbol trades, wherever it lies: limits count a coin over all exchanges."""
+    return plain(assets_of(symbol)[0])
+
+
+def at(name: str, exchange: str) -> str:
+    """Name a symbol or an asset of an exchange that is not the desk's first one; empty: of that one."""
+    return f"{name}{AT}{exchange}" if exchange else name
 
 
 def _grid(value: Decimal, step: Decimal, rounding: str) -> Decimal:

@@ -14,7 +14,7 @@ from decimal import Decimal
 import msgspec
 
 from parley.ids import intent_id
-from parley.instruments import Instrument
+from parley.instruments import Instrument, plain
 from parley.messages import Fill, OrderEvent, Reservation, VenueReject, WorkingOrder
 from parley.view import FirmView
 
@@ -151,12 +151,12 @@ class Work(msgspec.Struct, kw_only=True):
                     self.waiting = False
 
     def _orders(self, view: FirmView) -> dict[int, WorkingOrder]:
-        return {o.child: o for o in view.orders(self.symbol) if (o.round, o.pid, o.leg) == self.key}
+        return {o.child: o for o in view.state.orders if (o.round, o.pid, o.leg) == self.key}
 
     def reservation(self, view: FirmView) -> Reservation | None:
         """Find what the account still holds for this leg."""
         for r in view.state.reservations:
-            if (r.round, r.pid, r.symbol, r.side) == (self.round, self.pid, self.symbol, self.side):
+            if (r.round, r.pid, r.symbol, r.side) == (self.round, self.pid, plain(self.symbol), self.side):
                 return r
         return None
 

@@ -6,6 +6,7 @@ read-only and has a version; agents keep no money state beside it.
 
 from decimal import Decimal
 
+from .instruments import plain
 from .messages.account import Cash, Holding, Position, Reservation, StateView, WorkingOrder
 
 ZERO = Decimal(0)
@@ -37,6 +38,12 @@ class FirmView:
         """What of an asset is neither spent nor reserved; zero when the asset is unknown."""
         cash = self._cash.get(asset)
         return cash.total - cash.reserved if cash else ZERO
+
+    @property
+    def money(self) -> Decimal | None:
+        """What of the account's currency is free, over all exchanges; None where nothing is told of it."""
+        purses = [c.total - c.reserved for c in self._cash.values() if plain(c.asset) == self.state.quote]
+        return sum(purses, ZERO) if purses else None
 
     def holding(self, agent: str, symbol: str) -> Holding | None:
         """What an agent itself holds of a symbol."""

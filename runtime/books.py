@@ -15,6 +15,7 @@ from typing import Final
 from orchestrator.attribution import Attribution, AttributionReport
 from orchestrator.orders import Order, Orders, OrderState
 from parley.errors import StateError
+from parley.instruments import plain
 from parley.ledger import Ledger
 from parley.messages import (
     Ack,
@@ -23,6 +24,7 @@ from parley.messages import (
     Book,
     CancelIntent,
     CounterReply,
+    Crossed,
     Decision,
     Fill,
     FundingPaid,
@@ -43,7 +45,9 @@ ORDER_KINDS: Final = kinds(
     "Decision", "Intent", "CancelIntent", "Ack", "VenueReject", "Unknown", "OrderEvent", "Fill", "Void",
     "Alarm",
 )  # fmt: skip
-MONEY_KINDS: Final = kinds("Balance", "FundingPaid", "MarketBatch", "Proposal", "CounterReply", "Opinion")
+MONEY_KINDS: Final = kinds(
+    "Balance", "FundingPaid", "MarketBatch", "Proposal", "CounterReply", "Opinion", "Crossed"
+)
 
 
 class OrderBook:
@@ -138,6 +142,9 @@ class Books:
             case FundingPaid() as paid:
                 self.ledger.funding(paid.symbol, paid.amount, paid.asset, paid.t, paid.ref)
                 self._fold()
+            case Crossed():
+                self.ledger.cross(message)
+                self._fold()
             case Fill():
                 agent, pid, round_ = self._owners.get(message.iid, ("external", b"", b""))
                 self.ledger.apply(message, agent=agent, pid=pid, round=round_)
@@ -151,7 +158,7 @@ class Books:
             return
         self._marks[book.symbol] = book.mid
         instrument = self._instruments.get(book.symbol)
-        if instrument is not None and instrument.quote == self.quote:
+        if instrument is not None and plain(instrument.quote) == self.quote:
             self.ledger.mark(book.symbol, Decimal(repr(book.mid)), t)
             self._fold()
 

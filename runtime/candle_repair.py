@@ -14,7 +14,7 @@ from typing import Final
 
 from parley.messages import Bar
 from runtime.candle_close import CandleClose
-from venues.ccxt_feed import CcxtFeed
+from venues.several_feed import Feed
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ OnBars = Callable[[str, Sequence[Bar]], None]
 class CandleRepair:
     """Questions about candles in progress, by symbol; ``on_bars`` hears what each of them closed."""
 
-    def __init__(self, feed: CcxtFeed, on_bars: OnBars) -> None:
+    def __init__(self, feed: Feed, on_bars: OnBars) -> None:
         self._feed = feed
         self._on_bars = on_bars
         self._asking: dict[str, asyncio.Task[None]] = {}

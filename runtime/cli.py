@@ -49,6 +49,15 @@ UseDatabase = Annotated[
     ),
 ]
 
+Venue = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Exchange the sandbox speaks, see parley venues [default: binance]."),
+]
+Also = Annotated[
+    str | None,
+    typer.Option(metavar="NAME,..", help="Further exchanges to route orders to, at a --speed."),
+]
+
 
 def _use(database: bool | None) -> dict[str, bool] | None:
     return None if database is None else {"enabled": database}
@@ -79,12 +88,8 @@ def run(
     exchange: Annotated[
         str | None, typer.Option(metavar="NAME", help="Exchange the candles are of [default: binance].")
     ] = None,
-    venue: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="Exchange the sandbox speaks, see parley venues [default: binance]."
-        ),
-    ] = None,
+    venue: Venue = None,
+    also: Also = None,
     pairs: Annotated[
         str | None,
         typer.Option(metavar="A/B,C/D", help="Pairs to trade [default: all in the account's currency]."),
@@ -141,7 +146,7 @@ def run(
     The market is made up, or recorded with --data or --trades.
     """
     options = {
-        "data": data, "trades": trades, "exchange": exchange, "venue": venue, "pairs": pairs,
+        "data": data, "trades": trades, "exchange": exchange, "venue": venue, "also": also, "pairs": pairs,
         "timeframe": timeframe, "start": start, "end": end, "speed": speed, "seed": seed,
         "capital": capital, "quote": quote, "crosses": crosses, "silent": silent,
         "duration": duration, "journal": journal, "port": port,

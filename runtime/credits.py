@@ -2,7 +2,8 @@
 
 Problem: who finds out at the gateway that a limit of the venue is used up has negotiated for nothing, and
 opens the next round for the same refusal. So the gateway says when the room is gone and when it is back, as a
-`Strain` of level 3: what is held may still be left, whose part of the limits reaches further (`Rank`).
+`Strain` of level 3: what is held may still be left, whose part of the limits reaches further (`Rank`). Of
+several venues one without room is enough (`venues.several_meter` says why).
 
 Not here: the limits (`parley.budget`, `venues.meter`), what a desk under strain does (`orchestrator`).
 
@@ -14,7 +15,7 @@ from typing import Final
 
 from parley.messages import Message, Strain
 from venues.limits import Request
-from venues.meter import Meter, words
+from venues.meter import Asked, words
 
 SOURCE: Final = "venue"
 _REDUCE: Final = 3
@@ -23,7 +24,7 @@ _REDUCE: Final = 3
 class Credits:
     """What was last said of the room for orders at one venue's account; nothing was: there is room."""
 
-    def __init__(self, meter: Meter, say: Callable[[Message], object]) -> None:
+    def __init__(self, meter: Asked, say: Callable[[Message], object]) -> None:
         self._meter = meter
         self._say = say
         self._level: int | None = 0

@@ -10,9 +10,9 @@ A stop that the venue must have forgotten is told as cancelled, with nothing tra
 
 Not here: when absence counts (`resolution`), journal and desk (`gateway`).
 
-Invariant: one look-up at a time, so that many doubts do not use up the venue's budget; an order leaves
-through exactly one of `found` and `not_accepted`, and through `appeared` only after the latter. An alarm
-waits for no look-up.
+Invariant: one look-up at a time, so that many doubts do not use up the venue's budget, and a venue that may
+not be asked holds up no order at another; an order leaves through exactly one of `found` and `not_accepted`,
+and through `appeared` only after the latter. An alarm waits for no look-up.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from parley.instruments import ZERO
+from parley.instruments import ZERO, exchange_of
 from parley.messages import Intent, OrderEvent
 from runtime.resolution import (
     Doubt,
@@ -45,8 +45,6 @@ log = logging.getLogger(__name__)
 _SECOND: Final = 1_000_000_000
 _ALARM_LOOK_S: Final = 1.0
 _LONGEST_WORD: Final = 200  # of what a venue says goes into an alarm
-# Of stops: Binance lists what traded for ninety days, of which one is left for when exactly it forgets.
-_TRADED_NS: Final = 89 * 86_400 * _SECOND
 _LATE_LOOKS_NS: Final = (30 * _SECOND, 300 * _SECOND, 3600 * _SECOND, 86_400 * _SECOND)
 
 
@@ -95,7 +93,7 @@ class Doubts:
         self._endings = endings
         self._clock = clock
         self._cases: dict[bytes, _Case] = {}
-        self._clock_error: int | None = None
+        self._clock_errors: dict[str, int] = {}  # by exchange, the last one
         self._changed = asyncio.Event()
 
     def open(
@@ -116,7 +114,8 @@ class Doubts:
     def _traded_until(self, intent: Intent, sure_until: int | None) -> int | None:
         if intent.trigger is None or sure_until is None:
             return None
-        return sure_until - self._venue.capabilities.retention_ns + _TRADED_NS
+        row = self._venue.capabilities.of(intent.symbol)
+        return sure_until - row.retention_ns + row.traded_ns
 
     def bury(self, intent: Intent) -> None:
         """Watch for an order that was not accepted."""
@@ -133,12 +132,14 @@ class Doubts:
         if case.late_looks >= 0:
             self._appeared(case)
 
-    def measured(self, clock_error: int) -> None:
-        """Note how far the venue's clock and ours may be apart, ns."""
+    def measured(self, clock_error: int, exchange: str = "") -> None:
+        """Note how far the clock of an exchange and ours may be apart, ns."""
         # the measurement before a send tells more of the moment of the send than the one after it
-        worst = max(clock_error, self._clock_error or 0)
-        self._clock_error = clock_error
+        worst = max(clock_error, self._clock_errors.get(exchange, 0))
+        self._clock_errors[exchange] = clock_error
         for case in self._cases.values():
+            if exchange_of(case.intent.symbol) != exchange:
+                continue
             if case.doubt.clock_error is None:
                 measured(case.doubt, worst)
                 case.due = min(case.due, next_look(case.doubt, self._clock()))
@@ -209,8 +210,8 @@ class Doubts:
                 pass
 
     async def _look(self, case: _Case) -> None:
-        await self._venue.meter.turn(Request.LOOK_UP)
-        if self._cases.get(case.intent.iid) is not case:
+        if (lack := self._venue.meter.of(case.intent.symbol).take(Request.LOOK_UP)) is not None:
+            case.due = self._clock() + max(lack.wait, _SECOND // 1000)  # meanwhile those of other venues
             return
         began = self._clock()
         order: Acked | None = None

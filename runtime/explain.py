@@ -20,6 +20,7 @@ from parley.messages import (
     Cfp,
     Counter,
     CounterReply,
+    Crossed,
     Decision,
     Fill,
     GateRefusal,
@@ -47,7 +48,7 @@ from runtime.history import Entry, config_of, entries, kinds
 from runtime.journal import JournalReader
 from runtime.not_asked import Attended, not_asked
 from runtime.shortfall import Costs
-from runtime.story import Advice, Bid, Evidence, Judgement, OrderStory, Reply, Said, Story, VoteCast
+from runtime.story import Advice, Bid, Evidence, Judgement, Met, OrderStory, Reply, Said, Story, VoteCast
 
 
 def explain(reader: JournalReader, round_: bytes) -> Story:
@@ -78,7 +79,7 @@ def explain(reader: JournalReader, round_: bytes) -> Story:
         teller.story.not_asked = not_asked(run.agents, opened.message, teller.story.asked, attended)
     for entry in entries(reader, kinds("OrderRequest", "ScheduleDone"), after=decided):
         teller.schedule(entry)
-    if any(isinstance(entry.message, Intent) for entry in own):
+    if any(isinstance(entry.message, Intent | Crossed) for entry in own):
         books, costs = Books(run), Costs(run.instruments)
         for entry in entries(reader, (*ORDER_KINDS, *MONEY_KINDS)):
             books.take(entry.message)
@@ -141,6 +142,10 @@ class Teller:
                 self._decision(decision)
             case Intent() as intent:
                 self._iids.append(intent.iid)
+            case Crossed() as c:
+                story.crossed.append(
+                    Met(seller=c.seller, buyer=c.buyer, symbol=c.symbol, qty=c.qty, px=c.px, saved=c.saved)
+                )
             case Fill() as fill:
                 self._fills.setdefault(fill.iid, []).append(fill)
             case Outcome() as outcome:
@@ -191,7 +196,8 @@ class Teller:
             case AgentFaulted(agent=agent, error=error):
                 story.faults.append(Said(agent=agent, code="faulted", detail=error))
             case Void(why=why):
-                story.outcome = "void"
+                if not story.crossed:  # what changed hands inside stands
+                    story.outcome = "void"
                 story.faults.append(Said(agent="desk", code="void", detail=why))
             case Review() | Ack():
                 pass

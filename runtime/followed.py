@@ -19,10 +19,11 @@ from typing import Final
 from msgspec.structs import replace
 
 from parley.errors import ConfigError
-from parley.instruments import ZERO, is_contract, symbol_of
+from parley.instruments import ZERO, is_contract, plain, symbol_of
 from parley.messages import Intent, LimitChange
 from parley.risk.changes import LimitBook, changed_all, tightest, value_of
 from parley.risk.limits import Limits as DeskLimits
+from parley.risk.nodes import concerns, level_of
 from runtime.lastlook import Counters, Limits, assets_of, price_of
 
 CODE: Final = "limit"
@@ -142,9 +143,10 @@ class Followed:
         table = self._table
         if table is None:
             return CODE, "changes that the desk has not confirmed exclude each other"
-        if "blacklist" in self._changed and intent.symbol in table.blacklist:
+        named = {intent.symbol, plain(intent.symbol)}  # a pair is named for all exchanges, or for one
+        if "blacklist" in self._changed and not named.isdisjoint(table.blacklist):
             return CODE, f"blacklist: {intent.symbol}"
-        if "whitelist" in self._changed and table.whitelist and intent.symbol not in table.whitelist:
+        if "whitelist" in self._changed and table.whitelist and named.isdisjoint(table.whitelist):
             return CODE, f"whitelist: {intent.symbol}"
         return None
 
@@ -153,8 +155,10 @@ class Followed:
         base, quote = assets_of(intent.symbol)
         price = price_of(intent)
         notional, held = intent.qty * price, abs(counters.worst(base, intent.side)) * price
+        everywhere = abs(counters.worst_of_coin(base, intent.side)) * price
         for name, value, most in (
             ("max_order_notional", notional, caps.max_notional), ("max_position", held, caps.max_position),
+            ("max_position", everywhere, caps.max_position),
         ):  # fmt: skip
             if self._least(intent.symbol, name) is not None and not (
                 value.is_finite() and value <= most.get(quote, ZERO)
@@ -172,8 +176,7 @@ class Followed:
         if name in self._changed:
             found.append(Decimal(getattr(table, name)))
         for node, said in table.tree.items():
-            level, _, which = node.partition(":")
-            if level == "bot" or (level == "symbol" and which != symbol):
+            if level_of(node) == "bot" or not concerns(node, "", symbol):
                 continue  # what a bot uses is not counted here
             if f"tree.{node}.{name}" in self._changed and getattr(said, name) is not None:
                 found.append(Decimal(getattr(said, name)))
@@ -191,12 +194,16 @@ class Followed:
         return max(1, min(own, int(own * least / self._start.orders_per_s)))
 
     def _worth(self, quote: str, own: Limits, has: Mapping[str, Decimal]) -> Decimal:
-        """Return what the account is worth in a quote asset; what has no known price is worth nothing."""
+        """Return what the account is worth in a quote asset; what has no known price is worth nothing.
+
+        The quote counts for itself at whatever exchange it lies.
+        """
         if quote not in own.cash:
             return own.max_notional.get(quote, ZERO)
         total, owes = ZERO, any(map(is_contract, has))
         for asset, amount in has.items():
-            price = Decimal(1) if asset == quote else self._prices.get(symbol_of(asset, quote))
+            is_quote = plain(asset) == plain(quote)
+            price = Decimal(1) if is_quote else self._prices.get(symbol_of(asset, quote))
             if not amount.is_finite() or (is_contract(asset) and amount and price is None):
                 return ZERO
             # what a contract cost is missing from the cash or lies in it, so both count with their signs

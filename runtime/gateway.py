@@ -33,7 +33,7 @@ from parley.messages import Balance
 from runtime.account_watch import AccountWatch
 from runtime.frames import listen
 from runtime.funding_watch import FundingWatch, before_opening, counted
-from runtime.gateway_config import CcxtConfig, GatewayConfig, key_of, make_venue
+from runtime.gateway_config import CcxtConfig, GatewayConfig, key_of, make_venue, unusable
 from runtime.gateway_door import Introductions
 from runtime.gateway_lock import GatewayLock
 from runtime.gateway_log import GatewayLog, Recovered, recover
@@ -210,7 +210,7 @@ async def _open_venue(
             break
         except VenueError as error:
             if stop is None or stop.is_set() or not isinstance(error, NotReached):
-                raise UserError(f"the venue {config.venue.name!r} cannot be used: {error}") from error
+                raise unusable(config, error) from error
             pause = backoff.pause_s()
             log.warning("venue_not_reached retry_s=%.1f %s", pause, error)
             with contextlib.suppress(TimeoutError):
@@ -237,7 +237,7 @@ async def _prepare(config: GatewayConfig, venue: Venue) -> None:
     try:
         await venue.prepare()
     except VenueError as error:
-        raise UserError(f"the venue {config.venue.name!r} cannot be used: {error}") from error
+        raise unusable(config, error) from error
 
 
 async def _serve(

@@ -9,7 +9,8 @@ from hashlib import blake2s
 
 import msgspec
 
-from parley.errors import ConfigError
+from parley.errors import ConfigError, UserError
+from parley.instruments import AT
 from runtime.lastlook import Limits
 from runtime.real_money import RealMoney
 from runtime.unit import UnitConfig, path_of, read_private
@@ -17,7 +18,8 @@ from venues.adapters import adapter_of, row_of, venue_of
 from venues.capabilities import lacks_for_opening
 from venues.generic_rows import lacks_of
 from venues.null_venue import NullVenue
-from venues.port import Venue
+from venues.port import Venue, VenueError
+from venues.several import SeveralVenues
 from venues.words import Account
 
 
@@ -32,10 +34,11 @@ class Keys(UnitConfig, frozen=True, kw_only=True):
 class CcxtConfig(UnitConfig, frozen=True, kw_only=True, tag_field="kind", tag="ccxt"):
     """An account at ``exchange``, ccxt's name of it; with `rest` and `ws` empty the real one.
 
-    ``name`` is what instruments, fills and orders call it. ``lag_ms`` is how long an order may exist before
-    the venue's lists show it. ``granted`` is how much each of the venue's limits allows this account where
-    that is more than everybody has, 0: it is not; what the venue announces itself counts more. ``leverage``
-    is what contracts are set to.
+    ``name`` is what instruments, fills and orders call it; of an exchange after the first one it also stands
+    behind the names of symbols and assets there, while ``symbols`` are plain here. ``lag_ms`` is how long an
+    order may exist before the venue's lists show it. ``granted`` is how much each of its limits allows
+    this account where that is more than everybody has, 0: it is not; what the venue announces itself counts
+    more. ``leverage`` is what contracts are set to.
     """
 
     symbols: tuple[str, ...]
@@ -62,6 +65,8 @@ class NullConfig(UnitConfig, frozen=True, kw_only=True, tag_field="kind", tag="n
 class GatewayConfig(UnitConfig, frozen=True, kw_only=True):
     """Everything a gateway is told. `desk_pid` 0 accepts any process of this user.
 
+    ``also`` are the further exchanges that are traded as one with ``venue``, on paper only: what a live run
+    may lose and what its account holds is known of one account.
     Orders at work are looked up every ``inspect_s``, 0: never, as on paper; what contracts were paid is asked
     for every ``funding_s``.
     ``real_money`` makes it look at the account before it serves; None: it is on paper.
@@ -76,6 +81,7 @@ class GatewayConfig(UnitConfig, frozen=True, kw_only=True):
     journal: str
     instruments: str
     venue: CcxtConfig | NullConfig
+    also: tuple[CcxtConfig, ...] = ()
     limits: Limits
     desk_limits: dict[str, object] = msgspec.field(default_factory=dict)
     operators: str = ""
@@ -97,26 +103,58 @@ def make_venue(config: GatewayConfig) -> Venue:
     Raises
     ------
     ConfigError
-        When ccxt has no such venue, it lacks what opening needs, or the keys cannot be read.
+        When ccxt has no such venue, it lacks what opening needs, the keys cannot be read, or there is real
+        money at several exchanges.
     """
     venue = config.venue
+    if config.also:
+        return SeveralVenues(
+            {each.name: _make_ccxt(config, each) for each in (_checked_home(config), *config.also)}
+        )
     match venue:
         case NullConfig():
             return NullVenue(venue.symbols, tuple(venue.balances.items()), venue.name)
         case CcxtConfig():
-            _check(venue, is_real=config.real_money is not None)
-            keys = _read_keys(venue.keys_file)
-            client = adapter_of(venue.exchange).make_client(
-                venue.rest, venue.ws, api_key=keys.api_key, secret=keys.secret, passphrase=keys.passphrase,
-                recv_window_ms=venue.recv_window_ms, timeout_ms=venue.timeout_ms,
-            )  # fmt: skip
-            account = Account(
-                name=config.account, venue=venue.name, symbols=venue.symbols, leverage=venue.leverage
+            return _make_ccxt(config, venue)
+
+
+def _make_ccxt(config: GatewayConfig, venue: CcxtConfig) -> Venue:
+    _check(venue, is_real=config.real_money is not None)
+    keys = _read_keys(venue.keys_file)
+    client = adapter_of(venue.exchange).make_client(
+        venue.rest, venue.ws, api_key=keys.api_key, secret=keys.secret, passphrase=keys.passphrase,
+        recv_window_ms=venue.recv_window_ms, timeout_ms=venue.timeout_ms,
+    )  # fmt: skip
+    account = Account(name=config.account, venue=venue.name, symbols=venue.symbols, leverage=venue.leverage)
+    return venue_of(
+        venue.exchange, client, account, recv_window_ms=venue.recv_window_ms, lag_ms=venue.lag_ms,
+        granted=venue.granted,
+    )  # fmt: skip
+
+
+def _checked_home(config: GatewayConfig) -> CcxtConfig:
+    """Return the first of several exchanges, if they can be told apart and may be traded together."""
+    if config.real_money is not None:
+        names = ", ".join(repr(each.name) for each in (config.venue, *config.also))
+        raise ConfigError(
+            f"real money at several exchanges ({names}) is not possible yet: ramp, books and audit know one"
+            " account"
+        )
+    if not isinstance(config.venue, CcxtConfig):
+        raise ConfigError("also: further exchanges come after a first one, and the null venue is none")
+    names_used = {config.venue.name}
+    for each in config.also:
+        if not each.name or each.name in names_used or set(each.name) & {AT, "/", ":"}:
+            raise ConfigError(
+                f"also: expected each exchange's own name without {AT!r}, '/' and ':', was {each.name!r}"
             )
-            return venue_of(
-                venue.exchange, client, account, recv_window_ms=venue.recv_window_ms, lag_ms=venue.lag_ms,
-                granted=venue.granted,
-            )  # fmt: skip
+        names_used.add(each.name)
+    return config.venue
+
+
+def unusable(config: GatewayConfig, error: VenueError, what: str = "used") -> UserError:
+    """Say that an exchange cannot be used, by the name of the one whose error it is."""
+    return UserError(f"the venue {error.venue or config.venue.name!r} cannot be {what}: {error}")
 
 
 def key_of(config: GatewayConfig) -> str:

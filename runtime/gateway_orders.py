@@ -14,7 +14,7 @@ hears all but the attempts again (`resync`).
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from hashlib import blake2b
 from typing import Final
@@ -49,7 +49,7 @@ from runtime.gateway_door import Door, Introductions
 from runtime.gateway_log import NOT_ACCEPTED, OWN, GatewayLog, Recovered
 from runtime.heard_facts import HeardFacts
 from runtime.held_orders import HeldOrders, read_word
-from runtime.kill_switch import KillSwitch
+from runtime.kill_switch import KillSwitch, first_open
 from runtime.lanes import Lanes
 from runtime.lastlook import DUPLICATE, Counters, cancel_refusal
 from runtime.limit_switch import LimitSwitch
@@ -57,7 +57,7 @@ from runtime.passing import Passing
 from runtime.resync import RESYNCED, Resync, Retelling, read_resync
 from runtime.unit import Begun, path_of
 from runtime.venue_faults import VenueFaults
-from venues.clock import clock_offset
+from venues.clock import compare_clocks
 from venues.limits import Request
 from venues.meter import words
 from venues.port import Acked, Ambiguous, Fact, Rejected, SendResult, Unasked, Venue
@@ -287,15 +287,16 @@ class Gateway:
         result = await sending
         self._conclude(intent, result, cause)
         if isinstance(result, Ambiguous):
-            self.doubts.open(intent, fence, sure_until=fence + self._venue.capabilities.retention_ns)
+            retention_ns = self._venue.capabilities.of(intent.symbol).retention_ns
+            self.doubts.open(intent, fence, sure_until=fence + retention_ns)
         self._facts.release(intent.iid)
 
     async def _cancel(self, intent: CancelIntent, cause: int) -> None:
         if time.monotonic_ns() >= intent.send_by:
             self._refuse(intent, "too_late", "it waited past send_by", cause)
             return
-        if (lack := await self._venue.meter.turn(Request.CANCEL, intent.send_by)) is not None:
-            self._refuse(intent, *words(lack), cause)
+        if (no := await self._venue.meter.of(intent.symbol).turn(Request.CANCEL, intent.send_by)) is not None:
+            self._refuse(intent, *words(no), cause)
             return
         self._conclude(intent, await self._venue.cancel(intent), cause)
 
@@ -397,18 +398,17 @@ class Gateway:
 
     async def cancel_now(self, cancel: CancelIntent) -> SendResult:
         """Cancel an order past its lane, and tell the desk what came of it."""
-        if (lack := await self._venue.meter.turn(Request.CANCEL, cancel.send_by)) is not None:
-            code, detail = words(lack)
+        if (no := await self._venue.meter.of(cancel.symbol).turn(Request.CANCEL, cancel.send_by)) is not None:
+            code, detail = words(no)
             self._refuse(cancel, code, detail, 0)
             return Rejected(code=OWN + code, detail=detail)
         result = await self._venue.cancel(cancel)
         self._conclude(cancel, result, 0)
         return result
 
-    async def cancels_open(self, patience_s: float) -> bool:
-        """Wait until the venue may be asked for a cancel; False when that takes longer."""
-        until = time.monotonic_ns() + int(patience_s * 1e9)
-        return await self._venue.meter.opens(Request.CANCEL, until) is None
+    async def cancelable(self, orders: Sequence[Intent], patience_s: float) -> list[Intent]:
+        """Wait until the venue of some of these may be asked for cancels; none when that takes longer."""
+        return await first_open(orders, self._venue, patience_s)
 
     # ------------------------------------------------------------------ facts
 
@@ -438,7 +438,8 @@ class Gateway:
             self._rounds[order.intent.iid] = order.intent.round
             # What the wall clock did meanwhile nobody knows, so the whole window counts from now at least.
             fence = now_mono + max(order.fence_until - now, self._venue.fence_ns)
-            sure_until = now_mono + order.fence_until - now + self._venue.capabilities.retention_ns
+            retention_ns = self._venue.capabilities.of(order.intent.symbol).retention_ns
+            sure_until = now_mono + order.fence_until - now + retention_ns
             self.doubts.open(order.intent, fence, is_known=order.is_known, sure_until=sure_until)
         for intent in recovered.buried:
             self._rounds[intent.iid] = intent.round
@@ -471,9 +472,7 @@ class Gateway:
     async def beat(self) -> None:
         """Measure the venue's clock and send a heartbeat, every second."""
         while True:
-            self._offset_ms, error_ns = await clock_offset(self._venue)
-            if self._offset_ms >= 0:
-                self.doubts.measured(error_ns)
+            self._offset_ms = await compare_clocks(self._venue, self.doubts.measured)
             self.kills.look()
             self._refusals.look()
             self.credits.look()

@@ -8,7 +8,8 @@ goes into the next one.
 
 Three ways to pace it: in lock-step with a sandbox (`lockstep`: one step, one batch, then the sandbox may go
 on), behind a sandbox that runs by the clock (a control socket without `lockstep`), or by arrival (no control
-socket), where ``t`` is wall time because market and wall are the same.
+socket), where ``t`` is wall time because market and wall are the same. Of several exchanges that run by the
+clock the first one paces (`hub_away`); several in lock-step there are not.
 
 With ``--again`` it takes the place of one that is gone: it waits for a venue that cannot be reached, and for
 the desk's word of what it has, before it sends anything.
@@ -26,13 +27,14 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Final
 
 from parley.errors import ConfigError, UserError
 from runtime.frames import listen
 from runtime.heartbeat import Heartbeat
+from runtime.hub_away import AwaySandboxes
 from runtime.hub_batches import Hub, HubConfig
 from runtime.hub_control import Sandbox
 from runtime.hub_feed import MS, Step
@@ -40,6 +42,7 @@ from runtime.unit import announce, die_with_parent, first_of, path_of, read_conf
 from venues.adapters import feed_of
 from venues.backoff import Backoff
 from venues.ccxt_feed import CcxtFeed
+from venues.several_feed import Feed, SeveralFeeds
 
 log = logging.getLogger(__name__)
 
@@ -61,28 +64,30 @@ async def run_lockstep(hub: Hub, sandbox: Sandbox) -> None:
     hub.send_end(step)
 
 
-async def run_announced(hub: Hub, sandbox: Sandbox) -> None:
+async def run_announced(hub: Hub, sandbox: Sandbox, away: AwaySandboxes) -> None:
     """Follow a sandbox that runs by the clock; steps that meet a busy desk share the next batch."""
     await hub.opened()
     sandbox.go()
+    away.go()
     t, unsent = 0, 0
     while isinstance(step := await sandbox.next(), Step):
         await hub.arrived(step)
-        t = step.t * MS
+        t = max(step.t * MS, hub.t)  # a candle of another exchange may have closed before
         hub.gather(t)
         unsent = 0 if hub.is_free else step.step
         if hub.is_free:
             hub.send(step.step, t)
+    end = await away.end(step, hub.arrived, hub.on_gap)
     await hub.closed()
     await hub.finish()
     while unsent or hub.has_news:  # news: candles in doubt, and what a killed desk gave back
         hub.send(max(unsent, hub.next_step), max(t, hub.t))
         unsent = 0
         await hub.closed()
-    hub.send_end(step)
+    hub.send_end(end)
 
 
-async def run_by_arrival(hub: Hub, feed: CcxtFeed) -> None:
+async def run_by_arrival(hub: Hub, feed: Feed) -> None:
     """Send what came whenever the desk is free; market time is wall time."""
     await hub.opened()
     while True:
@@ -92,7 +97,9 @@ async def run_by_arrival(hub: Hub, feed: CcxtFeed) -> None:
         if hub.is_free and hub.has_news:
             hub.send(hub.next_step, now)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(feed.heard.wait(), _BY_ARRIVAL_S)
+            # `wait_for` may lose the cancel that ends this hub when both come at once
+            async with asyncio.timeout(_BY_ARRIVAL_S):
+                await feed.heard.wait()
 
 
 async def serve(config: HubConfig, stop: asyncio.Event, *, again: bool = False) -> None:
@@ -105,13 +112,8 @@ async def serve(config: HubConfig, stop: asyncio.Event, *, again: bool = False) 
     Fatal
         When a step does not arrive, or the sandbox is lost.
     """
-    if config.lockstep and not config.control:
-        raise ConfigError("lockstep needs the sandbox's control socket in 'control'")
-    feed = feed_of(
-        config.exchange, config.rest, config.ws,
-        symbols=config.symbols, timeframe=config.timeframe, streams=config.streams,
-        pause_s=_BETWEEN_STEPS_S if config.control else _BY_ARRIVAL_S / 2,
-    )  # fmt: skip
+    _check(config)
+    feed = _make_feed(config)
     heart = Heartbeat(config.heartbeat)
     heart.start()
     try:
@@ -123,7 +125,36 @@ async def serve(config: HubConfig, stop: asyncio.Event, *, again: bool = False) 
         await feed.close()
 
 
-async def _connect(feed: CcxtFeed, *, waits: bool) -> None:
+def _check(config: HubConfig) -> None:
+    """Refuse a configuration whose exchanges cannot be played together."""
+    if config.lockstep and not config.control:
+        raise ConfigError("lockstep needs the sandbox's control socket in 'control'")
+    names = [config.exchange, *(each.exchange for each in config.also)]
+    if len({*names}) != len(names):
+        raise ConfigError(f"also: expected exchanges that differ from each other, was {', '.join(names)}")
+    if config.lockstep and config.also:
+        raise ConfigError(
+            f"lock-step plays one exchange, was {', '.join(names)}: several run by the clock, so set a speed"
+        )
+    if any(bool(each.control) != bool(config.control) for each in config.also):
+        raise ConfigError("also: expected a control socket for every exchange or for none")
+
+
+def _make_feed(config: HubConfig) -> Feed:
+    def of(exchange: str, rest: str, ws: str, symbols: Sequence[str]) -> CcxtFeed:
+        return feed_of(
+            exchange, rest, ws, symbols=symbols, timeframe=config.timeframe, streams=config.streams,
+            pause_s=_BETWEEN_STEPS_S if config.control else _BY_ARRIVAL_S / 2,
+        )  # fmt: skip
+
+    home = of(config.exchange, config.rest, config.ws, config.symbols)
+    if not config.also:
+        return home
+    away = {each.exchange: of(each.exchange, each.rest, each.ws, each.symbols) for each in config.also}
+    return SeveralFeeds({config.exchange: home} | away)
+
+
+async def _connect(feed: Feed, *, waits: bool) -> None:
     """Load the venue's markets; a hub that ``waits`` tries again until they come."""
     backoff = Backoff()
     while True:
@@ -139,17 +170,19 @@ async def _connect(feed: CcxtFeed, *, waits: bool) -> None:
             await asyncio.sleep(pause)
 
 
-async def _serve(config: HubConfig, feed: CcxtFeed, stop: asyncio.Event, *, again: bool) -> None:
+async def _serve(config: HubConfig, feed: Feed, stop: asyncio.Event, *, again: bool) -> None:
     hub = Hub(config, feed, takes_over=again)
     server = await listen(path_of(config.socket), hub.on_connect)
     try:
+        away = await AwaySandboxes.greet(config.also if config.control else ())
         if config.control:
             sandbox = await Sandbox.greet(path_of(config.control))
-            pace = run_lockstep(hub, sandbox) if config.lockstep else run_announced(hub, sandbox)
+            pace = run_lockstep(hub, sandbox) if config.lockstep else run_announced(hub, sandbox, away)
         else:
             pace = run_by_arrival(hub, feed)
         announce({"ready": True, "unit": "hub", "pid": os.getpid(), "socket": config.socket})
-        await first_of(stop, _then_stay(pace), feed.follow(hub.on_gap, hub.on_break), _until(hub.desk_left))
+        following = feed.follow(hub.on_gap, hub.on_break)
+        await first_of(stop, _then_stay(pace), following, away.read(), _until(hub.desk_left))
     finally:
         await hub.stop()
         server.close()
@@ -168,7 +201,9 @@ async def _until(event: asyncio.Event) -> None:
 
 def main() -> int:
     """Run the hub's process and return its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m runtime.hub", description="Market data of one venue.")
+    parser = argparse.ArgumentParser(
+        prog="python -m runtime.hub", description="Market data of one venue, or of several."
+    )
     parser.add_argument("--config", required=True, type=Path, help="JSON file, see HubConfig")
     parser.add_argument("--again", action="store_true", help="take the place of one that is gone")
     arguments = parser.parse_args()

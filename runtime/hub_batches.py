@@ -12,21 +12,23 @@ desk that has it.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
 
 from parley.errors import Fatal, ProtocolError
-from parley.messages import Bar, Book, Envelope
+from parley.instruments import at, exchange_of, plain
+from parley.messages import Bar, Book, Envelope, Mark
 from runtime.candle_close import CandleClose
 from runtime.candle_repair import FOR_GOOD, CandleRepair
 from runtime.frames import CONTROL, Link, control, wrap
+from runtime.hub_away import AwayFeed
 from runtime.hub_control import End
-from runtime.hub_feed import Conflation, Seen, Sent, Step, behind
+from runtime.hub_feed import Conflation, Marks, Seen, Sent, Step, behind
 from runtime.hub_have import Have, read_have
 from runtime.unit import UnitConfig
-from venues.ccxt_feed import CcxtFeed
+from venues.several_feed import Feed
 
 _NONE_TOLD: Final = -2  # instead of a book's number
 _ARRIVAL_PATIENCE_S: Final = 30.0
@@ -39,10 +41,13 @@ _POLL_S: Final = 0.0005
 
 
 class HubConfig(UnitConfig, frozen=True, kw_only=True):
-    """Everything a hub is told. `streams` of candle, trade, book; `levels` of a book's side sent on.
+    """Everything a hub is told. `streams` of candle, trade, book, mark; `levels` of a book's side sent on.
+
+    Marks are of contracts alone; those of a symbol are sent on ``mark_gap_s`` of market time or more apart.
 
     ``exchange`` is ccxt's name of the venue. ``desk_returns_s``: how long a hub outlives its desk, for one
-    that is started again. ``heartbeat``: the file in which it says that it lives.
+    that is started again. ``heartbeat``: the file in which it says that it lives. ``also`` are further
+    exchanges, told of by the same ``timeframe`` and ``streams``.
     """
 
     socket: str
@@ -53,13 +58,15 @@ class HubConfig(UnitConfig, frozen=True, kw_only=True):
     ws: str = ""
     control: str = ""
     lockstep: bool = False
-    streams: tuple[str, ...] = ("candle", "trade", "book")
+    streams: tuple[str, ...] = ("candle", "trade", "book", "mark")
     levels: int = 10
     max_prints: int = 256
     tenant: str = "local"
     desk: int = 1
     desk_returns_s: float = 0.0
     heartbeat: str = ""
+    also: tuple[AwayFeed, ...] = ()
+    mark_gap_s: float = 0.0
 
 
 class Totals(msgspec.Struct, kw_only=True):
@@ -85,7 +92,7 @@ class Hub:
     One that ``takes_over`` sends nothing before its first desk has said what it has.
     """
 
-    def __init__(self, config: HubConfig, feed: CcxtFeed, *, takes_over: bool = False) -> None:
+    def __init__(self, config: HubConfig, feed: Feed, *, takes_over: bool = False) -> None:
         self._config = config
         self._takes_over = takes_over
         self._feed = feed
@@ -95,7 +102,8 @@ class Hub:
         self._missed = dict.fromkeys(feed.symbols, 0)
         self._books = dict.fromkeys(feed.symbols, -1)
         self._follows = takes_over  # whether the desk may hold books told by somebody else, or by us long ago
-        self._next = Conflation(config.max_prints)
+        self._marks = dict.fromkeys(feed.symbols, -1)
+        self._next = Conflation(config.max_prints, round(config.mark_gap_s * 1e9))
         self._t_event = 0
         self._link: Link | None = None
         self._in_flight: int | None = None
@@ -186,9 +194,10 @@ class Hub:
         self._give_back(0)
 
     def _give_back(self, had: int) -> None:
-        """Put what a desk does not have into the next batch; by the clock that is every book."""
+        """Put what a desk does not have into the next batch; by the clock that is every book and mark."""
         if not self._config.lockstep:
             self._books, self._follows = dict.fromkeys(self._books, -1), True
+            self._marks = dict.fromkeys(self._marks, -1)
         bars, gaps = self._sent.take_after(had)
         self._next.add_bars(bars)
         for gap in gaps:
@@ -245,10 +254,14 @@ class Hub:
         """Note in the next batch that something was missed."""
         self._next.add_gap(note)
 
-    def on_break(self, note: str) -> None:
-        """Note that a connection was lost: what was forming then may never be told whole."""
+    def on_break(self, note: str, symbols: Sequence[str] = ()) -> None:
+        """Note that a connection was lost: what was forming over it may never be told whole.
+
+        ``symbols``: which ones came over it, empty: all.
+        """
         self.on_gap(note)
-        for symbol, close in self._closes.items():
+        for symbol in symbols or self._closes:
+            close = self._closes[symbol]
             close.broken(self._feed.candles(symbol, close.closed))
 
     def send(self, step: int, t: int, fills_due: int = -1) -> None:
@@ -318,7 +331,7 @@ class Hub:
                 return
             waited = time.monotonic() - started
             if waited > _LAST_CANDLE_S:
-                self._take_last_bars(is_certain=waited > _LAST_CANDLE_SURE_S)
+                self._take_last_bars(marks, is_certain=waited > _LAST_CANDLE_SURE_S)
             if waited > _ARRIVAL_PATIENCE_S:
                 raise Fatal(
                     f"step {step.step} did not arrive within {_ARRIVAL_PATIENCE_S} s: {'; '.join(late)}"
@@ -334,13 +347,14 @@ class Hub:
         feed, close = self._feed, self._closes[symbol]
         candle = close.closed if "candle" in feed.streams else None
         trade = feed.last_trade_id(symbol) if "trade" in feed.streams else None
+        mark = feed.mark_number(symbol) if "mark" in feed.streams else None
         if not self._config.lockstep:
             if close.is_unsure:
                 candle = None  # it comes when the venue was asked; books do not wait for that
             if self._takes_over:  # what was told before it came does not come again
-                candle, trade = (None if each == -1 else each for each in (candle, trade))
+                candle, trade, mark = (None if each == -1 else each for each in (candle, trade, mark))
         book = feed.book_number(symbol) if "book" in feed.streams else None
-        return Seen(candle=candle, trade=trade, book=book)
+        return Seen(candle=candle, trade=trade, book=book, mark=mark)
 
     def _take_bars(self) -> None:
         self._feed.notice_replaced(self.on_break)
@@ -357,16 +371,19 @@ class Hub:
             self.on_gap(f"candle: {symbol} misses {missed - self._missed[symbol]}")
             self._missed[symbol] = missed
 
-    def _take_last_bars(self, *, is_certain: bool) -> None:
+    def _take_last_bars(self, marks: Mapping[str, Marks], *, is_certain: bool) -> None:
         for symbol, close in self._closes.items():
+            wanted = marks.get(symbol)
+            if wanted is None or wanted.candle is None:
+                continue  # of an exchange whose step this is not
             rows = self._feed.candles(symbol, close.closed)
-            if len(rows) == 1:
+            if len(rows) == 1 and rows[0][0] <= wanted.candle:  # a newer one forms on
                 bars = close.take_last(rows[0], is_certain=is_certain)
                 self.totals.candles_seen += len(bars)
                 self._next.add_bars(bars)
 
     def gather(self, t: int) -> None:
-        """Take bars, books and prints out of the caches; `t` is market time in ns."""
+        """Take bars, books, marks and prints out of the caches; `t` is market time in ns."""
         self._take_bars()
         for symbol in self._feed.symbols:
             number = self._feed.book_number(symbol)
@@ -382,10 +399,20 @@ class Hub:
                 # of one that follows another, a book without a side has to take the place of an old one
                 if (bids and asks) or (is_first and self._follows):
                     self._next.add_book(Book(symbol=symbol, t=t, seq=seq, bids=bids, asks=asks))
+            self._gather_mark(symbol, t)
             trades = self._feed.trades(symbol, self._trades[symbol])
             if trades:
                 self._trades[symbol] = trades[-1][0]
                 self._next.add_prints(symbol, [each for _, each in trades])
+
+    def _gather_mark(self, symbol: str, t: int) -> None:
+        if "mark" not in self._feed.streams:
+            return
+        number = self._feed.mark_number(symbol)
+        if number >= 0 and number != self._marks[symbol]:
+            self._marks[symbol] = number
+            px, rate, next_funding = self._feed.mark(symbol)
+            self._next.add_mark(Mark(symbol=symbol, t=t, px=px, rate=rate, next_funding=next_funding))
 
 
 def _had(envelope: Envelope) -> Have | None:
@@ -395,4 +422,4 @@ def _had(envelope: Envelope) -> Have | None:
 
 def _pair(symbol: str) -> str:
     """Write a symbol as the sandbox does; what a contract settles in is no part of it."""
-    return symbol.partition(":")[0].replace("/", "")
+    return at(plain(symbol).partition(":")[0].replace("/", ""), exchange_of(symbol))

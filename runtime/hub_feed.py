@@ -6,8 +6,9 @@ gathers what belongs into the next batch.
 
 Not here: sockets, ccxt, time; which candles are closed (`candle_close`).
 
-Invariant: bars leave in order and each one once, or a gap is named; of a book only the newest leaves; what
-is left out is counted; the order inside a batch depends on symbols and ids alone, never on arrival.
+Invariant: bars leave in order and each one once, or a gap is named; of a book and of a contract's mark only
+the newest leaves; what is left out is counted; the order inside a batch depends on symbols and ids alone,
+never on arrival.
 """
 
 from collections import deque
@@ -16,7 +17,7 @@ from typing import Final
 
 import msgspec
 
-from parley.messages import Bar, Book, MarketBatch, Print
+from parley.messages import Bar, Book, Mark, MarketBatch, Print
 
 MS: Final = 1_000_000
 MAX_PRINTS: Final = 256
@@ -24,11 +25,12 @@ KEPT_BATCHES: Final = 4096
 
 
 class Marks(msgspec.Struct, frozen=True):
-    """The last candle (open time, ms), trade id and book update that a symbol's streams will show."""
+    """The last candle (open time, ms), trade id, book update and mark that a symbol's streams will show."""
 
     candle: int | None = None
     trade: int | None = None
     book: int | None = None
+    mark: int | None = None
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +49,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     candle: int | None = -1
     trade: int | None = -1
     book: int | None = -1
+    mark: int | None = -1
 
 
 def behind(marks: Mapping[str, Marks], seen: Mapping[str, Seen]) -> list[str]:
@@ -65,6 +68,7 @@ def behind(marks: Mapping[str, Marks], seen: Mapping[str, Seen]) -> list[str]:
             # trades are numbered from 1: a mark of 0 says that there is none yet
             ("trade", wanted.trade or None, here.trade),
             ("book", wanted.book, here.book),
+            ("mark", wanted.mark, here.mark),
         ):
             if want is not None and have is not None and have < want:
                 found.append(f"{symbol} {stream}: wanted {want}, have {have}")
@@ -72,10 +76,16 @@ def behind(marks: Mapping[str, Marks], seen: Mapping[str, Seen]) -> list[str]:
 
 
 class Conflation:
-    """What the next batch holds: all bars, the newest book, and the newest prints up to a cap per symbol."""
+    """What the next batch holds: all bars, the newest book and mark, the newest prints up to a cap for each.
 
-    def __init__(self, max_prints: int = MAX_PRINTS) -> None:
+    Marks of a symbol are ``mark_gap_ns`` of market time or more apart; the newest waits until it may go.
+    """
+
+    def __init__(self, max_prints: int = MAX_PRINTS, mark_gap_ns: int = 0) -> None:
         self._max_prints = max_prints
+        self._mark_gap_ns = mark_gap_ns
+        self._marks: dict[str, Mark] = {}
+        self._marked: dict[str, int] = {}  # market time of the last mark that left, by symbol
         self._bars: list[Bar] = []
         self._books: dict[str, Book] = {}
         self._prints: dict[str, list[Print]] = {}
@@ -90,7 +100,7 @@ class Conflation:
     @property
     def has_news(self) -> bool:
         """Whether a batch would hold anything."""
-        return bool(self._bars or self._books or self._prints or self._gaps)
+        return bool(self._bars or self._books or self._prints or self._gaps or self._due())
 
     def add_bars(self, bars: Iterable[Bar]) -> None:
         """Add closed bars; none is ever dropped."""
@@ -100,6 +110,18 @@ class Conflation:
         """Put the newest book in the place of an older one."""
         self._skipped += book.symbol in self._books
         self._books[book.symbol] = book
+
+    def add_mark(self, mark: Mark) -> None:
+        """Put the newest mark in the place of an older one."""
+        self._skipped += mark.symbol in self._marks
+        self._marks[mark.symbol] = mark
+
+    def _due(self) -> list[str]:
+        return [
+            symbol
+            for symbol, mark in sorted(self._marks.items())
+            if symbol not in self._marked or mark.t >= self._marked[symbol] + self._mark_gap_ns
+        ]
 
     def add_prints(self, symbol: str, prints: Sequence[Print]) -> None:
         """Add trades of a symbol in the venue's order; the oldest above the cap are counted as skipped."""
@@ -134,7 +156,9 @@ class Conflation:
             fills_due=fills_due,
             skipped=self._skipped,
             gaps=tuple(sorted(self._gaps)),
+            marks=tuple(self._marks.pop(symbol) for symbol in self._due()),
         )
+        self._marked.update({mark.symbol: mark.t for mark in batch.marks})
         self._bars, self._books, self._prints, self._gaps, self._skipped = [], {}, {}, {}, 0
         return batch
 

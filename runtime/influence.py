@@ -195,10 +195,12 @@ class InfluenceFold:
             for agent, _, score, conf in decision.votes
         ):
             self._note("signal_votes_weighed")
-        if decision.action != "accept" or not decision.plan:
+        if decision.action != "accept":
             return
         if decision.bounds and self._roles.get(decision.bounds[0].agent) == "risk":
             self._note("risk_capped")
+        if not decision.plan:
+            return  # all of it changed hands inside, with no order to choose
         proposal = self._proposals.get(decision.pid)
         while proposal is not None and proposal.parent_pid in self._proposals:
             proposal = self._proposals[proposal.parent_pid]

@@ -90,7 +90,7 @@ class Inspection:
                 await asyncio.sleep(_BETWEEN_S)
 
     async def _look_at(self, intent: Intent) -> None:
-        await self._venue.meter.turn(Request.LOOK_UP)
+        await self._venue.meter.of(intent.symbol).turn(Request.LOOK_UP)
         try:
             found = await self._venue.look_up(intent)
         except VenueError as error:

@@ -23,6 +23,7 @@ from typing import Final
 import msgspec
 
 from parley.errors import UserError
+from parley.instruments import AT, plain
 
 NAME: Final = "kill.jsonl"
 PLATFORM: Final = "platform"
@@ -96,10 +97,13 @@ def _whole(tenant: str, account: str) -> set[str]:
 
 
 def hits(kill: Kill, symbol: str, bot: str = "") -> bool:
-    """Whether a kill that concerns an account stops what a bot does in a symbol; nobody's is every bot's."""
+    """Whether a kill that concerns an account stops what a bot does in a symbol; nobody's is every bot's.
+
+    One of a pair stops it at every exchange.
+    """
     if kill.scope.startswith("bot:"):
         return not bot or kill.scope == f"bot:{bot}"
-    return not kill.scope.startswith("symbol:") or kill.scope == f"symbol:{symbol}"
+    return not kill.scope.startswith("symbol:") or kill.scope == f"symbol:{plain(symbol)}"
 
 
 def scope_of(text: str) -> str:
@@ -113,6 +117,10 @@ def scope_of(text: str) -> str:
     level, _, name = text.partition(":")
     if level in ("tenant", "symbol", "bot") and not name:
         raise UserError(f"scope {text!r} must say which: {level}:NAME")
+    if level == "symbol" and AT in name:
+        raise UserError(
+            f"a kill of a pair holds at every exchange: expected symbol:{plain(name)}, was {text!r}"
+        )
     if level not in LEVELS or (level == PLATFORM and name) or text.endswith(":"):
         expected = "platform, tenant:NAME, firm, firm:ACCOUNT, bot:NAME or symbol:A/B"
         raise UserError(f"a scope is {expected}, was {text!r}")

@@ -26,7 +26,9 @@ from runtime.approvals import PATIENCE_NS
 from runtime.doubts import Doubts
 from runtime.frames import CONTROL, Link, control
 from runtime.kill_file import PARTS, Kill, KillFile, Standing, hits
-from venues.port import NOT_FOUND, Acked, Ambiguous, Rejected, SendResult
+from venues.limits import Request
+from venues.meter import Asked
+from venues.port import NOT_FOUND, Acked, Ambiguous, Rejected, SendResult, Venue
 
 ASK: Final = "kill"
 DOUBTS: Final = "doubts"
@@ -72,8 +74,8 @@ class Orders(Protocol):
     async def cancel_now(self, cancel: CancelIntent) -> SendResult:
         """Send a cancel past the lanes."""
 
-    async def cancels_open(self, patience_s: float) -> bool:
-        """Wait until the venue may be asked for a cancel; False when that takes longer."""
+    async def cancelable(self, orders: Sequence[Intent], patience_s: float) -> list[Intent]:
+        """Wait until the venue of some of these may be asked for cancels; none when that takes longer."""
 
     @property
     def doubts(self) -> Doubts:
@@ -89,7 +91,7 @@ async def sweep(
     desk that leaves takes it back itself, before it does.
     """
     began = time.monotonic()
-    wanted = {each.iid: each for each in orders.working() if each.trigger is None and concerns(each)}
+    wanted = {each.iid: each for each in wanted_of(orders, concerns)}
     left, sent, first_ms = dict(wanted), 0, 0.0
     gate = asyncio.Semaphore(_AT_ONCE)
 
@@ -98,9 +100,9 @@ async def sweep(
             return await orders.cancel_now(cancel)
 
     while left:
-        if not await orders.cancels_open(patience_s - (time.monotonic() - began)):
+        asked = await orders.cancelable(list(left.values()), patience_s - (time.monotonic() - began))
+        if not asked:
             break
-        asked = list(left.values())
         sent += len(asked)
         answers = await asyncio.gather(*(ask(each) for each in await orders.written(asked)))
         first_ms = first_ms or (time.monotonic() - began) * 1e3
@@ -120,6 +122,32 @@ async def sweep(
     took = (time.monotonic() - began) * 1e3
     unconfirmed = tuple(sorted(each.cid for each in left.values()))
     return Swept(sent, len(wanted) - len(left), unconfirmed, round(first_ms, 1), round(took, 1))
+
+
+def wanted_of(orders: Orders, concerns: Callable[[Intent], bool]) -> list[Intent]:
+    """Return what works now and is to be cancelled."""
+    return [each for each in orders.working() if each.trigger is None and concerns(each)]
+
+
+async def first_open(orders: Sequence[Intent], venue: Venue, patience_s: float) -> list[Intent]:
+    """Return the orders whose venue takes cancels first, once it does; none when that takes longer."""
+    until = time.monotonic_ns() + int(patience_s * 1e9)
+    by_meter: dict[Asked, list[Intent]] = {}
+    for each in orders:
+        by_meter.setdefault(venue.meter.of(each.symbol), []).append(each)
+    while not (found := [each for each in by_meter if each.lack(Request.CANCEL) is None]):
+        # which one opens first may change meanwhile: one is closed again, or for longer than it said
+        waits = [asyncio.ensure_future(each.opens(Request.CANCEL, until)) for each in by_meter]
+        try:
+            for opened in asyncio.as_completed(waits):
+                if await opened is None:
+                    break
+            else:
+                return []
+        finally:
+            for wait in waits:
+                wait.cancel()
+    return [each for meter in found for each in by_meter[meter]]
 
 
 class KillSwitch:

@@ -21,7 +21,7 @@ from typing import Final
 import msgspec
 
 from parley.execution.protective import STOP_LIMIT, is_reached
-from parley.instruments import ZERO, Instrument, assets_of, is_contract
+from parley.instruments import AT, ZERO, Instrument, assets_of, is_contract, plain
 from parley.messages import CancelIntent, Fill, FundingPaid, Intent, OrderEvent
 from runtime.lastlook_contracts import Contracts, Resting, only_reduces, too_much
 from runtime.lastlook_marks import bps_beyond, off_mark
@@ -44,8 +44,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The gateway's own caps; amounts by quote asset, in that asset, as decimal texts.
 
     ``max_notional`` of one order, ``max_position`` of what may be held or owed of one asset with all open
-    orders filled, ``max_orders_per_s`` in any second, ``collar_bps`` how far a limit price may be beyond
-    ``ref_px``, that of a stop beyond its trigger.
+    orders filled, at one exchange and of its coin at all of them, ``max_orders_per_s`` in any second,
+    ``collar_bps`` how far a limit price may be beyond ``ref_px``, that of a stop beyond its trigger.
 
     An order's base asset is measured in its quote asset at the order's price, its quote asset in itself.
     ``cash`` names the assets the account pays with: what is left of them is money and no position.
@@ -194,6 +194,14 @@ class Counters:
         held = self.positions.get(asset, ZERO)
         return held + self._coming.get(asset, ZERO) if side == "buy" else held - self._going.get(asset, ZERO)
 
+    def worst_of_coin(self, asset: str, side: str) -> Decimal:
+        """As `worst`, of an asset's coin at all exchanges together."""
+        coin = plain(asset)
+        away = coin + AT
+        known = (each for sums in (self.positions, self._coming, self._going) for each in sums)
+        lies = {each for each in known if each == coin or each.startswith(away)}
+        return sum((self.worst(each, side) for each in sorted(lies)), ZERO)
+
     def _free_if_over(self, iid: bytes, order: _Open) -> None:
         # The end may be heard before the last fill: it frees an order when both are known.
         if order.end is not None and order.end <= order.qty - order.left:
@@ -310,6 +318,8 @@ def _malformed(intent: Intent, instruments: Mapping[str, Instrument]) -> tuple[s
         if value is not None and not -_DIGITS <= value.adjusted() <= _DIGITS:
             return "out_of_range", f"{name} {value}"
     instrument = instruments[intent.symbol]
+    if intent.venue != instrument.venue:
+        return "wrong_venue", f"{intent.symbol} is traded at {instrument.venue!r}, not at {intent.venue!r}"
     # The counters go by the name alone, so that a restart needs nothing but the journal.
     if assets_of(intent.symbol) != (instrument.base, instrument.quote):
         return "unknown_assets", f"{intent.symbol} is {instrument.base} in {instrument.quote}"
@@ -451,10 +461,19 @@ def _position(
 
 
 def _grown(counters: Counters, asset: str, change: Decimal) -> Decimal:
-    """Return the size of an asset's worst position after a change, zero if the change makes it no larger."""
-    before = counters.worst(asset, "buy" if change > 0 else "sell")
+    """Return the size of an asset's worst position after a change, zero if the change makes it no larger.
+
+    One that is larger is taken with its coin at all exchanges, where that is more.
+    """
+    side = "buy" if change > 0 else "sell"
+    # What brings the position nearer to zero is never stopped by the size it has already.
+    if not (here := _larger(counters.worst(asset, side), change)):
+        return ZERO
+    return max(here, _larger(counters.worst_of_coin(asset, side), change))
+
+
+def _larger(before: Decimal, change: Decimal) -> Decimal:
     after = before + change
     if not after.is_finite():
         return _INFINITE
-    # What brings the position nearer to zero is never stopped by the size it has already.
     return abs(after) if abs(after) > abs(before) else ZERO

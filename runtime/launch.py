@@ -26,9 +26,9 @@ from msgspec.structs import replace
 from orchestrator.policy import DeskConfig
 from parley.agent import ROLES, AgentSpec
 from parley.errors import ConfigError, UserError, nearest
-from parley.instruments import Instrument, assets_of
+from parley.instruments import Instrument, assets_of, at
 from parley.risk.limits import limits_of
-from runtime import contracts, heartbeat, leftovers
+from runtime import contracts, heartbeat, leftovers, several
 from runtime.backlog import BacklogConfig
 from runtime.defaults import MADE_UP, default_agents, with_params
 from runtime.history import JOURNAL_NAME
@@ -89,7 +89,8 @@ class Market:
 class Access:
     """How a run reaches its exchange; empty ``rest`` and ``ws``: the real one's own addresses.
 
-    ``has_control``: it is our sandbox, which says when a step of the market is over.
+    ``has_control``: it is our sandbox, which says when a step of the market is over. ``also``: how further
+    exchanges are reached, by name.
     """
 
     keys_file: Path
@@ -97,6 +98,7 @@ class Access:
     ws: str
     has_control: bool = True
     real_money: RealMoney | None = None
+    also: Mapping[str, "Access"] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,11 @@ class Layout:
 
     @property
     def truth(self) -> Path:
-        return self.folder / "truth.jsonl"
+        return self.truth_of("")
+
+    def truth_of(self, exchange: str) -> Path:
+        """Where a sandbox writes down what happened; empty: the first one."""
+        return self.folder / f"truth{_behind(exchange)}.jsonl"
 
     @property
     def heartbeat(self) -> Path:
@@ -173,6 +179,7 @@ def make_run(settings: Settings, market: Market, run_id: str) -> RunConfig:
         if role not in ROLES:
             raise ConfigError(f"there is no role {role!r}: {nearest(role, list(ROLES))}")
     contracts.check_symbols(market.symbols, settings)
+    several.check(settings)
     limits_of(settings.limits)
     limits = shared_limits(settings)
     agents = with_params(default_agents(), MADE_UP) if market.is_made_up else default_agents()
@@ -185,7 +192,7 @@ def make_run(settings: Settings, market: Market, run_id: str) -> RunConfig:
             profile="lockstep" if settings.pace == "max" else "candle",
             max_open_trades=settings.desk.max_open_trades, min_quorum=settings.desk.min_quorum,
             max_strikes=settings.desk.max_strikes, settle_bars=settings.desk.settle_bars,
-            venue_stops=_venue_stops(settings),
+            venue_stops=_venue_stops(settings), crossing=settings.desk.crossing,
         ),
         agents=tuple(shared_params(_with_limits(spec, limits), settings) for spec in agents),
         limits=limits,
@@ -287,9 +294,11 @@ def discard(layout: Layout) -> None:
 
 def sweep(layout: Layout) -> None:
     """Remove sockets that ended processes left, and the claim on the folder."""
-    for name in ("control", "gateway", "kill", "hub", "agents", "ray"):
+    fixed = [Path(layout.socket(name)) for name in ("control", "gateway", "kill", "hub", "agents", "ray")]
+    controls = Path(layout.socket("control-*"))
+    for socket in (*fixed, *controls.parent.glob(controls.name)):
         with contextlib.suppress(OSError):
-            Path(layout.socket(name)).unlink(missing_ok=True)
+            socket.unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         leftovers.release(layout.folder, layout.claim)
 
@@ -300,8 +309,17 @@ def instruments_of(layout: Layout) -> dict[str, Instrument]:
     return {one.symbol: one for one in msgspec.json.decode(raw, type=list[Instrument])}
 
 
-def write_sandbox(layout: Layout, settings: Settings, market: Market, keys: tuple[str, str]) -> Path:
-    """Write the configuration of the sandbox exchange."""
+def _behind(exchange: str) -> str:
+    return f"-{exchange}" if exchange else ""
+
+
+def write_sandbox(
+    layout: Layout, settings: Settings, market: Market, keys: tuple[str, str], exchange: str = ""
+) -> Path:
+    """Write the configuration of a sandbox exchange; ``exchange``: of a further one, with its own settings.
+
+    All play one market, each with books of its own.
+    """
     feed: dict[str, object] = {"kind": "synthetic", "timeframe": settings.candle}
     if settings.trades:
         feed = {
@@ -328,10 +346,11 @@ def write_sandbox(layout: Layout, settings: Settings, market: Market, keys: tupl
         if market.start is not None:
             feed["start"] = _iso(market.start)
     return _write(
-        layout.config("sandbox"),
+        layout.config(f"sandbox{_behind(exchange)}"),
         {
-            "feed": feed, "truth": str(layout.truth), "port": settings.port, "seed": settings.seed,
-            "control": layout.socket("control"), "speed": settings.pace,
+            "feed": feed, "truth": str(layout.truth_of(exchange)), "port": settings.port,
+            "seed": settings.seed, "books": exchange,
+            "control": layout.socket(f"control{_behind(exchange)}"), "speed": settings.pace,
             "accounts": [
                 {
                     "api_key": keys[0], "secret": keys[1], "passphrase": keys[1], "name": ACCOUNT,
@@ -345,9 +364,12 @@ def write_sandbox(layout: Layout, settings: Settings, market: Market, keys: tupl
     )  # fmt: skip
 
 
-def sandbox_access(layout: Layout, keys: tuple[str, str], rest: str, ws: str) -> Access:
+def sandbox_access(layout: Layout, keys: tuple[str, str], rest: str, ws: str, exchange: str = "") -> Access:
     """Write the keys of the sandbox's one account down, and say how it is reached."""
-    file = _write(layout.config("keys"), {"api_key": keys[0], "secret": keys[1], "passphrase": keys[1]})
+    file = _write(
+        layout.config(f"keys{_behind(exchange)}"),
+        {"api_key": keys[0], "secret": keys[1], "passphrase": keys[1]},
+    )
     return Access(keys_file=file, rest=rest, ws=ws)
 
 
@@ -356,7 +378,9 @@ def write_gateway(
     limits: Mapping[str, object] | None = None,
 ) -> Path:  # fmt: skip
     """Write the gateway's configuration; ``limits`` are the run's, None: those of the settings."""
-    caps = {asset: f"{cap:f}" for asset, cap in _caps(settings, market).items()}
+    capped = several.with_all(_caps(settings, market), settings.quote, settings.also)
+    caps = {asset: f"{cap:f}" for asset, cap in capped.items()}
+    parts = several.of_each(settings)
     # the gateway counts by the wall clock: a market that runs faster gives it more orders in a second
     pace = settings.pace
     rate = _ORDERS_PER_S_LOCKSTEP if pace == "max" else int(_ORDERS_PER_S * max(1.0, float(pace)))
@@ -367,6 +391,9 @@ def write_gateway(
             "journal": str(layout.gateway_journal),
             "instruments": str(layout.folder / INSTRUMENTS),
             "venue": venue_of(settings, market.symbols, access),
+            "also": [
+                venue_of(parts[name], market.pairs, one) for name, one in sorted(access.also.items())
+            ],
             "real_money": access.real_money, "inspect_s": _INSPECT_S if access.real_money else 0.0,
             "funding_s": _FUNDING_S_SANDBOX if access.has_control else _FUNDING_S,
             "halt_file": str(settings.home.expanduser().resolve() / KILL_FILE),
@@ -374,7 +401,8 @@ def write_gateway(
             "operators": str(operators_folder(settings.home)),
             "kill_socket": layout.socket("kill"), "heartbeat": str(layout.gateway_heartbeat),
             "limits": {
-                "max_notional": caps, "max_position": caps, "cash": [settings.quote],
+                "max_notional": caps, "max_position": caps,
+                "cash": [settings.quote, *(at(settings.quote, name) for name in access.also)],
                 "max_orders_per_s": rate,
                 "capital": {settings.quote: f"{settings.capital:f}"} if access.real_money else {},
             },
@@ -414,6 +442,13 @@ def write_hub(layout: Layout, settings: Settings, market: Market, access: Access
             "timeframe": settings.candle,
             "rest": access.rest, "ws": access.ws,
             "control": layout.socket("control") if access.has_control else "",
+            "also": [
+                {
+                    "exchange": name, "symbols": market.pairs, "rest": one.rest, "ws": one.ws,
+                    "control": layout.socket(f"control{_behind(name)}") if one.has_control else "",
+                }
+                for name, one in sorted(access.also.items())
+            ],
             "lockstep": settings.pace == "max",
             "desk_returns_s": DESK_RETURNS_S, "heartbeat": str(layout.hub_heartbeat),
         },

@@ -6,7 +6,8 @@ that fees leave are, is counted and not listed.
 
 Not here: starting and stopping (`commands.run`).
 
-Invariant: a poll decodes only kinds that are shown, and of the many states the newest.
+Invariant: a poll decodes only kinds that are shown, of the many states the newest, and batches of the market
+only where there are contracts.
 """
 
 from collections import Counter, deque
@@ -28,6 +29,7 @@ from parley.messages import (
     KINDS,
     Decision,
     Fill,
+    MarketBatch,
     Position,
     StateView,
     WeightUpdate,
@@ -37,11 +39,14 @@ from parley.messages import (
 from runtime.books import ORDER_KINDS, OrderBook
 from runtime.history import kinds
 from runtime.journal import JournalError, JournalReader
+from runtime.live_contracts import ContractMarks
 from runtime.output import money, number, price, sparkline, when
 from runtime.standing_kills import Stop
 
 _STATE: Final = KINDS[StateView]
 _SHOWN: Final = (*ORDER_KINDS, _STATE, *kinds("WeightUpdate"))
+_BATCH: Final = KINDS[MarketBatch]
+_MOST_BATCHES: Final = 256
 _COUNTED: Final = kinds("Decision", "Fill")
 _ROWS: Final = 8
 _VOTERS: Final = ("arbitrage", "signal", "strategy")
@@ -66,7 +71,8 @@ class LiveView:
         self.state: StateView | None = None
         self.lives = ""  # of desk or gateway, in words, once there was another one
         self.killed: tuple[Stop, ...] = ()
-        self._kinds = _COUNTED if counts_only else _SHOWN
+        self._contracts = ContractMarks(instruments or {})
+        self._kinds = _COUNTED if counts_only else (*_SHOWN, _BATCH) if self._contracts else _SHOWN
         self._path = journal
         self._run_id = run_id
         self._reader: JournalReader | None = None
@@ -89,14 +95,18 @@ class LiveView:
             if self._reader is None:
                 self._reader = JournalReader(self._path)
             newest: bytes | None = None
+            batches: deque[bytes] = deque(maxlen=_MOST_BATCHES)
             for record in self._reader.records(self._seq, self._kinds):
                 self._seq = record.seq
                 if record.kind == _STATE:
                     newest = record.body
+                elif record.kind == _BATCH:
+                    batches.append(record.body)
                 else:
                     self._take(record.body)
         except (FileNotFoundError, JournalError):
             return
+        self._contracts.take(batches)
         if newest is not None:
             message = decode(decode_envelope(newest).body)
             if isinstance(message, StateView):
@@ -114,7 +124,7 @@ class LiveView:
             message = decode(decode_envelope(raw).body)
         except msgspec.MsgspecError:
             return
-        if self._kinds is _SHOWN:
+        if self._kinds is not _COUNTED:
             self._orders.take(message)
         match message:
             case Decision():
@@ -165,7 +175,7 @@ class LiveView:
     def render(self, speed: str, width: int = 100) -> RenderableType:
         """Draw the whole screen."""
         return Group(
-            self._header(speed, width), self._rounds_table(),
+            self._header(speed, width), *self._contracts_table(), self._rounds_table(),
             Columns([self._orders_table(), self._fills_table()], expand=True),
             Columns([self._positions_table(), self._agents_table()], expand=True),
             Text(
@@ -194,6 +204,15 @@ class LiveView:
         for alarm in self._orders.alarms():
             line.append(f"\nALARM order {alarm.subject}, {alarm.symbol}: {alarm.detail}", style="bold red")
         return Panel(line, padding=(0, 1))
+
+    def _contracts_table(self) -> tuple[Table, ...]:
+        """Say what contracts cost to hold; nothing where none are traded."""
+        if not self._contracts:
+            return ()
+        table = _table("contracts", "symbol", "mark", "funding", "next payment", "our position")
+        for row in self._contracts.rows(self.state.positions if self.state else (), self.t):
+            table.add_row(*row)
+        return (table,)
 
     def _rounds_table(self) -> Table:
         table = _table("rounds with a bid", "time", "round", "symbol", "agent", "decision", "reason")

@@ -80,7 +80,9 @@ def _batch(word: FromDesk) -> MarketBatch | None:
 
 def _together(earlier: MarketBatch, later: MarketBatch) -> MarketBatch:
     books = {book.symbol: book for book in (*earlier.books, *later.books)}
+    marks = {mark.symbol: mark for mark in (*earlier.marks, *later.marks)}
     return msgspec.structs.replace(
-        later, books=tuple(books.values()), prints=(*earlier.prints, *later.prints),
+        later, books=tuple(books.values()), marks=tuple(marks.values()),
+        prints=(*earlier.prints, *later.prints),
         gaps=(*earlier.gaps, *later.gaps), skipped=earlier.skipped + later.skipped + 1,
     )  # fmt: skip

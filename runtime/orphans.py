@@ -31,8 +31,9 @@ import msgspec
 
 from parley.errors import ParleyError, UserError
 from parley.ids import tenant_tag
+from parley.instruments import exchange_of
 from parley.messages import CancelIntent
-from runtime.gateway_config import GatewayConfig, key_of, make_venue
+from runtime.gateway_config import GatewayConfig, key_of, make_venue, unusable
 from runtime.gateway_log import recover
 from runtime.journal import JournalError
 from runtime.leftovers import CLAIM, is_claimed
@@ -181,11 +182,11 @@ async def cancel(
 async def _cancelled(config: GatewayConfig, venue: Venue, order: Resting) -> str:
     """Cancel one order, and return what the venue said to it."""
     send_by = time.monotonic_ns() + int(_PATIENCE_S * 1e9)
-    if (lack := await venue.meter.turn(Request.CANCEL, send_by)) is not None:
+    if (lack := await venue.meter.of(order.symbol).turn(Request.CANCEL, send_by)) is not None:
         return words(lack)[1]
     intent = CancelIntent(
-        iid=b"", cid=order.cid, round=b"", account=config.account, venue=config.venue.name,
-        symbol=order.symbol, send_by=send_by, epoch=0,
+        iid=b"", cid=order.cid, round=b"", account=config.account,
+        venue=exchange_of(order.symbol) or config.venue.name, symbol=order.symbol, send_by=send_by, epoch=0,
     )  # fmt: skip
     match await venue.cancel(intent):
         case Rejected(detail=why) | Ambiguous(cause=why):
@@ -210,7 +211,7 @@ async def look(config: GatewayConfig, cids: Collection[str] | None) -> Outcome:
             return Outcome(found=await orphans(config, venue))
         return await cancel(config, venue, cids)
     except VenueError as error:
-        raise UserError(f"the venue {config.venue.name!r} cannot be used: {error}") from error
+        raise unusable(config, error) from error
     finally:
         await venue.close()
         lock.release()

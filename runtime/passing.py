@@ -71,9 +71,10 @@ class Passing:
             )
             if no is not None:
                 return no
-        lack = self._venue.meter.take(Request.SEND)
+        meter = self._venue.meter.of(intent.symbol)
+        lack = meter.take(Request.SEND)
         if lack is not None and self.reduces(intent, is_counted=True):
-            lack = self._venue.meter.take(Request.SEND, Rank.REDUCE)
+            lack = meter.take(Request.SEND, Rank.REDUCE)
         self._credits.look()
         return None if lack is None else words(lack)
 

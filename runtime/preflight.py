@@ -23,7 +23,7 @@ import msgspec
 from parley.errors import UserError
 from parley.messages import Balance
 from runtime.funding_watch import before_opening, counted
-from runtime.gateway_config import GatewayConfig, make_venue
+from runtime.gateway_config import GatewayConfig, make_venue, unusable
 from runtime.gateway_log import Recovered, recover
 from runtime.journal import JournalError
 from runtime.lastlook import Counters
@@ -61,7 +61,7 @@ async def look(config: GatewayConfig) -> None:
                 reasons=await refusals(config, venue, earlier.orders if earlier else None),
             )  # fmt: skip
     except VenueError as error:
-        raise UserError(f"the venue {config.venue.name!r} cannot be used: {error}") from error
+        raise unusable(config, error) from error
     finally:
         await venue.close()
 

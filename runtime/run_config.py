@@ -13,8 +13,9 @@ import msgspec
 from orchestrator.policy import DeskConfig
 from parley.agent import AgentSpec
 from parley.errors import UserError
-from parley.instruments import Instrument
+from parley.instruments import ZERO, Instrument, plain
 from parley.messages import Balance
+from parley.money import exact
 from runtime.backlog import BacklogConfig
 
 UNKNOWN: Final = "unknown"
@@ -89,10 +90,11 @@ def capital_of(run: RunConfig, balance: Balance) -> Decimal:
     UserError
         When the account holds nothing of the quote currency.
     """
-    capital = dict(balance.assets).get(run.desk.quote)
-    if capital is None:
+    purses = [amount for asset, amount in balance.assets if plain(asset) == run.desk.quote]
+    if not purses:
         raise UserError(f"account {run.desk.account!r} must hold {run.desk.quote}, it has {balance.assets!r}")
-    return capital
+    with exact():
+        return sum(purses, ZERO)
 
 
 def manifest(run: RunConfig) -> dict[str, str]:

@@ -105,6 +105,7 @@ class DeskSettings(BaseModel):
     ``rehearse`` keeps the way of an order warm between events, at the price of a core (docs/latency.md).
     ``understudy`` folds the journal behind the desk, so that a restart is quick; None: with real money only.
     ``venue_stops``: the exchange holds the stop of each holding (execution.md); None: the command decides.
+    ``crossing``: opposite wishes of two agents meet inside.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -121,6 +122,7 @@ class DeskSettings(BaseModel):
     rehearse: bool = False
     understudy: bool | None = None
     venue_stops: bool | None = None
+    crossing: bool = True
 
     @model_validator(mode="after")
     def _rehearsed_alone(self) -> "DeskSettings":
@@ -189,6 +191,7 @@ class Settings(BaseSettings):
     """Everything a command can be told; see `parley run --help` and docs/concepts.md.
 
     ``exchange``: whose recorded candles; ``venue``: which exchange the sandbox is and orders go to.
+    ``also``: further exchanges where the same pairs are traded; the capital lies in equal parts at each.
     ``leverage``: what contracts are set to, at a venue that trades them.
     ``candle_parts``: in how many parts a candle is played, so that agents see prices inside it.
     ``keep_backtests``: of how many backtests of desks the journals stay below ``home``.
@@ -201,6 +204,7 @@ class Settings(BaseSettings):
     trades: Annotated[dict[str, Path], NoDecode, BeforeValidator(_files)] = {}
     exchange: str = "binance"
     venue: str = "binance"
+    also: Words = ()
     leverage: int = Field(default=1, ge=1, le=125)
     pairs: Words = ()
     timeframe: str | None = Field(default=None, pattern=r"^[1-9][0-9]*[smhd]$")

@@ -124,6 +124,17 @@ class OrderStory(msgspec.Struct, kw_only=True):
     trigger: Decimal | None = None
 
 
+class Met(msgspec.Struct, kw_only=True):
+    """What an exit gave the round's opening inside; ``saved``: about, of fees and spread, in quote."""
+
+    seller: str
+    buyer: str
+    symbol: str
+    qty: Decimal
+    px: Decimal
+    saved: Decimal
+
+
 class Story(msgspec.Struct, kw_only=True):
     """A round; ``t`` market ns, money in ``quote``."""
 
@@ -162,3 +173,4 @@ class Story(msgspec.Struct, kw_only=True):
     fees: dict[str, Decimal] = {}
     pnl: Decimal | None = None
     costs: list[OrderCost] = []  # what each decided leg cost against its decision
+    crossed: list[Met] = []

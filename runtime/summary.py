@@ -18,9 +18,10 @@ from typing import Final
 import msgspec
 
 from parley.errors import DataError, StateError
-from parley.instruments import assets_of
+from parley.instruments import assets_of, plain
 from parley.messages import (
     KINDS,
+    Crossed,
     Decision,
     Fill,
     Intent,
@@ -101,6 +102,9 @@ class Summary(msgspec.Struct, kw_only=True):
     fingerprint: str = ""  # of decisions, fills and headline figures; of a backtest, the same in every run
     influence: dict[str, dict[str, int]] = {}
     records: int = 0
+    crossings: int = 0  # how often two agents met inside the firm
+    crossed: Decimal = Decimal(0)  # what that was worth
+    saved: Decimal = Decimal(0)  # about what it spared in fees and spread
 
 
 class _Fold:
@@ -116,6 +120,7 @@ class _Fold:
         self._refusals: Counter[str] = Counter()
         self._styles: Counter[str] = Counter()
         self._shed: Counter[str] = Counter()
+        self._traded: set[bytes] = set()  # rounds of a `Crossed`, which no void undoes
         self._agents: dict[str, AgentPnl] = {}
         self._states = msgspec.msgpack.Decoder(Equity)
         self._peak = Decimal(0)
@@ -140,7 +145,13 @@ class _Fold:
             case Fill():
                 self._print.update(envelope.body)
                 self._fill(message)
-            case Void():
+            case Crossed():
+                self._print.update(envelope.body)
+                self._traded.add(message.round)
+                self.out.crossings += 1
+                self.out.crossed += message.qty * message.px
+                self.out.saved += message.saved
+            case Void() if message.round not in self._traded:
                 self._outcomes["void"] += 1
                 self._outcomes["accept"] -= 1
             case Shed():
@@ -182,7 +193,8 @@ class _Fold:
         if order is not None:
             self._agents.setdefault(order.agent, AgentPnl()).fills += 1
         quote = assets_of(fill.symbol)[1]
-        mark = Decimal(1) if quote == self.out.quote else self.books.ledger.marks.get(quote, Decimal(0))
+        is_own = plain(quote) == self.out.quote
+        mark = Decimal(1) if is_own else self.books.ledger.marks.get(quote, Decimal(0))
         self.out.volume += fill.qty * fill.px * mark
 
     def finish(self) -> Summary:

@@ -44,6 +44,10 @@ def show_result(result: Mapping[str, Any]) -> None:
         ("journal", result["journal"]),
         ("go on with", f"{result['replay']}, parley rounds, parley explain rnd_..."),
     ]
+    if result.get("crossings"):
+        worth, spared = (f"{_money(result[name])} {quote}" for name in ("crossed", "saved"))
+        told = f"{result['crossings']} times, worth {worth}: about {spared} of fees and spread saved"
+        rows.insert(2, ("met inside", told))
     if result["desk_lives"] > 1:
         rows.insert(-2, ("desk", f"{result['desk_lives']} lives: it ended and went on where it had been"))
     for name, text in rows:

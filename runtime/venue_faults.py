@@ -13,14 +13,14 @@ import time
 from collections.abc import Callable
 
 from parley.messages import VenueFault
-from venues.faults import Faults
+from venues.faults import Failing
 
 
 class VenueFaults:
-    """What failed at one venue, told to ``say``."""
+    """What failed at one venue or at several, told to ``say``."""
 
     def __init__(
-        self, faults: Faults, say: Callable[[VenueFault], object], clock: Callable[[], int] = time.time_ns
+        self, faults: Failing, say: Callable[[VenueFault], object], clock: Callable[[], int] = time.time_ns
     ) -> None:
         self._faults = faults
         self._say = say

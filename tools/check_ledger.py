@@ -16,7 +16,7 @@ import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 
@@ -32,6 +32,8 @@ from tools.ledger_evidence import (
     Truth,
     Unreadable,
     assets_of,
+    parts_of,
+    pooled,
     read_journal,
     read_truth,
 )
@@ -42,6 +44,31 @@ SHOWN = 50  # differences printed; the count is always complete
 
 def compare(truth: Truth, belief: Belief) -> list[str]:
     """Name every difference between the exchange and the journal; an empty list when there is none."""
+    # a run too short for a single state is as it was opened
+    last = belief.opening if belief.cash is None else belief.cash
+    found = compare_account(truth, belief)
+    found += _compare_amounts("final balance", ("exchange", truth.final), ("last state", last))
+    return found
+
+
+def compare_all(truths: Mapping[str, Truth], belief: Belief) -> list[str]:
+    """Name every difference between several exchanges, by name, and the journal of their one desk.
+
+    What the desk told of its state is told over all exchanges together.
+    """
+    parts, unknown = parts_of(belief, truths)
+    found = [f"{what}: of an exchange without a truth log" for what in unknown]
+    for name, truth in truths.items():
+        in_own_words(truth, parts[name])
+        found += [f"{name or 'first exchange'}: {each}" for each in compare_account(truth, parts[name])]
+    last = pooled([belief.opening if belief.cash is None else belief.cash])
+    there = pooled([truth.final for truth in truths.values()])
+    found += _compare_amounts("final balance", ("exchanges", there), ("last state", last))
+    return found
+
+
+def compare_account(truth: Truth, belief: Belief) -> list[str]:
+    """Name every difference but those of the state that the desk told last."""
     found = [f"trade {key}: twice in the journal" for key in belief.repeated]
     if belief.ended and not truth.complete:
         found.append("the truth log is incomplete: it has no end, but the desk closed its journal in order")
@@ -63,11 +90,8 @@ def compare(truth: Truth, belief: Belief) -> list[str]:
     found += _compare_payments(truth.payments, belief.payments)
     if truth.purse is not None and truth.purse != truth.shown:
         found.append(f"wallet: the exchange says {truth.shown:f}, its entries sum to {truth.purse:f}")
-    # a run too short for a single state is as it was opened
-    last = belief.opening if belief.cash is None else belief.cash
     found += _compare_amounts("opening balance", ("exchange", truth.opening), ("journal", belief.opening))
     found += _compare_amounts("final balance", ("exchange", truth.final), ("opening + fills", moved))
-    found += _compare_amounts("final balance", ("exchange", truth.final), ("last state", last))
     return found
 
 
@@ -130,21 +154,27 @@ def _compare_amounts(what: str, left: tuple[str, Amounts], right: tuple[str, Amo
             yield f"{what} of {asset}: {left[0]} {one:f}, {right[0]} {other:f}"
 
 
-def report(truth_log: Path, journal: Path) -> dict[str, object]:
-    """Compare the two files and describe the result."""
+def report(truth_log: Path, journal: Path, also: Mapping[str, Path] | None = None) -> dict[str, object]:
+    """Compare the files and describe the result; ``also``: truth logs of further exchanges, by name."""
     belief = read_journal(journal)
-    truth = read_truth(truth_log, belief.account)
-    in_own_words(truth, belief)
-    differences = compare(truth, belief)
+    logs = {"": truth_log, **(also or {})}
+    truths = {name: read_truth(path, belief.account) for name, path in logs.items()}
+    if also:
+        differences = compare_all(truths, belief)
+    else:
+        in_own_words(truths[""], belief)
+        differences = compare(truths[""], belief)
+    every = truths.values()
     return {
         "ledger_equals_exchange": not differences,
         "account": belief.account,
-        "trades": len(truth.trades),
-        "orders": sum(len(orders) for orders in truth.orders.values()),
+        "exchanges": len(truths),
+        "trades": sum(len(truth.trades) for truth in every),
+        "orders": sum(len(orders) for truth in every for orders in truth.orders.values()),
         "intents": len(belief.intents),
-        "assets": len(truth.final),
-        "payments": len(truth.payments),
-        "truth_complete": truth.complete,
+        "assets": sum(len(truth.final) for truth in every),
+        "payments": sum(len(truth.payments) for truth in every),
+        "truth_complete": all(truth.complete for truth in every),
         "differences": len(differences),
         "first": differences[:SHOWN],
     }
@@ -154,11 +184,15 @@ def main(arguments: list[str] | None = None) -> int:
     """Compare and return the exit code: 0 equal, 1 different, 2 a file cannot be read."""
     parser = argparse.ArgumentParser(prog="check_ledger", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--truth", type=Path, required=True, help="the exchange's truth log, JSON lines")
+    parser.add_argument(
+        "--also", type=_named, action="append", default=[], metavar="NAME=FILE",
+        help="the truth log of a further exchange that the same desk traded at",
+    )  # fmt: skip
     parser.add_argument("--journal", type=Path, required=True, help="the desk's journal")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
     options = parser.parse_args(arguments)
     try:
-        result = report(options.truth, options.journal)
+        result = report(options.truth, options.journal, dict(options.also))
     except Unreadable as error:
         print(f"check_ledger: {error}", file=sys.stderr)
         return 2
@@ -170,6 +204,13 @@ def main(arguments: list[str] | None = None) -> int:
         verdict = "equal" if result["ledger_equals_exchange"] else "DIFFERENT"
         print(f"{verdict}: {result['trades']} trades, {result['orders']} orders, {result['assets']} assets")
     return 0 if result["ledger_equals_exchange"] else 1
+
+
+def _named(text: str) -> tuple[str, Path]:
+    name, equals, path = text.partition("=")
+    if not (name and equals and path):
+        raise argparse.ArgumentTypeError(f"expected NAME=FILE, was {text!r}")
+    return name, Path(path)
 
 
 def differences_of(result: dict[str, object]) -> list[str]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
@@ -185,7 +185,8 @@ def read_journal(path: Path) -> Belief:
         raise Unreadable(f"{str(path)!r} holds no opening balance")
     cids = {intent.iid: cid for cid, intent in belief.intents.items()}
     for fill in fills:
-        key = str(fill[FILL_TRADE_ID])
+        # exchanges count for themselves
+        key = str(fill[FILL_TRADE_ID]) + "".join(str(fill[FILL_SYMBOL]).partition("@")[1:])
         if key in belief.trades:
             belief.repeated.append(key)
         belief.trades[key] = Trade(
@@ -194,6 +195,52 @@ def read_journal(path: Path) -> Belief:
             cids.get(bytes(fill[FILL_IID]), ""),
         )  # fmt: skip
     return belief
+
+
+def parts_of(belief: Belief, exchanges: Iterable[str]) -> tuple[dict[str, Belief], list[str]]:
+    """Divide what a journal says among exchanges, each in its own names; and name what is of none of them.
+
+    The first exchange, whose names are plain, is called ``""``. The desk's last state is not divided.
+    """
+    parts = {name: Belief(account=belief.account, ended=belief.ended) for name in exchanges}
+    unknown: list[str] = []
+
+    def part(name: str, what: str) -> Belief:
+        if name not in parts:
+            unknown.append(what)
+        return parts.get(name) or Belief()
+
+    for asset, total in belief.opening.items():
+        plain, _, name = asset.partition("@")
+        part(name, f"balance of {asset}").opening[plain] = total
+    for key, trade in belief.trades.items():
+        symbol, _, name = trade.symbol.partition("@")
+        charged, _, where = trade.fee_asset.partition("@")
+        fee_asset = charged if where == name else trade.fee_asset or "@"  # out of another's purse
+        its = part(name, f"trade {key}")
+        its.trades[key.partition("@")[0]] = replace(trade, symbol=symbol, fee_asset=fee_asset)
+    for key in belief.repeated:
+        part(key.partition("@")[2], f"trade {key}").repeated.append(key.partition("@")[0])
+    for cid, intent in belief.intents.items():
+        symbol, _, name = intent.order.symbol.partition("@")
+        its = part(name, f"order {cid}")
+        its.intents[cid] = replace(intent, order=replace(intent.order, symbol=symbol))
+        if intent.iid in belief.first_fact:
+            its.first_fact[intent.iid] = belief.first_fact[intent.iid]
+    for paid in belief.payments:
+        symbol, _, name = paid.symbol.partition("@")
+        part(name, f"funding {paid}").payments.append(replace(paid, symbol=symbol))
+    return parts, unknown
+
+
+def pooled(accounts: Iterable[Amounts]) -> Amounts:
+    """Sum balances over exchanges, under plain names."""
+    found: Amounts = {}
+    for amounts in accounts:
+        for asset, amount in amounts.items():
+            plain = asset.partition("@")[0]
+            found[plain] = found.get(plain, ZERO) + amount
+    return found
 
 
 def _messages(connection: sqlite3.Connection) -> Iterator[tuple[int, int, list[Any]]]:

@@ -29,10 +29,12 @@ _DOCUMENTED: Final = (
     Limit(_TRADES, 50, SECOND_NS),
     Limit(_WALLET, 50, SECOND_NS),
 )
+# A stop is preceded by a question for the price, and a cancel that found nothing may be made once more.
 # A look-up asks for the order among the open ones and the closed ones, for all open ones, and for executions.
+# A stop that is in none of these is asked for twice more, out of what look-ups leave of a limit.
 _COSTS: Final[dict[Request, Costs]] = {
-    Request.SEND: {_ADDRESS: 1, _CREATE: 1},
-    Request.CANCEL: {_ADDRESS: 1, _CANCEL: 1},
+    Request.SEND: {_ADDRESS: 2, _CREATE: 1},
+    Request.CANCEL: {_ADDRESS: 2, _CANCEL: 1},
     Request.LOOK_UP: {_ADDRESS: 4, _OPEN: 2, _CLOSED: 1, _TRADES: 1},
     Request.TIME: {_ADDRESS: 1},
     Request.BALANCES: {_ADDRESS: 1, _WALLET: 1},

@@ -48,6 +48,8 @@ _ORDERS_PAGE: Final = 50
 _FILLS_PAGE: Final = 100
 # More pages than any account of ours fills; a cursor that never ends is not an answer.
 _MOST_PAGES: Final = 200
+STOPS: Final = {"orderFilter": "tpslOrder"}
+"""What says that a request is of orders that wait for a price and tie up what they sell."""
 Raw = Mapping[str, Any]
 
 
@@ -92,6 +94,8 @@ def fill_of(iid: bytes, symbol: str, raw: Raw, venue: str, account: str) -> Fill
 async def look_up(client: Any, intent: Intent, *, venue: str, account: str) -> Acked | Absent:
     """Find an order by its client order id: by id in both lists, then among the open ones of its symbol.
 
+    A stop is in the same lists before and after it was set off.
+
     Raises
     ------
     VenueError
@@ -104,6 +108,11 @@ async def look_up(client: Any, intent: Intent, *, venue: str, account: str) -> A
     if not orders:
         # A second opinion: the list by symbol may be served by another machine than the one by id.
         orders = await _pages("open orders", client.privateGetV5OrderRealtime, market, _ORDERS_PAGE)
+        if intent.trigger is not None:
+            # documented is that these are among the others; for an absence it is asked for by name as well
+            stops, ended = {**market, **STOPS}, {**named, **STOPS}
+            orders += await _pages("stops", client.privateGetV5OrderRealtime, stops, _ORDERS_PAGE)
+            orders += await _pages("ended stops", client.privateGetV5OrderHistory, ended, _ORDERS_PAGE)
     raw = next((each for each in orders if each["orderLinkId"] == intent.cid), None)
     if raw is None:
         return Absent()
@@ -125,7 +134,7 @@ async def open_orders(client: Any, symbols: Sequence[str], tag: str) -> list[Res
 
 
 def _row(raw: Raw) -> Row:
-    return Row(raw["orderLinkId"], raw["orderId"], raw["side"], raw["qty"], raw["price"])
+    return Row(raw["orderLinkId"], raw["orderId"], raw["side"], raw["qty"], raw["price"], raw["triggerPrice"])
 
 
 async def _fills(client: Any, intent: Intent, raw: Raw, venue: str, account: str) -> tuple[Fill, ...]:

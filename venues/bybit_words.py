@@ -4,8 +4,10 @@ Problem: Bybit acknowledges a request and tells the outcome on the private strea
 holds no fills; and ccxt's own `create_order` asks a question first. Here the request is made and sent in
 one go, and what its answer means is read from Bybit's own code (`bybit_orders.verdict`).
 
-Not here: reading an order's fields and looking one up (`bybit_orders`), what all venues share
-(`ccxt_venue`, `ccxt_feed`). Invariant: only what was refused for certain is `Rejected`.
+Not here: reading an order's fields and looking one up (`bybit_orders`), how a stop is placed and cancelled
+(`bybit_stops`), what all venues share (`ccxt_venue`, `ccxt_feed`).
+
+Invariant: only what was refused for certain, or never sent, is `Rejected`.
 """
 
 import contextlib
@@ -15,10 +17,12 @@ from typing import Any, Final
 
 import ccxt
 
+from parley.execution.protective import REACHED
 from parley.instruments import Instrument
 from parley.messages import CancelIntent, Fill, FundingPaid, Intent, OrderEvent
 from venues.bybit_client import bybit_instrument
 from venues.bybit_orders import fill_of, look_up, open_orders, order_event, verdict
+from venues.bybit_stops import BeyondError, BybitStops
 from venues.ccxt_client import MS, asked, exact, instruments_of, line
 from venues.pongs import NO_PONG, Pongs, socket_of
 from venues.port import Absent, Acked, Ambiguous, KeyRights, Rejected, Resting, VenueError
@@ -39,6 +43,7 @@ class BybitOrders:
         self._client = client
         self._account = account
         self._pongs = Pongs(_PING)
+        self._stops = BybitStops(client)
 
     async def connect(self) -> dict[str, Instrument]:
         unified = await asked("account type", self._client.is_unified_enabled())
@@ -78,13 +83,17 @@ class BybitOrders:
             )
         except ccxt.BaseError as error:
             raise UnsentError(line(error)) from error
+        if intent.trigger is not None:
+            return _taken(await self._stops.place(intent, request))
         return _taken(await self._client.privatePostV5OrderCreate(request))
 
     async def cancel(self, intent: CancelIntent) -> Acked:
         request = {**_SPOT, "symbol": self._client.market_id(intent.symbol), "orderLinkId": intent.cid}
-        return _taken(await self._client.privatePostV5OrderCancel(request))
+        return _taken(await self._stops.cancel(intent, request))
 
     def verdict(self, error: Exception) -> Rejected | Ambiguous:
+        if isinstance(error, BeyondError):
+            return Rejected(code=REACHED, detail=str(error))
         return verdict(error)
 
     async def look_up(self, intent: Intent) -> Acked | Absent:

@@ -8,15 +8,18 @@ or the venue's documentation promises; what nobody certified is absent.
 """
 
 import re
+from collections.abc import Sequence
 from typing import Final, Literal
 
 import msgspec
 
 from parley.errors import ConfigError, nearest
+from parley.instruments import exchange_of
 
 Uniqueness = Literal["none", "open", "forever", "idempotent"]
 Listed = Literal["open", "closed"]
 _HOUR_NS: Final = 3_600_000_000_000
+_WEAKER: Final = ("none", "open", "idempotent", "forever")
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,7 +32,9 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     ids that the venue gives to orders of its own in our account: liquidations, deleveraging. ``certified``:
     an adapter of its own stands behind it, it is no row made of what ccxt says (`generic_rows`).
     ``least_fence_ms``: the venue takes no nearer deadline, so none is asked for. ``assumed`` is what an order
-    in doubt rests on and the venue's documentation does not say.
+    in doubt rests on and the venue's documentation does not say. ``traded_h`` is how long a stop is found of
+    which something traded, where it holds stops, less what nobody knows of when exactly it forgets.
+    ``places`` are the rows of several venues that are traded as one, by the exchange that symbols name.
     """
 
     cid_len: int
@@ -48,11 +53,22 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     least_fence_ms: int = 0
     certified: bool = True
     assumed: str = ""
+    traded_h: int = 0
+    places: tuple[tuple[str, "Capabilities"], ...] = ()
 
     @property
     def retention_ns(self) -> int:
         """How long the venue remembers an order that ended without a fill, ns."""
         return self.retention_h * _HOUR_NS
+
+    @property
+    def traded_ns(self) -> int:
+        """How long the venue remembers a stop of which something traded, ns."""
+        return self.traded_h * _HOUR_NS
+
+    def of(self, symbol: str) -> "Capabilities":
+        """Give the row of the venue that trades a symbol: one order's fate is its own venue's business."""
+        return dict(self.places).get(exchange_of(symbol), self)
 
 
 _ENDED: Final = "how long it finds an order that ended without a fill"
@@ -61,18 +77,19 @@ CAPABILITIES: Final[dict[str, Capabilities]] = {
     "binance": Capabilities(
         cid_len=36, cid_charset="a-zA-Z0-9_-", uniqueness="open", look_up=("open", "closed"),
         retention_h=90 * 24, fence="recvWindow", cancel_by_cid=True, post_only=True, reduce_only=False,
-        stops=True, amend=False,
+        stops=True, amend=False, traded_h=89 * 24,
     ),
     # a listen key's stream says nothing when it is begun, so that it stands is never certain
     "binanceusdm": Capabilities(
         cid_len=36, cid_charset="a-zA-Z0-9_-", uniqueness="open", look_up=("open", "closed"),
         retention_h=3 * 24, fence="recvWindow", cancel_by_cid=True, post_only=True, reduce_only=True,
-        stops=True, amend=False, contracts=True, forced=("autoclose-", "adl_autoclose"),
+        stops=True, amend=False, contracts=True, forced=("autoclose-", "adl_autoclose"), traded_h=89 * 24,
     ),
+    # who names no start time may be shown the last seven days of ended orders only
     "bybit": Capabilities(
         cid_len=36, cid_charset="a-zA-Z0-9_-", uniqueness="forever", look_up=("open", "closed"),
         retention_h=24, fence="X-BAPI-RECV-WINDOW", cancel_by_cid=True, post_only=True, reduce_only=False,
-        stops=False, amend=False,
+        stops=True, amend=False, traded_h=6 * 24,
     ),
     # documented: a second send of an id returns the first order. How long orders are listed is not: a day is
     # assumed. No list is asked for by our id, it is looked for in them whole.
@@ -89,7 +106,8 @@ CAPABILITIES: Final[dict[str, Capabilities]] = {
     ),
     "okx": Capabilities(
         cid_len=32, cid_charset="a-zA-Z0-9", uniqueness="open", look_up=("open", "closed"), retention_h=2,
-        fence="expTime", cancel_by_cid=True, post_only=True, reduce_only=False, stops=False, amend=False,
+        fence="expTime", cancel_by_cid=True, post_only=True, reduce_only=False, stops=True, amend=False,
+        traded_h=89 * 24,
     ),
     # who sends an id twice may have two orders: the documentation asks not to, and says not what happens
     "kucoin": Capabilities(
@@ -119,6 +137,32 @@ def capabilities_of(venue: str) -> Capabilities:
     if found is None:
         raise ConfigError(f"no certified adapter for {venue!r}; {nearest(venue, list(CAPABILITIES))}")
     return found
+
+
+def weakest(rows: Sequence[Capabilities]) -> Capabilities:
+    """Return what holds at every one of several venues; `contracts` and `forced` are what any of them has."""
+    shared = [chr(each) for each in range(0x21, 0x7F)]
+    for row in rows:
+        shared = [each for each in shared if re.fullmatch(f"[{row.cid_charset}]", each)]
+    return Capabilities(
+        cid_len=min(each.cid_len for each in rows),
+        cid_charset="".join(map(re.escape, shared)),
+        uniqueness=min((each.uniqueness for each in rows), key=_WEAKER.index),
+        look_up=tuple(each for each in rows[0].look_up if all(each in row.look_up for row in rows)),
+        retention_h=min(each.retention_h for each in rows),
+        fence=" ".join(each.fence for each in rows) if all(each.fence for each in rows) else "",
+        cancel_by_cid=all(each.cancel_by_cid for each in rows),
+        post_only=all(each.post_only for each in rows),
+        reduce_only=all(each.reduce_only for each in rows),
+        stops=all(each.stops for each in rows),
+        amend=all(each.amend for each in rows),
+        contracts=any(each.contracts for each in rows),
+        forced=tuple(forced for each in rows for forced in each.forced),
+        least_fence_ms=max(each.least_fence_ms for each in rows),
+        certified=all(each.certified for each in rows),
+        assumed="; ".join(each.assumed for each in rows if each.assumed),
+        traded_h=min(each.traded_h for each in rows),
+    )
 
 
 def lacks_for_opening(row: Capabilities) -> str:

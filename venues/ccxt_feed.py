@@ -8,7 +8,8 @@ Not here: which candle is closed, what is sent to whom (`runtime.hub`); what a v
 numbers are like (its `MarketWords`).
 
 Invariant: nothing is read twice and nothing in the caches is passed over, while they are read at least once
-per 10,000 trades of a symbol; a lost connection or a book out of sequence is noted as a gap.
+per 10,000 trades of a symbol; a lost connection or a book out of sequence is noted as a gap. Of marks only
+the newest counts.
 """
 
 import asyncio
@@ -22,6 +23,7 @@ from parley.errors import ConfigError, UserError, nearest
 from parley.messages import Print
 from venues.backoff import Backoff
 from venues.ccxt_client import MS
+from venues.ccxt_marks import mark_of, number_of
 from venues.port import VenueError
 from venues.words import MarketWords
 
@@ -35,7 +37,7 @@ Levels = tuple[tuple[float, float], ...]
 
 _READ_ON_S: Final = 0.01
 _MOST_CANDLES: Final = 1000
-_KINDS: Final = ("candle", "trade", "book")
+_KINDS: Final = ("candle", "trade", "book", "mark")
 
 
 def by_id(newest_first: Iterator[Raw]) -> Iterator[tuple[int, Raw]]:
@@ -46,7 +48,8 @@ def by_id(newest_first: Iterator[Raw]) -> Iterator[tuple[int, Raw]]:
 class CcxtFeed:
     """Streams of `symbols`; `pause_s` is how long a stream is left alone after it was heard.
 
-    ``numbered`` is for venues whose own ids of trades do not grow.
+    ``numbered`` is for venues whose own ids of trades do not grow. Marks are of contracts: once connected,
+    `streams` has none where there is no contract among the symbols or the venue does not stream them.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class CcxtFeed:
         self.reconnects = 0
         self.resyncs = 0
         self.heard = asyncio.Event()
+        self._contracts: list[str] = []
         self._ids: dict[str, str] = {}
         self._sockets: dict[str, object] = {}  # held, so that no new one comes to lie where an old one lay
 
@@ -90,6 +94,11 @@ class CcxtFeed:
                     f"the venue does not list {symbol!r}; {nearest(symbol, list(self._client.symbols))}"
                 )
             self._ids[str(self._client.markets[symbol]["id"])] = symbol
+        self._contracts = [
+            each for each in self.symbols if self._client.markets[each].get("contract") is True
+        ]
+        if not self._contracts or self._client.has.get("watchMarkPrices") is not True:
+            self.streams -= {"mark"}
 
     def symbol_of(self, venue_id: str) -> str | None:
         """Return the symbol of a venue's id if it is one of ours."""
@@ -104,7 +113,10 @@ class CcxtFeed:
         tasks = [
             asyncio.ensure_future(self._watch(kind, self._call(kind, group), on_gap, on_break))
             for kind in sorted(self.streams)
-            for group in self._groups(1 if kind == "candle" and not self._has_candles_together() else most)
+            for group in self._groups(
+                self._contracts if kind == "mark" else self.symbols,
+                1 if kind == "candle" and not self._has_candles_together() else most,
+            )
         ]
         try:
             await asyncio.gather(*tasks)
@@ -113,8 +125,8 @@ class CcxtFeed:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _groups(self, most: int) -> list[list[str]]:
-        return [list(self.symbols[at : at + most]) for at in range(0, len(self.symbols), most)]
+    def _groups(self, symbols: Sequence[str], most: int) -> list[list[str]]:
+        return [list(symbols[at : at + most]) for at in range(0, len(symbols), most)]
 
     def _has_candles_together(self) -> bool:
         return bool(self._client.has.get("watchOHLCVForSymbols"))
@@ -139,6 +151,7 @@ class CcxtFeed:
                 if self._words.most_symbols > 1
                 else lambda: client.watch_order_book(symbols[0])
             ),
+            "mark": lambda: client.watch_mark_prices(symbols),
         }
         return calls[kind]
 
@@ -157,7 +170,8 @@ class CcxtFeed:
             except ccxt.BaseError as error:
                 pause = backoff.pause_s()
                 log.warning("stream_lost kind=%s cause=%r retry_s=%.1f", kind, error, pause)
-                on_break(f"{kind}: connection lost")
+                # the next mark says all there is to say: nothing of a candle or book was lost with one
+                (on_gap if kind == "mark" else on_break)(f"{kind}: connection lost")
                 self.reconnects += 1
                 await asyncio.sleep(pause)
                 self._forget_errors()
@@ -189,7 +203,9 @@ class CcxtFeed:
 
     async def is_subscribed(self) -> bool:
         """Whether the venue confirmed every stream, and every book has its snapshot."""
-        if not await self._words.stands(self._client, sorted(self.streams), self.symbols, self._timeframe):
+        # not marks: a venue that tells none is one where they are not known
+        streams = sorted(self.streams - {"mark"})
+        if not await self._words.stands(self._client, streams, self.symbols, self._timeframe):
             return False
         return "book" not in self.streams or all(self.book_number(each) >= 0 for each in self.symbols)
 
@@ -258,6 +274,15 @@ class CcxtFeed:
         bids = tuple((float(px), float(qty)) for px, qty, *_ in book["bids"][:levels])
         asks = tuple((float(px), float(qty)) for px, qty, *_ in book["asks"][:levels])
         return self.book_number(symbol), int(book["timestamp"] or 0) * MS, bids, asks
+
+    def mark_number(self, symbol: str) -> int:
+        """A number that grows with each mark of a contract, -1 before the first and for everything else."""
+        ticker = self._client.tickers.get(symbol) if symbol in self._contracts else None
+        return -1 if ticker is None else number_of(ticker)
+
+    def mark(self, symbol: str) -> tuple[float, float | None, int]:
+        """Return (mark price, rate of the next funding payment or None, its time in ns or 0)."""
+        return mark_of(self._client.tickers[symbol], self._client.fundingRates.get(symbol))
 
     async def close(self) -> None:
         """Let go of all connections."""

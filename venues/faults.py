@@ -9,7 +9,7 @@ order), what venues say of their limits (`meter`), who is told (`runtime.venue_f
 Invariant: a failure is taken exactly once.
 """
 
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 _LONGEST_WORD: Final = 200
 
@@ -20,6 +20,13 @@ class Failed(NamedTuple):
     n: int
     call: str
     why: str
+
+
+class Failing(Protocol):
+    """Where it is counted what failed, at one venue or at several."""
+
+    def take(self) -> Failed | None:
+        """Give what failed, and begin anew; None when nothing did."""
 
 
 class Faults:

@@ -15,10 +15,10 @@ import logging
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from parley.budget import Budget, Lack, Limit, Price, Rank
-from venues.faults import Faults
+from venues.faults import Failing, Faults
 from venues.limits import RANKS, Request, VenueLimits
 
 log = logging.getLogger(__name__)
@@ -28,6 +28,29 @@ _JITTER_MOST_NS: Final = 2_000_000_000
 _BACKOFF_MOST_NS: Final = 3_600_000_000_000
 _MS: Final = 1_000_000
 _NS: Final = 1_000_000_000
+
+
+class Asked(Protocol):
+    """What may still be asked of a venue, or of several at once (`several_meter`), and what failed there."""
+
+    @property
+    def faults(self) -> Failing:
+        """What failed."""
+
+    def take(self, request: Request, rank: Rank | None = None) -> Lack | None:
+        """As `Meter.take`."""
+
+    def lack(self, request: Request, rank: Rank | None = None) -> Lack | None:
+        """As `Meter.lack`."""
+
+    async def turn(self, request: Request, until: int | None = None) -> Lack | None:
+        """As `Meter.turn`."""
+
+    async def opens(self, request: Request, until: int | None = None) -> Lack | None:
+        """As `Meter.opens`."""
+
+    def of(self, symbol: str) -> "Asked":
+        """Give what may be asked where a symbol is traded."""
 
 
 class Meter:
@@ -45,6 +68,10 @@ class Meter:
         self._strikes: dict[tuple[str, ...], int] = {}
         self.faults = Faults()
         self.adopt(limits.limits)
+
+    def of(self, symbol: str) -> "Meter":
+        """Give itself: of one venue it counts for every symbol."""
+        return self
 
     def adopt(self, limits: Sequence[Limit]) -> None:
         """Take these limits instead of the ones before; what was counted is forgotten, headers will say it.
@@ -65,15 +92,15 @@ class Meter:
         """Pay for a request that is made now; what it lacks when it may not be made."""
         return Budget.take(self._prices[request], rank or RANKS[request], self._clock())
 
-    def lack(self, request: Request) -> Lack | None:
+    def lack(self, request: Request, rank: Rank | None = None) -> Lack | None:
         """Say what a request lacks now, and pay nothing."""
-        return Budget.lack(self._prices[request], RANKS[request], self._clock())
+        return Budget.lack(self._prices[request], rank or RANKS[request], self._clock())
 
     async def turn(self, request: Request, until: int | None = None) -> Lack | None:
         """Wait until a request may be made and pay for it; what it lacks if that is not before ``until``."""
         return await self._wait(self.take, request, until)
 
-    async def opens(self, request: Request, until: int) -> Lack | None:
+    async def opens(self, request: Request, until: int | None = None) -> Lack | None:
         """Wait until a request may be made and pay nothing; as `turn`."""
         return await self._wait(self.lack, request, until)
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import ccxt
 
+from parley.execution.protective import REACHED
 from parley.instruments import ZERO
 from parley.messages import Fill, Intent, OrderEvent
 from venues.ccxt_client import MS, asked, exact, line
@@ -38,7 +39,9 @@ _REFUSED: Final = frozenset(
     }
 )  # fmt: skip
 # The venue has an order of this id: some send arrived.
-_DUPLICATES: Final = frozenset({51011, 51016})
+_DUPLICATES: Final = frozenset({51011, 51016, 51065, 51068})
+# A stop whose trigger the market is beyond: one that buys, and one that sells.
+_BEYOND: Final = frozenset({51278, 51280})
 # Of a cancel only: there is no such order, or it is not open any more.
 _NOT_OPEN: Final = frozenset({51400, 51401, 51402, 51603})
 _STATUS: Final = {
@@ -62,6 +65,8 @@ def verdict(error: Exception) -> Rejected | Ambiguous:
         return Ambiguous(cause=f"duplicate: {line(error)}")
     if code in _NOT_OPEN:
         return Rejected(code=NOT_FOUND, detail=line(error))
+    if code in _BEYOND:
+        return Rejected(code=REACHED, detail=line(error))
     if code in _REFUSED:
         return Rejected(code=f"venue:{code}", detail=line(error))
     return Ambiguous(cause=f"{type(error).__name__}: {line(error)}")
@@ -113,7 +118,7 @@ async def look_up(client: Any, intent: Intent, *, venue: str, account: str) -> A
     raw = await _named(client, intent.cid, market) or await _listed(client, intent.cid, market)
     if raw is None:
         return Absent()
-    fills = await _fills(client, intent, raw, market, venue, account)
+    fills = await fills_of(client, intent, raw, market, venue, account)
     return Acked(
         venue_id=str(raw["ordId"]), t_venue=int(raw["cTime"]) * MS,
         event=order_event(intent.iid, intent.symbol, raw), fills=fills,
@@ -125,13 +130,13 @@ async def open_orders(client: Any, symbols: Sequence[str], tag: str) -> list[Res
     found = []
     for symbol in symbols:
         query = {"instType": "SPOT", "instId": client.market_id(symbol)}
-        rows = await _pages("open orders", client.privateGetTradeOrdersPending, query, "ordId")
+        rows = await pages("open orders", client.privateGetTradeOrdersPending, query, "ordId")
         found += own(symbol, map(_row, rows), tag)
     return found
 
 
 def _row(raw: Raw) -> Row:
-    return Row(raw["clOrdId"], raw["ordId"], raw["side"], raw["sz"], raw["px"])
+    return Row(raw["clOrdId"] or raw.get("algoClOrdId"), raw["ordId"], raw["side"], raw["sz"], raw["px"])
 
 
 async def _named(client: Any, cid: str, market: Raw) -> Raw | None:
@@ -147,7 +152,7 @@ async def _named(client: Any, cid: str, market: Raw) -> Raw | None:
 async def _listed(client: Any, cid: str, market: Raw) -> Raw | None:
     """A second opinion: lists by pair may be served by another machine than the one by id."""
     of_pair = {"instType": "SPOT", **market}
-    found = await _pages("open orders", client.privateGetTradeOrdersPending, of_pair, "ordId")
+    found = await pages("open orders", client.privateGetTradeOrdersPending, of_pair, "ordId")
     newest = await asked("orders", client.privateGetTradeOrdersHistory({**of_pair, "limit": _PAGE}))
     return _of([*found, *newest["data"]], cid)
 
@@ -156,16 +161,17 @@ def _of(rows: list[Raw], cid: str) -> Raw | None:
     return next((each for each in rows if each["clOrdId"] == cid), None)
 
 
-async def _fills(
+async def fills_of(
     client: Any, intent: Intent, raw: Raw, market: Raw, venue: str, account: str
 ) -> tuple[Fill, ...]:
+    """Return all that an order traded; `VenueError` when that does not yet account for what was executed."""
     executed = exact(raw["accFillSz"] or "0")
     if not executed:
         return ()
     query = {"instType": "SPOT", **market, "ordId": raw["ordId"]}
-    rows = await _pages("own executions", client.privateGetTradeFills, query, "billId")
+    rows = await pages("own executions", client.privateGetTradeFills, query, "billId")
     if _sum(rows) < executed:  # the list of three days; the longer one may lag
-        rows = await _pages("older executions", client.privateGetTradeFillsHistory, query, "billId")
+        rows = await pages("older executions", client.privateGetTradeFillsHistory, query, "billId")
     if _sum(rows) < executed:
         raise VenueError(
             f"own executions: {executed} of {intent.cid} were executed, they sum to {_sum(rows)}"
@@ -178,7 +184,7 @@ def _sum(rows: list[Raw]) -> Any:
     return sum((exact(each["fillSz"]) for each in rows), ZERO)
 
 
-async def _pages(what: str, ask: Callable[[Raw], Awaitable[Any]], query: Raw, number: str) -> list[Raw]:
+async def pages(what: str, ask: Callable[[Raw], Awaitable[Any]], query: Raw, number: str) -> list[Raw]:
     """Read a list whole, page by page; only an empty page is its end, a short one need not be."""
     rows: list[Raw] = []
     for _ in range(_MOST_PAGES):

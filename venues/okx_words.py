@@ -4,9 +4,9 @@ Problem: OKX acknowledges a request and tells the outcome on the private stream,
 no fills. Its window for the time of a request is 30 s for everybody; what an order needs is its own deadline,
 the header `expTime`, and ccxt sends headers only from its property `headers`.
 
-Not here: reading an order's fields and looking one up (`okx_orders`), what all venues share (`ccxt_venue`,
-`ccxt_feed`). Invariant: only what was refused for certain is `Rejected`; every order goes out with its
-deadline.
+Not here: reading an order's fields and looking one up (`okx_orders`), stops (`okx_stops`), what all venues
+share (`ccxt_venue`, `ccxt_feed`). Invariant: only what was refused for certain is `Rejected`; every order
+that is no stop goes out with its deadline.
 """
 
 import contextlib
@@ -23,8 +23,9 @@ from parley.messages import CancelIntent, Fill, FundingPaid, Intent, OrderEvent
 from venues.ccxt_client import MS, asked, exact, instruments_of, line
 from venues.okx_client import okx_instrument
 from venues.okx_orders import look_up, open_orders, order_event, told_fill, verdict
+from venues.okx_stops import OkxStops, client_ids
 from venues.pongs import NO_PONG, Pongs, socket_of
-from venues.port import Absent, Acked, Ambiguous, KeyRights, Rejected, Resting, VenueError
+from venues.port import NOT_FOUND, Absent, Acked, Ambiguous, KeyRights, Rejected, Resting, VenueError
 from venues.words import Account, Placing, Raw, UnsentError
 
 _PRIVATE: Final = frozenset({"orders", "orders::myTrades"})
@@ -46,6 +47,7 @@ class OkxOrders:
         self._client = client
         self._account = account
         self._pongs = Pongs(_PING)
+        self._stops = OkxStops(client, account)
 
     async def connect(self) -> dict[str, Instrument]:
         config = (await asked("account mode", self._client.privateGetAccountConfig()))["data"][0]
@@ -78,6 +80,8 @@ class OkxOrders:
         return KeyRights(trades="trade" in rights, withdraws="withdraw" in rights)
 
     async def place(self, intent: Intent, placing: Placing) -> Acked:
+        if intent.trigger is not None:
+            return await self._stops.place(intent)
         try:
             request = self._client.create_order_request(
                 placing.symbol, placing.kind, placing.side, placing.qty, placing.px, placing.params
@@ -87,8 +91,16 @@ class OkxOrders:
         return _taken(await self._in_time(self._client.privatePostTradeOrder, request))
 
     async def cancel(self, intent: CancelIntent) -> Acked:
+        if self._stops.knows(intent.cid):
+            return await self._stops.cancel(intent)
         request = {"instId": self._client.market_id(intent.symbol), "clOrdId": intent.cid}
-        return _taken(await self._in_time(self._client.privatePostTradeCancelOrder, request))
+        try:
+            return _taken(await self._in_time(self._client.privatePostTradeCancelOrder, request))
+        except ccxt.BaseError as error:
+            said = verdict(error)
+            if not isinstance(said, Rejected) or said.code != NOT_FOUND:
+                raise
+        return await self._stops.cancel(intent)  # an earlier life may have placed one
 
     async def _in_time(self, ask: Callable[[Raw], Awaitable[Any]], request: Raw) -> Any:
         """Make a request with its deadline.
@@ -107,11 +119,16 @@ class OkxOrders:
         return verdict(error)
 
     async def look_up(self, intent: Intent) -> Acked | Absent:
+        if intent.trigger is not None:
+            return await self._stops.look_up(intent)
         account = self._account
         return await look_up(self._client, intent, venue=account.venue, account=account.name)
 
     async def resting(self, tag: str) -> Sequence[Resting]:
-        return await open_orders(self._client, self._account.symbols, tag)
+        found = await open_orders(self._client, self._account.symbols, tag)
+        for symbol in self._account.symbols:
+            found += await self._stops.resting(symbol, tag)
+        return found
 
     async def unasked(self) -> Sequence[FundingPaid]:
         return ()
@@ -125,7 +142,7 @@ class OkxOrders:
                 await self._pongs.ping(socket)
 
     def client_ids(self, raw: Raw) -> Sequence[str]:
-        return (str(raw["clOrdId"]),)
+        return client_ids(raw)
 
     def venue_id(self, raw: Raw) -> str:
         return str(raw["ordId"])

@@ -18,7 +18,7 @@ import msgspec
 from parley.instruments import Instrument
 from parley.messages import CancelIntent, Fill, FundingPaid, Gap, Intent, OrderEvent
 from venues.capabilities import Capabilities
-from venues.meter import Meter
+from venues.meter import Asked
 
 
 class Acked(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +80,12 @@ class KeyRights(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VenueError(Exception):
-    """A request that is safe to repeat (balances, instruments, clock) did not work; the text says which."""
+    """A request that is safe to repeat (balances, instruments, clock) did not work; the text says which.
+
+    ``venue`` is whose answer it was where several are asked at once (`several`), else empty.
+    """
+
+    venue: str = ""
 
 
 class NotReached(VenueError):
@@ -88,7 +93,7 @@ class NotReached(VenueError):
 
 
 class Venue(Protocol):
-    """One account at one venue.
+    """One account at one venue, or at each of several that are traded as one (`several`).
 
     Guarantees: `send` and `cancel` do at most one request and raise nothing but errors of this program;
     `send` puts its time on the request before it first suspends, so the fence counts from then;
@@ -101,9 +106,10 @@ class Venue(Protocol):
         """What the venue can do."""
 
     @property
-    def meter(self) -> Meter:
-        """What may still be asked of it. Who sends, cancels, looks up or asks for time or balances asks here
-        before; what the answers say of the venue's limits is read by the adapter."""
+    def meter(self) -> Asked:
+        """What may still be asked of it. Who asks for time or balances asks here before, who sends,
+        cancels or looks up asks `Asked.of` the order's symbol; what the answers say of the venue's limits is
+        read by the adapter."""
 
     @property
     def fence_ns(self) -> int:

@@ -19,7 +19,7 @@ _KINDS: Final = [
     for name in (
         "Trigger", "Cfp", "Proposal", "Vote", "Ranking", "GateRefusal", "Decision", "Refuse", "Allocation",
         "Counter", "CounterReply", "Verdict", "Silence", "Late", "NotUnderstood", "AgentFaulted", "Void",
-        "Outcome",
+        "Outcome", "Crossed",
     )
 ]  # fmt: skip
 _BACKGROUND: Final = [KIND_OF["Opinion"], KIND_OF["WeightUpdate"]]

@@ -198,6 +198,17 @@ class Worth(Wire):
     realised_bps: Number
 
 
+class Met(Wire):
+    """What changed hands inside, of no order and at no fee; ``saved`` is about, of fees and spread."""
+
+    seller: str
+    buyer: str
+    symbol: str
+    qty: Amount
+    px: Amount
+    saved: Amount
+
+
 class RoundOrder(Order):
     """An order of the round with its fills."""
 
@@ -228,6 +239,7 @@ class RoundDetail(Round):
     plan: list[PlanLeg]
     orders: list[RoundOrder]
     outcomes: list[Worth]
+    crossed: list[Met] = Field(description="What exits of the round gave its opening inside the firm.")
 
 
 def round_of(row: dict[str, Any], run: str) -> dict[str, Any]:

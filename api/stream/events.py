@@ -84,7 +84,7 @@ def _of_record(record: Row, run: str, rows: _Rows, iids: Sequence[bytes]) -> Ite
         if kind in (_TRIGGER, _CFP):
             if row["opened_seq"] == seq:
                 yield _event("rounds", "round.opened", record, Round, round_of(row, run))
-        else:
+        elif kind == _DECISION or row["outcome"] == "void":  # what changed hands inside no void undoes
             word = "round.decided" if kind == _DECISION else "round.voided"
             yield _event("rounds", word, record, Round, round_of(row, run))
     for iid in iids:

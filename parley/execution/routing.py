@@ -9,8 +9,8 @@ none or at least its minimum, so every set of venues is tried with its minima se
 Not here: sending, and what a venue that fails leaves (that is routed anew).
 
 Invariant: parts lie on their venue's lot, reach its minima at the lowest price of its levels, are
-within what its book shows up to the limit, and never sum to more than the order. As much as
-possible is placed, and of all ways to place that much the cheapest.
+within what its book shows up to the limit and what it may get, and never sum to more than the
+order. As much as possible is placed, and of all ways to place that much the cheapest.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,10 +30,11 @@ Runs = list[tuple[Decimal, Decimal]]  # (cost of a unit, how many units), cheape
 
 
 class Market(NamedTuple):
-    """A symbol at one venue: its grid and fees, and its told book."""
+    """A symbol at one venue: its grid and fees, its told book, and what it may get at most, in base."""
 
     instrument: Instrument
     book: Book
+    most: Decimal | None = None
 
 
 class Part(NamedTuple):
@@ -120,7 +121,7 @@ def _lane(venue: str, market: Market, side: str, limit: Decimal | None) -> Lane 
     levels.sort(key=lambda level: level[0])
     held = sum((base for _, _, base in levels), ZERO)
     lot = instrument.lot
-    most = min(held, instrument.max_qty) // lot * lot
+    most = min(held, instrument.max_qty, held if market.most is None else market.most) // lot * lot
     if most <= 0:
         return None
     low = min(px for _, px, _ in levels)

@@ -10,6 +10,9 @@ What goes out is taken from the acting agent's sub-ledger, then from the opening
 balance, and what is still missing is posted to `UNASSIGNED`. A contract may be owed:
 it comes from and goes to the acting agent's sub-ledger alone, which is then short.
 
+The same currency at several exchanges (``USDT`` and ``USDT@bybit``) is the quote in several purses: all of
+it is cash, at par, and each purse has a balance of its own (ADR 43).
+
 For a linear perpetual this is the venue's own account, written otherwise: the wallet is
 the cash plus what the positions cost, and wallet plus unrealised is cash plus value (ADR 38).
 
@@ -25,8 +28,8 @@ from hashlib import blake2s
 from typing import NamedTuple
 
 from parley.errors import StateError
-from parley.instruments import Instrument, symbol_of
-from parley.messages import Fill, Holding, Position
+from parley.instruments import Instrument, plain, symbol_of
+from parley.messages import Crossed, Fill, Holding, Position
 from parley.money import (
     ZERO,
     average,
@@ -46,6 +49,7 @@ from .image import Image, pack, unpack
 from .postings import (
     CASH,
     EQUITY,
+    EXTERNAL,
     FEES,
     FUNDING,
     GAIN,
@@ -58,7 +62,10 @@ from .postings import (
     Transaction,
     balanced,
 )
+from .seen import content_of, content_of_crossing, key_of, key_of_crossing
 from .subledgers import By, SubLedgers
+
+_NOBODY = frozenset({"", EXTERNAL, OPENING, UNASSIGNED})  # no agents, who alone can agree on anything
 
 
 class Still(NamedTuple):
@@ -93,7 +100,8 @@ class Ledger:
         self.last: Transaction | None = None
         self._instruments = dict(instruments)
         # Below a lot nothing can be sold: a holding that small counts as closed.
-        dust = {i.base: i.lot for i in instruments.values() if i.quote == quote}
+        self._purses = frozenset({quote, *(i.quote for i in instruments.values() if plain(i.quote) == quote)})
+        dust = {i.base: i.lot for i in instruments.values() if i.quote in self._purses}
         self._owed = frozenset(i.base for i in instruments.values() if i.is_contract)
         self._subs = SubLedgers(quote, dust, self._owed)
         self._cash: dict[str, Decimal] = {}
@@ -154,7 +162,7 @@ class Ledger:
         finite = fill.qty.is_finite() and fill.px.is_finite() and fill.fee.is_finite()
         if not finite or fill.qty <= 0 or fill.px <= 0 or fill.side not in ("buy", "sell"):
             raise StateError(f"not a possible fill: {fill}")
-        if not self._fresh(_key(fill), _content(fill)):
+        if not self._fresh(key_of(fill), content_of(fill)):
             return False
         with exact():
             try:
@@ -163,9 +171,39 @@ class Ledger:
                 raise StateError(f"cannot be counted exactly: {fill}") from err
         return True
 
+    def cross(self, crossed: Crossed) -> bool:
+        """Move a quantity from one sub-ledger to another at a price; False when it is booked already.
+
+        The giver realises what it gained, the taker's lot opens at the price; position, cash and equity of
+        the account stay what they are.
+
+        Raises
+        ------
+        StateError
+            When the giver does not hold that much, on what is owed, has no mark or is not paid in the
+            account's own currency, and on numbers or names nothing can have.
+        """
+        instrument, c = self._instruments.get(crossed.symbol), crossed
+        if instrument is None or instrument.is_contract or instrument.quote not in self._purses:
+            raise StateError(f"nothing that can be crossed: {c}")
+        base, is_finite = instrument.base, c.qty.is_finite() and c.px.is_finite()
+        if not is_finite or c.qty <= 0 or c.px <= 0 or c.seller == c.buyer or {c.seller, c.buyer} & _NOBODY:
+            raise StateError(f"not a possible crossing: {c}")
+        if key_of_crossing(c) not in self._seen:
+            held = self._subs.holding(c.seller, base)
+            if held is None or held.qty < c.qty or base not in self.marks:
+                raise StateError(f"{c.seller!r} has not got that much to give: {c}")
+        if not self._fresh(key_of_crossing(c), content_of_crossing(c)):
+            return False
+        with exact():
+            for owner, amount in ((c.seller, -c.qty), (c.buyer, c.qty)):
+                self._flow(TRADE, base, amount, tidy(c.qty * c.px), By(owner, c.t, c.pid, c.round))
+            self._commit("crossed", c.round.hex(), c.symbol, By(c.buyer, c.t, c.pid, c.round))
+        return True
+
     def knows(self, fill: Fill) -> bool:
         """Whether this trade is booked already."""
-        return _key(fill) in self._seen
+        return key_of(fill) in self._seen
 
     def knows_funding(self, ref: str) -> bool:
         """Whether the payment of this number is booked already."""
@@ -209,9 +247,9 @@ class Ledger:
         instrument = self._instruments.get(symbol)
         if instrument is None or not (px.is_finite() and px > 0):
             raise StateError(f"cannot mark {symbol} at {px}")
-        if instrument.quote == self.quote:
+        if instrument.quote in self._purses:
             asset, px = instrument.base, tidy(price(px))
-        elif instrument.base == self.quote:
+        elif instrument.base in self._purses:
             asset, px = instrument.quote, inverse(px)
         else:
             return
@@ -226,7 +264,7 @@ class Ledger:
     def equity(self) -> Decimal:
         """Value all there is at the marks, in quote."""
         cash = self._cash
-        total = cash.get(self.quote, ZERO)
+        total = self._money()
         for asset, mark in self.marks.items():
             amount = cash.get(asset)
             if amount:
@@ -323,7 +361,7 @@ class Ledger:
         self._mark_from(fill, instrument)
         notional = fill.qty * fill.px
         base, quote = (instrument.base, fill.qty), (instrument.quote, notional)
-        worth = fill.qty if instrument.base == self.quote else self._worth(instrument.quote, notional)
+        worth = fill.qty if instrument.base in self._purses else self._worth(instrument.quote, notional)
         given, taken = (quote, base) if fill.side == "buy" else (base, quote)
         self._flow(TRADE, given[0], -given[1], worth, by)
         self._flow(TRADE, taken[0], taken[1], worth, by)
@@ -336,19 +374,19 @@ class Ledger:
         worth = self._worth(asset, abs(amount))
         self._flow(account, asset, amount, worth, by)
         signed = worth if amount > 0 else -worth
-        traded = instrument.quote if instrument.base == self.quote else instrument.base
+        traded = instrument.quote if instrument.base in self._purses else instrument.base
         self._gained[traded] = self._gained.get(traded, ZERO) + signed
         return signed
 
     def _worth(self, asset: str, amount: Decimal) -> Decimal:
-        return tidy(amount if asset == self.quote else on_grid(amount * self.marks.get(asset, ZERO)))
+        return tidy(amount if asset in self._purses else on_grid(amount * self.marks.get(asset, ZERO)))
 
     def _mark_from(self, fill: Fill, instrument: Instrument) -> None:
         """Give what a fill moves its first mark, when it has none, from the fill itself."""
         base, quote = instrument.base, instrument.quote
-        if quote == self.quote:
+        if quote in self._purses:
             self._first_mark(base, tidy(price(fill.px)))
-        elif base == self.quote:
+        elif base in self._purses:
             self._first_mark(quote, inverse(fill.px))
         elif quote in self.marks:
             if base not in self.marks:
@@ -370,7 +408,7 @@ class Ledger:
         """Move an amount between the account and a contra account, through the sub-ledgers it belongs to."""
         signed = worth if amount > 0 else -worth
         self._post(contra, by.agent, asset, -amount, -signed)
-        if asset == self.quote:
+        if asset in self._purses:
             self._post(CASH, "", asset, amount, signed)
             return
         for part in self._subs.move(asset, amount, worth, by, valued=asset in self.marks):
@@ -384,7 +422,7 @@ class Ledger:
         self._legs.append(Posting(account, owner, asset, amount, value))
         if account == CASH:
             self._cash[asset] = self._cash.get(asset, ZERO) + amount
-            if asset != self.quote:
+            if asset not in self._purses:
                 self._cost[asset] = self._cost.get(asset, ZERO) + value
         elif account in INCOME:
             self.realised -= value
@@ -402,12 +440,20 @@ class Ledger:
 
     def _verify(self, assets: set[str]) -> None:
         """Compare the account with its sub-ledgers, and the two sides of the balance sheet."""
-        for asset in sorted(assets - {self.quote}):
+        for asset in sorted(assets - self._purses):
             if self._subs.sums(asset) != (self._cash.get(asset, ZERO), self._cost.get(asset, ZERO)):
                 raise StateError(f"sub-ledgers of {asset} do not sum to its position")
-        at_cost = sum(self._cost.values(), self._cash.get(self.quote, ZERO))
+        at_cost = sum(self._cost.values(), self._money())
         if at_cost != self.opening + self.realised:
             raise StateError(f"{at_cost} at cost, but {self.opening} opened and {self.realised} earned")
+
+    def _money(self) -> Decimal:
+        """All cash, over all purses."""
+        total = self._cash.get(self.quote, ZERO)
+        if len(self._purses) > 1:
+            for purse in sorted(self._purses - {self.quote}):
+                total = exact_sum(total, self._cash.get(purse, ZERO))
+        return total
 
     def _fresh(self, key: str, content: str) -> bool:
         digest = blake2s(content.encode(), digest_size=16).digest()
@@ -441,16 +487,6 @@ class Ledger:
             unrealised=tidy(exact_difference(exact_product(still.qty, mark), still.cost)),
             mark=mark,
         )
-
-
-def _key(fill: Fill) -> str:
-    return f"{fill.venue}|{fill.account}|{fill.symbol}|{fill.trade_id}"
-
-
-def _content(fill: Fill) -> str:
-    # Only what moves money: the same trade read from a stream and from a list may differ in the rest.
-    amounts = (tidy(fill.qty), tidy(fill.px), tidy(fill.fee))
-    return "|".join((fill.symbol, fill.side, fill.fee_asset, *map(str, amounts)))
 
 
 def _pairs(amounts: Mapping[str, Decimal]) -> tuple[tuple[str, Decimal], ...]:

@@ -21,7 +21,7 @@ from .control import (
     VenueFault,
     WeightUpdate,
 )
-from .market import Bar, Book, MarketBatch, Print, Trigger
+from .market import Bar, Book, Mark, MarketBatch, Print, Trigger
 from .negotiation import (
     Allocation,
     Bound,
@@ -55,6 +55,7 @@ from .orders import (
     CancelIntent,
     CancelRequest,
     Compared,
+    Crossed,
     Fill,
     FundingPaid,
     Gap,
@@ -101,6 +102,7 @@ __all__ = [
     "Compared",
     "Counter",
     "CounterReply",
+    "Crossed",
     "Decision",
     "Dissent",
     "Envelope",
@@ -117,6 +119,7 @@ __all__ = [
     "Leg",
     "LimitChange",
     "LimitsSet",
+    "Mark",
     "MarketBatch",
     "Message",
     "NotUnderstood",

@@ -28,7 +28,7 @@ from .control import (
     VenueFault,
     WeightUpdate,
 )
-from .market import Bar, Book, MarketBatch, Print, Trigger
+from .market import Bar, Book, Mark, MarketBatch, Print, Trigger
 from .negotiation import (
     Allocation,
     Cfp,
@@ -52,6 +52,7 @@ from .orders import (
     CancelIntent,
     CancelRequest,
     Compared,
+    Crossed,
     Fill,
     FundingPaid,
     Gap,
@@ -71,6 +72,7 @@ Message = (
     Bar
     | Print
     | Book
+    | Mark
     | MarketBatch
     | Trigger
     | Opinion
@@ -128,6 +130,7 @@ Message = (
     | LimitsSet
     | ApprovalAsked
     | VenueFault
+    | Crossed
 )
 
 TYPES: Final[tuple[type[msgspec.Struct], ...]] = Message.__args__

@@ -1,4 +1,4 @@
-"""What the market did: candles, prints, book tops, and the batch the desk admits.
+"""What the market did: candles, prints, book tops, marks, and the batch the desk admits.
 
 Prices and quantities are float64 here because they are features, not orders;
 whoever makes an order from them quantises with the instrument. ``t`` and
@@ -45,6 +45,20 @@ class Book(Wire, frozen=True, kw_only=True, tag=3):
         return (self.bids[0][0] + self.asks[0][0]) / 2
 
 
+class Mark(Wire, frozen=True, kw_only=True, tag=6):
+    """What a contract is marked at, and the funding it pays next.
+
+    ``rate`` is the share of a position's worth that longs pay shorts (below 0: shorts pay longs) at
+    ``next_funding``, market time in ns; None, or 0: the venue does not say.
+    """
+
+    symbol: str
+    t: int
+    px: float
+    rate: float | None = None
+    next_funding: int = 0
+
+
 class MarketBatch(Wire, frozen=True, kw_only=True, tag=4):
     """All the desk saw of the market between two cascades, conflated per symbol by the hub.
 
@@ -61,6 +75,7 @@ class MarketBatch(Wire, frozen=True, kw_only=True, tag=4):
     fills_due: int = -1
     skipped: int = 0
     gaps: tuple[str, ...] = ()
+    marks: tuple[Mark, ...] = ()
 
 
 class Trigger(Wire, frozen=True, kw_only=True, tag=5):

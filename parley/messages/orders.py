@@ -167,6 +167,26 @@ class Fill(Wire, frozen=True, kw_only=True, tag=61):
     t: int
 
 
+class Crossed(Wire, frozen=True, kw_only=True, tag=86):
+    """In a round an agent gave another what that one bought: of no order, at no fee, unseen by the venue.
+
+    ``px`` is the mid; ``saved`` about what it would have cost both outside, the spread and a taker's fee
+    each, in quote. ``pid`` is the buyer's proposal, the one decided; ``seller_pid`` is that of the exit, of
+    which this is the whole or a part. ``t``: market time.
+    """
+
+    round: bytes
+    symbol: str
+    seller: str
+    buyer: str
+    qty: Decimal
+    px: Decimal
+    saved: Decimal
+    pid: bytes
+    seller_pid: bytes
+    t: int
+
+
 MARKET: Final = "market"
 """The stream of a `Gap` that says that the hub is gone, and of the `Compared` that takes it back."""
 

@@ -46,6 +46,7 @@ class Recent(msgspec.Struct, frozen=True):
     px: Decimal | None
     t: int
     is_stop: bool = False
+    pid: bytes = b""
 
 
 class Counters(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +72,8 @@ class GateFacts(msgspec.Struct, frozen=True, kw_only=True):
     symbol, for assets that are neither held nor the order's own; ``contracts`` the
     maintenance tiers of all contracts, by their base asset; ``bot`` what the agent whose
     order it is came to itself; ``correlations`` of the order's symbol by sorted pair, as
-    the desk saw the market itself: a pair that is missing moves as one.
+    the desk saw the market itself: a pair that is missing moves as one; ``beside`` is the base
+    quantity of the same decision's parts for other exchanges, None of what is no such part.
     """
 
     view: FirmView | None
@@ -90,6 +92,7 @@ class GateFacts(msgspec.Struct, frozen=True, kw_only=True):
     contracts: Mapping[str, tuple[Tier, ...]] = {}
     bot: BotUse | None = None
     correlations: Mapping[tuple[str, str], float] = {}
+    beside: Decimal | None = None
 
 
 class Case:

@@ -1,7 +1,7 @@
 """What an account would be exposed to if everything still working came true.
 
 Exposure is counted per asset, not per symbol, so that the legs of a cycle cancel
-out and a coin bought over two markets counts once. Pending reservations count in
+out and a coin bought over two markets, or at two exchanges, counts once. Pending reservations count in
 full on the side that makes them worse; an asset without a price makes the whole
 sum unknown (`unpriced`), and whoever asks refuses.
 
@@ -13,7 +13,7 @@ from decimal import Decimal
 from math import isfinite
 from typing import NamedTuple
 
-from parley.instruments import assets_of, symbol_of
+from parley.instruments import assets_of, plain, symbol_of
 from parley.ledger import OPENING
 from parley.messages import Reservation
 from parley.money import decimal
@@ -79,6 +79,9 @@ class Prices:
         known = self._known
         if asset in known:
             return known[asset]
+        if plain(asset) == self._quote:  # the same money at another exchange
+            known[asset] = ONE
+            return ONE
         symbol = symbol_of(asset, self._quote)
         position = self._view.position(symbol)
         if position is not None and position.mark.is_finite() and position.mark > 0:
@@ -90,7 +93,10 @@ class Prices:
 
 
 class Exposure(NamedTuple):
-    """Worst-case values in quote money, ``net`` signed, the others absolute; ``unpriced`` names an asset."""
+    """Worst-case values in quote money, ``net`` signed, the others absolute; ``unpriced`` names an asset.
+
+    ``by_asset`` counts a coin over all exchanges, under its plain name.
+    """
 
     by_asset: dict[str, Decimal]
     gross: Decimal
@@ -109,14 +115,14 @@ def exposure(view: FirmView, prices: Prices, extra: Reservation | None = None) -
             continue
         base, other = assets_of(position.symbol)
         held[base] = held.get(base, ZERO) + position.qty
-        if other != quote:
+        if plain(other) != quote:
             # a position in a cross was paid for with its quote asset
             _add(held, other, -position.qty * position.avg_px)
     for reservation in view.state.reservations if extra is None else (*view.state.reservations, extra):
         base, other = assets_of(reservation.symbol)
         buys = reservation.side == "buy"
         _add(coming if buys else going, base, reservation.qty_left)
-        if other != quote and buys:
+        if buys and plain(other) != quote:
             _add(going, other, reservation.amount)
     by_asset: dict[str, Decimal] = {}
     gross = net = ZERO
@@ -130,24 +136,28 @@ def exposure(view: FirmView, prices: Prices, extra: Reservation | None = None) -
         if going and asset in going:
             least -= going[asset]
         worst = abs(most if most is least else max(most, least, key=abs)) * price
-        by_asset[asset] = worst
+        coin = plain(asset)
+        by_asset[coin] = by_asset[coin] + worst if coin in by_asset else worst
         gross += worst
         net += most * price
     return Exposure(by_asset, gross, net, "")
 
 
 def open_trades(view: FirmView) -> set[tuple[str, str]]:
-    """Name the (agent, symbol) pairs with a position worth more than dust, or an opening being worked."""
+    """Name the (agent, symbol) pairs with a position worth more than dust, or an opening being worked.
+
+    What an agent has of a symbol at several exchanges is one trade, of the plain symbol.
+    """
     open_: set[tuple[str, str]] = set()
     for h in view.state.holdings:
         position = view.position(h.symbol)
         value = abs(h.qty) * position.mark if position is not None else DUST
         # what was there before anybody traded is nobody's trade
         if h.qty != 0 and value >= DUST and h.agent != OPENING:
-            open_.add((h.agent, h.symbol))
+            open_.add((h.agent, plain(h.symbol)))
     for r in view.state.reservations:
         if r.asset == assets_of(r.symbol)[1]:  # what leaves a position reserves of it, what opens one money
-            open_.add((r.agent, r.symbol))
+            open_.add((r.agent, plain(r.symbol)))
     return open_
 
 

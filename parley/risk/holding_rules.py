@@ -8,7 +8,7 @@ Not here: how correlations are estimated (`correlation`), who leaves what is too
 Invariant: what is not known moves as one, and a rule reads nothing but its case.
 """
 
-from parley.instruments import assets_of, symbol_of
+from parley.instruments import assets_of, coin_of, plain, symbol_of
 from parley.messages import Breach
 from parley.view import FirmView
 
@@ -26,7 +26,7 @@ def correlated(case: Case) -> Breach | None:
         return None  # spot: what is not held cannot be sold
     if e is None or e.unpriced:
         return breach("max_correlated", "unknown", cap)
-    base, _ = assets_of(case.intent.symbol)
+    base = coin_of(case.intent.symbol)
     return at_most("max_correlated", case.share(moving_with(base, e.by_asset, moves_apart(case))), cap)
 
 
@@ -51,7 +51,7 @@ def moves_apart(case: Case) -> frozenset[str]:
     e, view = case.exposure, case.facts.view
     if e is None or view is None:
         return frozenset()
-    base, _ = assets_of(case.intent.symbol)
+    base = coin_of(case.intent.symbol)
     facts, threshold = case.facts, case.limits.correlation_threshold
     return apart(base, e.by_asset, view.state.quote, facts.correlations, threshold)
 
@@ -59,12 +59,14 @@ def moves_apart(case: Case) -> frozenset[str]:
 def held_since(view: FirmView, agent: str, symbol: str) -> int | None:
     """Return since when an agent holds what a symbol trades, None where it holds nothing, or dust of any age.
 
-    Holdings are told against the account's currency, by whichever pair they were bought.
+    Holdings are told against the account's currency, by whichever pair they were bought, and at whichever
+    exchange.
     """
-    symbol = symbol_of(assets_of(symbol)[0], view.state.quote)
-    holding = view.holding(agent, symbol)
-    if holding is None or holding.qty == 0:
-        return None
-    position = view.position(symbol)
-    worth = abs(holding.qty) * position.mark if position is not None else DUST
-    return holding.opened if worth >= DUST else None
+    wanted = plain(symbol_of(assets_of(symbol)[0], view.state.quote))
+    since = []
+    for holding in view.state.holdings:
+        if holding.agent == agent and holding.qty and plain(holding.symbol) == wanted:
+            position = view.position(holding.symbol)
+            if position is None or abs(holding.qty) * position.mark >= DUST:
+                since.append(holding.opened)
+    return min(since, default=None)

@@ -17,7 +17,7 @@ from decimal import Decimal
 
 import msgspec
 
-from parley.instruments import assets_of
+from parley.instruments import assets_of, coin_of, plain
 from parley.messages import StateView
 from parley.money import exact_difference
 from parley.view import FirmView
@@ -125,7 +125,8 @@ def of_bot(load: Load, view: FirmView, prices: Prices, agent: str, bot: BotUse) 
             continue
         most = held.get(asset, ZERO) + coming.get(asset, ZERO)
         least = held.get(asset, ZERO) - going.get(asset, ZERO)
-        by_asset[asset] = max(abs(most), abs(least)) * price
+        coin = plain(asset)
+        by_asset[coin] = by_asset.get(coin, ZERO) + max(abs(most), abs(least)) * price
         net += most * price
     return msgspec.structs.replace(
         load, by_asset=by_asset, net=net, is_priced=is_priced, lost=bot.lost, fallen=bot.fallen,
@@ -135,9 +136,9 @@ def of_bot(load: Load, view: FirmView, prices: Prices, agent: str, bot: BotUse) 
 
 def of_symbol(load: Load, symbol: str) -> Load:
     """What an account uses of one symbol's base asset."""
-    base, _ = assets_of(symbol)
-    value = load.by_asset.get(base, ZERO)
-    return msgspec.structs.replace(load, by_asset={base: value}, net=value)
+    coin = coin_of(symbol)
+    value = load.by_asset.get(coin, ZERO)
+    return msgspec.structs.replace(load, by_asset={coin: value}, net=value)
 
 
 def _resting(state: StateView) -> tuple[Resting, ...]:

@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from parley.errors import ConfigError
+from parley.instruments import plain
 
 LEVELS: Final = ("platform", "tenant", "account", "bot", "symbol")
 ZERO: Final = Decimal(0)
@@ -65,7 +66,9 @@ def of_exposure(name: str, limits: NodeLimits) -> NodeLimits:
 def concerns(name: str, agent: str, symbol: str) -> bool:
     """Whether an agent's order of a symbol passes a node."""
     level, _, which = name.partition(":")
-    return which == agent if level == "bot" else which == symbol if level == "symbol" else True
+    if level == "symbol":  # a pair is limited at every exchange
+        return which in (symbol, plain(symbol))
+    return which == agent if level == "bot" else True
 
 
 def longest_age_h(tree: Mapping[str, NodeLimits], agent: str, symbol: str) -> int | None:

@@ -16,11 +16,11 @@ from decimal import Decimal
 from typing import Final
 
 from parley.execution.protective import STOP_LIMIT
-from parley.instruments import Instrument, assets_of
-from parley.messages import Breach, Verdict
+from parley.instruments import Instrument, assets_of, coin_of, plain
+from parley.messages import Breach, Intent, Verdict
 
 from .breaches import at_most, breach
-from .case import BPS, ZERO, Case
+from .case import BPS, ZERO, Case, Recent
 from .contract_rules import liquidation, one_way
 from .exposure import open_trades
 from .holding_rules import correlated, position_age
@@ -168,9 +168,15 @@ def duplicate(case: Case) -> Breach | None:
     since = case.facts.now - case.limits.duplicate_window_ms * 1_000_000
     order = (intent.symbol, intent.side, intent.qty, intent.px)
     for r in counters.recent if case.numbers_ok else ():
-        if r.t >= since and (r.symbol, r.side, r.qty, r.px) == order:
+        if r.t >= since and (_of_pair(r, intent), r.side, r.qty, r.px) == order:
             return breach("duplicate", f"{intent.qty}@{intent.px}", f"{case.limits.duplicate_window_ms}ms")
     return None
+
+
+def _of_pair(r: Recent, intent: Intent) -> str:
+    # the same at another exchange is a repetition, unless it is another part of one decision
+    is_part = r.pid == intent.pid or plain(r.symbol) != plain(intent.symbol)
+    return r.symbol if is_part else intent.symbol
 
 
 def self_match(case: Case) -> Breach | None:
@@ -280,8 +286,9 @@ def verdict(case: Case) -> Breach | None:
         return None if intent.reduce_only else breach("no_verdict", "none", "one")
     if v.pid != intent.pid or not v.ok or case.state is None or not case.numbers_ok:
         return breach("verdict", "refused" if v.pid == intent.pid else v.pid.hex(), intent.pid.hex())
-    if intent.leg == 0 and intent.qty > v.max_qty:
-        return breach("verdict_qty", intent.qty, v.max_qty)
+    beside = case.facts.beside
+    if (intent.leg == 0 or beside is not None) and intent.qty + (beside or ZERO) > v.max_qty:
+        return breach("verdict_qty", intent.qty + (beside or ZERO), v.max_qty)
     if v.risk_epoch < case.facts.risk_epoch and not intent.reduce_only:
         return breach("verdict_epoch", v.risk_epoch, case.facts.risk_epoch)
     return _verdict_age(case, v)
@@ -310,9 +317,11 @@ def clock(case: Case) -> Breach | None:
 def listed(case: Case) -> Breach | None:
     """P05: the symbol may be traded, and no order on it is in an unknown state."""
     symbol, limits = case.intent.symbol, case.limits
-    if symbol in limits.blacklist or (limits.whitelist and symbol not in limits.whitelist):
+    pair = plain(symbol)  # it is named for all exchanges, or for one of them
+    is_let = not limits.whitelist or symbol in limits.whitelist or pair in limits.whitelist
+    if symbol in limits.blacklist or pair in limits.blacklist or not is_let:
         return breach("symbol_list", symbol, "allowed")
-    blocked = case.state is None or symbol in case.state.blocked
+    blocked = case.state is None or symbol in case.state.blocked or pair in case.state.blocked
     return breach("symbol_blocked", symbol, "known_orders") if blocked else None
 
 
@@ -342,14 +351,16 @@ def book_share(case: Case) -> Breach | None:
 
 
 def order_notional(case: Case) -> Breach | None:
-    """P08: order value against equity."""
-    return at_most("max_order_notional", case.share(case.notional), case.limits.max_order_notional)
+    """P08: order value against equity, with the parts of it for other exchanges."""
+    value, beside = case.notional, case.facts.beside
+    if value is not None and beside:
+        value = value * (case.intent.qty + beside) / case.intent.qty
+    return at_most("max_order_notional", case.share(value), case.limits.max_order_notional)
 
 
 def position_size(case: Case) -> Breach | None:
     """P13: worst-case value of the order's asset against equity."""
-    base, _ = assets_of(case.intent.symbol)
-    value = case.exposure.by_asset.get(base) if case.exposure is not None else None
+    value = case.exposure.by_asset.get(coin_of(case.intent.symbol)) if case.exposure is not None else None
     return at_most("max_position", case.share(value), case.limits.max_position)
 
 
@@ -373,12 +384,12 @@ def uninvested(case: Case) -> Breach | None:
     """F256: after this order a share of equity stays in free quote money."""
     view, state, own = case.facts.view, case.state, case.own
     least = case.limits.min_uninvested
-    if view is None or state is None or own is None or not case.numbers_ok or view.cash(state.quote) is None:
+    if view is None or state is None or own is None or not case.numbers_ok or (free := view.money) is None:
         return breach("min_uninvested", "unknown", least)
     i = case.facts.instrument
-    if own.asset != state.quote or not (case.buys or (i is not None and i.is_contract)):
+    if plain(own.asset) != state.quote or not (case.buys or (i is not None and i.is_contract)):
         return None
-    left = case.share(view.free(state.quote) - (ZERO if case.standing is not None else own.amount))
+    left = case.share(free - (ZERO if case.standing is not None else own.amount))
     if left is None:
         return breach("min_uninvested", "unknown", least)
     return breach("min_uninvested", left, least) if left < least else None
@@ -406,7 +417,7 @@ def activity(case: Case) -> Breach | None:
         return breach("max_daily_trades", trades, limits.max_daily_trades)
     if case.facts.view is None or not case.numbers_ok or case.own is None:
         return breach("max_open_trades", "unknown", limits.max_open_trades)
-    trade = (case.own.agent, case.intent.symbol)
+    trade = (case.own.agent, plain(case.intent.symbol))
     others = open_trades(case.facts.view) - {trade}
     if len(others) >= limits.max_open_trades:
         return breach("max_open_trades", len(others) + 1, limits.max_open_trades)

@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from parley.instruments import assets_of
+from parley.instruments import coin_of
 from parley.money import exact_product
 from parley.view import FirmView
 
@@ -40,7 +40,8 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """An order: ``px`` its worst price and ``mid`` in the account's money, ``depth`` in its base asset.
 
     ``goes_short``: it sells what need not be held. ``unit`` is what one of its quote is worth in the
-    account's money, in which own orders' prices are not. ``apart`` are assets known not to move with it,
+    account's money, in which own orders' prices are not. ``beside`` is what parts of it for
+    other exchanges have, in base. ``apart`` are assets known not to move with it,
     ``held_since`` when its agent began to hold what it adds to.
     """
 
@@ -56,6 +57,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     unit: Decimal = ONE
     apart: frozenset[str] = frozenset()
     held_since: int | None = None
+    beside: Decimal = ZERO
 
 
 class Node(msgspec.Struct, frozen=True):
@@ -193,18 +195,17 @@ def _opening(node: Node, ask: Ask) -> Iterator[Found]:
             most = (cap * load.equity - used) / ask.px
             yield limit, (used + notional) / load.equity, cap, _room(ask, most, fits=fits)
 
-    yield from share("max_order_notional", ZERO, limits.max_order_notional)
+    yield from share("max_order_notional", ask.beside * ask.px, limits.max_order_notional)
     if ask.side == "buy" or ask.goes_short:
         # a sale of a spot pair adds no exposure: what is not held cannot be sold
-        held = load.by_asset.get(assets_of(ask.symbol)[0], ZERO)
+        held = load.by_asset.get(coin_of(ask.symbol), ZERO)
         yield from share("max_position", held, limits.max_position)
         yield from share("max_gross", load.gross, limits.max_gross)
         yield from share("max_leverage", load.gross, limits.max_leverage)
         yield from share("max_net", load.net if ask.side == "buy" else -load.net, limits.max_net)
         yield from _concentrated(limits, load, ask, held, notional)
         if limits.max_correlated is not None:
-            base, _ = assets_of(ask.symbol)
-            moving = moving_with(base, load.by_asset, ask.apart)
+            moving = moving_with(coin_of(ask.symbol), load.by_asset, ask.apart)
             yield from share("max_correlated", moving, limits.max_correlated)
     yield from _aged(limits, ask)
     if limits.max_book_share is not None:

@@ -13,7 +13,7 @@ from parley.instruments import assets_of
 from parley.messages import Breach
 
 from .breaches import breach
-from .case import Case
+from .case import ZERO, Case
 from .holding_rules import goes_short, held_since, moves_apart
 from .loads import BotUse, Sent, of_account, without
 from .tree import Ask, path_of, refusal
@@ -47,7 +47,7 @@ def limit_tree(case: Case) -> Breach | None:
         symbol=intent.symbol, side=intent.side, qty=qty, px=case.worst_px * unit, mid=case.start * unit,
         depth=Decimal(repr(case.depth)), now=case.facts.now, reduce_only=intent.reduce_only,
         goes_short=goes_short(case), unit=unit, apart=moves_apart(case),
-        held_since=held_since(view, agent, intent.symbol),
+        held_since=held_since(view, agent, intent.symbol), beside=case.facts.beside or ZERO,
     )  # fmt: skip
     no = refusal(path_of(tree, load, view, case.prices, agent, intent.symbol, bot), ask)
     return breach(f"{no.node} {no.limit}", no.value, no.cap) if no is not None else None

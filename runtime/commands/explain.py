@@ -77,6 +77,7 @@ def show(story: Story, out: Console) -> None:
     _section(out, "gate", (f"{s.code} {s.detail}" for s in story.gate))
     _section(out, "open trades, the setting that binds", (text for text in (story.open_trades,) if text))
     _section(out, "decision", _decision(story))
+    _section(out, "inside the firm, of no order", _crossed(story))
     _section(out, "orders", (line for order in story.orders for line in _order(order)))
     _section(
         out,
@@ -89,7 +90,7 @@ def show(story: Story, out: Console) -> None:
             f" after {span(o.horizon_ms)}"
         for o in story.outcomes
     ))  # fmt: skip
-    if story.orders:
+    if story.orders or story.crossed:
         fees = ", ".join(f"{number(fee)} {asset}" for asset, fee in story.fees.items()) or "none"
         out.print(f"\nfees {fees}; PnL of this round's proposal so far {money(story.pnl, 4)} {story.quote}")
 
@@ -168,6 +169,12 @@ def _decision(story: Story) -> Iterator[str]:
         if (s.agent, s.code) in said:
             continue
         yield f"   {s.agent}: {s.code} {s.detail}"
+
+
+def _crossed(story: Story) -> Iterator[str]:
+    for each in story.crossed:
+        what = f"crossed {number(each.qty)} {each.symbol} with {each.seller} at {number(each.px)}"
+        yield f"{what}, saved about {money(each.saved, 4)} {story.quote} in fees and spread"
 
 
 def _order(o: OrderStory) -> Iterator[str]:

@@ -121,6 +121,10 @@ def check(settings: Settings) -> Access:
     said = settings.model_fields_set
     if of_paper := [name for name in _OF_PAPER if name in said]:
         raise UserError(f"{', '.join(of_paper)}: of a market on paper, live trades the exchange's own")
+    if settings.also:
+        raise UserError(
+            f"also: real money is traded at one exchange, was {','.join(settings.also)} beside it"
+        )
     missing = [name for name in _ASKED if name not in said]
     missing += [f"limits.{name}" for name in _LIMITS if name not in settings.limits]
     if settings.live.keys is None:

@@ -11,10 +11,8 @@ started leaves no file; no process outlives this one.
 """
 
 import contextlib
-import json
 import resource
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -31,10 +29,10 @@ from parley.errors import ParleyError, UserError
 from runtime import launch, open_trades, placement, resuming
 from runtime.api_keeper import ApiKeeper, ApiPlaces
 from runtime.backlog import STATUS
+from runtime.book_check import check_books
 from runtime.child import Child, Line
 from runtime.history import open_journal
 from runtime.host import load
-from runtime.inheritance import inherited
 from runtime.kept_firm import is_ours
 from runtime.launch import Access, Layout, Market
 from runtime.lead import Lead
@@ -46,6 +44,7 @@ from runtime.ray_programs import check_programs
 from runtime.redaction import redacted
 from runtime.restarts import Restarts
 from runtime.run_config import RunConfig
+from runtime.sandboxes import start_sandboxes
 from runtime.settings import Settings, load_settings
 from runtime.standing_kills import KillWatch, lines
 from runtime.store_keeper import StoreKeeper, StorePlaces
@@ -53,9 +52,7 @@ from runtime.summary import summarise
 from runtime.summary_view import show_result
 from runtime.supervisor import READY_PATIENCE_S, Stopped, Supervisor, running
 from runtime.understudy_keeper import UnderstudyKeeper
-from venues.key_pairs import made_for
 
-CHECK: Final = Path(__file__).resolve().parent.parent.parent / "tools" / "check_ledger.py"
 _VIEW_S: Final = 0.5
 _LINES_S: Final = 5.0
 _POLL_S: Final = 0.2
@@ -143,9 +140,9 @@ def play(
         lead.release()
         for number, handler in before.items():  # what follows may be stopped as anything
             signal.signal(number, handler)
-    books = check_books(layout.truth, layout.journal) if access is None else audited(
-        supervisor.child("gateway").line("audit"), layout.journal
-    )  # fmt: skip
+    books = check_books(
+        layout.truth, layout.journal, {name: layout.truth_of(name) for name in settings.also}
+    ) if access is None else audited(supervisor.child("gateway").line("audit"), layout.journal)  # fmt: skip
     result = account_for(supervisor, layout, settings, market, books)
     result["database"] = store.told(unshipped) if store is not None else None
     result["understudy"] = understudy.told() if understudy is not None else None
@@ -253,7 +250,7 @@ def _start(
     ray = None
     if settings.desk.placement == "spread":
         ray = supervisor.begin("ray", "runtime.ray_driver", placement.write_ray(layout, settings, run_config))
-    access = access or _sandbox(supervisor, layout, settings, market)
+    access = access or start_sandboxes(supervisor, layout, settings, market)
     gateway = launch.write_gateway(layout, settings, market, access, run_config.limits)
     supervisor.start("gateway", "runtime.gateway", gateway)
     supervisor.start("hub", "runtime.hub", launch.write_hub(layout, settings, market, access))
@@ -278,12 +275,6 @@ def _start(
         supervisor.keep("hub", layout.hub_heartbeat)
         supervisor.keep_spare("gateway", "runtime.spare", layout.gateway_heartbeat)
     _write_down(supervisor, layout, settings, run_config, keepers)
-
-
-def _sandbox(supervisor: Supervisor, layout: Layout, settings: Settings, market: Market) -> Access:
-    keys = made_for(settings.venue)
-    told = supervisor.start("sandbox", "venues.sandbox", launch.write_sandbox(layout, settings, market, keys))
-    return launch.sandbox_access(layout, keys, str(told["rest"]), str(told["ws"]))
 
 
 def _write_down(
@@ -445,20 +436,6 @@ def account_for(
         "replay": f"parley replay {layout.journal}",
     }  # fmt: skip
     return result
-
-
-def check_books(truth: Path, journal: Path) -> dict[str, Any]:
-    """Let the stand-alone script compare the journal with the exchange's truth log."""
-    if not CHECK.is_file():
-        return {"ledger_equals_exchange": None, "ledger_check": {"error": f"no script {str(CHECK)!r}"}}
-    done = subprocess.run(
-        [sys.executable, "-I", str(CHECK), "--truth", str(truth), "--journal", str(journal), "--json"],
-        capture_output=True, text=True, check=False, env=inherited(),
-    )  # fmt: skip
-    if done.returncode not in (0, 1):
-        return {"ledger_equals_exchange": False, "ledger_check": {"error": done.stderr.strip()}}
-    report: dict[str, Any] = json.loads(done.stdout)
-    return {"ledger_equals_exchange": report.pop("ledger_equals_exchange"), "ledger_check": report}
 
 
 def complain(result: Mapping[str, Any]) -> int:

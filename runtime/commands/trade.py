@@ -61,6 +61,9 @@ def trade(
             "--real-money, --resume and --new belong to --mode live: a run on paper begins and ends"
         )
     loaded = load_settings(desk, settings)
+    if loaded.also:
+        further = ", ".join(loaded.also)
+        raise UserError(f"also: strategies of freqtrade trade at one exchange, was {further} beside it")
     if loaded.speed is None:
         loaded = loaded.model_copy(update={"speed": SPEED})
     if "candle_parts" not in loaded.model_fields_set:

@@ -22,6 +22,7 @@ from parley.messages import (
     AgentFaulted,
     CancelIntent,
     Cfp,
+    Crossed,
     Decision,
     Fill,
     Intent,
@@ -54,8 +55,8 @@ _COUNTED: Final = {
 _DECODED: Final = frozenset(
     KIND_OF[name]
     for name in (
-        "Trigger", "Cfp", "Decision", "Void", "StateView", "Intent", "CancelIntent", "Ack", "VenueReject",
-        "Unknown", "OrderEvent", "Fill", "WeightUpdate", "Silence", "Late", "AgentFaulted",
+        "Trigger", "Cfp", "Decision", "Crossed", "Void", "StateView", "Intent", "CancelIntent", "Ack",
+        "VenueReject", "Unknown", "OrderEvent", "Fill", "WeightUpdate", "Silence", "Late", "AgentFaulted",
     )
 )  # fmt: skip
 
@@ -113,6 +114,7 @@ class Batch:
         self.agents: dict[str, AgentRow] = {}
         self.accounts: dict[str, tuple[int, StateView]] = {}  # account -> seq and newest state
         self.order_messages: list[tuple[int, OrderMessage]] = []
+        self._traded: set[bytes] = set()  # rounds of this batch in which something changed hands inside
         self._size = 0
         for group in groups:
             self._take_group(group, place.file_first_seq)
@@ -174,8 +176,11 @@ class Batch:
             case Decision():
                 self._decision(seq, message)
                 self.order_messages.append((seq, message))
+            case Crossed():
+                self._traded.add(message.round)
             case Void():
-                self._round(message.round, seq, 0, "").outcome = "void"
+                if message.round not in self._traded:  # of another batch: as the row meets the one there
+                    self._round(message.round, seq, 0, "").outcome = "void"
                 self.order_messages.append((seq, message))
             case StateView():
                 self._state(seq, message)

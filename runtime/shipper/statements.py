@@ -6,6 +6,8 @@ Not here: when and in which transaction it runs (`write`). Invariant: the column
 
 from typing import Final, LiteralString
 
+from parley.messages import KIND_OF
+
 CHANNEL: Final = "parley_journal"
 TYPES: Final = {
     "journal": "uuid text text int8 timestamptz int8 int8 bytea text bytea",
@@ -48,7 +50,14 @@ CONFLICTS: Final[dict[str, LiteralString]] = {
     "rounds": """
         ON CONFLICT (tenant_id, run_id, round) DO UPDATE SET
             asked = CASE WHEN excluded.asked = '[]' THEN rounds.asked ELSE excluded.asked END,
-            outcome = coalesce(nullif(excluded.outcome, ''), rounds.outcome),
+            outcome = CASE WHEN excluded.outcome = 'void' AND EXISTS (
+                SELECT 1 FROM parley.journal j WHERE j.tenant_id = rounds.tenant_id
+                    AND j.run_id = rounds.run_id AND j.stream = 'desk' AND j.round = rounds.round
+                    AND j.round <> ''::bytea
+                    AND j.kind = """
+    + str(KIND_OF["Crossed"])
+    + """
+            ) THEN rounds.outcome ELSE coalesce(nullif(excluded.outcome, ''), rounds.outcome) END,
             agent = CASE WHEN excluded.decided_seq IS NULL THEN rounds.agent ELSE excluded.agent END,
             proposals = CASE WHEN excluded.decided_seq IS NULL THEN rounds.proposals
                 ELSE excluded.proposals END,

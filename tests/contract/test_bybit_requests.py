@@ -42,6 +42,7 @@ order/realtime order/history execution/list account/wallet-balance account/info 
 user/query-api asset/coin/query-info order/create nothing
 """
 POST_PATHS = "order/create order/create order/cancel order/cancel-all order/history nothing"
+STOP = {"orderFilter": "tpslOrder", "triggerPrice": "49000"}
 ORDER = {
     "category": "spot",
     "symbol": "BTCUSDT",
@@ -96,6 +97,7 @@ def test_broken_requests_get_a_return_code() -> None:
         async with sandbox(protocol="bybit") as venue, aiohttp.ClientSession() as session:
             for _ in range(ROUNDS):
                 params: dict[str, Any] = dict(ORDER) if dice.random() < 0.7 else {}
+                params |= STOP if dice.random() < 0.3 else {}
                 for _ in range(dice.randrange(4)):
                     params[dice.choice(names)] = dice.choice(TEXTS)
                 for _ in range(dice.randrange(2)):

@@ -40,7 +40,7 @@ class ContractStage(Stage):
 
     def order(self, **over: Any) -> Intent:
         self.n += 1
-        return make_intent(self.n, **{"symbol": BTC, "qty": QTY, **over})
+        return make_intent(self.n, **{"venue": TARGET["name"], "symbol": BTC, "qty": QTY, **over})
 
     async def enter(self, side: str) -> Decimal:
         price = await self.price()

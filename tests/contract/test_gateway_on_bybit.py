@@ -40,7 +40,7 @@ def test_an_absence_says_nothing_once_the_venue_forgets(away_h: int, ends: bool)
         with short_folder() as folder:
             async with sandbox(protocol="bybit") as venue:
                 config = gateway_config(folder, venue, BYBIT)
-                intent = make_intent(1)
+                intent = make_intent(1, venue="bybit")
                 begun(folder / "gw.journal", intent, time.time_ns() - away_h * HOUR_NS)
                 async with unit("gateway", config, folder) as running:
                     desk = await FakeDesk.connect(running.socket)

@@ -69,7 +69,7 @@ def test_orders_have_the_fate_that_the_exchange_knows(exchange: str, fate: str) 
                     last = await last_price(venue, "BTC/USDT", protocol)
                     desk = await FakeDesk.connect(gateway.socket)
                     hi, lo = ((last * Decimal(each)).quantize(Decimal("0.01")) for each in ("1.01", "0.99"))
-                    over = {"style": "limit", "ref_px": last, "qty": Decimal("0.2")}
+                    over = {"venue": exchange, "style": "limit", "ref_px": last, "qty": Decimal("0.2")}
                     taken = make_intent(1, tif="IOC", px=hi, **over)
                     resting = make_intent(2, tif="GTC", px=lo, **over)
                     for each in (taken, resting):
@@ -116,10 +116,8 @@ def test_a_stream_that_repeats_and_reorders_changes_nothing(exchange: str) -> No
                     last = await last_price(venue, "BTC/USDT", protocol)
                     desk = await FakeDesk.connect(gateway.socket)
                     hi = (last * Decimal("1.01")).quantize(Decimal("0.01"))
-                    sent = [
-                        make_intent(n, style="limit", tif="IOC", px=hi, ref_px=last, qty=Decimal("0.01"))
-                        for n in range(1, 25)
-                    ]
+                    over = {"venue": exchange, "style": "limit", "px": hi, "ref_px": last}
+                    sent = [make_intent(n, tif="IOC", qty=Decimal("0.01"), **over) for n in range(1, 25)]
                     for each in sent:
                         desk.send(each)
                     await desk.until(lambda: len(desk.of(Ack)) == len(sent))

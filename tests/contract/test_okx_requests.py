@@ -35,17 +35,19 @@ TEXTS = [
 VALUES: list[Any] = [None, True, 7, -7, 1.5, 10**400, [], {}, [["deep"]], {"a": {"b": []}}]
 NAMES = """
 instType instId tdMode side ordType sz px clOrdId ordId limit after before begin end bar tgtCcy ccy tag
-attachAlgoOrds reduceOnly
+attachAlgoOrds reduceOnly algoId algoClOrdId slTriggerPx slOrdPx slTriggerPxType state
 """
 GET_PATHS = """
 public/time public/instruments market/candles market/history-candles market/trades market/ticker
 market/tickers market/books trade/order trade/orders-pending trade/orders-history trade/fills
-trade/fills-history account/balance account/config account/trade-fee asset/currencies nothing
+trade/fills-history trade/order-algo trade/orders-algo-pending trade/orders-algo-history account/balance
+account/config account/trade-fee asset/currencies nothing
 """
 POST_PATHS = """
 trade/order trade/order trade/batch-orders trade/cancel-order trade/cancel-batch-orders trade/order-algo
-trade/orders-history nothing
+trade/order-algo trade/cancel-algos trade/orders-history nothing
 """
+STOP = {"ordType": "conditional", "slTriggerPx": "45000", "slOrdPx": "44000", "side": "sell"}
 ORDER = {
     "instId": "BTC-USDT",
     "tdMode": "cash",
@@ -104,6 +106,7 @@ def test_broken_requests_get_a_code() -> None:
         async with sandbox(protocol="okx") as venue, aiohttp.ClientSession() as session:
             for _ in range(ROUNDS):
                 params: dict[str, Any] = dict(ORDER) if dice.random() < 0.7 else {}
+                params |= STOP if dice.random() < 0.3 else {}
                 for _ in range(dice.randrange(4)):
                     params[dice.choice(names)] = dice.choice(TEXTS)
                 for _ in range(dice.randrange(2)):

@@ -21,8 +21,8 @@ from typing import Any
 import pytest
 
 from parley.errors import UserError
+from runtime.book_check import check_books
 from runtime.commands import live as live_command
-from runtime.commands.run import check_books
 from runtime.history import kinds
 from runtime.journal import JournalReader
 from runtime.replay import replay

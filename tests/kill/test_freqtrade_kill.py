@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from parley.messages import AgentFaulted, decode, decode_envelope
-from runtime.commands.run import check_books
+from runtime.book_check import check_books
 from runtime.history import kinds
 from runtime.journal import JournalReader, verify
 from runtime.launch import ACCOUNT

@@ -81,7 +81,7 @@ def hub_of(run: Running, before: int = 0) -> psutil.Process:
     """Wait for a hub that is another process than the last one."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        run._look()
+        run.look()
         hub = run.children["runtime.hub"]
         if hub.pid != before and hub.is_running():
             return hub

@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from parley.messages import Decision, decode, decode_envelope
-from runtime.commands.run import check_books
+from runtime.book_check import check_books
 from runtime.history import kinds
 from runtime.journal import JournalReader
 from runtime.replay import replay

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.commands.run import check_books
+from runtime.book_check import check_books
 from runtime.journal import verify
 from runtime.launch import ACCOUNT
 from runtime.replay import replay

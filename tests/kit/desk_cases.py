@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from parley.agent import Context
 from parley.ids import proposal_id
+from parley.instruments import assets_of
 from parley.messages import (
     Ack,
     Bar,
@@ -149,11 +150,11 @@ class StepDesk(TestDesk):
         qty = order.qty if qty is None else qty
         px = px or order.px or order.ref_px
         assert px is not None
-        base, quote = order.symbol.split("/")
+        base, quote = assets_of(order.symbol)
         got, asset = (qty, base) if order.side == "buy" else (qty * px, quote)
         return Fill(
             trade_id=f"t{self.trade}",
-            venue="binance",
+            venue=order.venue,
             account="main",
             iid=order.iid,
             venue_id="v",

@@ -20,7 +20,7 @@ from typing import IO, Any
 from parley.messages import KIND_OF, Decision, Intent, decode, decode_envelope
 from runtime import launch
 from runtime.agent_process import AgentProcess
-from runtime.commands.run import check_books
+from runtime.book_check import check_books
 from runtime.journal import JournalReader
 from runtime.launch import Layout, Market
 from runtime.recorded_market import recorded_market

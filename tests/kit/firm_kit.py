@@ -11,7 +11,7 @@ from orchestrator.policy import DeskConfig, GroupOut
 from parley.agent import AgentEnv, AgentSpec, Context
 from parley.bus import AgentHost, InProc
 from parley.ids import proposal_id
-from parley.instruments import Instrument, Tier, assets_of, is_contract
+from parley.instruments import Instrument, Tier, assets_of, exchange_of, is_contract, plain
 from parley.messages import (
     Ack,
     Allocation,
@@ -79,6 +79,10 @@ def spot(symbol: str) -> Instrument:
 def listed(symbol: str) -> Instrument:
     """A pair, or the perpetual contract that is named so."""
     base, quote = assets_of(symbol)
+    if exchange := exchange_of(symbol):
+        return msgspec.structs.replace(
+            listed(plain(symbol)), symbol=symbol, base=base, quote=quote, venue=exchange
+        )
     if not is_contract(base):
         return spot(symbol)
     tiers = (Tier(D(10**6), D("0.01"), D(0), D("0.1")),)
@@ -183,6 +187,7 @@ class TestDesk:
         capital: Decimal = CAPITAL,
         fill: bool = True,
         limits: dict[str, object] | None = None,
+        purses: tuple[tuple[str, Decimal], ...] = (),
         **over: object,
     ) -> None:
         config = DeskConfig(symbols=symbols, profile="lockstep", **over)  # type: ignore[arg-type]
@@ -207,7 +212,9 @@ class TestDesk:
         self.trade = 0
         self.symbols = (*symbols, *crosses)
         self.admit(Started(run_id="t", epoch=1, quote="USDT", capital=capital, t=T0), "supervisor")
-        self.admit(Balance(account="main", venue="binance", assets=(("USDT", capital),), t=T0), "gateway")
+        self.admit(
+            Balance(account="main", venue="binance", assets=(("USDT", capital), *purses), t=T0), "gateway"
+        )
 
     def admit(self, message: Message, sender: str, age_ms: float = 0.0) -> list[Intent | CancelIntent]:
         self.mono += 1000

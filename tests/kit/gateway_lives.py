@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from runtime import launch
+from runtime.book_check import check_books
 from runtime.child import Child
-from runtime.commands.run import check_books
 from runtime.launch import Layout
 from runtime.recorded_market import recorded_market
 from runtime.restarts import Restarts

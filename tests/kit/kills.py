@@ -42,7 +42,7 @@ class Home:
     async def begin(self) -> None:
         """Start a gateway, on the journal of the one before if there was one, and connect a desk."""
         config = self.at.gateway_config(
-            self.folder, self.venue, {}, halt_file=str(self.kill_file),
+            self.folder, self.venue, {"name": "sandbox"}, halt_file=str(self.kill_file),
             kill_socket=str(self.folder / "kill.sock"), **self.over,
         )  # fmt: skip
         (self.run / "config").mkdir(parents=True, exist_ok=True)

@@ -39,7 +39,7 @@ class Running:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             assert self.process.poll() is None, self.process.communicate()
-            self._look()
+            self.look()
             if set(self.children) == UNITS and self._has_decided():
                 return
             time.sleep(0.1)
@@ -55,7 +55,7 @@ class Running:
         """Kill the desk as soon as it is another process than the last one; return its pid."""
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and self.process.poll() is None:
-            self._look()
+            self.look()
             desk = self.children["runtime.desk"]
             if desk.pid != last and desk.is_running():
                 desk.kill()
@@ -63,7 +63,8 @@ class Running:
             time.sleep(0.02)
         raise AssertionError(f"the desk did not come back after {last}: {self.process.communicate()}")
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """Find the units that run now."""
         for child in psutil.Process(self.process.pid).children():
             try:
                 unit = next((word for word in child.cmdline() if word in UNITS), None)

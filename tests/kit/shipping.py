@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 import psycopg
 
-from parley.messages import Decision, Fill, StateView, Void, decode, decode_envelope
+from parley.messages import Crossed, Decision, Fill, StateView, Void, decode, decode_envelope
 from runtime.backlog import Status, read_status
 from runtime.books import OrderBook
 from runtime.journal import JournalReader
@@ -154,7 +154,7 @@ def _compare_record(connection: psycopg.Connection, path: Path, key: tuple[str, 
 
 
 def _compare_projection(connection: psycopg.Connection, path: Path, run: str) -> list[str]:
-    book, outcomes = OrderBook(), {}
+    book, outcomes, crossed = OrderBook(), {}, set()
     decisions, equity, said = [], [], Counter()
     fills: dict[tuple, tuple] = {}
     newest: StateView | None = None
@@ -168,7 +168,9 @@ def _compare_projection(connection: psycopg.Connection, path: Path, run: str) ->
             case Decision():
                 outcomes[message.round] = message.action
                 decisions.append((record.seq, message.round, message.action, message.qty, message.agent))
-            case Void():
+            case Crossed():
+                crossed.add(message.round)
+            case Void() if message.round not in crossed:
                 outcomes[message.round] = "void"
             case Fill():
                 name = (message.venue, message.account, message.symbol, message.trade_id)

@@ -24,7 +24,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from runtime import launch, placement
-from runtime.commands.run import check_books
+from runtime.book_check import check_books
 from runtime.launch import Layout
 from runtime.process_tree import descendants, is_running, look
 from runtime.recorded_market import recorded_market

@@ -100,7 +100,9 @@ def gateway_config(
     keys.write_text(json.dumps({"api_key": KEY, "secret": SECRET, "passphrase": PASSPHRASE}))
     keys.chmod(0o600)
     if venue is None:
-        target: dict[str, object] = {"kind": "null", "symbols": SYMBOLS, "balances": {"USDT": "1000000"}}
+        target: dict[str, object] = {
+            "kind": "null", "name": "sandbox", "symbols": SYMBOLS, "balances": {"USDT": "1000000"},
+        }  # fmt: skip
     else:
         target = {
             "kind": "ccxt", "name": "sandbox", "symbols": SYMBOLS, "rest": venue.rest, "ws": venue.ws,

@@ -126,7 +126,7 @@ class Orders:
     def market(self, **over: Any) -> Intent:
         """Make a market order to buy."""
         self._next += 1
-        fields = {"symbol": self.venue.btc, "ref_px": self.last} | over
+        fields = {"venue": self.venue.name, "symbol": self.venue.btc, "ref_px": self.last} | over
         return make_intent(self._next - 1, **fields)
 
     def limit(self, share: str = "0.9", **over: Any) -> Intent:

@@ -80,6 +80,7 @@ class Config:
     host: str = "127.0.0.1"
     port: int = 0
     seed: int = 0
+    books: str = ""  # another word, other books around the same prices
     control: str | None = None
     speed: float | None = None
     accounts: tuple[AccountConfig, ...] = ()
@@ -124,6 +125,7 @@ _KEYS = {
     "host",
     "port",
     "seed",
+    "books",
     "truth",
     "control",
     "speed",
@@ -173,6 +175,7 @@ def parse_config(raw: object) -> Config:
         host=text_of(values, "host", "127.0.0.1"),
         port=count_of(values, "port", 0, 0, 65535),
         seed=count_of(values, "seed", 0, 0, 2**63),
+        books=text_of(values, "books", ""),
         control=None if values.get("control") is None else text_of(values, "control"),
         speed=_speed(values),
         accounts=accounts,

@@ -12,6 +12,7 @@ import signal
 import sys
 from dataclasses import asdict, replace
 from functools import partial
+from hashlib import blake2b
 
 import msgspec
 from aiohttp import web
@@ -83,6 +84,13 @@ def check(config: Config, feed: Feed) -> None:
         check_contracts(config.perpetuals, feed.instruments)
 
 
+def _seed_of(config: Config) -> int:
+    """Return the seed of the displayed books: exchanges of one market differ in these alone."""
+    if not config.books:
+        return config.seed
+    return int.from_bytes(blake2b(f"{config.seed}/{config.books}".encode(), digest_size=7).digest(), "big")
+
+
 class Sandbox:
     """All parts of one sandbox exchange."""
 
@@ -113,7 +121,7 @@ class Sandbox:
             accounts,
             perpetuals.settlement if perpetuals else dialect.settlement(self.truth, *rates),
             self.truth,
-            config.seed,
+            _seed_of(config),
             config.book_levels,
             _rules_of(dialect, config.hostility),
             dialect.spelled,

@@ -122,6 +122,7 @@ def test_short_is_left_by_buying_and_long_by_selling() -> None:
         (make_intent(), make_facts(verdict=make_verdict(ok=False)), "verdict"),
         (make_intent(), make_facts(verdict=make_verdict(pid=b"x")), "verdict"),
         (make_intent(), make_facts(verdict=make_verdict(max_qty=D("0.09"))), "verdict_qty"),
+        (make_intent(), make_facts(verdict=make_verdict(max_qty=D("0.14")), beside=D("0.05")), "verdict_qty"),
         (make_intent(), make_facts(verdict=make_verdict(state_version=0)), "verdict_version"),
         (make_intent(), make_facts(verdict=make_verdict(state_version=2)), "verdict_version"),
         (make_intent(), make_facts(verdict=make_verdict(valid_until=T0)), "verdict_expired"),

@@ -10,17 +10,19 @@ from typing import Any
 
 import ccxt
 import pytest
+from msgspec.structs import replace
 
-from parley.instruments import ZERO
+from parley.instruments import ZERO, at
 from parley.messages import Intent
 from runtime import doubts
 from runtime.doubts import Doubts
 from tests.kit.units import make_intent
 from venues.bybit_limits import BybitLimits
-from venues.capabilities import CAPABILITIES
+from venues.capabilities import CAPABILITIES, weakest
 from venues.limits import NoLimits, Request
-from venues.meter import Meter
+from venues.meter import Asked, Meter
 from venues.port import Absent, Acked, VenueError
+from venues.several_meter import SeveralMeters
 
 MS = 1_000_000
 ORDER = Acked(venue_id="7", t_venue=0)
@@ -35,7 +37,7 @@ class Venue:
 
     def __init__(self, *answers: Acked | Absent | VenueError) -> None:
         self._answers = list(answers)
-        self.meter = Meter(NoLimits())
+        self.meter: Asked = Meter(NoLimits())
         self.looks: list[tuple[str, int]] = []
         self.at_once = self.most_at_once = 0
 
@@ -112,17 +114,34 @@ def test_order_that_is_found_leaves_at_once() -> None:
 
 def test_venue_that_is_asked_too_much_is_not_asked_for_an_order_before_it_may_be() -> None:
     venue = Venue(ORDER)
-    venue.meter = Meter(BybitLimits(ban_ns=50 * MS))
+    venue.meter = banned = Meter(BybitLimits(ban_ns=50 * MS))
     opened = 0
 
     async def play(asked: Doubts, _: Ends) -> None:
         nonlocal opened
         opened = time.monotonic_ns()
-        venue.meter.failed(Request.TIME, ccxt.AuthenticationError('bybit {"retCode":10009}'), {})
+        banned.failed(Request.TIME, ccxt.AuthenticationError('bybit {"retCode":10009}'), {})
         asked.open(A, opened + 10**12)
 
     assert run(venue, play, doors=1) == [("found", A.cid)]
     assert [at - opened >= 50 * MS for _, at in venue.looks] == [True]
+
+
+def test_venue_that_may_not_be_asked_holds_up_no_order_at_another() -> None:
+    venue = Venue(ORDER)
+    away = make_intent(5, symbol="BTC/USDT@bybit")
+    resting = Meter(BybitLimits(ban_ns=200 * MS))
+    venue.meter = SeveralMeters({"binance": venue.meter, "bybit": resting})
+    resting.failed(Request.TIME, ccxt.AuthenticationError('bybit {"retCode":10009}'), {})
+    began = time.monotonic_ns()
+
+    async def play(asked: Doubts, _: Ends) -> None:
+        asked.open(away, time.monotonic_ns() + 10**12)
+        await asyncio.sleep(0.02)
+        asked.open(A, time.monotonic_ns() + 10**12)
+
+    assert run(venue, play, doors=2) == [("found", A.cid), ("found", away.cid)]
+    assert [at - began >= 200 * MS for _, at in venue.looks] == [False, True]
 
 
 def test_what_guards_a_holding_is_looked_for_first_and_exits_before_purchases() -> None:
@@ -164,6 +183,24 @@ def test_nothing_is_given_up_before_the_clocks_were_compared() -> None:
         asked.measured(MS)
 
     assert run(venue, play, doors=1) == [("not accepted", A.cid)]
+
+
+def test_only_the_clock_of_its_own_exchange_decides_about_an_order() -> None:
+    venue, away = Venue(Absent()), make_intent(5, symbol="BTC/USDT@bybit")
+
+    async def play(asked: Doubts, ends: Ends) -> None:
+        asked.open(A, time.monotonic_ns())
+        asked.open(away, time.monotonic_ns())
+        asked.measured(10**12, "okx")
+        asked.measured(MS, "bybit")
+        async with asyncio.timeout(5):
+            while not ends.doors:
+                await asyncio.sleep(0.001)
+        await asyncio.sleep(0.05)
+        assert ends.doors == [("not accepted", away.cid)]
+        asked.measured(MS)
+
+    assert run(venue, play, doors=2) == [("not accepted", away.cid), ("not accepted", A.cid)]
 
 
 def test_exchange_that_does_not_answer_is_asked_again_one_order_at_a_time() -> None:
@@ -225,6 +262,37 @@ def test_a_stop_that_may_be_listed_or_have_traded_stays_in_doubt(age_days: int) 
         assert [each.cid for each in asked.told()] == [stop.cid]
 
     assert run(Venue(Absent()), play, doors=0) == []
+
+
+@pytest.mark.parametrize(
+    ("exchange", "age_h", "has_ended"),
+    [
+        ("", 80, True), ("", 88 * 24, True), ("", 90 * 24, False), ("bybit", 23, False), ("bybit", 25, True),
+        ("bybit", 6 * 24 - 1, True), ("bybit", 6 * 24 + 1, False), ("okx", 1, False), ("okx", 3, True),
+        ("okx", 88 * 24, True), ("okx", 90 * 24, False),
+    ],
+)  # fmt: skip
+def test_a_stop_has_ended_by_what_its_own_exchange_forgets(
+    exchange: str, age_h: int, has_ended: bool
+) -> None:
+    rows = {"": CAPABILITIES["binanceusdm"], **{each: CAPABILITIES[each] for each in ("bybit", "okx")}}
+    stop = make_intent(
+        4, symbol=at("BTC/USDT", exchange), side="sell", reduce_only=True, style="stop_limit",
+        trigger=Decimal(1),
+    )  # fmt: skip
+    venue = Venue(Absent())
+    venue.capabilities = replace(weakest([*rows.values()]), places=tuple(rows.items()))
+
+    async def play(asked: Doubts, ends: Ends) -> None:
+        sent = time.monotonic_ns() - age_h * 3_600_000 * MS
+        asked.open(
+            stop, sent, is_known=True, sure_until=sent + venue.capabilities.of(stop.symbol).retention_ns
+        )
+        asked.measured(MS, exchange)
+        await asyncio.sleep(0.1)
+        assert [each.cid for each in asked.told()] == ([] if has_ended else [stop.cid])
+
+    assert run(venue, play, doors=int(has_ended)) == ([("known", stop.cid)] if has_ended else [])
 
 
 @pytest.mark.parametrize("by_stream", [True, False])

@@ -160,6 +160,12 @@ def test_changes_of_each_role_are_seen() -> None:
     assert changed == dict.fromkeys(ROLES, 1) | {"arbitrage": 0}
 
 
+def test_a_cap_of_risk_counts_where_all_of_it_changed_hands_inside() -> None:
+    capped = Bound(agent=RISK, code="max_position", qty_max=D(1))
+    counts = fold((BID, TREND), (decision(bounds=(capped,), plan=()), "desk"))
+    assert counts["risk"]["capped"] == 1
+
+
 def test_vote_of_no_weight_changed_nothing() -> None:
     weights = WeightUpdate(version=1, weights=((TECHNICAL, 0.5), (TREND, 0.5)), evidence=(1, 2))
     votes = ((TECHNICAL, BID.pid, 0.0, 0.5), (TECHNICAL, BID.pid, 0.4, 0.0))

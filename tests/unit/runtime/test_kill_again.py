@@ -38,8 +38,8 @@ class Cut:
         self.left = [each for each in self.left if each.iid != cancel.iid]
         return Acked(venue_id="1", t_venue=1, event=None, fills=())
 
-    async def cancels_open(self, patience_s: float) -> bool:
-        return True
+    async def cancelable(self, orders: list[Any], patience_s: float) -> list[Any]:
+        return orders
 
 
 @pytest.mark.parametrize("is_released", [False, True])

@@ -57,6 +57,14 @@ def test_who_is_concerned(tmp_path: Path) -> None:
     assert all(hits(Kill(scope, "block", "", "", 0), "X/Y") for scope in ("platform", "firm", "tenant:a"))
 
 
+def test_a_kill_of_a_pair_stops_it_at_every_exchange() -> None:
+    pair = Kill("symbol:BTC/USDT", "cancel", "", "", 0)
+    found = [hits(pair, each) for each in ("BTC/USDT", "BTC/USDT@bybit", "BTC/USDT:USDT", "ETH/USDT@bybit")]
+    assert found == [True, True, False, False]
+    with pytest.raises(UserError, match="at every exchange: expected symbol:BTC/USDT, was 'symbol"):
+        scope_of("symbol:BTC/USDT@bybit")
+
+
 @pytest.mark.parametrize("raw", [b"", b"\n", b"{}\n", b"nonsense\n", b"\xff\xfe\n"])
 def test_what_is_no_line_stops_everything(tmp_path: Path, raw: bytes) -> None:
     path = tmp_path / "kill.jsonl"

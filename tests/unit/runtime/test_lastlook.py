@@ -8,6 +8,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -17,7 +18,7 @@ from parley.messages import CancelIntent, Fill, Intent, OrderEvent
 from runtime.lastlook import Counters, Limits, cancel_refusal, refusal
 from venues.capabilities import CAPABILITIES
 
-ROW = CAPABILITIES["bybit"]
+ROW = msgspec.structs.replace(CAPABILITIES["bybit"], stops=False)
 NOW = 10_000_000_000
 SECOND = 1_000_000_000
 BTC = Instrument(
@@ -305,3 +306,25 @@ def test_worst_case_is_never_below_what_really_happened(deals: list[tuple[str, i
             counters.moved(event(intent, "canceled", Decimal(part)))
         assert counters.positions.get("BTC", 0) == position
         assert counters.worst("BTC", "sell") <= position <= counters.worst("BTC", "buy")
+
+
+def test_an_order_for_another_venue_than_its_symbol_is_traded_at_is_refused() -> None:
+    there = msgspec.structs.replace(
+        BTC, symbol="BTC/USDT@bybit", venue="bybit", base="BTC@bybit", quote="USDT@bybit"
+    )
+    listed = {each.symbol: each for each in (BTC, there)}
+    limits = msgspec.structs.replace(
+        LIMITS, max_notional={"USDT": Decimal(1000), "USDT@bybit": Decimal(50)},
+        max_position={"USDT": Decimal(2500), "USDT@bybit": Decimal(2500)}, cash=("USDT", "USDT@bybit"),
+    )  # fmt: skip
+
+    def refused(**over: Any) -> str:
+        found = refusal(order(**over), Counters(), limits, listed, row=ROW, now_mono=NOW)
+        return "" if found is None else found[0]
+
+    assert refused() == ""
+    assert refused(venue="bybit") == "wrong_venue"
+    assert refused(symbol=there.symbol) == "wrong_venue"
+    # each exchange's quote has a cap of its own
+    assert refused(symbol=there.symbol, venue="bybit") == "max_notional"
+    assert refused(symbol=there.symbol, venue="bybit", qty=Decimal("0.5")) == ""

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from parley.instruments import Instrument
 from parley.messages import KINDS, Attempt, Fill, Intent, Message, OrderEvent, VenueReject, encode
@@ -366,3 +367,46 @@ def test_with_real_money_what_is_not_known_is_refused_and_raises_nothing(symbol:
     counters = Counters()
     done(counters, order(1, "BTC/USDT", "buy", D("0.001")), qty=D("NaN"))
     assert look(order(2, symbol, side, D("0.0001")), counters, PART) in ("capital", "not_its_own")
+
+
+AWAY = "LTC/USDT@bybit"
+AWAY_LIMITS = Limits(
+    max_notional={"USDT": D(100_000), "USDT@bybit": D(100_000)},
+    max_position={"USDT": D(100_000), "USDT@bybit": D(100_000)}, cash=("USDT", "USDT@bybit"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("held", "side", "most"),
+    [
+        ({"LTC": 600}, "buy", 400),
+        ({"LTC": 600, "LTC@okx": 300}, "buy", 100),
+        ({"LTC": 600, "LTCUP@okx": 300, "LTC:USDT": 300}, "buy", 400),
+        # what leaves elsewhere makes no room for more here than there is of one exchange
+        ({"LTC": -600, "LTC@bybit": 600}, "buy", 400),
+        ({"LTC": -600}, "sell", 400),
+        # what brings a holding of its own exchange down is an exit, whatever its coin is elsewhere
+        ({"LTC": -5000, "LTC@bybit": 500}, "sell", 500),
+        ({"LTC": 5000, "LTC@bybit": -500}, "buy", 500),
+    ],
+)
+def test_a_coin_is_counted_over_all_exchanges(held: dict[str, int], side: str, most: int) -> None:
+    away = pair(AWAY, base="LTC@bybit", quote="USDT@bybit")
+
+    def judged(qty: Decimal) -> str:
+        counters = Counters()
+        counters.positions |= {asset: D(amount) for asset, amount in held.items()}
+        leg = replace(order(0, "LTC/USDT", side, qty), symbol=AWAY)
+        found = refusal(leg, counters, AWAY_LIMITS, {AWAY: away}, row=ROW, now_mono=0)
+        return found[0] if found else ""
+
+    assert judged(D(most)) == ""
+    if most != 500:
+        assert judged(most + D("0.00000001")) == "max_position"
+
+
+def test_what_works_elsewhere_counts_with_its_coin() -> None:
+    counters = Counters()
+    counters.sent(replace(order(0, "LTC/USDT", "buy", 600), symbol=AWAY), 0)
+    assert look(order(1, "LTC/USDT", "buy", 400), counters) == ""
+    assert look(order(1, "LTC/USDT", "buy", D("400.00000001")), counters) == "max_position"

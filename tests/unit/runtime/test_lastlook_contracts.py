@@ -228,3 +228,27 @@ def test_limits_that_a_person_tightened_are_shares_of_what_contracts_leave(
 
     caps = followed.caps(order(1, "buy", 1), own, has)
     assert caps.max_position["USDT"] == D(worth) / 10
+
+
+@pytest.mark.parametrize(
+    ("has", "worth"),
+    [
+        ({"USDT": D(1000), "USDT@bybit": D(500)}, 1500),
+        # what is held elsewhere is worth what it was judged by there, and nothing where nobody knows
+        ({"USDT": D(1000), "BTC@bybit": D(2)}, 1240),
+        ({"USDT": D(1000), "BTC": D(2)}, 1000),
+    ],
+)
+@pytest.mark.parametrize("quote", ["USDT", "USDT@bybit"])
+def test_a_quote_counts_for_itself_at_whatever_exchange_it_lies(
+    has: dict[str, D], worth: int, quote: str
+) -> None:
+    capped = {"USDT": D(5000), "USDT@bybit": D(5000)}
+    own = replace(limits(), max_notional=capped, max_position=capped, cash=("USDT", "USDT@bybit"))
+    followed = Followed(limits_of({}), own)
+    followed.see(replace(order(1, "buy", 1), symbol="BTC/USDT@bybit", ref_px=D(120)))
+    followed.ask(LimitChange(n=1, key="max_position", old="", new="0.1", by="a", why="b", t=0))
+
+    symbol = "BTC/USDT" if quote == "USDT" else "BTC/USDT@bybit"
+    caps = followed.caps(replace(order(1, "buy", 1), symbol=symbol), own, has)
+    assert caps.max_position == capped | {quote: D(worth) / 10}

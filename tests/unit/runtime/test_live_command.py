@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from typer.testing import CliRunner
 
 from parley.agent import AgentSpec
@@ -273,7 +274,7 @@ def test_what_a_venue_does_not_trade_is_refused_before_anybody_is_asked(
     ("venue", "said", "stand"),
     [
         ("binance", "", True), ("binance", "[desk]\nvenue_stops = false", False), ("binanceusdm", "", True),
-        ("bybit", "", False),
+        ("bybit", "", True), ("okx", "", True), ("kucoin", "", False),
     ],
 )  # fmt: skip
 def test_exchange_holds_the_stops_where_it_can(
@@ -289,9 +290,11 @@ def test_exchange_holds_the_stops_where_it_can(
 
 
 def test_stops_at_an_exchange_that_holds_none_are_refused(desk: Callable[..., Path]) -> None:
-    settings = load_settings(desk(rest="[desk]\nvenue_stops = true"))
+    path = desk(rest="[desk]\nvenue_stops = true")
+    path.write_text(path.read_text().replace('"bybit"', '"kucoin"'))
+    settings = load_settings(path)
 
-    expected = r"desk.venue_stops: expected a venue .*\(binance, binanceusdm\), was 'bybit'"
+    expected = r"desk.venue_stops: expected a venue .*\(binance, binanceusdm, bybit, okx\), was 'kucoin'"
     with pytest.raises(UserError, match=expected):
         compose(settings, Market(pairs=settings.pairs, crosses=()), "run")
 
@@ -312,7 +315,7 @@ def test_a_desk_begins_with_a_part_of_its_stakes(desk: Callable[..., Path]) -> N
     for spec, on_paper in zip(live_run.agents, paper_run.agents, strict=True):
         if spec.role not in ("capital", "risk"):
             assert spec == on_paper
-    assert live_run.desk == paper_run.desk
+    assert live_run.desk == replace(paper_run.desk, venue_stops=True)
     assert live_run.limits == {"max_book_age_ms": 60_000.0, **paper_run.limits}
     assert live_run.desk.symbols == ("BTC/USDT", "ETH/USDT")
 

@@ -1,6 +1,7 @@
 """Market streams of contracts: those of spot with their own books, and mark prices.
 
-Not here: sockets. Invariant: `pu` of a book's difference is `u` of the one before, so a hole shows.
+Not here: sockets. Invariant: `pu` of a book's difference is `u` of the one before, so a hole shows; no two
+marks of a symbol are of one time `E`, so a newer one is told from an older one.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ from functools import partial
 from venues.sandbox.binance import messages
 from venues.sandbox.binance.streams import MarketPublisher, best_prices
 from venues.sandbox.binance_usdm.bodies import average
-from venues.sandbox.connections import StreamHub
+from venues.sandbox.connections import Connection, StreamHub
 from venues.sandbox.exchange import Exchange
 from venues.sandbox.hostility.events import PublicWay
 from venues.sandbox.matching import SymbolMarket
 from venues.sandbox.orders import Order
 from venues.sandbox.perpetual.assembly import Perpetuals
-from venues.sandbox.session import MarketSession
+from venues.sandbox.session import MarketSession, Marks
 from venues.sandbox.units import text8
 from venues.sandbox.wall import VenueClock
 
@@ -44,6 +45,7 @@ class ContractPublisher(MarketPublisher):
     ) -> None:
         super().__init__(session, exchange, hub, way, wall)
         self._perpetuals = perpetuals
+        self._marked: dict[str, int] = {}  # `E` of the last mark
         perpetuals.clearing.liquidated = self.liquidated
 
     def is_known(self, stream: str) -> bool:
@@ -54,6 +56,15 @@ class ContractPublisher(MarketPublisher):
         if match is None or match["symbol"].upper() not in self._streams:
             return False
         return match["interval"] is None or match["interval"] in self.intervals
+
+    def subscribe(self, connection: Connection, streams: list[str]) -> None:
+        """Add listeners; who begins to listen to marks hears the one there is, however slow the market is."""
+        super().subscribe(connection, streams)
+        self._wall = self._wall_clock.ms()
+        for stream in streams:
+            symbol = stream.partition("@")[0].upper()
+            if "@markPrice" in stream and symbol in self._streams and self._perpetuals.clearing.mark(symbol):
+                self._hub.publish(stream, self._mark(symbol))
 
     def moved(self, market: SymbolMarket) -> None:
         """Publish trades, book changes and the mark of the step under way."""
@@ -68,6 +79,14 @@ class ContractPublisher(MarketPublisher):
             for stream in heard:
                 self._hub.publish(stream, f"[{text}]")
 
+    def marks(self) -> Marks:
+        """As of spot, and ``E`` of the last mark that listeners will see."""
+        marks = super().marks()
+        for symbol, told in marks.items():
+            if any("@markPrice" in stream for stream in self._streams[symbol]):
+                told["mark"] = self._marked.get(symbol)
+        return marks
+
     def liquidated(self, order: Order, price: int) -> None:
         """Publish an order by which the venue closed a position, at its bankruptcy price."""
         symbol = order.instrument.symbol
@@ -81,11 +100,14 @@ class ContractPublisher(MarketPublisher):
 
     def _mark(self, symbol: str) -> str:
         clearing = self._perpetuals.clearing
-        index = text8(clearing.index(symbol))
+        index, due = text8(clearing.index(symbol)), clearing.next_funding_ms
+        # what is due at this moment is paid by it: the next one is the one after
+        due += clearing.interval_ms if 0 < due <= self._exchange.clock else 0
+        told = self._marked[symbol] = max(self._wall, self._marked.get(symbol, 0) + 1)
         return (
-            f'{{"e":"markPriceUpdate","E":{self._wall},"s":"{symbol}","p":"{text8(clearing.mark(symbol))}",'
+            f'{{"e":"markPriceUpdate","E":{told},"s":"{symbol}","p":"{text8(clearing.mark(symbol))}",'
             f'"ap":"{index}","i":"{index}","P":"{index}","r":"{text8(clearing.rate(symbol))}",'
-            f'"T":{clearing.next_funding_ms}}}'
+            f'"T":{due}}}'
         )
 
     def _publish_book(self, market: SymbolMarket, streams: dict[str, None], wall: int) -> None:

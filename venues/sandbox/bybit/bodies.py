@@ -9,10 +9,11 @@ from venues.sandbox.accounts import Account
 from venues.sandbox.bars import Bar
 from venues.sandbox.instrument import MAX_QTY, Instrument
 from venues.sandbox.matching import PublicTrade
-from venues.sandbox.orders import Fill, Order
+from venues.sandbox.orders import STOP_TYPES, Fill, Order
 from venues.sandbox.units import MONEY_ONE, ONE, money_text, text8
 
 Body = dict[str, object]
+PLAIN, STOP = "Order", "tpslOrder"
 _TIMED_BY_TYPE = {"LIMIT_MAKER": "PostOnly", "MARKET": "IOC"}
 
 
@@ -71,17 +72,24 @@ def trade_row(symbol: str, done: PublicTrade) -> Body:
     }
 
 
+def filter_of(order: Order) -> str:
+    """The kind of order that a filter asks for; a stop keeps it when it is set off."""
+    return STOP if order.request.type in STOP_TYPES else PLAIN
+
+
 def status_of(order: Order) -> str:
     """Bybit's word for what became of an order; only spot tells a partly filled one that ended."""
     match order.status:
         case "NEW":
-            return "New"
+            return "Untriggered" if order.is_waiting_stop else "New"
         case "PARTIALLY_FILLED":
             return "PartiallyFilled"
         case "FILLED":
             return "Filled"
         case "REJECTED":
             return "Rejected"
+    if order.is_waiting_stop:
+        return "Deactivated"
     return "PartiallyFilledCanceled" if order.cum_qty else "Cancelled"
 
 
@@ -134,10 +142,10 @@ def order_body(order: Order) -> Body:
         "cumFeeDetail": {asset: plain_money(fee) for asset, fee in fees.items()},
         "timeInForce": _TIMED_BY_TYPE.get(request.type, request.time_in_force),
         "orderType": "Market" if request.type == "MARKET" else "Limit",
-        "stopOrderType": "",
+        "stopOrderType": STOP if filter_of(order) == STOP else "",
         "orderIv": "",
         "marketUnit": ("quoteCoin" if request.quote_qty else "baseCoin") if request.type == "MARKET" else "",
-        "triggerPrice": "0",
+        "triggerPrice": plain(request.stop_price),
         "takeProfit": "0",
         "stopLoss": "0",
         "triggerDirection": 0,
@@ -168,7 +176,7 @@ def execution_body(order: Order, fill: Fill, leaves: int, rates: tuple[str, str]
         "leavesQty": plain(leaves),
         "createType": "CreateByUser",
         "orderType": "Market" if request.type == "MARKET" else "Limit",
-        "stopOrderType": "",
+        "stopOrderType": STOP if filter_of(order) == STOP else "",
         "execFee": plain_money(fill.fee),
         "feeCurrency": fill.fee_asset,
         "feeRate": rates[0] if fill.maker else rates[1],

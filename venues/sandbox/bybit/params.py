@@ -20,6 +20,7 @@ from venues.sandbox.units import DECIMALS, ONE
 _NUMBER = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,30})?")
 _INTEGER = re.compile(r"[0-9]{1,18}")
 _MAX_FIELDS = 200
+FILTERS = ("Order", "tpslOrder", "StopOrder", "OcoOrder", "BidirectionalTpslOrder")
 CATEGORIES = ("spot", "linear", "inverse", "option")
 
 
@@ -52,6 +53,13 @@ class Params:
         if self.category() != "spot":
             raise errors.bad_parameter("this venue trades category spot only")
 
+    def order_filter(self) -> str | None:
+        """The kind of orders that is asked for, None: not said."""
+        value = self._values.get("orderFilter")
+        if value is not None and value not in FILTERS:
+            raise errors.VenueError(170202, "Invalid orderFilter parameter.")
+        return value
+
     def units(self, name: str, too_long: int) -> int:
         """A mandatory decimal number as a count of 1e-8; `too_long` is the code for too many decimals."""
         text = self.text(name)
@@ -60,7 +68,7 @@ class Params:
         whole, _, part = text.partition(".")
         part = part.rstrip("0")
         if len(part) > DECIMALS:
-            what = "price" if name == "price" else "volume"
+            what = "price" if name in ("price", "triggerPrice") else "volume"
             raise errors.VenueError(too_long, f"Order {what} decimal too long.")
         return int(whole) * ONE + int(part.ljust(DECIMALS, "0"))
 

@@ -10,7 +10,7 @@ import secrets
 
 from venues.sandbox.accounts import Account
 from venues.sandbox.bybit import errors
-from venues.sandbox.bybit.bodies import Body, execution_body, order_body, wallet_body
+from venues.sandbox.bybit.bodies import PLAIN, STOP, Body, execution_body, filter_of, order_body, wallet_body
 from venues.sandbox.bybit.lists import page_of, span_of
 from venues.sandbox.bybit.params import Params
 from venues.sandbox.exchange import Exchange
@@ -19,7 +19,7 @@ from venues.sandbox.instrument import Instrument
 from venues.sandbox.orders import Fill, Order, OrderRequest
 from venues.sandbox.units import ONE
 
-_UNSUPPORTED = ("triggerPrice", "takeProfit", "stopLoss", "trailingStop", "slippageTolerance", "bboSideType")
+_UNSUPPORTED = ("takeProfit", "stopLoss", "trailingStop", "slippageTolerance", "bboSideType")
 _RECENT_CLOSED = 500
 
 
@@ -42,8 +42,11 @@ class PrivateApi:
         """POST /v5/order/cancel"""
         params.spot()
         symbol = self._instrument(params).symbol
+        kind = params.order_filter() or PLAIN
         order = self._chosen(account, params)
         if order is None or order.instrument.symbol != symbol or not order.is_open:
+            raise errors.no_such_order()
+        if kind != (STOP if order.is_waiting_stop else PLAIN):
             raise errors.no_such_order()
         self._exchange.cancel(order, "user")
         return _named(order)
@@ -52,7 +55,12 @@ class PrivateApi:
         """POST /v5/order/cancel-all"""
         params.spot()
         symbol = None if params.get("symbol") is None else self._instrument(params).symbol
-        orders = self._exchange.open_orders(account, symbol)
+        kind = params.order_filter() or PLAIN
+        orders = [
+            one
+            for one in self._exchange.open_orders(account, symbol)
+            if kind == (STOP if one.is_waiting_stop else PLAIN)
+        ]
         for order in orders:
             self._exchange.cancel(order, "user")
         return {"list": [_named(order) for order in orders], "success": "1"}
@@ -190,7 +198,8 @@ class PrivateApi:
         return self._exchange.find_anywhere(account, int(number), "")
 
     def _listed(self, params: Params, newest_first: list[Order]) -> Body:
-        shown = [one for one in newest_first if self._lists.shows(one)]
+        kind = params.order_filter()
+        shown = [one for one in newest_first if self._lists.shows(one) and kind in (None, filter_of(one))]
         page, cursor = page_of(params, shown, lambda one: one.id, 20, self._lists.rows(50))
         return {"category": "spot", "list": [order_body(one) for one in page], "nextPageCursor": cursor}
 
@@ -199,13 +208,16 @@ class PrivateApi:
         params.spot()
         instrument = self._instrument(params)
         side, kind = params.text("side"), params.text("orderType")
+        filtered = params.order_filter() or PLAIN
         if side not in ("Buy", "Sell"):
             raise errors.VenueError(170117, "Invalid side.")
         if kind not in ("Limit", "Market"):
             raise errors.VenueError(170116, "Invalid orderType.")
         if (
             any(params.get(name) is not None for name in _UNSUPPORTED)
-            or params.get("orderFilter") not in (None, "Order")
+            or filtered not in (PLAIN, STOP)
+            or (filtered == PLAIN and params.get("triggerPrice") is not None)
+            or (filtered == STOP and (kind != "Limit" or params.get("timeInForce") == "PostOnly"))
             or params.get("isLeverage") not in (None, "0")
         ):
             raise errors.unsupported()
@@ -223,16 +235,28 @@ class PrivateApi:
         if kind == "Limit" and price == 0:
             raise errors.VenueError(170133, "Order price lower than the minimum.")
         engine_type = "MARKET" if kind == "Market" else "LIMIT_MAKER" if in_force == "PostOnly" else "LIMIT"
+        stop_price = params.units("triggerPrice", 170134) if filtered == STOP else 0
+        if filtered == STOP:
+            engine_type = self._stop_type(instrument, side, stop_price)
         return OrderRequest(
             instrument,
             side.upper(),
             engine_type,
-            in_force if engine_type == "LIMIT" else "GTC",
+            in_force if engine_type not in ("MARKET", "LIMIT_MAKER") else "GTC",
             params.get("orderLinkId") or _fresh_id(),
             0 if by_quote else amount,
             amount * ONE if by_quote else 0,
             price,
+            stop_price,
         )
+
+    def _stop_type(self, instrument: Instrument, side: str, stop_price: int) -> str:
+        """What a spot order with a trigger is: nobody can say a direction, so it goes by the last price."""
+        if stop_price == 0:
+            raise errors.VenueError(170133, "Order price lower than the minimum.")
+        last = self._exchange.markets[instrument.symbol].last_price
+        waits_for_a_fall = stop_price <= last
+        return "STOP_LOSS_LIMIT" if waits_for_a_fall == (side == "Sell") else "TAKE_PROFIT_LIMIT"
 
 
 def _fresh_id() -> str:

@@ -62,7 +62,10 @@ class PrivateStreams:
         if fill is not None:
             leaves = order.remaining if order.is_open else 0
             self._tell(order.account, "execution", execution_body(order, fill, leaves, self._rates))
-        self._tell(order.account, "order", order_body(order))
+        body = order_body(order)
+        if kind == "NEW" and order.triggered:
+            self._tell(order.account, "order", body | {"orderStatus": "Triggered"})
+        self._tell(order.account, "order", body)
 
     def position(self, account: Account, assets: list[str]) -> None:
         """Balances changed."""

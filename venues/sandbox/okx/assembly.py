@@ -10,6 +10,8 @@ from typing import Final
 
 from venues.sandbox.exchange import VenueRules
 from venues.sandbox.okx import errors
+from venues.sandbox.okx.algo_api import AlgoApi
+from venues.sandbox.okx.algos import UnlockedStops
 from venues.sandbox.okx.private_api import PrivateApi
 from venues.sandbox.okx.private_stream import PrivateStreams
 from venues.sandbox.okx.public_api import PublicApi
@@ -29,7 +31,9 @@ def speak(engine: Engine) -> Spoken:
     private_streams = PrivateStreams(hub, exchange, hostility.private, tags)
     public = PublicApi(exchange, engine.session, channels.bars, wall)
     private = PrivateApi(exchange, hostility.lists, (engine.maker_fee, engine.taker_fee), tags)
-    rest = RestServer(exchange, endpoints_of(public, private), engine.limits, hub, hostility.requests, wall)
+    algos = AlgoApi(exchange, hostility.lists, tags)
+    endpoints = endpoints_of(public, private, algos)
+    rest = RestServer(exchange, endpoints, engine.limits, hub, hostility.requests, wall)
     return Spoken(channels, rest, SocketServer(exchange, channels, private_streams, hub, wall))
 
 
@@ -39,4 +43,4 @@ _RULES: Final = VenueRules(
     maker_orders_are_cancelled=True,
     has_least_value=False,
 )
-OKX_SPOT: Final = Dialect(_RULES, errors.spelled, REFUSING, speak)
+OKX_SPOT: Final = Dialect(_RULES, errors.spelled, REFUSING, speak, settlement=UnlockedStops)

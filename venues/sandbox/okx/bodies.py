@@ -12,6 +12,7 @@ from venues.sandbox.accounts import Account
 from venues.sandbox.bars import Bar
 from venues.sandbox.instrument import MAX_QTY, Instrument
 from venues.sandbox.matching import PublicTrade
+from venues.sandbox.okx.algos import CONDITIONAL, algo_number, algo_state, is_plain, is_stop
 from venues.sandbox.okx.names import inst_id
 from venues.sandbox.orders import Fill, Order
 from venues.sandbox.units import MONEY_ONE, ONE, money_text, text8
@@ -121,7 +122,7 @@ def order_body(order: Order, tag: str) -> Body:
     average = order.cum_quote * ONE // order.cum_qty if order.cum_qty else 0
     last = order.fills[-1] if order.fills else None
     empty = (
-        "ccy", "rebateCcy", "rebate", "source", "lever", "quickMgnType", "algoClOrdId", "algoId", "stpId",
+        "ccy", "rebateCcy", "rebate", "source", "lever", "quickMgnType", "stpId",
         "slTriggerPx", "slOrdPx", "tpTriggerPx", "tpOrdPx", "cancelSourceReason", "pxUsd", "pxVol", "pxType",
     )  # fmt: skip
     return {
@@ -129,7 +130,9 @@ def order_body(order: Order, tag: str) -> Body:
         "instType": "SPOT",
         "instId": inst_id(order.instrument),
         "ordId": str(order.id),
-        "clOrdId": request.client_order_id,
+        "clOrdId": "" if is_stop(order) else request.client_order_id,
+        "algoClOrdId": request.client_order_id if is_stop(order) else "",
+        "algoId": str(algo_number(order)) if is_stop(order) else "",
         "tag": tag,
         "px": plain(request.price) if request.price else "",
         "sz": plain_money(request.quote_qty) if request.quote_qty else plain(order.qty),
@@ -155,6 +158,48 @@ def order_body(order: Order, tag: str) -> Body:
         "isTpLimit": "false",
         "attachAlgoOrds": [],
         "cancelSource": _cancel_source(order),
+        "cTime": str(order.created_ms),
+        "uTime": str(order.updated_ms),
+    }
+
+
+def algo_body(order: Order, tag: str) -> Body:
+    """A stop of GET /api/v5/trade/order-algo."""
+    request = order.request
+    became = str(order.id) if is_plain(order) else ""
+    empty = (
+        "activePx", "callbackRatio", "callbackSpread", "ccy", "clOrdId", "closeFraction", "failCode", "lever",
+        "moveTriggerPx", "ordPx", "pxLimit", "pxSpread", "pxVar", "quickMgnType", "szLimit", "tgtCcy",
+        "timeInterval", "tpOrdPx", "tpTriggerPx", "tpTriggerPxType", "triggerPx", "triggerPxType",
+    )  # fmt: skip
+    return {
+        **dict.fromkeys(empty, ""),
+        "algoId": str(algo_number(order)),
+        "algoClOrdId": request.client_order_id,
+        "instType": "SPOT",
+        "instId": inst_id(order.instrument),
+        "ordType": CONDITIONAL,
+        "side": request.side.lower(),
+        "posSide": "net",
+        "tdMode": "cash",
+        "sz": plain(order.qty),
+        "slTriggerPx": plain(request.stop_price),
+        "slTriggerPxType": "last",
+        "slOrdPx": plain(request.price),
+        "state": algo_state(order),
+        "ordId": became,
+        "ordIdList": [became] if became else [],
+        "linkedOrd": {"ordId": ""},
+        "actualSz": plain(order.cum_qty),
+        "actualPx": plain(request.price) if became else "",
+        "actualSide": "sl" if order.triggered else "",
+        "triggerTime": str(order.updated_ms) if order.triggered else "",
+        "last": "",
+        "tag": tag,
+        "attachAlgoOrds": [],
+        "amendPxOnTriggerType": "0",
+        "isTradeBorrowMode": "",
+        "reduceOnly": "false",
         "cTime": str(order.created_ms),
         "uTime": str(order.updated_ms),
     }
@@ -196,7 +241,7 @@ def fill_body(order: Order, fill: Fill, tag: str) -> Body:
         "instId": inst_id(order.instrument),
         "tradeId": str(fill.trade_id),
         "ordId": str(order.id),
-        "clOrdId": order.request.client_order_id,
+        "clOrdId": "" if is_stop(order) else order.request.client_order_id,
         "billId": str(fill.trade_id),
         "subType": "1" if order.is_buy else "2",
         "tag": tag,

@@ -12,6 +12,7 @@ from typing import Final
 from venues.sandbox.refusals import Denied, Reason
 
 EXPIRED: Final = 50102
+WOULD_TRIGGER: Final = 51280
 
 
 class VenueError(Denied):
@@ -90,7 +91,7 @@ _SPELLED: Final[dict[Reason, tuple[int, str]]] = {
     Reason.DUPLICATE: (51016, "Duplicated client order ID"),
     Reason.TOO_MANY_ORDERS: (51025, "Order count exceeds the limit"),
     Reason.TOO_MANY_STOPS: (51025, "Order count exceeds the limit"),
-    Reason.WOULD_TRIGGER: (51010, "Request unsupported under current account mode"),
+    Reason.WOULD_TRIGGER: (WOULD_TRIGGER, "SL trigger price must be less than the last price"),
     Reason.WOULD_MATCH: (51000, "Parameter ordType error"),
     Reason.NOTHING_FOR_AMOUNT: (51020, "Your order should meet or exceed the minimum order amount."),
     Reason.INSUFFICIENT: (51008, "Order failed. Insufficient balance in account"),
@@ -99,6 +100,15 @@ _SPELLED: Final[dict[Reason, tuple[int, str]]] = {
         "Cancellation failed as the order has been filled, canceled or does not exist.",
     ),
 }
+
+
+def of_algo(error: OrderError, *, is_buy: bool) -> OrderError:
+    """What it says of a stop where that has codes of its own."""
+    if error.code == _SPELLED[Reason.DUPLICATE][0]:
+        return OrderError(51065, "algoClOrdId already exists.")
+    if error.code == WOULD_TRIGGER and is_buy:
+        return OrderError(51278, "SL trigger price cannot be lower than the last price")
+    return error
 
 
 def spelled(reason: Reason) -> OrderError:

@@ -13,6 +13,7 @@ from venues.sandbox.exchange import Exchange
 from venues.sandbox.hostility.lists import Lists
 from venues.sandbox.matching import SymbolMarket
 from venues.sandbox.okx import errors
+from venues.sandbox.okx.algos import is_plain, is_stop
 from venues.sandbox.okx.bodies import Body, balance_body, fill_body, order_body
 from venues.sandbox.okx.lists import page_of, span_of
 from venues.sandbox.okx.names import markets_by_id
@@ -63,10 +64,6 @@ class PrivateApi:
             raise errors.spelled(Reason.NOT_OPEN)
         self._exchange.cancel(order, "user")
         return [self.done(order)]
-
-    def algo(self, account: Account, params: Params) -> list[object]:
-        """POST /api/v5/trade/order-algo"""
-        raise errors.unsupported()
 
     def order(self, account: Account, params: Params) -> list[object]:
         """GET /api/v5/trade/order"""
@@ -152,7 +149,7 @@ class PrivateApi:
         """What a request is told that changed an order."""
         return {
             "ordId": str(order.id),
-            "clOrdId": order.request.client_order_id,
+            "clOrdId": "" if is_stop(order) else order.request.client_order_id,
             "tag": self._tags.of(order),
             "ts": str(self._exchange.clock),
             "sCode": "0",
@@ -172,10 +169,12 @@ class PrivateApi:
         if number is None and client_id is None:
             raise errors.VenueError(51003, "Either client order ID or order ID is required")
         if number is None:
-            return self._exchange.find(account, symbol, None, client_id)
+            order = self._exchange.find(account, symbol, None, client_id)
+            return None if order is None or is_stop(order) else order
         if not (number.isascii() and number.isdigit() and len(number) < 19):
             return None
-        return self._exchange.find(account, symbol, int(number), None)
+        order = self._exchange.find(account, symbol, int(number), None)
+        return None if order is None or not is_plain(order) else order
 
     def _mine(self, account: Account, params: Params, is_spot: bool, *, is_open: bool) -> list[Order]:
         """Orders of the account, newest first."""
@@ -183,7 +182,10 @@ class PrivateApi:
         return [
             one
             for one in reversed(self._exchange.by_account[account.name])
-            if is_spot and one.is_open == is_open and symbol in (None, one.instrument.symbol)
+            if is_spot
+            and is_plain(one)
+            and one.is_open == is_open
+            and symbol in (None, one.instrument.symbol)
         ]
 
     def _listed(self, params: Params, newest_first: list[Order]) -> list[object]:

@@ -15,6 +15,7 @@ from venues.sandbox.accounts import Account
 from venues.sandbox.connections import Connection, StreamHub
 from venues.sandbox.exchange import Exchange
 from venues.sandbox.hostility.events import PrivateWay
+from venues.sandbox.okx.algos import is_plain
 from venues.sandbox.okx.bodies import Body, balance_body, told_body
 from venues.sandbox.okx.names import INST_TYPES, inst_id, markets_by_id
 from venues.sandbox.okx.tags import Tags
@@ -72,17 +73,17 @@ class PrivateStreams:
     def report(self, order: Order, kind: str, fill: Fill | None) -> None:
         """An order changed."""
         tag = self._tags.of(order)
-        if self._listeners.get(order.account.name):
-            self._tell(order.account, "orders", inst_id(order.instrument), told_body(order, fill, tag))
+        if is_plain(order) and self._listeners.get(order.account.name):
+            body, subject = told_body(order, fill, tag), order.request.client_order_id
+            self._tell(order.account, "orders", inst_id(order.instrument), body, subject)
 
     def position(self, account: Account, assets: list[str]) -> None:
         """Balances changed."""
         if self._listeners.get(account.name):
             self._tell(account, "account", "", balance_body(account, assets, self._exchange.clock))
 
-    def _tell(self, account: Account, channel: str, name: str, body: Body) -> None:
+    def _tell(self, account: Account, channel: str, name: str, body: Body, subject: str = "") -> None:
         encoded = msgspec.json.encode([body]).decode()
-        subject = str(body.get("clOrdId", ""))
         self._way.tell(account.name, channel, subject, partial(self._send, account, channel, name, encoded))
 
     def _send(self, account: Account, channel: str, name: str, encoded: str) -> None:

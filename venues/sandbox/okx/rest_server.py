@@ -18,10 +18,11 @@ from venues.sandbox.connections import StreamHub
 from venues.sandbox.exchange import Exchange
 from venues.sandbox.hostility.requests import Failed, RequestFates, Throttled, Unanswered
 from venues.sandbox.okx import errors
+from venues.sandbox.okx.algo_api import AlgoApi
 from venues.sandbox.okx.params import Params, of_batch, of_body, of_query
 from venues.sandbox.okx.private_api import PrivateApi
 from venues.sandbox.okx.public_api import PublicApi
-from venues.sandbox.okx.signing import account_of, check_deadline
+from venues.sandbox.okx.signing import account_of, check_deadline, check_stamp
 from venues.sandbox.rate_limits import RateLimits
 from venues.sandbox.wall import VenueClock
 
@@ -32,15 +33,19 @@ Change = Literal["", "order", "cancel"]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One of `public` and `private` is set; `changes` says what it does to orders, `many` that to a list."""
+    """One of `public` and `private` is set; `changes` says what it does to orders, `many` that to a list.
+
+    Without ``has_deadline`` only the time stamp of the request says when it is too late.
+    """
 
     public: Callable[[Params], list[object]] | None = None
     private: Callable[[Account, Params], list[object]] | None = None
     changes: Change = ""
     many: bool = False
+    has_deadline: bool = True
 
 
-def endpoints_of(public: PublicApi, private: PrivateApi) -> dict[tuple[str, str], Endpoint]:
+def endpoints_of(public: PublicApi, private: PrivateApi, algos: AlgoApi) -> dict[tuple[str, str], Endpoint]:
     """Endpoints by method and path."""
     return {
         ("GET", "/public/time"): Endpoint(public.time),
@@ -55,7 +60,13 @@ def endpoints_of(public: PublicApi, private: PrivateApi) -> dict[tuple[str, str]
         ("POST", "/trade/batch-orders"): Endpoint(private=private.place, changes="order", many=True),
         ("POST", "/trade/cancel-order"): Endpoint(private=private.cancel, changes="cancel"),
         ("POST", "/trade/cancel-batch-orders"): Endpoint(private=private.cancel, changes="cancel", many=True),
-        ("POST", "/trade/order-algo"): Endpoint(private=private.algo),
+        ("POST", "/trade/order-algo"): Endpoint(private=algos.place, changes="order", has_deadline=False),
+        ("POST", "/trade/cancel-algos"): Endpoint(
+            private=algos.cancel, changes="cancel", many=True, has_deadline=False
+        ),
+        ("GET", "/trade/order-algo"): Endpoint(private=algos.order),
+        ("GET", "/trade/orders-algo-pending"): Endpoint(private=algos.pending),
+        ("GET", "/trade/orders-algo-history"): Endpoint(private=algos.history),
         ("GET", "/trade/order"): Endpoint(private=private.order),
         ("GET", "/trade/orders-pending"): Endpoint(private=private.pending),
         ("GET", "/trade/orders-history"): Endpoint(private=private.history),
@@ -129,23 +140,29 @@ class RestServer:
         account = account_of(
             request.headers, request.method, request.raw_path, body, self._exchange.accounts, self._wall.ms()
         )
-        deadline = request.headers.get("expTime")
+        deadline = request.headers.get("expTime") if endpoint.has_deadline else None
         if endpoint.changes:
             check_deadline(deadline, self._wall.ms())
             every = of_batch(body) if endpoint.many else [of_body(body)]
-            return self._changed(endpoint, account, [Params(each) for each in every], deadline)
+            stamp = request.headers["OK-ACCESS-TIMESTAMP"]
+
+            def fresh() -> None:
+                check_stamp(stamp, self._wall.ms())
+                check_deadline(deadline, self._wall.ms())
+
+            return self._changed(endpoint, account, [Params(each) for each in every], fresh)
         assert endpoint.private is not None
         params = Params(of_body(body) if request.method == "POST" else of_query(query))
         return Answer(0, "", endpoint.private(account, params))
 
     def _changed(
-        self, endpoint: Endpoint, account: Account, every: list[Params], deadline: str | None
+        self, endpoint: Endpoint, account: Account, every: list[Params], fresh: Callable[[], None]
     ) -> Answer:
         rows: list[object] = []
         refused = 0
         for params in every:
             try:
-                rows += self._meet(endpoint, account, params, deadline)
+                rows += self._meet(endpoint, account, params, fresh)
             except errors.VenueError as error:
                 # in a list an order that cannot be read fails alone; hostility concerns the whole request
                 if error.status >= _TOO_MANY or not (endpoint.many or isinstance(error, errors.OrderError)):
@@ -157,7 +174,7 @@ class RestServer:
         return Answer(1 if refused == len(every) else 2, "Operation failed.", rows)
 
     def _meet(
-        self, endpoint: Endpoint, account: Account, params: Params, deadline: str | None
+        self, endpoint: Endpoint, account: Account, params: Params, fresh: Callable[[], None]
     ) -> list[object]:
         handle = endpoint.private
         assert handle is not None
@@ -165,14 +182,11 @@ class RestServer:
         def execute() -> list[object]:
             return handle(account, params)
 
-        def fresh() -> None:
-            check_deadline(deadline, self._wall.ms())
-
         try:
             if endpoint.changes == "cancel":
                 found = self._fates.meet_cancel(account, lambda: self._named(params), execute, fresh)
             else:
-                found = self._fates.meet(account, params.get("clOrdId"), execute, fresh)
+                found = self._fates.meet(account, _client_id(params), execute, fresh)
         except Throttled:
             raise errors.too_many() from None
         except Failed:
@@ -184,6 +198,8 @@ class RestServer:
         return {
             "ordId": "",
             "clOrdId": (params.get("clOrdId") if params else None) or "",
+            "algoId": "",
+            "algoClOrdId": (params.get("algoClOrdId") if params else None) or "",
             "tag": (params.get("tag") if params else None) or "",
             "ts": str(self._exchange.clock),
             "sCode": str(error.code),
@@ -195,7 +211,11 @@ class RestServer:
         number = params.get("ordId") or ""
         is_number = number.isascii() and number.isdigit() and len(number) < 19
         order = self._exchange.orders.get(int(number)) if is_number else None
-        return order.request.client_order_id if order else params.get("clOrdId") or ""
+        return order.request.client_order_id if order else _client_id(params) or ""
+
+
+def _client_id(params: Params) -> str | None:
+    return params.get("clOrdId") or params.get("algoClOrdId")
 
 
 async def _read_body(request: web.Request) -> bytes:

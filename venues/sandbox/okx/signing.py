@@ -37,8 +37,7 @@ def account_of(
         if not headers.get(name):
             raise errors.unauthorized(code, f'Request header "{name}" can not be empty.')
     stamp = headers["OK-ACCESS-TIMESTAMP"]
-    if abs(now_ms - _ms_of(stamp)) > _WINDOW_MS:
-        raise errors.unauthorized(errors.EXPIRED, "Timestamp request expired")
+    check_stamp(stamp, now_ms)
     account = accounts.get(headers["OK-ACCESS-KEY"])
     if account is None:
         raise errors.unauthorized(50111, "Invalid OK-ACCESS-KEY")
@@ -48,6 +47,12 @@ def account_of(
     if not is_signed(account.secret, signed, headers["OK-ACCESS-SIGN"]):
         raise errors.unauthorized(50113, "Invalid Sign")
     return account
+
+
+def check_stamp(stamp: str, now_ms: int) -> None:
+    """Refuse a request that is not of now."""
+    if abs(now_ms - _ms_of(stamp)) > _WINDOW_MS:
+        raise errors.unauthorized(errors.EXPIRED, "Timestamp request expired")
 
 
 def check_deadline(deadline: str | None, now_ms: int) -> None:

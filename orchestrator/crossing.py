@@ -68,9 +68,18 @@ class Crossing:
                 self._late.add((order.agent, plain(order.intent.symbol)))
 
     def heard(self, order: Order | None, fact: VenueFact) -> None:
-        """Take note that an order was sent: of an exit of it the venue, or its silence, has told."""
-        if self._late and order is not None and _is_exit(order) and not isinstance(fact, VenueReject):
-            self._late.discard((order.agent, plain(order.intent.symbol)))
+        """Take note that an order was sent: of an exit of it the venue, or its silence, has told.
+
+        One that was refused, by the gateway as too late or by the venue, waits for nobody next time either.
+        """
+        if order is None or not _is_exit(order):
+            return
+        key = (order.agent, plain(order.intent.symbol))
+        if isinstance(fact, VenueReject):
+            if not fact.cancel:
+                self._late.add(key)
+        else:
+            self._late.discard(key)
 
     def order(self, talk: Talk, order: list[Proposal]) -> list[Proposal]:
         """Give the order in which a round's proposals are decided: an opening first that can meet an exit."""

@@ -55,23 +55,24 @@ def to_leave(
             continue
         instrument = table.env.instruments.get(holding.symbol)
         mid = market.mids().get(holding.symbol)
+        if account.is_pooled:  # what is enough for an order only together is enough nowhere
+            parts = parts_of(account.ledger, holding.agent, holding.symbol, account.instruments)
+            if not any(_fits(account.instruments[part.symbol], part, market) for part in parts):
+                continue
+            mid = next(m for part in parts if (m := market.mids().get(part.symbol)) is not None)
         if instrument is None or mid is None:
             continue
         qty = instrument.qty(abs(holding.qty))
         busy = any((x.agent, x.symbol) == (holding.agent, holding.symbol) for x in account.legs.all())
         if busy or instrument.tradable(qty, decimal(mid)):
             continue
-        if account.is_pooled:  # what is enough for an order only together is enough nowhere
-            parts = parts_of(account.ledger, holding.agent, holding.symbol, account.instruments)
-            fit = [p for p in parts if not _misfit(account.instruments[p.symbol], p, decimal(mid))]
-            if not fit:
-                continue
         found.append((n, holding, qty))
     return found
 
 
-def _misfit(instrument: Instrument, part: Holding, mid: Decimal) -> str:
-    return instrument.tradable(instrument.qty(abs(part.qty)), mid)
+def _fits(instrument: Instrument, part: Holding, market: Market) -> bool:
+    mid = market.mids().get(part.symbol)
+    return mid is not None and not instrument.tradable(instrument.qty(abs(part.qty)), decimal(mid))
 
 
 def trigger_of(holding: Holding, n: int, why: str, md_seq: int, now: int, step: int) -> Trigger:

@@ -9,6 +9,7 @@ from math import inf, log, sqrt
 
 from msgspec.structs import replace
 
+from parley.instruments import plain
 from parley.messages import Book, Mark, MarketBatch
 
 DECAY = 0.97  # RiskMetrics uses 0.94 for days; bars are noisier
@@ -63,8 +64,12 @@ class Market:
         return abs(wall - self.t_event) / 1e6 if self.t_event else None
 
     def busiest(self) -> list[str]:
-        """Symbols by their smoothed turnover per candle in quote, the highest first."""
-        return sorted(self._turnover, key=lambda symbol: (-self._turnover[symbol], symbol))
+        """Pairs by their smoothed turnover per candle in quote, over all exchanges, the highest first."""
+        pairs: dict[str, float] = {}
+        for symbol, turnover in self._turnover.items():
+            pair = plain(symbol)
+            pairs[pair] = pairs.get(pair, 0.0) + turnover
+        return sorted(pairs, key=lambda pair: (-pairs[pair], pair))
 
     def mids(self) -> Mapping[str, float]:
         """Mids of the books that have one, as of the last batch."""

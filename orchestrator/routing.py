@@ -24,7 +24,7 @@ from parley.execution.routing import Market as Side
 from parley.execution.routing import route
 from parley.execution.styles import venue_style
 from parley.instruments import AT, Instrument, plain
-from parley.messages import PlanLeg, Proposal
+from parley.messages import Book, PlanLeg, Proposal
 from parley.money import decimal
 from parley.risk.limits import Limits
 
@@ -119,11 +119,11 @@ class Routing:
         for symbol, room in rooms.items():
             book = self._market.books.get(symbol)
             if book is not None and is_usable(book):
-                sides[symbol] = Side(self._instrument(symbol), book, room)
+                sides[symbol] = Side(self._instrument(symbol), self._within(leg, symbol, book), room)
         if not sides:
             return ()
         try:
-            found = route(sides, leg.side, leg.qty, leg.px)
+            found = route(sides, leg.side, leg.qty)
         except DataError:
             return ()  # lots of which none is a multiple of the other: one exchange gets it all
         given = {part.venue: part.qty for part in found.parts}
@@ -137,14 +137,36 @@ class Routing:
         fit = [each for each in legs if not self._misfit(each)]
         return tuple(sorted(fit, key=lambda each: (-each.qty, each.symbol)))
 
+    def _limit(self, leg: PlanLeg, symbol: str) -> Decimal | None:
+        """Give the worst price of an order at an exchange.
+
+        What opens is nowhere dearer than was decided, and reaches no further from a book than that. What
+        leaves has to leave where it lies: as far from that book as the decided price is from the first.
+        """
+        if leg.px is None or AT not in symbol:
+            return leg.px
+        book, home = self._market.books[symbol], self._market.books.get(leg.symbol)
+        if not leg.reduce_only:
+            return better(leg.side, leg.px, worst_reach(leg.side, book, 0.0, self._instrument(symbol)))
+        if home is None or not is_usable(home):
+            return worst_reach(leg.side, book, 0.0, self._instrument(symbol))
+        return leg.px * decimal(book.mid) / decimal(home.mid)
+
+    def _within(self, leg: PlanLeg, symbol: str, book: Book) -> Book:
+        """Give a book without what is beyond the worst price there."""
+        limit = self._limit(leg, symbol)
+        if limit is None:
+            return book
+        if leg.side == "buy":
+            return replace(book, asks=tuple([each for each in book.asks if decimal(each[0]) <= limit]))
+        return replace(book, bids=tuple([each for each in book.bids if decimal(each[0]) >= limit]))
+
     def _part(self, leg: PlanLeg, symbol: str, qty: Decimal) -> PlanLeg:
-        """Make a part of an order; it reaches no further from its own book than its price from the first."""
-        px = leg.px
+        """Make a part of an order."""
+        takes = leg.tif == "IOC" and not leg.children
+        px = self._limit(leg, symbol) if takes or leg.reduce_only else leg.px
         if px is not None:
-            instrument, book = self._instrument(symbol), self._market.books[symbol]
-            if AT in symbol and leg.tif == "IOC":
-                px = better(leg.side, px, worst_reach(leg.side, book, 0.0, instrument)) or px
-            px = instrument.price(px, leg.side)
+            px = self._instrument(symbol).price(px, leg.side)
         return replace(leg, symbol=symbol, qty=qty, px=px)
 
     def _misfit(self, leg: PlanLeg) -> str:

@@ -115,7 +115,7 @@ class Doubts:
         if intent.trigger is None or sure_until is None:
             return None
         row = self._venue.capabilities.of(intent.symbol)
-        return sure_until - row.retention_ns + row.traded_ns
+        return sure_until - row.remembered_ns(intent) + row.traded_ns
 
     def bury(self, intent: Intent) -> None:
         """Watch for an order that was not accepted."""

@@ -287,7 +287,7 @@ class Gateway:
         result = await sending
         self._conclude(intent, result, cause)
         if isinstance(result, Ambiguous):
-            retention_ns = self._venue.capabilities.of(intent.symbol).retention_ns
+            retention_ns = self._venue.capabilities.of(intent.symbol).remembered_ns(intent)
             self.doubts.open(intent, fence, sure_until=fence + retention_ns)
         self._facts.release(intent.iid)
 
@@ -438,7 +438,7 @@ class Gateway:
             self._rounds[order.intent.iid] = order.intent.round
             # What the wall clock did meanwhile nobody knows, so the whole window counts from now at least.
             fence = now_mono + max(order.fence_until - now, self._venue.fence_ns)
-            retention_ns = self._venue.capabilities.of(order.intent.symbol).retention_ns
+            retention_ns = self._venue.capabilities.of(order.intent.symbol).remembered_ns(order.intent)
             sure_until = now_mono + order.fence_until - now + retention_ns
             self.doubts.open(order.intent, fence, is_known=order.is_known, sure_until=sure_until)
         for intent in recovered.buried:

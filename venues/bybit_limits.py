@@ -29,7 +29,8 @@ _DOCUMENTED: Final = (
     Limit(_TRADES, 50, SECOND_NS),
     Limit(_WALLET, 50, SECOND_NS),
 )
-# A stop is preceded by a question for the price, and a cancel that found nothing may be made once more.
+# A stop is preceded by a question for the price, and a cancel of what may be a stop, and was not found,
+# is made once more: its answer says what is left.
 # A look-up asks for the order among the open ones and the closed ones, for all open ones, and for executions.
 # A stop that is in none of these is asked for twice more, out of what look-ups leave of a limit.
 _COSTS: Final[dict[Request, Costs]] = {

@@ -34,6 +34,7 @@ from venues.ccxt_client import MS, exact
 from venues.port import NOT_FOUND, Rejected
 from venues.words import UnsentError
 
+_CREATE: Final = ("v5/order/create", ["private"], "POST")
 _PRICE_SHARE: Final = 4  # of the time that a request has, one part in so many may go on asking for the price
 Raw = Mapping[str, Any]
 
@@ -43,13 +44,18 @@ class BeyondError(Exception):
 
 
 class BybitStops:
-    """The stops of one account; remembers their client ids."""
+    """The stops of one account; remembers their client ids, and those of other orders."""
 
     def __init__(self, client: Any, clock: Callable[[], int] = time.monotonic_ns) -> None:
         self._client = client
         self._clock = clock
         self._window_ms = 0  # read when the first stop is placed, before anything changes it
         self._cids: set[str] = set()
+        self._plain: set[str] = set()
+
+    def learn(self, intent: Intent) -> None:
+        """Remember whether an id is a stop's."""
+        (self._plain if intent.trigger is None else self._cids).add(intent.cid)
 
     async def place(self, intent: Intent, request: Raw) -> Raw:
         """Place a stop.
@@ -59,7 +65,7 @@ class BybitStops:
         BeyondError
             When the market is beyond its trigger, so that it was not sent.
         """
-        self._cids.add(intent.cid)
+        self.learn(intent)
         self._window_ms = self._window_ms or int(self._client.options["recvWindow"])
         began = self._clock()
         last = await self._last_price(str(request["symbol"]))
@@ -68,19 +74,28 @@ class BybitStops:
         left_ms = self._window_ms - math.ceil((self._clock() - began) / MS)
         if left_ms <= self._window_ms // 2:
             raise UnsentError(f"stop {intent.cid}: its time was over before the price was known")
-        # ccxt signs before it first suspends; one that is made while it waits may get the shorter time too
+        # signed by itself, for only then is this time nobody else's
         self._client.options["recvWindow"] = left_ms
         try:
-            placed: Raw = await self._client.privatePostV5OrderCreate(request)
+            signed = self._client.sign(*_CREATE, request)
         finally:
             self._client.options["recvWindow"] = self._window_ms
+        placed: Raw = await self._client.fetch(
+            signed["url"], signed["method"], signed["headers"], signed["body"]
+        )
         return placed
 
     async def cancel(self, intent: CancelIntent, request: Raw) -> Raw:
-        """Cancel an order that may be a stop; one that is known for a stop is first asked for as one."""
+        """Cancel an order that may be a stop, and first as one if it is known for one.
+
+        One that is known for none is asked for once: what a kill takes back must not use up the limit.
+        """
+        ask = self._client.privatePostV5OrderCancel
+        if intent.cid in self._plain:
+            once: Raw = await ask(request)
+            return once
         kinds: tuple[Raw, Raw] = ({}, STOPS)
         first, second = reversed(kinds) if intent.cid in self._cids else kinds
-        ask = self._client.privatePostV5OrderCancel
         try:
             gone: Raw = await ask({**request, **first})
         except ccxt.BaseError as error:

@@ -85,6 +85,7 @@ class BybitOrders:
             raise UnsentError(line(error)) from error
         if intent.trigger is not None:
             return _taken(await self._stops.place(intent, request))
+        self._stops.learn(intent)
         return _taken(await self._client.privatePostV5OrderCreate(request))
 
     async def cancel(self, intent: CancelIntent) -> Acked:
@@ -97,6 +98,7 @@ class BybitOrders:
         return verdict(error)
 
     async def look_up(self, intent: Intent) -> Acked | Absent:
+        self._stops.learn(intent)
         account = self._account
         return await look_up(self._client, intent, venue=account.venue, account=account.name)
 

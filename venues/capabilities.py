@@ -15,6 +15,7 @@ import msgspec
 
 from parley.errors import ConfigError, nearest
 from parley.instruments import exchange_of
+from parley.messages import Intent
 
 Uniqueness = Literal["none", "open", "forever", "idempotent"]
 Listed = Literal["open", "closed"]
@@ -26,8 +27,10 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """One adapter's row.
 
     ``look_up`` are the lists in which an order is found by its client id; ``retention_h`` is how long one is
-    that ended without a fill. ``fence`` is the request's own deadline at the venue, empty if there is none.
+    that ended without a fill, ``stop_retention_h`` how long a stop is, None: as long. ``fence`` is the
+    request's own deadline at the venue, empty if there is none.
     ``stops``: it holds stop-limit orders that reduce, and finds and cancels them by the same ids for as long.
+    ``stops_unasked``: a desk with real money has them without asking; what is new has to be asked for.
     ``contracts``: it trades linear perpetuals, and no spot pairs. ``forced`` are the beginnings of the client
     ids that the venue gives to orders of its own in our account: liquidations, deleveraging. ``certified``:
     an adapter of its own stands behind it, it is no row made of what ccxt says (`generic_rows`).
@@ -48,18 +51,29 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     reduce_only: bool
     stops: bool
     amend: bool
+    stops_unasked: bool = False
     contracts: bool = False
     forced: tuple[str, ...] = ()
     least_fence_ms: int = 0
     certified: bool = True
     assumed: str = ""
     traded_h: int = 0
+    stop_retention_h: int | None = None
     places: tuple[tuple[str, "Capabilities"], ...] = ()
 
     @property
     def retention_ns(self) -> int:
         """How long the venue remembers an order that ended without a fill, ns."""
         return self.retention_h * _HOUR_NS
+
+    @property
+    def stop_hours(self) -> int:
+        """How long the venue remembers a stop that ended without a fill, h."""
+        return self.retention_h if self.stop_retention_h is None else self.stop_retention_h
+
+    def remembered_ns(self, intent: Intent) -> int:
+        """How long the venue remembers this order, or this stop, if it ended without a fill, ns."""
+        return self.retention_ns if intent.trigger is None else self.stop_hours * _HOUR_NS
 
     @property
     def traded_ns(self) -> int:
@@ -77,15 +91,17 @@ CAPABILITIES: Final[dict[str, Capabilities]] = {
     "binance": Capabilities(
         cid_len=36, cid_charset="a-zA-Z0-9_-", uniqueness="open", look_up=("open", "closed"),
         retention_h=90 * 24, fence="recvWindow", cancel_by_cid=True, post_only=True, reduce_only=False,
-        stops=True, amend=False, traded_h=89 * 24,
+        stops=True, stops_unasked=True, amend=False, traded_h=89 * 24,
     ),
     # a listen key's stream says nothing when it is begun, so that it stands is never certain
     "binanceusdm": Capabilities(
         cid_len=36, cid_charset="a-zA-Z0-9_-", uniqueness="open", look_up=("open", "closed"),
         retention_h=3 * 24, fence="recvWindow", cancel_by_cid=True, post_only=True, reduce_only=True,
-        stops=True, amend=False, contracts=True, forced=("autoclose-", "adl_autoclose"), traded_h=89 * 24,
+        stops=True, stops_unasked=True, amend=False, contracts=True,
+        forced=("autoclose-", "adl_autoclose"), traded_h=89 * 24,
     ),
-    # who names no start time may be shown the last seven days of ended orders only
+    # who names no start time may be shown the last seven days of ended orders only: a stop older than six
+    # that ended while nobody listened stays in doubt, and a person is called
     "bybit": Capabilities(
         cid_len=36, cid_charset="a-zA-Z0-9_-", uniqueness="forever", look_up=("open", "closed"),
         retention_h=24, fence="X-BAPI-RECV-WINDOW", cancel_by_cid=True, post_only=True, reduce_only=False,
@@ -104,10 +120,11 @@ CAPABILITIES: Final[dict[str, Capabilities]] = {
         fence="deadline", cancel_by_cid=True, post_only=True, reduce_only=False, stops=False, amend=False,
         least_fence_ms=5000, assumed=f"{_ENDED} (1 h is assumed)",
     ),
+    # an ended stop is listed for three months, so that one in no list has not simply ended
     "okx": Capabilities(
         cid_len=32, cid_charset="a-zA-Z0-9", uniqueness="open", look_up=("open", "closed"), retention_h=2,
         fence="expTime", cancel_by_cid=True, post_only=True, reduce_only=False, stops=True, amend=False,
-        traded_h=89 * 24,
+        traded_h=89 * 24, stop_retention_h=89 * 24,
     ),
     # who sends an id twice may have two orders: the documentation asks not to, and says not what happens
     "kucoin": Capabilities(
@@ -162,6 +179,7 @@ def weakest(rows: Sequence[Capabilities]) -> Capabilities:
         certified=all(each.certified for each in rows),
         assumed="; ".join(each.assumed for each in rows if each.assumed),
         traded_h=min(each.traded_h for each in rows),
+        stop_retention_h=min(each.stop_hours for each in rows),
     )
 
 

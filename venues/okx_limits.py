@@ -3,7 +3,8 @@
 Figures: https://www.okx.com/docs-v5/en/: by account and endpoint so many in 2 s, for orders and cancels even
 by pair, and the time by address. It announces them nowhere and says in no answer what is left, so they are
 counted here as if all pairs shared one. Stops are asked for by other addresses, 20 in 2 s each, and not
-counted: there are few of them, and one that is refused for that is placed or looked up again.
+counted: there are few of them, one that is refused for that is placed or looked up again, and no order that
+is known for no stop is asked for there.
 
 Not here: counting. Invariant: as `limits`, but for executions of more than three days ago: hardly any look-up
 asks for them, each may 5 times in a second, and one that is refused for that is made again.

@@ -38,19 +38,18 @@ from venues.words import Account
 _KIND: Final = {"ordType": "conditional"}
 _STATUS: Final = {
     "live": "open", "pause": "open", "canceled": "canceled", "order_failed": "rejected",
-    "partially_failed": "rejected",
 }  # fmt: skip
 _ENDED: Final = ("effective", "canceled", "order_failed")  # states that its history is asked for by
 _WINDOW_S: Final = 30.0
 _LAG_S: Final = 5.0  # of its lists, and of the two clocks
 _PLAIN_MS: Final = 2 * 3_600_000  # for how long a plain order is listed that ended without a fill
 _TRADES_MS: Final = 3 * 86_400_000
-_LOOKS_S: Final = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6)  # after a cancel, until it shows
+_LOOKS_S: Final = (0.0, 0.1, 0.2)  # after a cancel, until it shows: meanwhile no order of its symbol leaves
 Raw = Mapping[str, Any]
 
 
 class OkxStops:
-    """The stops of one account; remembers their client ids, and since when which was missed."""
+    """The stops of one account; remembers their client ids, and since when what was missed."""
 
     def __init__(self, client: Any, account: Account, *, missing_s: float = _WINDOW_S + _LAG_S) -> None:
         self._client = client
@@ -95,16 +94,17 @@ class OkxStops:
                 raise
             refused = error
         try:
-            raw = await self._shown(cid, is_ended=refused is None)
+            raw = await self._shown(cid, is_taken=refused is None)
+            number = "" if raw is None or _is_over(raw) else _number(raw)
         except VenueError as error:
             raise ccxt.ExchangeError(f"stop {cid}: what became of it was not told") from error
-        if raw is not None and (number := _number(raw)):
+        if number:
             row = _taken(await client.privatePostTradeCancelOrder({**market, "ordId": number}))
             return Acked(venue_id=number, t_venue=int(row["ts"]) * MS)
-        if refused is not None:
+        if refused is not None and raw is None:
             raise refused
-        if raw is None or _is_open(raw):
-            raise ccxt.ExchangeError(f"stop {cid}: its cancel was taken, and its end does not show")
+        if raw is None or not _is_over(raw):
+            raise ccxt.ExchangeError(f"stop {cid}: its end does not show")
         event = _event(intent, raw)
         return Acked(venue_id=event.venue_id, t_venue=event.t, event=event)
 
@@ -114,17 +114,17 @@ class OkxStops:
         Raises
         ------
         VenueError
-            When a list could not be read whole, it was not missed for long enough, or the order that it
-            became is not shown.
+            When a list could not be read whole, it was not missed for long enough, the order that it became
+            is not shown, or it became several.
         """
         client, cid = self._client, intent.cid
         self._cids.add(cid)
         market = {"instId": client.market_id(intent.symbol)}
         raw = await self._named(cid) or await self._listed(cid, market)
         if raw is None:
-            self._miss(cid)
+            self._miss(f"stop {cid}")
             return Absent()
-        self._missed.pop(cid, None)
+        self._missed.pop(f"stop {cid}", None)
         algo_id, t_venue = str(raw["algoId"]), int(raw["cTime"]) * MS
         if raw["state"] in _STATUS:
             return Acked(venue_id=algo_id, t_venue=t_venue, event=_event(intent, raw))
@@ -134,6 +134,7 @@ class OkxStops:
         order = await self._plain(number, market)
         if order is None:
             return await self._forgotten(intent, market, raw, number)
+        self._missed.pop(f"order {number}", None)
         account = self._account
         fills = await fills_of(client, intent, order, market, account.venue, account.name)
         event = order_event(intent.iid, intent.symbol, order)
@@ -143,13 +144,15 @@ class OkxStops:
         """Return the stops of ours in a pair that wait; raises `VenueError`."""
         return own(symbol, map(_row, await self._waiting({"instId": self._client.market_id(symbol)})), tag)
 
-    async def _shown(self, cid: str, *, is_ended: bool) -> Raw | None:
-        """Ask for a stop; when it ``is_ended`` by what the venue said, until that shows, or for a while."""
+    async def _shown(self, cid: str, *, is_taken: bool) -> Raw | None:
+        """Ask for a stop until it is over or an order is named that it became, or for a while."""
         raw = None
-        for pause_s in _LOOKS_S if is_ended else (0.0,):
+        for pause_s in _LOOKS_S:
             await asyncio.sleep(pause_s)
             raw = await self._named(cid)
-            if raw is not None and not _is_open(raw):
+            if raw is None and not is_taken:
+                break
+            if raw is not None and (_is_over(raw) or _number(raw)):
                 break
         return raw
 
@@ -178,23 +181,25 @@ class OkxStops:
 
     async def _plain(self, number: str, market: Raw) -> Raw | None:
         try:
-            answer = await self._client.privateGetTradeOrder({**market, "ordId": number})
+            found = (await self._client.privateGetTradeOrder({**market, "ordId": number}))["data"]
         except ccxt.OrderNotFound:
-            return None
+            query = {"instType": "SPOT", **market}
+            found = await pages("open orders", self._client.privateGetTradeOrdersPending, query, "ordId")
         except ccxt.BaseError as error:
             raise VenueError(f"order {number}: {type(error).__name__}: {line(error)}") from error
-        return next(iter(answer["data"]), None)
+        return next((each for each in found if each["ordId"] == number), None)
 
-    def _miss(self, cid: str) -> None:
+    def _miss(self, what: str) -> None:
         now = time.monotonic()
-        missed_s = now - self._missed.setdefault(cid, now)
+        missed_s = now - self._missed.setdefault(what, now)
         if missed_s < self._missing_s:
             raise VenueError(
-                f"stop {cid}: in no list, {missed_s:.0f} s long; OKX may take it for {self._missing_s:.0f} s"
+                f"{what}: in no list, {missed_s:.0f} s long; that says nothing for {self._missing_s:.0f} s"
             )
 
     async def _forgotten(self, intent: Intent, market: Raw, raw: Raw, number: str) -> Acked:
         """Say what became of a stop of which the plain order is in no list: old enough, it ended unfilled."""
+        self._miss(f"order {number}")
         now_ms = int(self._client.nonce())
         query = {"instType": "SPOT", **market, "ordId": number}
         is_old = _PLAIN_MS < now_ms - int(raw["uTime"]) < _TRADES_MS
@@ -209,14 +214,22 @@ def client_ids(raw: Raw) -> Sequence[str]:
     return tuple(cid for cid in (str(raw["clOrdId"]), str(raw.get("algoClOrdId") or "")) if cid)
 
 
-def _is_open(raw: Raw) -> bool:
-    return _STATUS.get(raw["state"]) == "open"
+def _is_over(raw: Raw) -> bool:
+    return _STATUS.get(raw["state"], "open") != "open"
 
 
 def _number(raw: Raw) -> str:
-    """Return the number of the plain order that a stop became, empty if it became none."""
-    several = [each for each in raw.get("ordIdList") or () if each]
-    return str(several[-1] if several else raw.get("ordId") or "")
+    """Return the number of the plain order that a stop became, empty if it became none.
+
+    Raises
+    ------
+    VenueError
+        When it became several: what all of them traded is not counted here.
+    """
+    numbers = {str(each) for each in raw.get("ordIdList") or () if each}
+    if len(numbers) > 1:
+        raise VenueError(f"stop {raw['algoClOrdId']}: it became {len(numbers)} orders")
+    return next(iter(numbers), str(raw.get("ordId") or ""))
 
 
 def _of(rows: Sequence[Raw], cid: str) -> Raw | None:

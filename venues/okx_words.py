@@ -48,6 +48,7 @@ class OkxOrders:
         self._account = account
         self._pongs = Pongs(_PING)
         self._stops = OkxStops(client, account)
+        self._plain: set[str] = set()  # client ids of orders that are no stops
 
     async def connect(self) -> dict[str, Instrument]:
         config = (await asked("account mode", self._client.privateGetAccountConfig()))["data"][0]
@@ -88,6 +89,7 @@ class OkxOrders:
             )
         except ccxt.BaseError as error:
             raise UnsentError(line(error)) from error
+        self._plain.add(intent.cid)
         return _taken(await self._in_time(self._client.privatePostTradeOrder, request))
 
     async def cancel(self, intent: CancelIntent) -> Acked:
@@ -98,7 +100,8 @@ class OkxOrders:
             return _taken(await self._in_time(self._client.privatePostTradeCancelOrder, request))
         except ccxt.BaseError as error:
             said = verdict(error)
-            if not isinstance(said, Rejected) or said.code != NOT_FOUND:
+            # what a kill takes back must not use up the limits with questions for stops
+            if intent.cid in self._plain or not isinstance(said, Rejected) or said.code != NOT_FOUND:
                 raise
         return await self._stops.cancel(intent)  # an earlier life may have placed one
 
@@ -121,14 +124,17 @@ class OkxOrders:
     async def look_up(self, intent: Intent) -> Acked | Absent:
         if intent.trigger is not None:
             return await self._stops.look_up(intent)
+        self._plain.add(intent.cid)
         account = self._account
         return await look_up(self._client, intent, venue=account.venue, account=account.name)
 
     async def resting(self, tag: str) -> Sequence[Resting]:
-        found = await open_orders(self._client, self._account.symbols, tag)
-        for symbol in self._account.symbols:
-            found += await self._stops.resting(symbol, tag)
-        return found
+        # one that is set off goes from the stops to the orders and never back: in this order none is missed
+        symbols = self._account.symbols
+        stops = [each for symbol in symbols for each in await self._stops.resting(symbol, tag)]
+        found = await open_orders(self._client, symbols, tag)
+        shown = {each.cid for each in found}
+        return [*found, *(each for each in stops if each.cid not in shown)]
 
     async def unasked(self) -> Sequence[FundingPaid]:
         return ()

@@ -243,7 +243,7 @@ def compose(settings: Settings, market: Market, run_id: str) -> RunConfig:
     desk = settings.desk
     if desk.venue_stops is None:
         row = CAPABILITIES.get(settings.venue)
-        desk = desk.model_copy(update={"venue_stops": row is not None and row.stops})
+        desk = desk.model_copy(update={"venue_stops": row is not None and row.stops_unasked})
     run = make_run(settings.model_copy(update={"limits": limits, "desk": desk}), market, run_id)
     agents = tuple(
         replace(spec, params={"ramp_days": _RAMP_DAYS, **spec.params}) if spec.role == "capital" else spec

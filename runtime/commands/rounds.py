@@ -13,7 +13,7 @@ from rich.text import Text
 
 from parley.errors import UserError, nearest
 from parley.ids import show_round
-from parley.messages import Decision, Shed, Void
+from parley.messages import Crossed, Decision, Shed, Void
 from runtime.history import config_of, entries, kinds, newest_journal, open_journal
 from runtime.output import console, number, print_json, short, table, when
 from runtime.settings import Settings
@@ -58,9 +58,13 @@ def list_rounds(
     _known("pair", symbol, [*run.desk.symbols, *run.instruments])
     _known("agent", agent, [spec.id for spec in run.agents])
     void: set[bytes] = set()
-    if outcome in (None, "void"):
-        voids = entries(reader, kinds("Void"))
-        void = {entry.message.round for entry in voids if isinstance(entry.message, Void)}
+    met: set[bytes] = set()  # part of it changed hands inside, whatever became of its order
+    for entry in entries(reader, kinds("Void", "Crossed")):
+        if isinstance(entry.message, Void):
+            void.add(entry.message.round)
+        elif isinstance(entry.message, Crossed):
+            met.add(entry.message.round)
+    void -= met
     newest: deque[Line] = deque(maxlen=limit)
     found = 0
     for entry in entries(reader, kinds("Decision", "Shed")):

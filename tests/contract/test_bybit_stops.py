@@ -20,12 +20,14 @@ from tests.kit.sandbox import Control
 from tests.kit.units import make_cancel
 from tests.kit.venues import VENUES, Orders
 from venues.bybit_stops import BeyondError, BybitStops
-from venues.port import Acked
-from venues.words import UnsentError
+from venues.bybit_words import BybitOrders
+from venues.port import Absent, Acked
+from venues.words import Account, Placing, UnsentError
 
 pytestmark = pytest.mark.timeout(120)
 D = Decimal
 BTC = "BTC/USDT"
+PLACING = Placing(symbol=BTC, kind="market", side="buy", qty="1", px=None, params={})
 
 
 def stop_fields(trigger: Decimal, px: Decimal) -> dict[str, Any]:
@@ -109,6 +111,7 @@ class Asked:
         self.options = {"recvWindow": 400}
         self.price, self.pause_s = price, pause_s
         self.windows: list[int] = []
+        self.others: list[int] = []  # what requests would get that are made while the stop is under way
         self.cancels: list[str] = []
         self.waiting = "tpslOrder"
 
@@ -118,9 +121,27 @@ class Asked:
             raise self.price
         return {"result": {"list": [{"lastPrice": self.price}]}}
 
-    async def privatePostV5OrderCreate(self, request: object) -> Any:
+    def sign(self, path: str, api: list[str], method: str, request: object) -> Any:
         self.windows.append(self.options["recvWindow"])
+        return {"url": path, "method": method, "headers": {}, "body": ""}
+
+    async def fetch(self, url: str, method: str, headers: object, body: str) -> Any:
+        self.others.append(self.options["recvWindow"])
         return {"result": {"orderId": "1"}, "time": 1}
+
+    def market_id(self, symbol: str) -> str:
+        return "BTCUSDT"
+
+    def create_order_request(self, *asked: object) -> Any:
+        return {}
+
+    async def privatePostV5OrderCreate(self, request: object) -> Any:
+        return {"result": {"orderId": "1"}, "time": 1}
+
+    async def privateGetV5OrderRealtime(self, query: object) -> Any:
+        return {"result": {"list": []}}
+
+    privateGetV5OrderHistory = privateGetV5OrderRealtime
 
     async def privatePostV5OrderCancel(self, request: Any) -> Any:
         kind = request.get("orderFilter", "Order")
@@ -143,7 +164,7 @@ def test_the_time_for_the_price_comes_out_of_the_orders_own() -> None:
         await BybitStops(client).place(stop_at("99"), {"symbol": "BTCUSDT"})
         (window,) = client.windows
         assert 200 < window <= 350
-        assert client.options["recvWindow"] == 400
+        assert client.others == [client.options["recvWindow"]] == [400]
 
     asyncio.run(run())
 
@@ -188,5 +209,22 @@ def test_a_cancel_goes_where_the_order_is_known_to_be_and_then_to_the_other_plac
         client.waiting = "tpslOrder"
         await BybitStops(client).cancel(make_cancel(stop), {})
         assert client.cancels[3:] == ["Order", "tpslOrder"]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("is_placed", [True, False])
+def test_an_order_that_is_known_for_no_stop_is_cancelled_once(is_placed: bool) -> None:
+    async def run() -> None:
+        client = Asked("100")
+        words = BybitOrders(client, Account(name="main", venue="bybit", symbols=(BTC,)))
+        order = Orders(VENUES["bybit"], D(100)).market()
+        if is_placed:
+            await words.place(order, PLACING)
+        else:
+            assert await words.look_up(order) == Absent()
+        with pytest.raises(ccxt.OrderNotFound):
+            await words.cancel(make_cancel(order))
+        assert client.cancels == ["Order"]
 
     asyncio.run(run())

@@ -389,6 +389,7 @@ def test_a_new_run_does_not_forget_what_the_last_one_holds() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.long
 def test_an_exchange_that_is_gone_at_the_end_is_said() -> None:
     async def run() -> None:
         async with (

@@ -20,10 +20,12 @@ from tests.kit.adapters import fills, heard, statuses
 from tests.kit.sandbox import ACCOUNT
 from tests.kit.units import make_cancel
 from tests.kit.venues import VENUES, Orders
+from venues import okx_stops
 from venues.okx_orders import verdict
 from venues.okx_stops import OkxStops, client_ids
+from venues.okx_words import OkxOrders
 from venues.port import Absent, Acked, Ambiguous, Rejected, VenueError
-from venues.words import Account
+from venues.words import Account, Placing
 
 pytestmark = pytest.mark.timeout(120)
 D = Decimal
@@ -31,6 +33,7 @@ BTC = "BTC/USDT"
 POOR = ACCOUNT | {"balances": {"USDT": "1000", "BTC": "0.06"}}
 OWN = Account(name="main", venue="okx", symbols=(BTC,))
 HOUR_MS = 3_600_000
+PLACING = Placing(symbol=BTC, kind="market", side="buy", qty="1", px=None, params={})
 
 
 def test_a_stop_and_the_order_that_it_becomes_have_numbers_of_their_own() -> None:
@@ -68,7 +71,9 @@ def test_a_stop_ties_nothing_up_and_fails_if_nothing_is_left_to_sell() -> None:
             assert await s.state(stop) == ("rejected", 0)
             assert fills(s.facts, stop) == []
             gone = await s.venue.cancel(make_cancel(stop))
-            assert isinstance(gone, Rejected)
+            assert isinstance(gone, Acked)  # no stream told how it ended
+            assert gone.event is not None
+            assert gone.event.status == "rejected"
 
     asyncio.run(run())
 
@@ -138,17 +143,24 @@ def test_a_cancel_of_which_the_end_does_not_show_is_in_doubt() -> None:
     asyncio.run(run())
 
 
+NOT_OPEN = 'okx {"code":"1","data":[{"sCode":"51400","sMsg":"Order does not exist"}]}'
+
+
 class Asked:
     """What OKX says of a stop that was set off long ago, made up: no exchange waits for hours on demand."""
 
-    def __init__(self, hours_ago: float, fills: list[Any]) -> None:
+    def __init__(self, hours_ago: float = 0, fills: list[Any] | None = None, **over: Any) -> None:
         self.now_ms = 1_700_000_000_000
-        self.fills = fills
+        self.fills = fills or []
+        self.pending: list[Any] = []
+        self.waits_no_more: ccxt.BaseError | None = None
+        self.asked: list[str] = []
+        self.options, self.headers = {"recvWindow": 100}, dict[str, str]()
         t = str(int(self.now_ms - hours_ago * HOUR_MS))
         self.row = {
             "algoId": "7", "algoClOrdId": "", "state": "effective", "ordIdList": ["8"], "cTime": t,
             "uTime": t,
-        }  # fmt: skip
+        } | over  # fmt: skip
 
     def market_id(self, symbol: str) -> str:
         return "BTC-USDT"
@@ -157,10 +169,30 @@ class Asked:
         return self.now_ms
 
     async def privateGetTradeOrderAlgo(self, query: Any) -> Any:
+        self.asked.append("stop")
         return {"data": [self.row | {"algoClOrdId": query["algoClOrdId"]}]}
 
     async def privateGetTradeOrder(self, query: Any) -> Any:
         raise ccxt.OrderNotFound('okx {"code":"51603","data":[],"msg":"Order does not exist"}')
+
+    async def privateGetTradeOrdersPending(self, query: Any) -> Any:
+        return {"data": [] if "after" in query else self.pending}
+
+    async def privatePostTradeCancelAlgos(self, query: Any) -> Any:
+        self.asked.append("cancel stop")
+        if self.waits_no_more is not None:
+            raise self.waits_no_more
+        return {"data": [{"sCode": "0"}]}
+
+    async def privatePostTradeCancelOrder(self, query: Any) -> Any:
+        self.asked.append("cancel")
+        raise ccxt.OrderNotFound(NOT_OPEN)
+
+    async def privatePostTradeOrder(self, query: Any) -> Any:
+        return {"data": [{"sCode": "0", "ordId": "8", "ts": "1"}]}
+
+    def create_order_request(self, *asked: object) -> Any:
+        return {}
 
     async def privateGetTradeFills(self, query: Any) -> Any:
         assert query["ordId"] == "8"
@@ -170,7 +202,7 @@ class Asked:
 @pytest.mark.parametrize(("hours", "traded"), [(1, False), (3, True), (80, False)])
 def test_a_stop_of_which_the_order_is_not_listed_is_in_doubt(hours: int, traded: bool) -> None:
     async def run() -> None:
-        stops = OkxStops(Asked(hours, [{"billId": "9"}] if traded else []), OWN)
+        stops = OkxStops(Asked(hours, [{"billId": "9"}] if traded else []), OWN, missing_s=0.0)
         with pytest.raises(VenueError, match="no list shows order 8"):
             await stops.look_up(intent())
 
@@ -179,12 +211,115 @@ def test_a_stop_of_which_the_order_is_not_listed_is_in_doubt(hours: int, traded:
 
 def test_one_that_is_old_enough_to_be_forgotten_unless_it_traded_ended_so() -> None:
     async def run() -> None:
-        found = await OkxStops(Asked(3, []), OWN).look_up(intent())
+        with pytest.raises(VenueError, match="order 8: in no list"):
+            await OkxStops(Asked(3), OWN).look_up(intent())
+        found = await OkxStops(Asked(3), OWN, missing_s=0.0).look_up(intent())
         assert isinstance(found, Acked)
         assert found.event is not None
         assert (found.event.status, found.event.cum_qty, found.fills) == ("canceled", 0, ())
 
     asyncio.run(run())
+
+
+def test_an_order_that_one_list_still_shows_is_not_forgotten() -> None:
+    async def run() -> None:
+        client = Asked(3)
+        client.pending = [
+            {"ordId": "8", "state": "live", "accFillSz": "0", "avgPx": "", "uTime": "1", "cTime": "1"}
+        ]
+        found = await OkxStops(client, OWN, missing_s=0.0).look_up(intent())
+        assert isinstance(found, Acked)
+        assert found.event is not None
+        assert (found.event.venue_id, found.event.status) == ("8", "open")
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("state", "numbers", "why"),
+    [("effective", ["8", "9"], "became 2 orders"), ("partially_failed", [], "no order is named")],
+)
+def test_a_stop_that_became_several_orders_or_nobody_knows_what_is_in_doubt(
+    state: str, numbers: list[str], why: str
+) -> None:
+    async def run() -> None:
+        client = Asked(state=state, ordIdList=numbers)
+        with pytest.raises(VenueError, match=why):
+            await OkxStops(client, OWN, missing_s=0.0).look_up(intent())
+        with pytest.raises(ccxt.ExchangeError) as caught:
+            await OkxStops(client, OWN).cancel(make_cancel(intent()))
+        assert isinstance(verdict(caught.value), Ambiguous)
+        assert "cancel" not in client.asked
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("is_taken", [True, False])
+def test_a_cancel_of_a_stop_that_is_set_off_and_not_yet_numbered_is_in_doubt(is_taken: bool) -> None:
+    async def run() -> None:
+        client = Asked(ordIdList=[])
+        client.waits_no_more = None if is_taken else ccxt.OrderNotFound(NOT_OPEN)
+        with pytest.raises(ccxt.ExchangeError, match="does not show") as caught:
+            await OkxStops(client, OWN).cancel(make_cancel(intent()))
+        assert isinstance(verdict(caught.value), Ambiguous)
+        assert client.asked == ["cancel stop", "stop", "stop", "stop"]
+
+    asyncio.run(run())
+
+
+def test_while_an_end_does_not_show_other_orders_of_the_symbol_wait_for_less_than_a_second() -> None:
+    assert sum(okx_stops._LOOKS_S) < 0.5
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_only_an_order_that_may_be_a_stop_is_looked_for_among_stops(is_known: bool) -> None:
+    async def run() -> None:
+        client = Asked(state="canceled")
+        client.waits_no_more = ccxt.OrderNotFound(NOT_OPEN)
+        words = OkxOrders(client, OWN)
+        order = Orders(VENUES["okx"], D(100)).market()
+        if is_known:
+            await words.place(order, PLACING)
+            with pytest.raises(ccxt.OrderNotFound):
+                await words.cancel(make_cancel(order))
+        else:
+            await words.cancel(make_cancel(order))
+        assert client.asked == (["cancel"] if is_known else ["cancel", "cancel stop", "stop"])
+
+    asyncio.run(run())
+
+
+class Moving:
+    """A stop that is set off as soon as the first list was read."""
+
+    def __init__(self, cid: str, *, is_shown_twice: bool) -> None:
+        self.cid = cid
+        self.is_twice = is_shown_twice
+        self.is_set_off = False
+
+    def market_id(self, symbol: str) -> str:
+        return "BTC-USDT"
+
+    async def privateGetTradeOrdersAlgoPending(self, query: Any) -> Any:
+        row = {"algoClOrdId": self.cid, "algoId": "7", "side": "sell", "sz": "1", "slOrdPx": "98"}
+        waits = "after" not in query and (self.is_twice or not self.is_set_off)
+        self.is_set_off = True
+        return {"data": [row | {"slTriggerPx": "99"}] if waits else []}
+
+    async def privateGetTradeOrdersPending(self, query: Any) -> Any:
+        row = {"clOrdId": "", "algoClOrdId": self.cid, "ordId": "8", "side": "sell", "sz": "1", "px": "98"}
+        rests = "after" not in query and self.is_set_off
+        self.is_set_off = True
+        return {"data": [row] if rests else []}
+
+
+@pytest.mark.parametrize("is_shown_twice", [True, False])
+def test_a_stop_that_is_set_off_between_two_lists_is_seen_once(is_shown_twice: bool) -> None:
+    stop = intent()
+    words = OkxOrders(Moving(stop.cid, is_shown_twice=is_shown_twice), OWN)
+    assert [(each.cid, each.venue_id) for each in asyncio.run(words.resting(stop.cid[:4]))] == [
+        (stop.cid, "8")
+    ]
 
 
 def intent() -> Intent:

@@ -267,6 +267,7 @@ def test_a_run_from_an_older_backup_is_not_gone_on_with_beside_its_later_orders(
     asyncio.run(run())
 
 
+@pytest.mark.long
 def test_at_a_terminal_it_shows_them_and_cancels_where_the_exchange_is_named() -> None:
     async def run() -> None:
         async with at("binance") as place:

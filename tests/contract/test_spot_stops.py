@@ -121,8 +121,13 @@ def test_a_stop_rests_is_shown_and_is_taken_back_by_its_id(exchange: str, side: 
             assert s.truth(stop)[-1]["status"] == "CANCELED"
             assert await s.state(stop) == ("canceled", 0)
             again = await s.venue.cancel(make_cancel(stop))
-            assert isinstance(again, Rejected)
-            assert again.code == NOT_FOUND
+            if exchange == "okx":  # no stream told how it ended
+                assert isinstance(again, Acked)
+                assert again.event is not None
+                assert again.event.status == "canceled"
+            else:
+                assert isinstance(again, Rejected)
+                assert again.code == NOT_FOUND
             assert await s.venue.resting(stop.cid[:4]) == []
 
     asyncio.run(run())

@@ -160,6 +160,7 @@ def test_banned_gateway_is_silent_until_the_ban_is_over_and_then_goes_on() -> No
     asyncio.run(run())
 
 
+@pytest.mark.long
 def test_kill_during_a_ban_is_carried_out_when_it_is_over() -> None:
     async def run() -> None:
         async with place(order_limit=50, hostility={"ban": {"after": 2, "ms": 2 * BAN_MS}}) as at:

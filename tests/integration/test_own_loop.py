@@ -133,6 +133,7 @@ def options_of(folder: Path, **changes: Any) -> Options:
     )  # fmt: skip
 
 
+@pytest.mark.long
 def test_strategies_that_move_their_settings_or_rules_trade_as_in_freqtrade(tmp_path: Path) -> None:
     options = options_of(tmp_path)
     theirs = reference_run(options, tmp_path)["stats"]["strategy"]

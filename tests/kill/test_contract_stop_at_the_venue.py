@@ -28,7 +28,7 @@ WIDE = {"max_leverage": "3", "max_gross": "3", "max_net": "3", "max_maintenance"
     ("direction", "start", "end"),
     [
         pytest.param(1, "2021-05-19T12:20", "2021-05-19T13:30", id="long", marks=pytest.mark.long),
-        pytest.param(-1, "2021-05-19T13:10", "2021-05-19T14:20", id="short"),
+        pytest.param(-1, "2021-05-19T13:10", "2021-05-19T14:20", id="short", marks=pytest.mark.long),
     ],
 )
 def test_exchange_closes_what_a_dead_desk_holds_and_the_next_one_books_it(

@@ -176,7 +176,10 @@ def _differs(case: Case, who: str, iid: bytes, fate: _Fate) -> Iterator[str]:
 
 
 def trigger_has_one_end(case: Case) -> Iterator[str]:
-    """I4: every round exactly one decision; orders only of the decision that was accepted."""
+    """I4: every round exactly one decision; orders only of the decision that was accepted.
+
+    One without orders was accepted only if what it decided changed hands inside.
+    """
     triggers = Counter(each.round for each in case.desk.of(at.TRIGGER))
     decisions: dict[bytes, list[Said]] = defaultdict(list)
     for each in case.desk.of(at.DECISION):
@@ -184,6 +187,7 @@ def trigger_has_one_end(case: Case) -> Iterator[str]:
     for round_, count in triggers.items():
         if (count, decided := len(decisions.get(round_, ()))) != (1, 1):
             yield f"round {round_.hex()} has {count} triggers and {decided} decisions"
+    met = {each.round for each in case.desk.of(at.CROSSED)}
     ordered: dict[bytes, list[Said]] = defaultdict(list)
     for each in case.intents.values():
         ordered[each.round].append(each)
@@ -192,7 +196,7 @@ def trigger_has_one_end(case: Case) -> Iterator[str]:
             yield f"round {round_.hex()} was decided without a trigger"
         accepted = decision.message[at.DECISION_ACTION] == "accept"
         orders = ordered.pop(round_, [])
-        if accepted != bool(orders):
+        if accepted != (bool(orders) or round_ in met):
             yield f"round {round_.hex()} ended with {decision.message[5]} and {len(orders)} orders"
         for each in orders:
             if each.message[at.INTENT_PID] != decision.message[at.DECISION_PID]:

@@ -256,11 +256,15 @@ def test_what_was_decided_before_or_cannot_leave_is_waited_for_by_nobody() -> No
     assert goes_first(held_elsewhere("1", agent=EXTERNAL))
 
 
-def test_an_exit_that_was_too_late_once_waits_for_nobody_until_it_was_sent() -> None:
+@pytest.mark.parametrize("by", ["desk", "gateway"])
+def test_an_exit_that_was_too_late_once_waits_for_nobody_until_it_was_sent(by: str) -> None:
     desk = holding(b=taker(at=3))
     (late,) = desk.close()
     assert isinstance(late, Intent)
-    desk.admit(Void(round=late.round, iids=(late.iid,), why="late"), "journal")
+    if by == "desk":
+        desk.admit(Void(round=late.round, iids=(late.iid,), why="late"), "journal")
+    else:
+        desk.tell(refused(late, code="last_look:too_late"))
 
     (again,) = desk.close()
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from orchestrator.leaving import to_leave
 from orchestrator.pooled import pooled_holdings
 from parley.agent import Context
 from parley.messages import (
@@ -345,3 +346,31 @@ def test_work_at_a_further_exchange_knows_its_orders_and_reservation() -> None:
     view = FirmView(replace(desk.view.state, reservations=(reserved,)))
     assert work.reservation(view) == reserved
     assert not work.is_closed(view)
+
+
+@pytest.mark.parametrize("off", [-150.0, 150.0])
+def test_an_exit_with_a_price_is_as_far_from_its_own_book_as_from_the_first(off: float) -> None:
+    """A limit is made of the first exchange's book; what lies elsewhere leaves at the same distance there."""
+    near = D("49990")  # within the first one's levels
+    desk = desk_of("0.25")
+    served(desk, desk.close(**books(desk, okx=-100.0, qty=1.0)))  # all of it at OKX
+    leg = PlanLeg(symbol=BTC, side="sell", qty=D("0.2"), style="limit", px=near, tif="IOC", reduce_only=True)
+    bid = replace(desk.said(Proposal)[0], legs=(Leg(symbol=BTC, side="sell", qty=leg.qty, reduce_only=True),))
+    desk.close(**books(desk, okx=off, qty=1.0))
+    (part,) = desk.firm.routing.routed((leg,), bid, desk.firm.limits.now)
+    assert part.symbol == OKX
+    assert part.px is not None
+    mid = D(50_000) + D(off)
+    assert abs(part.px - near * mid / D(50_000)) < D("0.02")
+    assert part.px <= mid
+
+
+def test_a_flatten_leaves_what_lies_elsewhere_while_the_first_book_is_gone() -> None:
+    desk = desk_of("0.25")
+    served(desk, desk.close(**books(desk, okx=-100.0, qty=1.0)))  # all of it at OKX
+    given = books(desk, qty=1.0)
+    given["books"][BTC] = replace(given["books"][BTC], bids=())
+    desk.close(**given)
+    firm = desk.firm
+    ((_, holding, qty),) = to_leave(firm.table, firm.account, firm.market)
+    assert (holding.symbol, qty) == (BTC, holding.qty.quantize(D("0.00001"), rounding="ROUND_FLOOR"))

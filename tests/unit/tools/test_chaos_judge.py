@@ -85,6 +85,22 @@ def never_decided(case: Case) -> None:
     del case.desk.said[3]
 
 
+def accepted_for_nothing(case: Case) -> None:
+    decision = [at.DECISION, b"q" * 16, "BTC/USDT", PID, "strategy/a", "accept"]
+    case.desk.said += [of_another(7, [at.TRIGGER]), of_another(8, decision)]
+
+
+def test_what_changed_hands_inside_needs_no_order(case: Case) -> None:
+    accepted_for_nothing(case)
+    assert found(case) == {"I4"}
+    case.desk.said.append(of_another(9, [at.CROSSED, b"q" * 16, "BTC/USDT"]))
+    assert found(case) == set()
+
+
+def of_another(seq: int, message: list[Any]) -> Said:
+    return Said(seq, b"q" * 16, 1, 2 * SECOND, 1, repr(message).encode(), message)
+
+
 def decided_twice(case: Case) -> None:
     case.desk.said.append(case.desk.said[3])
 
@@ -135,6 +151,7 @@ def sent_before_its_desk_had_recovered(case: Case) -> None:
         (given_up_but_there, "I3"),
         (half_of_it_told, "I3"),
         (never_decided, "I4"),
+        (accepted_for_nothing, "I4"),
         (decided_twice, "I4"),
         (without_a_yes, "I6"),
         (sent_while_halted, "I6"),

@@ -268,8 +268,8 @@ def test_a_stop_that_may_be_listed_or_have_traded_stays_in_doubt(age_days: int) 
     ("exchange", "age_h", "has_ended"),
     [
         ("", 80, True), ("", 88 * 24, True), ("", 90 * 24, False), ("bybit", 23, False), ("bybit", 25, True),
-        ("bybit", 6 * 24 - 1, True), ("bybit", 6 * 24 + 1, False), ("okx", 1, False), ("okx", 3, True),
-        ("okx", 88 * 24, True), ("okx", 90 * 24, False),
+        ("bybit", 6 * 24 - 1, True), ("bybit", 6 * 24 + 1, False), ("okx", 1, False), ("okx", 3, False),
+        ("okx", 88 * 24, False), ("okx", 90 * 24, False),
     ],
 )  # fmt: skip
 def test_a_stop_has_ended_by_what_its_own_exchange_forgets(
@@ -285,9 +285,8 @@ def test_a_stop_has_ended_by_what_its_own_exchange_forgets(
 
     async def play(asked: Doubts, ends: Ends) -> None:
         sent = time.monotonic_ns() - age_h * 3_600_000 * MS
-        asked.open(
-            stop, sent, is_known=True, sure_until=sent + venue.capabilities.of(stop.symbol).retention_ns
-        )
+        until = sent + venue.capabilities.of(stop.symbol).remembered_ns(stop)
+        asked.open(stop, sent, is_known=True, sure_until=until)
         asked.measured(MS, exchange)
         await asyncio.sleep(0.1)
         assert [each.cid for each in asked.told()] == ([] if has_ended else [stop.cid])

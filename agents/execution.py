@@ -33,6 +33,7 @@ from parley.execution.styles import FOLLOWING, TAKING, is_worked, venue_style
 from parley.execution.volume_curve import Curve, expected, learn
 from parley.instruments import Instrument
 from parley.messages import (
+    UNGUARDED,
     Book,
     CancelRequest,
     Counter,
@@ -127,6 +128,9 @@ class Execution:
                 work = self._of_iid.get(msg.iid)
                 if work is not None:
                     work.hear(msg)
+                    if isinstance(msg, VenueReject) and msg.code == UNGUARDED and not work.live:
+                        # to take instead, or to ask again with each book, is not what was decided
+                        return self._finish(work, "unguarded")
                     return self._advance(work, ctx, fresh=False)
         return ()
 

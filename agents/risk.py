@@ -28,6 +28,7 @@ from parley.instruments import assets_of, symbol_of
 from parley.messages import (
     LAST_LOOK,
     UNACCEPTED,
+    UNGUARDED,
     Bar,
     Breach,
     Breaker,
@@ -123,7 +124,9 @@ class RiskAgent:
             case VenueReject(cancel=cancel, definitive=definitive) if not (cancel and definitive):
                 # a cancel that found its order gone is no error of the venue
                 found = () if msg.code.startswith(OWN) else self._fault(ctx.now)
-                return (*found, *(self._refused(ctx) if definitive else ()))
+                # nothing was wrong with one that waits for the exchange's dead man's switch
+                is_refused = definitive and msg.code != UNGUARDED
+                return (*found, *(self._refused(ctx) if is_refused else ()))
             case Halt(mode="RESUME"):
                 self._rearm(ctx.view)
             case LimitsSet(refused=""):

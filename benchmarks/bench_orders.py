@@ -8,6 +8,9 @@ in. Of four pairs whose candles close together each order but the first waits fo
 ``one_pair`` is the way of one event. The stages between are the stamps of the journals (`stages`). On a
 machine so busy that the desk lets agents rest there are few orders; ``strain`` says how far that went.
 
+``live`` is the same way at an exchange that nobody started for the desk, which announces nothing: from the
+packet with the candle to the packet with the order, beside a bare script of ccxt (`orders_live`).
+
 ``pre_trade`` is what stands between a decision and its being sent: the gate's facts and rules in the desk and
 the last look in the gateway, timed while the run's own journal is folded again.
 
@@ -35,6 +38,7 @@ import msgspec
 from rich.console import Console
 
 from benchmarks.deciding import deciding_us
+from benchmarks.orders_live import measure_live
 from benchmarks.stages import Timeline, read_timeline
 from benchmarks.yardsticks import all_yardsticks, machine, percentiles
 from orchestrator import dispatch, gatekeeper
@@ -259,6 +263,14 @@ def show(result: Mapping[str, Any], console: Console) -> None:
             console.print(
                 f"  {stage:26} p50 {us['p50_us']:8.1f} us ({share:4.0%})  p99 {us['p99_us']:9.1f} us"
             )
+    live = result["live"]
+    if "refused" in live:
+        console.print(f"[bold]live[/bold]  no figures: {live['refused']}")
+    else:
+        console.print("[bold]live[/bold], wire to wire")
+        for name, us in live.items():
+            said = f"p50 {us['p50_us']:8.1f} us ({us['ratio_p50']:4.2f})  p99 {us['p99_us']:9.1f} us"
+            console.print(f"  {name:26} {said}  {us['orders']:.0f} orders")
     console.print(f"load {result['load']}  machine {result['machine']}")
 
 
@@ -280,10 +292,11 @@ def main() -> int:
         )
     }
     with tempfile.TemporaryDirectory(prefix="parley-bench-") as folder:
+        live = measure_live(Path(folder), options.seconds)
         yardsticks = all_yardsticks(Path(folder))["yardsticks"]
     result = {
         "benchmark": "bench_orders", "date": datetime.now(UTC).isoformat(timespec="seconds"), "runs": runs,
-        "yardsticks": yardsticks, "gate": GATE, "goal": GOAL, "machine": machine(),
+        "live": live, "yardsticks": yardsticks, "gate": GATE, "goal": GOAL, "machine": machine(),
         "load": {"before": round(before, 2), "after": round(os.getloadavg()[0], 2)},
     }  # fmt: skip
     if options.save:

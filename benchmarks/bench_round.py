@@ -3,7 +3,8 @@
 Three placements of the same agents. ``in_process``: the desk's and the agents' computing alone, in this
 process, without files and sockets. ``packed``: agents in the desk's process. ``spread``: each in a Ray actor.
 Gates are judged with a desk that rehearses (`runtime.rehearsal`, desk.rehearse); ``.._unrehearsed`` is the
-same load without it, as a desk runs by default.
+same load without it, as a desk runs by default, ``.._realtime`` without it and with the processes before
+everything else on the machine (`runtime.realtime`, desk.realtime), where that is allowed.
 
 Real desk and gateway processes with their journals, all seven roles, real agents; only
 the market (this process, in the hub's place) and the venue (fills at once, no network)
@@ -48,6 +49,7 @@ from runtime.defaults import default_agents
 from runtime.frames import CONTROL, Link, listen, wrap
 from runtime.journal import verify
 from runtime.process_tree import memory_mb
+from runtime.realtime import PRIORITIES, prefer, refused
 from runtime.run_config import DeskProcess, RunConfig, to_json
 
 MINUTE_NS = 60_000_000_000
@@ -67,6 +69,7 @@ class Scenario:
     trades: bool
     placement: str = "packed"
     rehearsed: bool = True
+    realtime: bool = False
 
 
 class Market:
@@ -159,7 +162,9 @@ def agents(trades: bool) -> tuple[AgentSpec, ...]:
     return tuple(specs)
 
 
-async def start(module: str, config: bytes, folder: Path) -> asyncio.subprocess.Process:
+async def start(
+    module: str, config: bytes, folder: Path, *, realtime: bool = False
+) -> asyncio.subprocess.Process:
     """Start a unit and wait for its ready line."""
     file = folder / f"{module}.json"
     file.write_bytes(config)
@@ -172,6 +177,8 @@ async def start(module: str, config: bytes, folder: Path) -> asyncio.subprocess.
         stdout=subprocess.PIPE,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
+    if realtime:
+        prefer(process.pid, PRIORITIES[module.rpartition(".")[2]])
     if process.stdout is None or not await process.stdout.readline():
         raise RuntimeError(f"{module} did not start")
     return process
@@ -182,7 +189,7 @@ async def run(scenario: Scenario, folder: Path) -> dict[str, object]:
     folder.mkdir()
     began = time.monotonic()
     team = agents(scenario.trades)
-    ray = RayAgents(folder, team) if scenario.placement == "spread" else None
+    ray = RayAgents(folder, team, realtime=scenario.realtime) if scenario.placement == "spread" else None
     if ray is not None:
         await ray.begin()
     market = Market(scenario)
@@ -205,6 +212,7 @@ async def run(scenario: Scenario, folder: Path) -> dict[str, object]:
             }
         ),
         folder,
+        realtime=scenario.realtime,
     )
     run_config = config_of(scenario)
     desk = await start(
@@ -218,10 +226,11 @@ async def run(scenario: Scenario, folder: Path) -> dict[str, object]:
                 instruments=str(folder / "instruments.json"),
                 parent_pid=os.getpid(),
                 agents=ray.address if ray is not None else "",
-                rehearse=scenario.rehearsed and ray is None,
+                rehearse=scenario.rehearsed and ray is None and not scenario.realtime,
             )
         ),
         folder,
+        realtime=scenario.realtime,
     )
     memory: dict[str, float] = {}
     try:
@@ -299,17 +308,20 @@ def scenarios(quick: bool) -> Sequence[Scenario]:
     """Loads of the traded round and bursts, by placement; ``quick`` only tries whether they work."""
     few = 20 if quick else 1
     one = SYMBOLS[:1]
-    return (
+    found = (
         Scenario("packed_10_per_s", one, 200 // few, 10, True),
         Scenario("packed_100_per_s", one, 2000 // few, 100, True),
         Scenario("packed_300_per_s", one, 6000 // few, 300, True),
         Scenario("packed_300_per_s_unrehearsed", one, 6000 // few, 300, True, rehearsed=False),
+        Scenario("packed_300_per_s_realtime", one, 6000 // few, 300, True, realtime=True),
         Scenario("packed_burst_every_round_trades", SYMBOLS, 700 // few, 0, True),
         Scenario("packed_burst_default_desk", SYMBOLS, 2500 // few, 0, False),
         Scenario("spread_100_per_s", one, 2000 // few, 100, True, "spread"),
         Scenario("spread_300_per_s", one, 6000 // few, 300, True, "spread"),
+        Scenario("spread_300_per_s_realtime", one, 6000 // few, 300, True, "spread", realtime=True),
         Scenario("spread_burst_default_desk", SYMBOLS, 1000 // few, 0, False, "spread"),
     )
+    return [each for each in found if not (each.realtime and refused())]
 
 
 def one_run(todo: Sequence[Scenario], label: str, console: Console) -> dict[str, object]:

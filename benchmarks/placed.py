@@ -26,7 +26,8 @@ _PATIENCE_S = 90.0
 class RayAgents:
     """A Ray with one actor for each agent, which dial ``address`` until a desk listens there."""
 
-    def __init__(self, folder: Path, specs: tuple[AgentSpec, ...]) -> None:
+    def __init__(self, folder: Path, specs: tuple[AgentSpec, ...], *, realtime: bool) -> None:
+        self._realtime = realtime
         self.address = str(folder / "a.sock")
         self._control = folder / "r.sock"
         self._folder = folder
@@ -41,7 +42,10 @@ class RayAgents:
             folder=str(self._folder / "lives"),
             temp=f"/tmp/parley-{os.getuid()}/{PREFIX}{token_hex(3)}",
             control=str(self._control),
-            agents=tuple(AgentPlace(agent=spec.id, address=self.address) for spec in self._specs),
+            agents=tuple(
+                AgentPlace(agent=spec.id, address=self.address, realtime=self._realtime)
+                for spec in self._specs
+            ),
             dashboard=False,
             parent_pid=os.getpid(),
         )

@@ -31,6 +31,8 @@ except ImportError:
 
 WINDOWS = 10
 FRAME_BYTES = 1024
+_AGENTS = 10
+_WAVES = (2, 4, 1, 2, 2)
 
 
 def percentiles(samples_us: list[float]) -> dict[str, float]:
@@ -203,6 +205,54 @@ async def _ask(path: str, count: int, samples: list[float]) -> None:
     writer.close()
 
 
+def waves_paced(count: int = 900, rate: float = 300.0) -> dict[str, float]:
+    """Time what a round asks of a desk whose agents have processes, if nobody had anything to do.
+
+    Ten forked children that send back what they get, 1 kB, in waves of two, four, one, two and two, 300 times
+    a second: an order's waves (signals, bids, ranking, counters, verdicts), without a loop or a decision.
+    """
+    pairs = [socket.socketpair() for _ in range(_AGENTS)]
+    children = [_sending_back(pairs, n) for n in range(_AGENTS)]
+    lines = [here for here, _ in pairs]
+    for _, there in pairs:
+        there.close()
+    frame, samples = secrets.token_bytes(FRAME_BYTES), []
+    due = time.perf_counter()
+    try:
+        for _ in range(count):
+            due += 1 / rate
+            time.sleep(max(0.0, due - time.perf_counter()))
+            start, first = time.perf_counter(), 0
+            for width in _WAVES:
+                asked = [lines[(first + n) % len(lines)] for n in range(width)]
+                for line in asked:
+                    line.sendall(frame)
+                for line in asked:
+                    line.recv(FRAME_BYTES, socket.MSG_WAITALL)
+                first += width
+            samples.append((time.perf_counter() - start) * 1e6)
+    finally:
+        for line in lines:
+            line.close()
+        for child in children:
+            os.waitpid(child, 0)
+    return percentiles(samples[count // 10 :])
+
+
+def _sending_back(pairs: list[tuple[socket.socket, socket.socket]], mine: int) -> int:
+    child = os.fork()
+    if child:
+        return child
+    try:
+        for here, _ in pairs:  # who keeps another's end never hears that it was closed
+            here.close()
+        there = pairs[mine][1]
+        while got := there.recv(FRAME_BYTES, socket.MSG_WAITALL):
+            there.sendall(got)
+    finally:
+        os._exit(0)
+
+
 def machine() -> dict[str, object]:
     """Return what the figures depend on: load, cores and versions."""
     return {
@@ -225,6 +275,7 @@ def all_yardsticks(folder: Path) -> dict[str, dict[str, object]]:
     }
     if uvloop is not None:
         found["socket_uvloop"] = socket_loop(folder, uvloop.run)
+    found["waves_of_ten_processes_paced"] = waves_paced()
     found["fdatasync_prezeroed_2k"] = fdatasync(folder)
     found["journal_commit_one_group"] = journal_commit(folder)
     found["journal_commit_paced"] = journal_commit_paced(folder)

@@ -276,11 +276,8 @@ class Account:
             state = self._state()
             whole = None
             if self.is_pooled:
-                state = replace(state, holdings=self.ledger.holdings())
-                whole, state = (
-                    FirmView(state),
-                    replace(pooled(state, self.instruments), holdings=self.holdings()),
-                )
+                whole = FirmView(replace(state, holdings=self.ledger.holdings()))
+                state = pooled(state, self.instruments)
             self._view = DeskView(state, self._standings, self._together, whole)
         return self._view, fresh
 

@@ -12,9 +12,9 @@ asking anybody again, less what was taken of them.
 Not here: how sub-ledgers book it (`parley.ledger`), rounds and follow-ups (`firm`).
 
 Invariant: whatever is missing, stale, stopped, tied up or being worked crosses nothing. An urgent exit lets
-nobody go first, nor does one that was too late once; one opening of a batch goes first at most, and none
-where an exit of another round may still wait for it: all orders of a batch have one `send_by`. An order
-leaves for an opening only when no exit of its round is left to decide.
+nobody go first, nor does one whose last order came too late or was refused; one opening of a batch goes first
+at most, and none where an exit of another round may still wait for it: all orders of a batch have one
+`send_by`. An order leaves for an opening only when no exit of its round is left to decide.
 """
 
 from collections.abc import Sequence
@@ -59,27 +59,27 @@ class Crossing:
         self._account = account
         self._market = market
         self._first_at = -1  # the batch in which an opening went first last
-        self._late: set[tuple[str, str]] = set()  # exits that came too late to be sent, until one was
+        self._failed: set[tuple[str, str]] = set()  # agents and pairs whose last exit was too late or refused
 
     def late(self, iids: Sequence[bytes]) -> None:
         """Take note of orders that were never sent: whose exit is among them waits for nobody next time."""
         for order in map(self._account.orders.get, iids):
             if order is not None and _is_exit(order):
-                self._late.add((order.agent, plain(order.intent.symbol)))
+                self._failed.add((order.agent, plain(order.intent.symbol)))
 
     def heard(self, order: Order | None, fact: VenueFact) -> None:
-        """Take note that an order was sent: of an exit of it the venue, or its silence, has told.
+        """Take note of what was told of an order: an exit that was refused waits for nobody next time either.
 
-        One that was refused, by the gateway as too late or by the venue, waits for nobody next time either.
+        Whether the gateway refused it as too late or the venue did; anything else says that it was sent.
         """
         if order is None or not _is_exit(order):
             return
         key = (order.agent, plain(order.intent.symbol))
         if isinstance(fact, VenueReject):
             if not fact.cancel:
-                self._late.add(key)
+                self._failed.add(key)
         else:
-            self._late.discard(key)
+            self._failed.discard(key)
 
     def order(self, talk: Talk, order: list[Proposal]) -> list[Proposal]:
         """Give the order in which a round's proposals are decided: an opening first that can meet an exit."""
@@ -169,7 +169,7 @@ class Crossing:
             return False
         if any(p.urgency == "urgent" or p.coupled or len(p.legs) != 1 for p in exits):
             return False
-        if any((p.agent, p.symbol) in self._late for p in exits):
+        if any((p.agent, p.symbol) in self._failed for p in exits):
             return False
         return not self._is_exit_to_come(talk)
 

@@ -8,8 +8,10 @@ or is worked over time, goes to one exchange whole, for nobody knows where it wo
 Not here: the books (`market`), whether a part may leave (each part passes the gate by itself), what a part
 that came to nothing leaves (the holder proposes again).
 
-Invariant: the parts never sum to more than was decided; none is worse than its price; each is of a symbol
-whose exchange holds what it spends. A pair of one exchange is left alone.
+Invariant: the parts never sum to more than was decided; each is of a symbol whose exchange holds what it
+spends. No part is worse than the decided price, but for an exit at another exchange than the first: it can be
+left only where it lies, so its price is as far from that book as the decided one from the first book (50 bps
+beyond the best price there while the first book is not usable). A pair of one exchange is left alone.
 """
 
 from collections.abc import Mapping, Sequence

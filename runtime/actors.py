@@ -45,9 +45,9 @@ _OPTIONS: Final[dict[str, Any]] = {
 class AgentActor:
     """One agent's process under Ray. A call that fails may have had its effect, and may be repeated."""
 
-    def __init__(self, address: str, agent: str, folder: str) -> None:
+    def __init__(self, address: str, agent: str, folder: str, realtime: bool) -> None:
         set_up(f"agent {agent}")
-        self._process = AgentProcess(address, agent, folder)
+        self._process = AgentProcess(address, agent, folder, realtime=realtime)
         self._process.start()
 
     @ray.method(concurrency_group=CONTROL)
@@ -98,7 +98,9 @@ def actor_name(desk: str, agent: str) -> str:
     return f"agent/{desk}/{agent}"
 
 
-def create_agent(desk: str, agent: str, address: str, folder: str, node: str = "") -> ActorHandle:
+def create_agent(
+    desk: str, agent: str, address: str, folder: str, node: str = "", *, realtime: bool = False
+) -> ActorHandle:
     """Create an agent's actor.
 
     Parameters
@@ -106,7 +108,8 @@ def create_agent(desk: str, agent: str, address: str, folder: str, node: str = "
     address : where the desk waits for it
     folder : where its numbers are taken
     node : resource that the machine must have; empty lets Ray choose
+    realtime : whether it goes before everything else on that machine
     """
     placed = {"resources": {node: 0.001}} if node else {}
     actor = _Remote.options(name=actor_name(desk, agent), lifetime="detached", **placed)
-    return actor.remote(address, agent, folder)
+    return actor.remote(address, agent, folder, realtime)

@@ -19,6 +19,7 @@ from typing import Final
 
 from runtime.agent_server import Served, serve
 from runtime.incarnations import is_paused, next_incarnation, set_paused
+from runtime.realtime import AGENT, prefer
 
 FIRST_WAIT_S: Final = 0.02
 LONGEST_WAIT_S: Final = 0.25
@@ -29,8 +30,9 @@ Health = dict[str, object]
 class AgentProcess:
     """One agent in this process. All methods may be called from any thread; each may be repeated."""
 
-    def __init__(self, address: str, agent: str, folder: str) -> None:
+    def __init__(self, address: str, agent: str, folder: str, *, realtime: bool = False) -> None:
         self._address = address
+        self._realtime = realtime
         self._agent = agent
         self._folder = Path(folder)
         self._served = Served()
@@ -102,6 +104,8 @@ class AgentProcess:
         while not self._stop.is_set():
             began = time.monotonic()
             try:
+                if self._realtime:
+                    prefer(0, AGENT)
                 serve(self._address, self._agent, self._number, self._stop, self._served, self._is_deaf)
                 self._why = "the desk let it go"
             except Exception as error:  # noqa: BLE001 - the process's edge: health tells, and it dials again

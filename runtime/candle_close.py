@@ -39,6 +39,7 @@ class CandleClose:
         self._asked_after = 0  # so many breaks
         self._is_broken = False
         self._at_breaks: set[Row] = set()
+        self._settled = -1  # open time (ms) of the candle up to which the list was asked
         self.is_unsure = False
         self.closed = -1
         self.missed = 0
@@ -48,6 +49,9 @@ class CandleClose:
 
         A hole between two closed candles adds to `missed`.
         """
+        if self._at_breaks:  # one that changed since is told whole
+            told = {row[0]: row for row in rows}
+            self._at_breaks = {row for row in self._at_breaks if told.get(row[0], row) == row}
         if self.is_unsure:
             return ()
         bars = []
@@ -96,22 +100,26 @@ class CandleClose:
     def settle(self, rows: Iterable[Row], opened: int) -> tuple[Bar, ...]:
         """Take the venue's own list in place of what is unsure up to the candle that opened at `opened` (ms).
 
-        What the list lacks is given up and counted. Of a break that came since it was asked for, what is
-        newer stays in doubt.
+        What the list lacks is given up and counted. What was forming at a break and is not older than that
+        stays in doubt, and so does all that is newer if a break came since the list was asked for.
         """
         bars = [self._close(row) for row in sorted(rows) if self.closed < row[0] < opened]
         for row in sorted(self._at_breaks):
             if self.closed < row[0] < opened:
                 self.missed += 1 if self.closed < 0 else (row[0] - self.closed) // self._tf_ms
                 self.closed = row[0]
-        self.is_unsure, self._is_broken = False, self._breaks > self._asked_after
-        self._at_breaks = {row for row in self._at_breaks if self._is_broken and row[0] >= opened}
+        self._at_breaks = {row for row in self._at_breaks if row[0] >= opened}
+        self.is_unsure, self._settled = False, opened
+        self._is_broken = self._breaks > self._asked_after or bool(self._at_breaks)
         return tuple(bars)
 
     def _may_lack(self, row: Row) -> bool:
         """Whether a part of a row that closes first after a break, or a candle before it, may be missing."""
         # while a candle forms each message tells all of it: one that changed after the break is whole
-        return row in self._at_breaks or 0 <= self.closed < row[0] - self._tf_ms
+        if row in self._at_breaks:
+            return True
+        before = row[0] - self._tf_ms
+        return 0 <= self.closed < before and self._settled <= before  # what the list lacked once it lacks
 
     def _close(self, row: Row) -> Bar:
         t_open, open_, high, low, close, volume = row

@@ -19,7 +19,8 @@ from parley.errors import UserError
 from runtime.desk_backtest import DeskResult
 from runtime.desk_course import DeskCourse, read_course
 from runtime.history import open_journal
-from runtime.output import console, plain, print_json, when
+from runtime.output import console, print_json, when
+from runtime.summary import told
 from runtime.summary_view import influence_table, pnl_table
 
 _SHOWN: Final = 8
@@ -113,8 +114,7 @@ def _write(path: Path, text: str) -> Path:
 
 
 def _told(result: DeskResult, page: Path | None) -> dict[str, Any]:
-    told: dict[str, Any] = plain(result.summary)  # type: ignore[assignment]  # a struct becomes an object
-    return told | {
+    return told(result.summary) | {
         "journal": str(result.journal), "candles": result.candles, "seconds": round(result.seconds, 3),
         "ledger_equals_exchange": result.ledger_equals_exchange, "notes": list(result.notes),
         "page": None if page is None else str(page),
@@ -138,9 +138,9 @@ def _show(result: DeskResult, course: DeskCourse, page: Path | None) -> None:
         facts.add_row(name, text)
     facts.add_row("time", f"{result.seconds:.1f} s, {result.candles / result.seconds:,.0f} candles a second")
     out.print(facts)
-    told = plain(summary)
-    out.print(pnl_table(told))  # type: ignore[arg-type]  # a struct becomes an object
-    out.print(influence_table(told))  # type: ignore[arg-type]
+    tables = told(summary)
+    out.print(pnl_table(tables))
+    out.print(influence_table(tables))
     for title, counts in (("cut by", course.cuts), ("refused by", course.refusals)):
         most = ", ".join(f"{name} {count:,}" for name, count in counts.most_common(_SHOWN))
         out.print(f"{title}: {most or 'nobody'}", style="dim")

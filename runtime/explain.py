@@ -44,9 +44,11 @@ from parley.messages import (
 )
 from runtime import open_trades
 from runtime.books import MONEY_KINDS, ORDER_KINDS, Books
+from runtime.by_exchange import exchanges
 from runtime.history import Entry, config_of, entries, kinds
 from runtime.journal import JournalReader
 from runtime.not_asked import Attended, not_asked
+from runtime.parts import parts_of
 from runtime.shortfall import Costs
 from runtime.story import Advice, Bid, Evidence, Judgement, Met, OrderStory, Reply, Said, Story, VoteCast
 
@@ -86,6 +88,7 @@ def explain(reader: JournalReader, round_: bytes) -> Story:
             costs.take(entry.message)
         teller.settle(books)
         teller.story.costs = costs.of_round(round_)
+        teller.story.parts = parts_of(teller.story.plan, teller.story.orders, exchanges(run))
     if open_trades.CODES & _codes(teller.story):
         teller.story.open_trades = open_trades.binding(run)
     return teller.story

@@ -20,7 +20,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -34,6 +34,7 @@ from runtime.account_watch import AccountWatch
 from runtime.frames import listen
 from runtime.funding_watch import FundingWatch, before_opening, counted
 from runtime.gateway_config import CcxtConfig, GatewayConfig, key_of, make_venue, unusable
+from runtime.gateway_dead_man import DeadMan
 from runtime.gateway_door import Introductions
 from runtime.gateway_lock import GatewayLock
 from runtime.gateway_log import GatewayLog, Recovered, recover
@@ -41,7 +42,7 @@ from runtime.gateway_orders import Gateway
 from runtime.heartbeat import Heartbeat
 from runtime.idle_gc import IdleCollector
 from runtime.inspection import Inspection
-from runtime.kill_switch import sweep
+from runtime.kill_switch import Orders, sweep, wanted_of
 from runtime.lastlook import Counters
 from runtime.lastlook_contracts import Contracts
 from runtime.orphans import refusals
@@ -56,11 +57,27 @@ log = logging.getLogger(__name__)
 
 _STREAM_PATIENCE_S: Final = 30.0
 _SWEEP_S: Final = 4.0
+_SWEPT_S: Final = 20.0  # also if the journal neither takes a cancel nor says that it does not
 _AUDIT_S: Final = 20.0
 _BAN_S: Final = 60.0  # one who is banned at the end waits so long; a later ban may be longer
 _AUDIT_AGAIN_S: Final = 1.0
 _LOCK_PATIENCE_S: Final = 2.0  # one that was killed may not be gone yet
 _SPARE_PATIENCE_S: Final = 60.0  # `parley kill` holds the lock while it cancels
+
+
+class Breakage:
+    """That the journal can be written no more: ``told`` is set then, and the gateway is to ``stop``."""
+
+    def __init__(self, stop: asyncio.Event) -> None:
+        self.errors: list[Fatal] = []
+        self.told = asyncio.Event()
+        self._stop = stop
+
+    def note(self, error: Fatal) -> None:
+        """Keep an error."""
+        self.errors.append(error)
+        self.told.set()
+        self._stop.set()
 
 
 async def serve(
@@ -79,12 +96,7 @@ async def serve(
     Fatal
         When the journal cannot be written any more.
     """
-    failures: list[Fatal] = []
-
-    def fail(error: Fatal) -> None:
-        failures.append(error)
-        stop.set()
-
+    breakage = Breakage(stop)
     path = path_of(config.journal)
     lock = GatewayLock(path)
     key = key_lock(key_of(config)) if config.real_money is not None else None
@@ -110,7 +122,7 @@ async def serve(
             await _mark(earlier.counters.contracts, venue)
         path_of(config.instruments).write_bytes(msgspec.json.encode(list(instruments.values())))
         of = {"unit": "gateway", "account": config.account, "tenant": config.tenant, "desk": str(config.desk)}
-        journal = GatewayLog(path, of, asyncio.get_running_loop(), fail, earlier.unsent)
+        journal = GatewayLog(path, of, asyncio.get_running_loop(), breakage.note, earlier.unsent)
         earlier.counters.heard(journal.epoch)
         gateway = Gateway(
             config, venue, instruments, earlier.counters, journal, balance, IdleCollector().idle,
@@ -121,17 +133,21 @@ async def serve(
         funding.tell(prior, prior=is_first)
         ready = asyncio.Event()
         inspection, hear = _watching(config, gateway, venue, books, earlier.counters, funding)
+        dead_man = _dead_man(config, venue, instruments, gateway, None if is_first else earlier)
         works = [inspection.run(), *([funding.run()] if has_contracts(instruments) else ())]
         following = asyncio.ensure_future(venue.follow(hear, ready.set))
+        keeping = asyncio.ensure_future(dead_man.run())
         try:
-            await first_of(stop, gateway.beat(), _serve(config, gateway, works, following, ready))
+            serving = _serve(config, gateway, works, following, ready)
+            await first_of(stop, gateway.beat(), serving, asyncio.shield(keeping))
             await gateway.stop()  # while the stream still stands: what orders become is heard to the last
-            if books is not None:  # nobody is here any more to see a resting order fill
-                swept = await sweep(gateway, lambda _: True, patience_s=_SWEEP_S)
-                await _audit(books, venue, positions, swept.unconfirmed, funding)
+            left = await let_go(gateway, dead_man, breakage.told, takes_back=books is not None)
+            if books is not None:
+                await _audit(books, venue, positions, left, funding)
         finally:
             following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
+            keeping.cancel()
+            await asyncio.gather(following, keeping, return_exceptions=True)
     finally:
         await venue.close()
         heart.stop()
@@ -140,8 +156,8 @@ async def serve(
         lock.release()
         if key is not None:
             key.release()
-    if failures:
-        raise failures[0]
+    if breakage.errors:
+        raise breakage.errors[0]
 
 
 async def _own_part(
@@ -196,6 +212,16 @@ def _watching(
         inspection.tell(fact)
 
     return inspection, hear
+
+
+def _dead_man(
+    config: GatewayConfig, venue: Venue, symbols: Iterable[str], gateway: Gateway, earlier: Recovered | None
+) -> DeadMan:
+    alive = None if earlier is None else [each.intent for each in earlier.alive]
+    if alive is None and config.real_money is not None:
+        alive = []  # another run's timers may still run at this account
+    # who follows another, or goes on, does not end over limits that have become smaller
+    return DeadMan(config.dead_man_s, venue, symbols, gateway, alive, is_strict=earlier is None)
 
 
 async def _open_venue(
@@ -267,6 +293,34 @@ async def _serve(
         if kills is not None:
             kills.close()
             path_of(config.kill_socket).unlink(missing_ok=True)
+
+
+async def let_go(
+    gateway: Orders, dead_man: DeadMan, broken: asyncio.Event, *, takes_back: bool
+) -> tuple[str, ...]:
+    """Leave the venue alone; return ids of orders to be taken back that it did not confirm, it ends them.
+
+    A journal that is ``broken`` takes no cancel, so none is sent: the venue's timer goes on, and ends them.
+    """
+    left: tuple[str, ...] = ()
+    if takes_back:  # nobody is here any more to see a resting order fill
+        left = await _taken_back(gateway, broken)
+    await dead_man.end(leaves=bool(left) or broken.is_set())
+    return left
+
+
+async def _taken_back(gateway: Orders, broken: asyncio.Event) -> tuple[str, ...]:
+    if not broken.is_set():
+        sweeping = asyncio.ensure_future(sweep(gateway, lambda _: True, patience_s=_SWEEP_S))
+        breaking = asyncio.ensure_future(broken.wait())
+        await asyncio.wait((sweeping, breaking), timeout=_SWEPT_S, return_when=asyncio.FIRST_COMPLETED)
+        breaking.cancel()
+        if sweeping.done():
+            return sweeping.result().unconfirmed
+        sweeping.cancel()
+        await asyncio.gather(sweeping, return_exceptions=True)
+    log.error("not_taken_back cause=the journal takes no cancel")
+    return tuple(sorted(each.cid for each in wanted_of(gateway, lambda _: True)))
 
 
 async def _audit(

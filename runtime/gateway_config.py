@@ -11,6 +11,7 @@ import msgspec
 
 from parley.errors import ConfigError, UserError
 from parley.instruments import AT
+from runtime.gateway_dead_man import unfit
 from runtime.lastlook import Limits
 from runtime.real_money import RealMoney
 from runtime.unit import UnitConfig, path_of, read_private
@@ -69,6 +70,8 @@ class GatewayConfig(UnitConfig, frozen=True, kw_only=True):
     may lose and what its account holds is known of one account.
     Orders at work are looked up every ``inspect_s``, 0: never, as on paper; what contracts were paid is asked
     for every ``funding_s``.
+    ``dead_man_s`` is after how long a silence of ours an exchange that can cancels what rests, 0: never,
+    None: as `DeskSettings` says.
     ``real_money`` makes it look at the account before it serves; None: it is on paper.
     ``desk_limits`` are those its desk began with, as `RunConfig.limits`, ``operators`` the folder of those
     whose keys may loosen them (empty: nobody is asked).
@@ -88,6 +91,7 @@ class GatewayConfig(UnitConfig, frozen=True, kw_only=True):
     real_money: RealMoney | None = None
     inspect_s: float = 0.0
     funding_s: float = 20.0
+    dead_man_s: int | None = 0
     halt_file: str = ""
     kill_socket: str = ""
     heartbeat: str = ""
@@ -120,6 +124,8 @@ def make_venue(config: GatewayConfig) -> Venue:
 
 def _make_ccxt(config: GatewayConfig, venue: CcxtConfig) -> Venue:
     _check(venue, is_real=config.real_money is not None)
+    if wrong := unfit(row_of(venue.exchange), config.dead_man_s):
+        raise ConfigError(f"dead_man_s: at {venue.exchange!r} {wrong}")
     keys = _read_keys(venue.keys_file)
     client = adapter_of(venue.exchange).make_client(
         venue.rest, venue.ws, api_key=keys.api_key, secret=keys.secret, passphrase=keys.passphrase,

@@ -24,6 +24,7 @@ import argparse
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import sys
 import time
@@ -47,6 +48,7 @@ from venues.several_feed import Feed, SeveralFeeds
 log = logging.getLogger(__name__)
 
 _BY_ARRIVAL_S: Final = 0.02
+_LEAST_S: Final = 0.001  # a shorter wait is none to the loop
 # How long a stream is left unwatched between steps: its messages are in the caches anyway.
 _BETWEEN_STEPS_S: Final = 0.25
 
@@ -88,17 +90,25 @@ async def run_announced(hub: Hub, sandbox: Sandbox, away: AwaySandboxes) -> None
 
 
 async def run_by_arrival(hub: Hub, feed: Feed) -> None:
-    """Send what came whenever the desk is free; market time is wall time."""
+    """Send what came whenever the desk is free; market time is wall time.
+
+    Closed candles go at once, for rounds are about them; books and prints by themselves at most every
+    20 ms, which bounds the journal.
+    """
     await hub.opened()
+    feed.hear_at_once()
+    hub.on_free = feed.heard.set
+    last = -math.inf
     while True:
         feed.heard.clear()
-        now = time.time_ns()
-        hub.gather(now)
-        if hub.is_free and hub.has_news:
-            hub.send(hub.next_step, now)
+        hub.gather(time.time_ns())
+        rests = last + _BY_ARRIVAL_S - time.monotonic()
+        if hub.is_free and (hub.has_bars or (hub.has_news and rests <= 0)):
+            hub.send(hub.next_step, time.time_ns())
+            last, rests = time.monotonic(), 0.0
         with contextlib.suppress(TimeoutError):
             # `wait_for` may lose the cancel that ends this hub when both come at once
-            async with asyncio.timeout(_BY_ARRIVAL_S):
+            async with asyncio.timeout(max(rests, _LEAST_S) if rests > 0 else _BY_ARRIVAL_S):
                 await feed.heard.wait()
 
 

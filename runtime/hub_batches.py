@@ -12,7 +12,7 @@ desk that has it.
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -115,6 +115,7 @@ class Hub:
         self._free = asyncio.Event()
         self._free.set()
         self.desk_left = asyncio.Event()
+        self.on_free: Callable[[], None] = lambda: None
         self._last_sent = 0  # here, or by a hub before this one
         self._in_flight_before: int | None = None
         self.t = 0  # market time of the last batch, here or before, ns
@@ -218,6 +219,7 @@ class Hub:
     def _closed(self) -> None:
         self._in_flight = self._batch = None
         self._free.set()
+        self.on_free()
 
     async def opened(self) -> None:
         """Wait until a desk is connected and the venue confirmed every stream.
@@ -249,6 +251,11 @@ class Hub:
     def has_news(self) -> bool:
         """Whether the next batch would hold anything."""
         return self._next.has_news
+
+    @property
+    def has_bars(self) -> bool:
+        """Whether the next batch would hold a closed candle."""
+        return self._next.has_bars
 
     def on_gap(self, note: str) -> None:
         """Note in the next batch that something was missed."""

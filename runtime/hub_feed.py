@@ -102,6 +102,11 @@ class Conflation:
         """Whether a batch would hold anything."""
         return bool(self._bars or self._books or self._prints or self._gaps or self._due())
 
+    @property
+    def has_bars(self) -> bool:
+        """Whether a batch would hold a closed candle."""
+        return bool(self._bars)
+
     def add_bars(self, bars: Iterable[Bar]) -> None:
         """Add closed bars; none is ever dropped."""
         self._bars.extend(bars)

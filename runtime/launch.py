@@ -30,6 +30,7 @@ from parley.instruments import Instrument, assets_of, at
 from parley.risk.limits import limits_of
 from runtime import contracts, heartbeat, leftovers, several
 from runtime.backlog import BacklogConfig
+from runtime.dead_man_choice import chosen_s
 from runtime.defaults import MADE_UP, default_agents, with_params
 from runtime.history import JOURNAL_NAME
 from runtime.journal.schema import side_files
@@ -375,11 +376,12 @@ def sandbox_access(layout: Layout, keys: tuple[str, str], rest: str, ws: str, ex
 
 def write_gateway(
     layout: Layout, settings: Settings, market: Market, access: Access,
-    limits: Mapping[str, object] | None = None,
+    limits: Mapping[str, object] | None = None, *, venue_stops: bool | None = None,
 ) -> Path:  # fmt: skip
-    """Write the gateway's configuration; ``limits`` are the run's, None: those of the settings."""
+    """Write the gateway's configuration; ``limits`` and ``venue_stops`` are the run's, or the settings'."""
     capped = several.with_all(_caps(settings, market), settings.quote, settings.also)
     caps = {asset: f"{cap:f}" for asset, cap in capped.items()}
+    holds = settings.desk.venue_stops if venue_stops is None else venue_stops
     parts = several.of_each(settings)
     # the gateway counts by the wall clock: a market that runs faster gives it more orders in a second
     pace = settings.pace
@@ -396,6 +398,7 @@ def write_gateway(
             ],
             "real_money": access.real_money, "inspect_s": _INSPECT_S if access.real_money else 0.0,
             "funding_s": _FUNDING_S_SANDBOX if access.has_control else _FUNDING_S,
+            "dead_man_s": chosen_s(settings, venue_stops=bool(holds)),
             "halt_file": str(settings.home.expanduser().resolve() / KILL_FILE),
             "desk_limits": dict(shared_limits(settings) if limits is None else limits),
             "operators": str(operators_folder(settings.home)),

@@ -27,7 +27,7 @@ _SHOWN: Final = 20
 
 
 def audited(line: Line | None, journal: Path) -> dict[str, Any]:
-    """Compare what the gateway said at its end with the desk's journal; as `commands.run.check_books`."""
+    """Compare what the gateway said last with the desk's journal; as `runtime.book_check.check_books`."""
     said = (line or {}).get("audit")
     try:
         audit = msgspec.convert(said, Audit, strict=False)

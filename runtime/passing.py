@@ -15,16 +15,18 @@ from typing import Final
 from msgspec.structs import replace
 
 from parley.budget import Rank
-from parley.instruments import ZERO, Instrument, assets_of, is_contract
-from parley.messages import Intent
+from parley.instruments import ZERO, Instrument, assets_of, exchange_of, is_contract, plain
+from parley.messages import LAST_LOOK, UNGUARDED, Intent
 from runtime.credits import Credits
 from runtime.followed import Followed
 from runtime.kill_switch import KillSwitch
 from runtime.lastlook import HALTED, Counters, Limits, reduces, refusal
+from venues.dead_man import may_rest, switches_of
 from venues.limits import Request
 from venues.meter import words
 from venues.port import Venue
 
+_UNGUARDED: Final = UNGUARDED.removeprefix(LAST_LOOK)
 NOT_HELD: Final = ("stop_opens", "more than is held, with all that works beside it")
 
 
@@ -43,6 +45,7 @@ class Passing:
         self._kills = kills
         self._followed = followed
         self._credits = credits
+        self._switches = switches_of(venue)
 
     def refusal(self, intent: Intent, now_mono: int) -> tuple[str, str] | None:
         """Return (code, detail) when an order must not be written down as one that leaves."""
@@ -53,7 +56,9 @@ class Passing:
             row=self._venue.capabilities, now_mono=now_mono, halted=self._stopped(intent, is_counted=False),
         )  # fmt: skip
         if no is None and opens:
-            return NOT_HELD if intent.trigger is not None else self._followed.refusal(intent)
+            if intent.trigger is not None:
+                return NOT_HELD
+            return self._followed.refusal(intent) or self._unguarded(intent)
         return no
 
     def unsendable(self, intent: Intent) -> tuple[str, str] | None:
@@ -65,9 +70,11 @@ class Passing:
         if not self.reduces(intent, is_counted=True):
             if intent.trigger is not None:
                 return NOT_HELD
-            # a limit may have been tightened while it waited
-            no = self._followed.refusal(intent) or self._followed.too_large(
-                intent, self._counters, self._caps(intent)
+            # a limit may have been tightened while it waited, and a promise have run out
+            no = (
+                self._followed.refusal(intent)
+                or self._followed.too_large(intent, self._counters, self._caps(intent))
+                or self._unguarded(intent)
             )
             if no is not None:
                 return no
@@ -82,6 +89,12 @@ class Passing:
         """Whether an order can only bring a position nearer to zero; ``is_counted``: `lastlook.reduces`."""
         held = self._brought.get(assets_of(intent.symbol)[0], ZERO)
         return reduces(intent, self._counters, held, is_counted=is_counted)
+
+    def _unguarded(self, intent: Intent) -> tuple[str, str] | None:
+        """Return (code, detail) when it may rest and the exchange would not cancel it if we fell silent."""
+        switch = self._switches.get(exchange_of(intent.symbol)) if may_rest(intent) else None
+        why = switch.refusal(plain(intent.symbol)) if switch is not None else ""
+        return (_UNGUARDED, f"the exchange's own dead man's switch is not set: {why}") if why else None
 
     def _see(self, intent: Intent, now_mono: int) -> None:
         """Have the worth of the account worked out by an order's price, or by what is known without it."""

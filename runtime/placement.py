@@ -81,7 +81,12 @@ def write_ray(layout: Layout, settings: Settings, run: RunConfig) -> Path:
     config = RayConfig(
         folder=str(layout.folder / _LIVES), temp=str(temp), control=layout.socket("ray"),
         agents=tuple(
-            AgentPlace(agent=spec.id, address=address, node=settings.desk.nodes.get(spec.id, ""))
+            AgentPlace(
+                agent=spec.id,
+                address=address,
+                node=settings.desk.nodes.get(spec.id, ""),
+                realtime=settings.desk.realtime,
+            )
             for spec in run.agents
         ),
         desk=ACCOUNT, dashboard=settings.desk.dashboard, host=settings.desk.host, parent_pid=os.getpid(),

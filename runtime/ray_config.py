@@ -24,11 +24,15 @@ PRELOADED: Final = "runtime.agent_process"
 
 
 class AgentPlace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One agent's actor: its id, where it finds the desk, and the resource of the machine it shall be on."""
+    """One agent's actor: its id, where it finds the desk, and the resource of the machine it shall be on.
+
+    ``realtime``: it goes before everything else on that machine, which has to allow it.
+    """
 
     agent: str
     address: str
     node: str = ""
+    realtime: bool = False
 
 
 class RayConfig(UnitConfig, frozen=True, kw_only=True):

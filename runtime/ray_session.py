@@ -70,7 +70,7 @@ class Agents:
         config = self._config
         self._asked.pop(place.agent, None)
         self._actors[place.agent] = create_agent(
-            config.desk, place.agent, place.address, config.folder, place.node
+            config.desk, place.agent, place.address, config.folder, place.node, realtime=place.realtime
         )
 
     def health(self, timeout_s: float, *, elsewhere: bool = True) -> dict[str, dict[str, object]]:

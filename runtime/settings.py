@@ -25,6 +25,7 @@ from pydantic import (
     Field,
     PositiveFloat,
     ValidationError,
+    field_validator,
     model_validator,
 )
 from pydantic_settings import (
@@ -44,6 +45,7 @@ PREFIX: Final = "PARLEY_"
 CONFIG_VARIABLE: Final = "PARLEY_CONFIG"
 # Variables of the same prefix that are no settings: that file, test data, hypothesis.
 _OTHER_VARIABLES: Final = frozenset({CONFIG_VARIABLE, "PARLEY_DATA", "PARLEY_HYPOTHESIS_PROFILE"})
+_LEAST_DEAD_MAN_S: Final = 30
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 # Names that Python or the environment forbids, as users write them.
 _AS_WRITTEN: Final = {"start": "from", "end": "to"}
@@ -103,9 +105,12 @@ class DeskSettings(BaseModel):
     In a cluster (docs/cluster.md) ``nodes`` names by agent the Ray resource of the machine it shall be on,
     ``listen`` is where agents reach the desk over TCP, ``host`` this machine's address for other nodes.
     ``rehearse`` keeps the way of an order warm between events, at the price of a core (docs/latency.md).
+    ``realtime`` lets hub, gateway, desk and agents go before all other processes (docs/latency.md).
     ``understudy`` folds the journal behind the desk, so that a restart is quick; None: with real money only.
     ``venue_stops``: the exchange holds the stop of each holding (execution.md); None: the command decides.
-    ``crossing``: opposite wishes of two agents meet inside.
+    ``crossing``: opposite wishes of two agents meet inside. ``dead_man_s``: after how long a silence of ours
+    an exchange that can do so cancels what rests (venues.md), 0: never, None: 60 s or as much longer as its
+    limits need. A gateway that hangs is noticed after 5 s and the next needs seconds, hence at least 30.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -120,9 +125,18 @@ class DeskSettings(BaseModel):
     listen: str = ""
     host: str = "127.0.0.1"
     rehearse: bool = False
+    realtime: bool = False
     understudy: bool | None = None
     venue_stops: bool | None = None
     crossing: bool = True
+    dead_man_s: int | None = Field(default=None, ge=0)
+
+    @field_validator("dead_man_s")
+    @classmethod
+    def _outlasts_a_take_over(cls, seconds: int | None) -> int | None:
+        if seconds and seconds < _LEAST_DEAD_MAN_S:
+            raise ValueError(f"at least {_LEAST_DEAD_MAN_S} seconds, or 0 for never, was {seconds}")
+        return seconds
 
     @model_validator(mode="after")
     def _rehearsed_alone(self) -> "DeskSettings":
@@ -130,6 +144,16 @@ class DeskSettings(BaseModel):
             raise ValueError(
                 f"desk.rehearse needs desk.placement 'packed', was {self.placement!r}: only the desk's own"
                 " process is kept warm"
+            )
+        if self.rehearse and self.realtime:
+            raise ValueError(
+                "desk.rehearse and desk.realtime: expected one of them, was both: a desk that rehearses never"
+                " rests, and would keep the gateway from the processor"
+            )
+        if self.realtime and self.nodes:
+            raise ValueError(
+                "desk.realtime: expected agents on this machine alone, was desk.nodes = "
+                f"{', '.join(sorted(self.nodes))}: nobody asked those machines whether they allow it"
             )
         return self
 

@@ -9,6 +9,7 @@ Not here: what silence is (`silence`), what the spare does before its turn (`spa
 Invariant: a silent unit is ended, never left beside its successor: the spare's turn comes after its end.
 """
 
+import logging
 import subprocess
 import time
 from collections.abc import Sequence
@@ -17,21 +18,30 @@ from pathlib import Path
 from runtime.child import Child
 from runtime.gateway_door import TURN
 from runtime.inheritance import inherited
+from runtime.realtime import prefer_all
 from runtime.restarts import Pauses, Restarts
 from runtime.silence import Silence
 
+log = logging.getLogger(__name__)
+
 
 class Standby:
-    """The spare of one unit; belongs to one thread. ``heartbeat`` is the file by which the unit lives."""
+    """The spare of one unit; belongs to one thread. ``heartbeat`` is the file by which the unit lives.
+
+    ``priority``: with which it goes before other processes once it has the unit's place (`realtime`); while
+    it waits, and reads what it needs, it goes behind everybody who is at work.
+    """
 
     def __init__(
-        self, name: str, command: Sequence[str], logs: Path, heartbeat: Path, restarts: Restarts
-    ) -> None:
+        self, name: str, command: Sequence[str], logs: Path, heartbeat: Path, restarts: Restarts,
+        priority: int | None = None,
+    ) -> None:  # fmt: skip
         self.name = name
         self.spare: Child | None = None
         self.peak_memory_mb = 0.0
         self._command = list(command)
         self._logs = logs
+        self._priority = priority
         self._silence = Silence(heartbeat)
         self._restarts = restarts
         self._pauses = Pauses()
@@ -70,6 +80,11 @@ class Standby:
         life.life = last.life + 1
         life.follows = self._silence.how(last)
         life.peak_memory_mb = max(last.peak_memory_mb, life.peak_memory_mb)
+        if self._priority is not None:
+            try:
+                prefer_all(life.pid, self._priority)
+            except OSError as error:  # it serves all the same; if it has ended, whoever watches it will see
+                log.warning("not_preferred unit=%s pid=%d cause=%r", self.name, life.pid, error)
         life.tell(b"".join((*told, TURN)))
         self._silence.forget()
         return life

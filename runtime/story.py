@@ -124,6 +124,25 @@ class OrderStory(msgspec.Struct, kw_only=True):
     trigger: Decimal | None = None
 
 
+class Part(msgspec.Struct, kw_only=True):
+    """A decided leg at its exchange, of a desk at several; ``qty`` zero: the gate let none of it pass.
+
+    ``px`` is the decided price, ``avg_px`` what was paid or got; ``fees`` by coin.
+    """
+
+    leg: int
+    exchange: str
+    symbol: str
+    side: str
+    qty: Decimal
+    px: Decimal | None
+    orders: int = 0
+    fills: int = 0
+    filled: Decimal = Decimal(0)
+    avg_px: Decimal | None = None
+    fees: dict[str, Decimal] = {}
+
+
 class Met(msgspec.Struct, kw_only=True):
     """What an exit gave the round's opening inside; ``saved``: about, of fees and spread, in quote."""
 
@@ -174,3 +193,4 @@ class Story(msgspec.Struct, kw_only=True):
     pnl: Decimal | None = None
     costs: list[OrderCost] = []  # what each decided leg cost against its decision
     crossed: list[Met] = []
+    parts: list[Part] = []  # what went to which exchange, where there are several

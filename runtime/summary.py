@@ -13,12 +13,12 @@ from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from parley.errors import DataError, StateError
-from parley.instruments import assets_of, plain
+from parley.instruments import assets_of, exchange_of, plain
 from parley.messages import (
     KINDS,
     Crossed,
@@ -33,11 +33,14 @@ from parley.messages import (
     decode,
     decode_envelope,
 )
+from parley.money import exact_difference
 from runtime import influence
 from runtime.books import MONEY_KINDS, ORDER_KINDS, Books
+from runtime.by_exchange import Traded, exchanges
 from runtime.history import config_of, kinds
 from runtime.influence import InfluenceFold
 from runtime.journal import JournalError, JournalReader
+from runtime.output import plain as plain_json
 
 TOP: Final = 12
 OUTCOMES: Final = ("accept", "reject", "hold", "expired", "void")
@@ -105,6 +108,7 @@ class Summary(msgspec.Struct, kw_only=True):
     crossings: int = 0  # how often two agents met inside the firm
     crossed: Decimal = Decimal(0)  # what that was worth
     saved: Decimal = Decimal(0)  # about what it spared in fees and spread
+    by_exchange: dict[str, Traded] = {}  # of a desk at several, its first exchange before all
 
 
 class _Fold:
@@ -112,6 +116,8 @@ class _Fold:
         run = config_of(reader)
         self.out = Summary(run_id=run.run_id, quote=run.desk.quote)
         self.books = Books(run)
+        self._exchanges = exchanges(run)
+        self.out.by_exchange = {name: Traded() for name in self._exchanges.values()}
         self._influence = InfluenceFold(run.agents)
         self._hash = sha256()
         self._print = sha256()
@@ -133,6 +139,7 @@ class _Fold:
             self._state(self._states.decode(envelope.body))
             return
         message = decode(envelope.body)
+        fees = self.books.ledger.fees
         self.books.take(message)
         self._influence.take(message, round_, envelope.sender)
         match message:
@@ -144,7 +151,7 @@ class _Fold:
                 self._styles[message.style] += 1
             case Fill():
                 self._print.update(envelope.body)
-                self._fill(message)
+                self._fill(message, exact_difference(self.books.ledger.fees, fees))
             case Crossed():
                 self._print.update(envelope.body)
                 self._traded.add(message.round)
@@ -186,7 +193,7 @@ class _Fold:
         for who, code, _ in decision.reasons:
             self._refusals[f"{who}: {code}"] += 1
 
-    def _fill(self, fill: Fill) -> None:
+    def _fill(self, fill: Fill, fee: Decimal) -> None:
         self.out.fills += 1
         self.out.maker_fills += fill.liquidity == "maker"
         order = self.books.orders.get(fill.iid)
@@ -195,7 +202,13 @@ class _Fold:
         quote = assets_of(fill.symbol)[1]
         is_own = plain(quote) == self.out.quote
         mark = Decimal(1) if is_own else self.books.ledger.marks.get(quote, Decimal(0))
-        self.out.volume += fill.qty * fill.px * mark
+        worth = fill.qty * fill.px * mark
+        self.out.volume += worth
+        if self._exchanges:
+            self._at(fill.symbol).fill(worth, fee, is_maker=fill.liquidity == "maker")
+
+    def _at(self, symbol: str) -> Traded:
+        return self.out.by_exchange[self._exchanges[exchange_of(symbol)]]
 
     def finish(self) -> Summary:
         out, ledger = self.out, self.books.ledger
@@ -207,6 +220,9 @@ class _Fold:
         out.orders = len(orders)
         out.orders_by_state = dict(sorted(Counter(order.state.name for order in orders).items()))
         out.orders_by_style = dict(sorted(self._styles.items()))
+        if self._exchanges:
+            for order in orders:
+                self._at(order.intent.symbol).orders += 1
         out.fees = ledger.fees
         out.realised = ledger.realised
         out.unrealised = ledger.unrealised()
@@ -231,6 +247,14 @@ class _Fold:
         out.fingerprint = self._print.hexdigest()
         out.influence = influence.by_role(self._influence.counts)
         return out
+
+
+def told(summary: Summary) -> dict[str, Any]:
+    """Turn a summary into what JSON has; what only several exchanges have is left out where there is one."""
+    found = {name: plain_json(getattr(summary, name)) for name in summary.__struct_fields__}
+    if not summary.by_exchange:
+        del found["by_exchange"]
+    return found
 
 
 def summarise(reader: JournalReader, progress: Callable[[int, int], None] | None = None) -> Summary:

@@ -48,6 +48,7 @@ def show_result(result: Mapping[str, Any]) -> None:
         worth, spared = (f"{_money(result[name])} {quote}" for name in ("crossed", "saved"))
         told = f"{result['crossings']} times, worth {worth}: about {spared} of fees and spread saved"
         rows.insert(2, ("met inside", told))
+    rows[2:2] = [(f"at {name}", _at(each, quote)) for name, each in result.get("by_exchange", {}).items()]
     if result["desk_lives"] > 1:
         rows.insert(-2, ("desk", f"{result['desk_lives']} lives: it ended and went on where it had been"))
     for name, text in rows:
@@ -71,6 +72,11 @@ def influence_table(result: Mapping[str, Any]) -> Table:
     for role, counts in result["influence"].items():
         made.add_row(role, ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in counts.items()))
     return made
+
+
+def _at(traded: Mapping[str, Any], quote: str) -> str:
+    counted = f"{traded['orders']} orders, {traded['fills']} fills"
+    return f"{counted}, {_money(traded['volume'])} {quote} traded, {_money(traded['fees'])} {quote} of fees"
 
 
 def _money(text: str) -> str:

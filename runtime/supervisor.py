@@ -19,7 +19,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +28,7 @@ from runtime.child import POLL_S, SETTLE_S, Child, Line
 from runtime.endings import Endings
 from runtime.gateway_door import introduction
 from runtime.inheritance import inherited
+from runtime.realtime import prefer
 from runtime.restarts import Restarts
 from runtime.seals import key_for, new_key
 from runtime.silence import Silence
@@ -71,6 +72,11 @@ class Supervisor:
         self._keys: dict[str, bytes] = {}  # of the lives that speak under one
         self._standby: Standby | None = None
         self._kept: dict[str, tuple[Silence, Restarts]] = {}
+        self._preferred: Mapping[str, int] = {}
+
+    def prefer(self, priorities: Mapping[str, int]) -> None:
+        """Let every life of these children go before other processes; see `realtime`."""
+        self._preferred = priorities
 
     def introduce(self, name: str, to: str) -> None:
         """Let ``to``, once started, listen to each life of ``name`` under a new key, and to nobody else."""
@@ -103,6 +109,13 @@ class Supervisor:
                 stdout=subprocess.PIPE, stderr=errors, process_group=0,
                 env=inherited(),
             )  # fmt: skip
+        if name in self._preferred:
+            try:
+                prefer(process.pid, self._preferred[name])
+            except OSError:  # nobody else knows of it yet
+                process.kill()
+                process.communicate()
+                raise
         child = Child(name, process, log, life)
         self._endings.watch(child.pid)
         if to:
@@ -123,7 +136,9 @@ class Supervisor:
         """Follow an end of a started child, or its silence, by a spare that waits in ``module``."""
         own = self._commands[name]
         command = [*_module(module), *own[own.index("--config") :], "--spare"]
-        self._standby = Standby(name, command, self._logs, heartbeat, restarts or Restarts())
+        self._standby = Standby(
+            name, command, self._logs, heartbeat, restarts or Restarts(), self._preferred.get(name)
+        )
         self._standby.look()
 
     @property

@@ -33,6 +33,7 @@ _COSTS: Final = {
     Request.LOOK_UP: {_WEIGHT: 50, _RAW: 4},
     Request.TIME: {_WEIGHT: 1, _RAW: 1},
     Request.BALANCES: {_WEIGHT: 20, _RAW: 1},
+    Request.DEAD_MAN: {},
     Request.OTHER: {},
 }
 _USED: Final = {"x-mbx-used-weight-": _WEIGHT, "x-mbx-order-count-": _ORDERS}

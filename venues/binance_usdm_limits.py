@@ -27,6 +27,7 @@ _COSTS: Final = {
     Request.LOOK_UP: {_WEIGHT: 12},
     Request.TIME: {_WEIGHT: 1},
     Request.BALANCES: {_WEIGHT: 10},
+    Request.DEAD_MAN: {_WEIGHT: 10},
     Request.OTHER: {},
 }
 

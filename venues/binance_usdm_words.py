@@ -198,6 +198,17 @@ class UsdmOrders(BinanceOrders):
             found += await self._stops.resting(symbol, tag)
         return found
 
+    async def set_dead_man(self, symbol: str, seconds: int) -> None:
+        # https://developers.binance.com/docs/derivatives/usds-margined-futures/trade/rest-api/Auto-Cancel-All-Open-Orders
+        try:
+            market, wanted = self._client.market_id(symbol), seconds * 1000
+        except ccxt.BaseError as error:
+            raise VenueError(f"dead man's switch: {error}") from error
+        request = {"symbol": market, "countdownTime": wanted}
+        said = await asked("dead man's switch", self._client.fapiPrivatePostCountdownCancelAll(request))
+        if said["symbol"] != market or int(said["countdownTime"]) != wanted:
+            raise VenueError(f"dead man's switch: asked for {wanted} ms of {market}, was told {said!r}")
+
     async def stands(self) -> bool:
         # a listen key's stream confirms nothing: that the connection stands is all there is to know
         sockets = [each for url, each in self._client.clients.items() if self._is_private(url)]

@@ -39,6 +39,7 @@ _COSTS: Final[dict[Request, Costs]] = {
     Request.LOOK_UP: {_ADDRESS: 4, _OPEN: 2, _CLOSED: 1, _TRADES: 1},
     Request.TIME: {_ADDRESS: 1},
     Request.BALANCES: {_ADDRESS: 1, _WALLET: 1},
+    Request.DEAD_MAN: {},
     Request.OTHER: {},
 }
 # Of which endpoint an answer to the last request of these speaks.

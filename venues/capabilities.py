@@ -23,6 +23,19 @@ _HOUR_NS: Final = 3_600_000_000_000
 _WEAKER: Final = ("none", "open", "idempotent", "forever")
 
 
+class DeadMan(msgspec.Struct, frozen=True, kw_only=True):
+    """A venue's timer, ``least_s`` to ``most_s`` long, that cancels our orders when nobody sets it anew.
+
+    ``per_symbol``: each symbol has its own, else one covers all orders of ours. ``spares_stops``: it does not
+    cancel what waits as a stop, by the venue's documentation; where that does not say, it is taken to do so.
+    """
+
+    least_s: int
+    most_s: int
+    per_symbol: bool
+    spares_stops: bool
+
+
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """One adapter's row.
 
@@ -38,6 +51,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     in doubt rests on and the venue's documentation does not say. ``traded_h`` is how long a stop is found of
     which something traded, where it holds stops, less what nobody knows of when exactly it forgets.
     ``places`` are the rows of several venues that are traded as one, by the exchange that symbols name.
+    ``dead_man``: its timer that cancels what rests when we are silent; None: it has none that we use.
     """
 
     cid_len: int
@@ -60,6 +74,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     traded_h: int = 0
     stop_retention_h: int | None = None
     places: tuple[tuple[str, "Capabilities"], ...] = ()
+    dead_man: DeadMan | None = None
 
     @property
     def retention_ns(self) -> int:
@@ -93,12 +108,15 @@ CAPABILITIES: Final[dict[str, Capabilities]] = {
         retention_h=90 * 24, fence="recvWindow", cancel_by_cid=True, post_only=True, reduce_only=False,
         stops=True, stops_unasked=True, amend=False, traded_h=89 * 24,
     ),
-    # a listen key's stream says nothing when it is begun, so that it stands is never certain
+    # a listen key's stream says nothing when it is begun, so that it stands is never certain; its timer
+    # "cancels all open orders of the symbol", and nothing says whether conditional orders are among them;
+    # longer than the documentation's example was not tried
     "binanceusdm": Capabilities(
         cid_len=36, cid_charset="a-zA-Z0-9_-", uniqueness="open", look_up=("open", "closed"),
         retention_h=3 * 24, fence="recvWindow", cancel_by_cid=True, post_only=True, reduce_only=True,
         stops=True, stops_unasked=True, amend=False, contracts=True,
         forced=("autoclose-", "adl_autoclose"), traded_h=89 * 24,
+        dead_man=DeadMan(least_s=1, most_s=120, per_symbol=True, spares_stops=False),
     ),
     # who names no start time may be shown the last seven days of ended orders only: a stop older than six
     # that ended while nobody listened stays in doubt, and a person is called
@@ -120,11 +138,13 @@ CAPABILITIES: Final[dict[str, Capabilities]] = {
         fence="deadline", cancel_by_cid=True, post_only=True, reduce_only=False, stops=False, amend=False,
         least_fence_ms=5000, assumed=f"{_ENDED} (1 h is assumed)",
     ),
-    # an ended stop is listed for three months, so that one in no list has not simply ended
+    # an ended stop is listed for three months, so that one in no list has not simply ended; its timer cancels
+    # what bears our tag alone, which stops do not
     "okx": Capabilities(
         cid_len=32, cid_charset="a-zA-Z0-9", uniqueness="open", look_up=("open", "closed"), retention_h=2,
         fence="expTime", cancel_by_cid=True, post_only=True, reduce_only=False, stops=True, amend=False,
         traded_h=89 * 24, stop_retention_h=89 * 24,
+        dead_man=DeadMan(least_s=10, most_s=120, per_symbol=False, spares_stops=True),
     ),
     # who sends an id twice may have two orders: the documentation asks not to, and says not what happens
     "kucoin": Capabilities(

@@ -2,7 +2,8 @@
 
 Problem: one `watch_*` call per message costs more than the message, and a message between two calls wakes
 nobody. So the streams are watched only now and then, to subscribe, reconnect and hear of errors; what is
-read are ccxt's caches, which hold every message in between.
+read are ccxt's caches, which hold every message in between. Who wants to know at once that there is something
+to read is woken by the sockets (`hear_at_once`, `venues.arrivals`).
 
 Not here: which candle is closed, what is sent to whom (`runtime.hub`); what a venue's sockets and book
 numbers are like (its `MarketWords`).
@@ -21,6 +22,7 @@ import ccxt
 
 from parley.errors import ConfigError, UserError, nearest
 from parley.messages import Print
+from venues.arrivals import Arrivals
 from venues.backoff import Backoff
 from venues.ccxt_client import MS
 from venues.ccxt_marks import mark_of, number_of
@@ -74,6 +76,7 @@ class CcxtFeed:
         self.heard = asyncio.Event()
         self._contracts: list[str] = []
         self._ids: dict[str, str] = {}
+        self._arrivals: Arrivals | None = None
         self._sockets: dict[str, object] = {}  # held, so that no new one comes to lie where an old one lay
 
     async def connect(self) -> None:
@@ -181,6 +184,10 @@ class CcxtFeed:
                 self.heard.set()
                 await asyncio.sleep(self._pause_s)
 
+    def hear_at_once(self) -> None:
+        """Set `heard` whenever something arrived, not only when a watched stream was heard."""
+        self._arrivals = Arrivals(lambda: self.heard.set())
+
     def _forget_errors(self) -> None:
         """Drop the errors that ccxt keeps for a later call: they are of what was waited out.
 
@@ -200,6 +207,8 @@ class CcxtFeed:
                 self._sockets[url] = socket
                 self.reconnects += 1
                 on_break("socket: connection replaced")
+        if self._arrivals is not None:
+            self._arrivals.watch(self._client.clients)
 
     async def is_subscribed(self) -> bool:
         """Whether the venue confirmed every stream, and every book has its snapshot."""
@@ -286,4 +295,6 @@ class CcxtFeed:
 
     async def close(self) -> None:
         """Let go of all connections."""
+        if self._arrivals is not None:
+            self._arrivals.close()
         await self._client.close()

@@ -23,6 +23,7 @@ from parley.messages import CancelIntent, Fill, Gap, Intent, OrderEvent
 from venues.capabilities import Capabilities, wrong_cid
 from venues.ccxt_client import MS, asked, plain
 from venues.ccxt_stream import Reading, UserStream
+from venues.dead_man import DeadManSwitch
 from venues.limits import Request, VenueLimits
 from venues.meter import Meter
 from venues.port import (
@@ -40,7 +41,7 @@ from venues.port import (
     Unasked,
     VenueError,
 )
-from venues.words import Completing, OrderWords, Placing, Prepared, Raw, Timed, UnsentError
+from venues.words import Completing, DeadManWords, OrderWords, Placing, Prepared, Raw, Timed, UnsentError
 
 log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
@@ -69,6 +70,10 @@ class CcxtVenue:
         self._capabilities = capabilities
         self._limits = limits
         self.meter = Meter(limits)
+        timer = capabilities.dead_man
+        self.dead_man: DeadManSwitch | None = None
+        if timer is not None and isinstance(words, DeadManWords):
+            self.dead_man = DeadManSwitch(timer, words, self.meter, self._metered)
         self._recv_window_ms = recv_window_ms
         self._lag_ms = lag_ms
         self._wire_id = wire_id
@@ -194,14 +199,20 @@ class CcxtVenue:
     async def _heard(self, request: Request, answering: Awaitable[Answer]) -> Answer:
         """Await what may be repeated, and let the meter read what the venue says of its limits."""
         try:
-            answer = await answering
+            return await self._metered(request, answering)
         except VenueError as error:
-            self.meter.failed(request, error.__cause__ or error, self._client.last_response_headers)
             if error.__cause__ is not None:  # else it answered: only not yet, or not with, what is needed
                 self._failed(request, error)
             raise
         except _UNREADABLE as error:
             self._failed(request, f"an answer nobody can read: {error!r}")
+            raise
+
+    async def _metered(self, request: Request, answering: Awaitable[Answer]) -> Answer:
+        try:
+            answer = await answering
+        except VenueError as error:
+            self.meter.failed(request, error.__cause__ or error, self._client.last_response_headers)
             raise
         self.meter.heard(request, self._client.last_response_headers)
         return answer

@@ -27,6 +27,7 @@ _COSTS: Final[dict[Request, Costs]] = {
     Request.LOOK_UP: {_PRIVATE: 3},
     Request.TIME: {_PUBLIC: 1},
     Request.BALANCES: {_PRIVATE: 1},
+    Request.DEAD_MAN: {},
     Request.OTHER: {},
 }
 

@@ -23,6 +23,7 @@ _COSTS: Final[dict[Request, Costs]] = {
     Request.LOOK_UP: {_NAME: 8},
     Request.TIME: {_NAME: 1},
     Request.BALANCES: {_NAME: 2},
+    Request.DEAD_MAN: {},
     Request.OTHER: {},
 }
 _REST_NS: Final = 10 * SECOND_NS

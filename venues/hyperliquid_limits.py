@@ -30,6 +30,7 @@ _COSTS: Final[dict[Request, Costs]] = {
     Request.LOOK_UP: {_WEIGHT: 2 + 20 + 8},
     Request.TIME: {_WEIGHT: 2},
     Request.BALANCES: {_WEIGHT: 2},
+    Request.DEAD_MAN: {},
     Request.OTHER: {},
 }
 _TOO_MANY_ACTIONS: Final = re.compile("too many cumulative requests", re.IGNORECASE)

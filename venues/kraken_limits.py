@@ -33,6 +33,7 @@ _COSTS: Final[dict[Request, Costs]] = {
     Request.LOOK_UP: {_CALLS: 4},
     Request.TIME: {_PUBLIC: 1},
     Request.BALANCES: {_CALLS: 1},
+    Request.DEAD_MAN: {},
     Request.OTHER: {},
 }
 _TOO_MUCH: Final = ("EAPI:Rate limit exceeded", "EGeneral:Too many requests", "EAuth:Too many requests",

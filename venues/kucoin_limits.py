@@ -31,6 +31,7 @@ _COSTS: Final[dict[Request, Costs]] = {
     Request.LOOK_UP: {_SPOT: 10},
     Request.TIME: {_PUBLIC: 3},
     Request.BALANCES: {_MANAGEMENT: 5},
+    Request.DEAD_MAN: {},
     Request.OTHER: {},
 }
 # Of which pool an answer to the last request of these speaks.

@@ -29,6 +29,7 @@ class Request(Enum):
     LOOK_UP = auto()
     TIME = auto()
     BALANCES = auto()
+    DEAD_MAN = auto()  # telling the venue to cancel by itself, where it can
     OTHER = auto()  # at the start, before anything is traded; not asked for, but its answers are read
 
 
@@ -39,6 +40,7 @@ RANKS: Final = {
     Request.LOOK_UP: Rank.LOOK,
     Request.TIME: Rank.OPEN,  # without it nothing is opened
     Request.BALANCES: Rank.LOOK,
+    Request.DEAD_MAN: Rank.CANCEL,  # at the last; before that as what opens
 }
 
 

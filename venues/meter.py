@@ -96,6 +96,25 @@ class Meter:
         """Say what a request lacks now, and pay nothing."""
         return Budget.lack(self._prices[request], rank or RANKS[request], self._clock())
 
+    def apart_ns(self, request: Request, percent: int) -> int:
+        """Say how far apart requests of a kind take no more than so many percent of what others pay of.
+
+        Of a limit that is theirs alone they may take all.
+        """
+        shared = self._shared(request)
+        paid = (
+            cost * window.span * 100 // (window.most * (percent if window.name in shared else 100))
+            for window, cost in self._prices[request]
+        )
+        return max(paid, default=0)
+
+    def pays_alone(self, request: Request) -> bool:
+        """Whether nothing else pays of the limits that requests of a kind pay of."""
+        return self._shared(request).isdisjoint(window.name for window, _ in self._prices[request])
+
+    def _shared(self, request: Request) -> set[str]:
+        return {w.name for other, price in self._prices.items() if other is not request for w, _ in price}
+
     async def turn(self, request: Request, until: int | None = None) -> Lack | None:
         """Wait until a request may be made and pay for it; what it lacks if that is not before ``until``."""
         return await self._wait(self.take, request, until)

@@ -22,6 +22,7 @@ from venues.limits import SECOND_NS, Costs, Headers, Heard, Request, Shut, retry
 _PLACE, _CANCEL, _ORDER = "trade/order", "trade/cancel-order", "trade/order (look-up)"
 _PENDING, _HISTORY = "trade/orders-pending", "trade/orders-history"
 _FILLS, _BALANCE, _TIME = "trade/fills", "account/balance", "public/time"
+_DEAD_MAN = "trade/cancel-all-after"
 _WINDOW_NS: Final = 2 * SECOND_NS
 _DOCUMENTED: Final = (
     Limit(_PLACE, 60, _WINDOW_NS),
@@ -32,6 +33,7 @@ _DOCUMENTED: Final = (
     Limit(_FILLS, 60, _WINDOW_NS),
     Limit(_BALANCE, 10, _WINDOW_NS),
     Limit(_TIME, 10, _WINDOW_NS),
+    Limit(_DEAD_MAN, 1, SECOND_NS),
 )
 # A look-up asks by id and for the newest closed ones; open ones and executions come in pages, the last empty.
 _COSTS: Final[dict[Request, Costs]] = {
@@ -40,6 +42,7 @@ _COSTS: Final[dict[Request, Costs]] = {
     Request.LOOK_UP: {_ORDER: 1, _PENDING: 2, _HISTORY: 1, _FILLS: 2},
     Request.TIME: {_TIME: 1},
     Request.BALANCES: {_BALANCE: 1},
+    Request.DEAD_MAN: {_DEAD_MAN: 1},
     Request.OTHER: {},
 }
 _CODE: Final = re.compile(r'"s?[cC]ode":\s*"?(\d+)')

@@ -32,6 +32,7 @@ _PRIVATE: Final = frozenset({"orders", "orders::myTrades"})
 _MOST_SYMBOLS: Final = 50
 _PING: Final = "ping"
 _DEADLINE: Final = "expTime"
+_TAG: Final = "parley"  # of orders that are no stops: by it the dead man's switch knows them
 # Accounts that do not borrow by themselves: spot mode, and futures mode.
 _MODES: Final = ("1", "2")
 _LONGEST_BAR_S: Final = 4 * 3600
@@ -90,6 +91,7 @@ class OkxOrders:
         except ccxt.BaseError as error:
             raise UnsentError(line(error)) from error
         self._plain.add(intent.cid)
+        request["tag"] = _TAG
         return _taken(await self._in_time(self._client.privatePostTradeOrder, request))
 
     async def cancel(self, intent: CancelIntent) -> Acked:
@@ -135,6 +137,24 @@ class OkxOrders:
         found = await open_orders(self._client, symbols, tag)
         shown = {each.cid for each in found}
         return [*found, *(each for each in stops if each.cid not in shown)]
+
+    async def set_dead_man(self, symbol: str, seconds: int) -> None:
+        # https://www.okx.com/docs-v5/en/#order-book-trading-trade-post-cancel-all-after: with a tag, "orders
+        # with other tags or no tags will remain unaffected": stops, what they become, what a person placed
+        request = {"timeOut": str(seconds), "tag": _TAG}
+        answer = await asked("dead man's switch", self._client.privatePostTradeCancelAllAfter(request))
+        row = answer["data"][0]
+        if row.get("tag") != _TAG:
+            # whoever does not know the tag may have set the timer of the whole account: stops, a person's
+            # orders. That one goes off at once.
+            wrong = f"dead man's switch: asked for the tag {_TAG!r}, was told {row!r}"
+            try:
+                await asked("its end", self._client.privatePostTradeCancelAllAfter({"timeOut": "0"}))
+            except VenueError as error:
+                raise VenueError(f"{wrong}; {error}") from None
+            raise VenueError(wrong)
+        if (int(row["triggerTime"]) > 0) != (seconds > 0):
+            raise VenueError(f"dead man's switch: asked for {seconds} s of {_TAG!r}, was told {row!r}")
 
     async def unasked(self) -> Sequence[FundingPaid]:
         return ()

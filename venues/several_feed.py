@@ -64,6 +64,9 @@ class Feed(Protocol):
     async def follow(self, on_gap: OnGap, on_break: OnBreak) -> None:
         """As `CcxtFeed.follow`."""
 
+    def hear_at_once(self) -> None:
+        """As `CcxtFeed.hear_at_once`."""
+
     def notice_replaced(self, on_break: OnBreak) -> None:
         """As `CcxtFeed.notice_replaced`."""
 
@@ -156,6 +159,10 @@ class SeveralFeeds:
             for each in following:
                 each.cancel()
             await asyncio.gather(*following, return_exceptions=True)
+
+    def hear_at_once(self) -> None:
+        for each in self._feeds.values():
+            each.hear_at_once()
 
     def notice_replaced(self, on_break: OnBreak) -> None:
         for name, (where, feed) in zip(self._names, self._feeds.items(), strict=True):

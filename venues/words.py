@@ -140,6 +140,20 @@ class Timed(Protocol):
 
 
 @runtime_checkable
+class DeadManWords(Protocol):
+    """`OrderWords` of a venue that cancels what rests when it hears nothing for a while."""
+
+    async def set_dead_man(self, symbol: str, seconds: int) -> None:
+        """Set the timer anew, 0: off; for this symbol, or for all of ours where it is the account's.
+
+        Raises
+        ------
+        VenueError
+            When the venue does not do it, or says something else than was asked.
+        """
+
+
+@runtime_checkable
 class Prepared(Protocol):
     """`OrderWords` of a venue whose accounts have modes, of which the ledger knows one."""
 

@@ -114,6 +114,8 @@ class Ack(Wire, frozen=True, kw_only=True, tag=56):
 
 LAST_LOOK: Final = "last_look:"
 """The code of a refusal that is the gateway's own, not its venue's, begins with it."""
+UNGUARDED: Final = LAST_LOOK + "dead_man"
+"""The code of a refusal of what may rest while the venue does not promise to cancel it if we fall silent."""
 UNACCEPTED: Final = "not_accepted"
 """The code with which a gateway ends an order in doubt that its venue turned out not to have."""
 

@@ -1,13 +1,14 @@
 """`parley orders` and `parley positions`: what the desk has on the venue and in its books.
 
-Not here: how the state came about (`rounds`, `explain`). Invariant: both tell what the journal holds, also
-while a desk is running; nothing is asked of the venue.
+Not here: how the state came about (`rounds`, `explain`), what lies where (`runtime.by_exchange`). Invariant:
+both tell what the journal holds, also while a desk is running; nothing is asked of the venue.
 """
 
 from decimal import Decimal
 from pathlib import Path
 
 import msgspec
+from rich.table import Table
 from rich.text import Text
 
 from orchestrator.orders import Order, OrderState
@@ -15,6 +16,7 @@ from parley.errors import UserError, nearest
 from parley.ids import show_round
 from parley.messages import Alarm, StateView, decode, decode_envelope
 from runtime.books import ORDER_KINDS, OrderBook
+from runtime.by_exchange import Lies, lies_where
 from runtime.history import config_of, entries, kinds, newest_journal, open_journal
 from runtime.output import console, money, number, price, print_json, short, table, when
 from runtime.settings import Settings
@@ -136,20 +138,23 @@ def show_positions(settings: Settings, path: Path | None, *, as_json: bool) -> i
     """
     reader = open_journal(path or newest_journal(settings.home))
     newest: bytes | None = None
+    seq = 0
     for record in reader.records(kinds=kinds("StateView")):
-        newest = record.body
+        newest, seq = record.body, record.seq
     state = decode(decode_envelope(newest).body) if newest is not None else None
     if not isinstance(state, StateView):
         raise UserError(f"{str(reader.path)!r} holds no state of the account yet")
+    run = config_of(reader)
+    where = lies_where(reader, run, seq)
     if as_json:
-        print_json({"journal": str(reader.path), "state": state})
+        print_json({"journal": str(reader.path), "state": state} | ({"where": where} if where else {}))
         return 0
     out = console()
     out.print(
         f"{when(state.t)} UTC   {state.trading}   equity {money(state.equity)} {state.quote}"
         f"   realised {money(state.realised)}   fees {money(state.fees)}"
     )
-    grids = config_of(reader).instruments
+    grids = run.instruments
     positions = table("position", "quantity", "entry", "mark", "unrealised", "realised")
     for p in state.positions:
         grid = grids.get(p.symbol)
@@ -172,4 +177,13 @@ def show_positions(settings: Settings, path: Path | None, *, as_json: bool) -> i
     for c in state.cash:
         cash.add_row(c.asset, number(c.total), number(c.reserved))
     out.print(cash)
+    if where:
+        out.print(_where(where, state.quote))
     return 0
+
+
+def _where(balances: list[Lies], quote: str) -> Table:
+    made = table("coin", "exchange", "amount", f"worth {quote}", title="where it lies")
+    for each in balances:
+        made.add_row(each.coin, each.exchange, number(each.amount), money(each.worth) or "unknown")
+    return made

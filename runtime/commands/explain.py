@@ -16,7 +16,7 @@ from runtime.explain import explain
 from runtime.history import find_round, newest_journal, open_journal
 from runtime.output import console, money, number, print_json, span, when
 from runtime.settings import Settings
-from runtime.story import Advice, Bid, OrderStory, Story
+from runtime.story import Advice, Bid, OrderStory, Part, Story
 
 _OUTCOME_STYLE = {"accept": "bold green", "reject": "bold yellow", "hold": "bold", "expired": "bold magenta"}
 
@@ -78,6 +78,7 @@ def show(story: Story, out: Console) -> None:
     _section(out, "open trades, the setting that binds", (text for text in (story.open_trades,) if text))
     _section(out, "decision", _decision(story))
     _section(out, "inside the firm, of no order", _crossed(story))
+    _section(out, "where it went", (_part(each) for each in story.parts))
     _section(out, "orders", (line for order in story.orders for line in _order(order)))
     _section(
         out,
@@ -175,6 +176,17 @@ def _crossed(story: Story) -> Iterator[str]:
     for each in story.crossed:
         what = f"crossed {number(each.qty)} {each.symbol} with {each.seller} at {number(each.px)}"
         yield f"{what}, saved about {money(each.saved, 4)} {story.quote} in fees and spread"
+
+
+def _part(p: Part) -> str:
+    if not p.qty:
+        return f"{p.exchange}: {p.side} {p.symbol}: nothing, the gate let no part of it pass"
+    asked = f"{p.exchange}: {p.side} {number(p.qty)} {p.symbol}"
+    if p.avg_px is None:
+        return f"{asked}: nothing filled"
+    fills = "1 fill" if p.fills == 1 else f"{p.fills} fills"
+    fees = ", ".join(f"{number(fee)} {coin}" for coin, fee in p.fees.items() if fee) or "none"
+    return f"{asked}: {number(p.filled)} filled at {number(round(p.avg_px, 8))} in {fills}, fee {fees}"
 
 
 def _order(o: OrderStory) -> Iterator[str]:

@@ -25,8 +25,8 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from parley.errors import ParleyError, UserError
-from runtime import launch, open_trades, placement, resuming
+from parley.errors import ConfigError, ParleyError, UserError
+from runtime import dead_man_choice, launch, open_trades, placement, realtime, resuming
 from runtime.api_keeper import ApiKeeper, ApiPlaces
 from runtime.backlog import STATUS
 from runtime.book_check import check_books
@@ -38,7 +38,7 @@ from runtime.launch import Access, Layout, Market
 from runtime.lead import Lead
 from runtime.live_books import audited
 from runtime.live_view import LiveView
-from runtime.output import console, plain, print_json, progress_bar
+from runtime.output import console, print_json, progress_bar
 from runtime.provenance import with_origin
 from runtime.ray_programs import check_programs
 from runtime.redaction import redacted
@@ -48,7 +48,7 @@ from runtime.sandboxes import start_sandboxes
 from runtime.settings import Settings, load_settings
 from runtime.standing_kills import KillWatch, lines
 from runtime.store_keeper import StoreKeeper, StorePlaces
-from runtime.summary import summarise
+from runtime.summary import summarise, told
 from runtime.summary_view import show_result
 from runtime.supervisor import READY_PATIENCE_S, Stopped, Supervisor, running
 from runtime.understudy_keeper import UnderstudyKeeper
@@ -87,14 +87,13 @@ def play(
     resumes: the run to go on with; empty: a new one
     """
     market = market or _market(settings)
-    for note in (*market.notes, *open_trades.notes(settings)):
-        console(stderr=True).print(f"note: {note}", style="dim")
+    _note((*market.notes, *open_trades.notes(settings)))
     kills = KillWatch(settings.home)
     _tell(lines(kills.stops, ()))
     checked = compose(settings, market, "check")
     placement.check_cluster(settings, [spec.id for spec in checked.agents])
-    if settings.desk.placement == "spread":
-        check_programs()
+    _check_machine(settings)
+    _note(dead_man_choice.notes(settings, venue_stops=checked.desk.venue_stops))
     if resumes:
         resuming.refuse_another(settings, resumes, compose(settings, market, resumes))
     layout = resuming.resume_layout(settings, resumes) if resumes else launch.make_layout(settings)
@@ -236,6 +235,13 @@ def _understudy(
     return keeper
 
 
+def _check_machine(settings: Settings) -> None:
+    if settings.desk.placement == "spread":
+        check_programs()
+    if settings.desk.realtime and (why := realtime.refused()):
+        raise ConfigError(f"desk.realtime: this machine does not allow it: {why}")
+
+
 def _on_screen(as_json: bool) -> bool:
     return sys.stdout.isatty() and not as_json
 
@@ -246,12 +252,16 @@ def _start(
 ) -> None:  # fmt: skip
     store, _, _ = keepers
     supervisor.introduce("desk", to="gateway")
+    if settings.desk.realtime:
+        supervisor.prefer(realtime.PRIORITIES)
     # Begun first, for it takes longest; the agents dial until the desk listens.
     ray = None
     if settings.desk.placement == "spread":
         ray = supervisor.begin("ray", "runtime.ray_driver", placement.write_ray(layout, settings, run_config))
     access = access or start_sandboxes(supervisor, layout, settings, market)
-    gateway = launch.write_gateway(layout, settings, market, access, run_config.limits)
+    gateway = launch.write_gateway(
+        layout, settings, market, access, run_config.limits, venue_stops=run_config.desk.venue_stops
+    )
     supervisor.start("gateway", "runtime.gateway", gateway)
     supervisor.start("hub", "runtime.hub", launch.write_hub(layout, settings, market, access))
     if ray is not None:
@@ -362,6 +372,11 @@ def _follow(
         supervisor.watch("desk", poll_s=_POLL_S, each=each, restarts=Restarts(), on_life=on_life)
 
 
+def _note(notes: Sequence[str]) -> None:
+    for note in notes:
+        console(stderr=True).print(f"note: {note}", style="dim", soft_wrap=True)
+
+
 def _tell(kills: Sequence[str], out: Console | None = None) -> None:
     """Say on standard error what is killed, so that nobody waits for trades."""
     for each in kills:
@@ -404,8 +419,7 @@ def account_for(
     ray = _mapping(supervisor.child("ray").line("end"), "end") if "ray" in memory else {}
     if ray:
         memory["ray"] += _number(ray["peak_memory_mb"])
-    told = plain(summary)
-    result: dict[str, Any] = dict(told) if isinstance(told, dict) else {}
+    result = told(summary)
     result |= {
         "journal": str(layout.journal),
         "truth_log": str(layout.truth) if layout.truth.exists() else None,

@@ -13,10 +13,11 @@ import ccxt
 import pytest
 
 from parley.messages import Intent
-from tests.contract.test_spot_stops import FALLING, MOVING, stage
+from tests.contract.test_spot_stops import stage
 from tests.kit.adapters import WINDOW_MS, heard, statuses
 from tests.kit.bybit import bybit_client
 from tests.kit.sandbox import Control
+from tests.kit.stops import FALLING, MOVING
 from tests.kit.units import make_cancel
 from tests.kit.venues import VENUES, Orders
 from venues.bybit_stops import BeyondError, BybitStops

@@ -15,9 +15,10 @@ import pytest
 
 from parley.execution.protective import REACHED
 from parley.messages import Intent
-from tests.contract.test_spot_stops import FALLING, QTY, stage
+from tests.contract.test_spot_stops import QTY, stage
 from tests.kit.adapters import fills, heard, statuses
 from tests.kit.sandbox import ACCOUNT
+from tests.kit.stops import FALLING
 from tests.kit.units import make_cancel
 from tests.kit.venues import VENUES, Orders
 from venues import okx_stops

@@ -172,9 +172,8 @@ async def at(exchange: str) -> AsyncIterator[Place]:
             yield Place(exchange, process, folder, config, person, symbol, px)
 
 
-@pytest.mark.parametrize(
-    "exchange", [pytest.param(each, marks=() if each == "binanceusdm" else pytest.mark.long) for each in LIVE]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("exchange", LIVE)
 def test_a_gateway_without_its_journal_begins_only_when_its_old_orders_are_gone(exchange: str) -> None:
     async def run() -> None:
         async with at(exchange) as place:

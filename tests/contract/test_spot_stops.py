@@ -2,7 +2,7 @@
 
 The certificate of `stops` in their rows: every word comes from an unmodified ccxt client and a real exchange
 process. Not here: Binance's (test_gateway_stops) and contracts' (test_usdm_stops), what one exchange alone
-has (test_bybit_stops, test_okx_stops), desks at these exchanges (tests/kill/test_stop_on_venues.py).
+has (test_bybit_stops, test_okx_stops), desks at these exchanges (tests/kill/test_stop_at_the_venue.py).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from parley.execution.protective import REACHED
 from parley.messages import Fill, Gap, Intent
 from tests.kit.adapters import Adapted, adapter, fills, following, heard, speaking, statuses
 from tests.kit.sandbox import Control
+from tests.kit.stops import FALLING, MOVING, RISING, guarding, moved_until, truth_of
 from tests.kit.units import make_cancel
 from venues.capabilities import CAPABILITIES
 from venues.port import NOT_FOUND, Absent, Acked, Ambiguous, Rejected, VenueError
@@ -26,8 +27,6 @@ from venues.port import NOT_FOUND, Absent, Acked, Ambiguous, Rejected, VenueErro
 pytestmark = pytest.mark.timeout(120)
 D = Decimal
 HOLDING = ("bybit", "okx")
-FALLING, RISING = 28, 2  # steps after which this market falls, and rises
-MOVING = {"kind": "synthetic", "candles": 60, "history": 60}
 QTY = D("0.05")
 
 
@@ -43,14 +42,8 @@ class Stage:
 
     def stop(self, side: str, price: Decimal, bps: int, beyond: int = 100, **over: Any) -> Intent:
         """A stop so far from a price, its limit ``beyond`` it."""
-        sign, tick = -1 if side == "sell" else 1, self.adapted.at.tick
-        trigger = (price * (10_000 + sign * bps) / 10_000).quantize(tick)
-        px = (trigger * (10_000 + sign * beyond) / 10_000).quantize(tick)
-        fields: dict[str, Any] = {
-            "side": side, "qty": QTY, "style": "stop_limit", "tif": "GTC", "reduce_only": True,
-            "trigger": trigger, "px": px, "ref_px": price,
-        }  # fmt: skip
-        return self.adapted.orders.market(**fields | over)
+        fields = guarding(side, price, bps, self.adapted.at.tick, beyond)
+        return self.adapted.orders.market(**{"qty": QTY} | fields | over)
 
     async def guard(self, bps: int = 900, side: str = "sell", **over: Any) -> tuple[Intent, Acked]:
         """Place a stop so far from the market."""
@@ -61,14 +54,10 @@ class Stage:
 
     async def end(self, stop: Intent, status: str) -> None:
         """Let the market move until the exchange says that a stop is so."""
-        for _ in range(30):
-            if self.truth(stop)[-1]["status"] == status:
-                return
-            await self.market.steps(1)
-        raise AssertionError(self.truth(stop))
+        await moved_until(self.process, self.market, stop, status)
 
     def truth(self, stop: Intent) -> list[dict[str, Any]]:
-        return [line for line in self.process.truth("order") if line["client_order_id"] == stop.cid]
+        return truth_of(self.process, stop)
 
     async def cancel(self, stop: Intent) -> None:
         """Take a stop back, and hear that it is gone: from the answer, or else from the stream."""

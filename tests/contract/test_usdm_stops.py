@@ -2,7 +2,7 @@
 
 The certificate of `stops` in the row: every word comes from an unmodified ccxt client and a real exchange
 process. Not here: who wants them (tests/kill/test_contract_stop_at_the_venue.py), the gateway's part
-(tests/contract/test_gateway_stops.py).
+(tests/contract/test_gateway_contract_stops.py).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from parley.messages import Fill, Gap, Intent, OrderEvent
 from tests.contract.test_usdm_margin import POOR, crash
 from tests.contract.test_usdm_venue import ASSET, BTC, adapter, heard, order, priced
 from tests.kit.sandbox import Control, SandboxProcess
+from tests.kit.stops import guarding, moved_until, truth_of
 from tests.kit.units import make_cancel
 from venues.adapters import ADAPTERS
 from venues.binance_usdm_stops import AlgoStops
@@ -58,14 +59,10 @@ class Stage:
 
     async def end(self, stop: Intent, status: str) -> None:
         """Let the market move until the exchange says that a stop ended so."""
-        for _ in range(25):
-            if self.truth(stop)[-1]["status"] == status:
-                return
-            await self.market.steps(1)
-        raise AssertionError(self.truth(stop))
+        await moved_until(self.process, self.market, stop, status)
 
     def truth(self, stop: Intent) -> list[dict[str, Any]]:
-        return [line for line in self.process.truth("order") if line["client_order_id"] == stop.cid]
+        return truth_of(self.process, stop)
 
     def told(self, kind: type, stop: Intent) -> list[Any]:
         return [each for each in self.facts if isinstance(each, kind) and each.iid == stop.iid]
@@ -95,14 +92,7 @@ async def stage(steps: int = 1, **config: Any) -> AsyncIterator[Stage]:
 
 def stop_of(side: str, price: Decimal, bps: int, beyond: int = 100, **over: Any) -> Intent:
     """A stop so far from a price as guards what was opened on the other side, its limit ``beyond`` it."""
-    sign = -1 if side == "sell" else 1
-    trigger = (price * (10_000 + sign * bps) / 10_000).quantize(TICK)
-    px = (trigger * (10_000 + sign * beyond) / 10_000).quantize(TICK)
-    fields: dict[str, Any] = {
-        "side": side, "qty": QTY, "style": "stop_limit", "tif": "GTC", "reduce_only": True,
-        "trigger": trigger, "px": px, "ref_px": price,
-    }  # fmt: skip
-    return order(**fields | over)
+    return order(**{"qty": QTY} | guarding(side, price, bps, TICK, beyond) | over)
 
 
 @pytest.mark.parametrize("side", ["sell", "buy"])

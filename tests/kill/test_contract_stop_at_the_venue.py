@@ -6,17 +6,24 @@ desk dies by SIGKILL. Not here: the same of spot pairs, and deaths at chosen pla
 
 from __future__ import annotations
 
-import time
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from parley.messages import Fill, StateView
+from parley.messages import StateView
 from runtime.recorded_market import recorded_market
-from tests.kill.test_stop_at_the_venue import ME, check, compose, said, settings_of, stops
-from tests.kit.desk_lives import PATIENCE_S, lives_of
+from tests.kit.desk_lives import lives_of
+from tests.kit.stop_desk import (
+    check,
+    check_left,
+    compose,
+    die_while_the_exchange_leaves,
+    said,
+    settings_of,
+    stops,
+)
 
 pytestmark = pytest.mark.timeout(240)
 PAIRS = ("BTC/USDT:USDT", "ETH/USDT:USDT")
@@ -40,36 +47,19 @@ def test_exchange_closes_what_a_dead_desk_holds_and_the_next_one_books_it(
     )  # fmt: skip
     desk = partial(compose, direction=direction)
     with lives_of(settings, recorded_market(settings), desk) as lives:
-        truth = lives.layout.truth
-        died = lives.live(kill_when=lambda: len(stops(truth)) == len(PAIRS))
-        assert died.exit == -9, died.errors
-        standing = {cid for cid, said in stops(truth).items() if said[-1]["status"] == "NEW"}
-        assert standing, "the market was there before the desk was dead"
-        deadline = time.monotonic() + PATIENCE_S
-        while not all(stops(truth)[cid][-1]["status"] == "FILLED" for cid in standing):
-            assert time.monotonic() < deadline, stops(truth)
-            time.sleep(0.05)
-        last = lives.live()
-        assert last.exit == 0, last.errors
+        standing = die_while_the_exchange_leaves(lives, len(PAIRS))
 
     wanted = check(lives)
     assert standing <= {each.cid for each in wanted}
     assert {each.side for each in wanted} == {"sell" if direction > 0 else "buy"}
     assert all(each.reduce_only for each in wanted)
-    told = said(lives.journal, "Fill", "StateView")
-    iids = {each.iid: each for each in wanted if each.cid in standing}
-    closed = [each for each in told if isinstance(each, Fill) and each.iid in iids]
-    assert sum(each.qty for each in closed) == sum(each.qty for each in iids.values())
-    for fill in closed:  # at the stop, not where the market was when the desk came back
-        limit = iids[fill.iid].px
+    by = {each.iid: each for each in wanted if each.cid in standing}
+    for fill in check_left(lives, list(by.values())):  # at the stop, not where the market was afterwards
+        limit = by[fill.iid].px
         assert limit is not None
         assert (fill.px - limit) * direction >= 0
-    state = [each for each in told if isinstance(each, StateView)][-1]
-    assert all(abs(p.qty) < D("0.001") for p in state.positions)
-    assert {h.agent for h in state.holdings} <= {ME}
-    assert state.realised < 0
-    # none is left behind, of any side
-    assert {line[-1]["status"] for line in stops(truth).values()} <= {"FILLED", "CANCELED", "EXPIRED"}
+    ended = {told[-1]["status"] for told in stops(lives.layout.truth).values()}
+    assert ended <= {"FILLED", "CANCELED", "EXPIRED"}  # none is left behind, of any side
 
 
 def test_a_stop_that_was_set_off_and_met_nobody_is_taken_back_as_the_order_it_became(

@@ -159,6 +159,7 @@ def check_nothing_opened(records: list[Said], began: Said, ended: Said) -> None:
     assert after.trading == "ACTIVE"
 
 
+@pytest.mark.long  # hubs die in the short kills of several exchanges, of a live desk and of the campaign too
 def test_desk_opens_nothing_while_its_killed_hub_is_away_and_trades_on_with_the_next(run: Running) -> None:
     hub = hub_of(run)
     for n in (1, 2):

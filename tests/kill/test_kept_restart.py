@@ -38,6 +38,7 @@ def until(holds: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.long
 def test_a_killed_desk_folds_only_what_its_understudy_had_not_kept(run: Running) -> None:
     (folder,) = run.home.glob("runs/*")
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from parley.instruments import exchange_of
-from parley.messages import Intent, MarketBatch, StateView, decode, decode_envelope
+from parley.messages import Intent, StateView, decode, decode_envelope
 from runtime.book_check import check_books
 from runtime.history import kinds
 from runtime.journal import JournalReader, verify
@@ -105,7 +105,7 @@ def kill(journal: Path, unit: str, killed: set[int]) -> int:
 def assert_agents_know_pairs_only(journal: Path) -> None:
     names, routed = set(), set()
     with JournalReader(journal) as reader:
-        for record in reader.records(kinds=kinds("StateView", "Intent", "MarketBatch")):
+        for record in reader.records(kinds=kinds("StateView", "Intent")):
             match decode(decode_envelope(record.body).body):
                 case StateView() as state:
                     names |= {each.symbol for each in (*state.positions, *state.holdings)}
@@ -113,8 +113,6 @@ def assert_agents_know_pairs_only(journal: Path) -> None:
                 case Intent() as intent:
                     assert intent.venue == (exchange_of(intent.symbol) or "binance")
                     routed.add(exchange_of(intent.symbol))
-                case MarketBatch():
-                    pass
     assert routed == set(EXCHANGES)
     assert names
     assert not any("@" in name for name in names)

@@ -87,7 +87,7 @@ def test_news_are_put_without_waiting_and_calls_are_answered_meanwhile() -> None
         await until(lambda: not transport.is_mulling)
         assert time.monotonic() - began >= MULL_S
         seen = [each.ready[0].t_candle for each in heard]
-        assert seen in ([3], [1, 3])  # what was old news by then is left out
+        assert seen in ([3], [1, 3], [2, 3])  # what was old news when its turn came is left out
         assert call(transport, 5).startswith(f"seen {len(seen)}")
 
     at_desk(scenario)

@@ -129,13 +129,14 @@ class Exchange:
         self._after_request(market)
         return order
 
-    def cancel(self, order: Order, cancel_id: str) -> None:
-        """Cancel an open order."""
+    def cancel(self, order: Order, cancel_id: str, reason: str = "") -> None:
+        """Cancel an open order; ``reason``: why the venue does it, empty: its owner asked for it."""
         if not order.is_open:
             raise self._spelled(Reason.NOT_OPEN)
         market = self.markets[order.instrument.symbol]
         market.remove(order)
         order.cancel_id = cancel_id
+        order.cancel_reason = reason
         self._finish(order, "CANCELED", "CANCELED")
         self._after_request(market)
 

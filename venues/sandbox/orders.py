@@ -76,6 +76,7 @@ class Order:
     triggered: bool = False
     working_ms: int = -1
     cancel_id: str = ""
+    cancel_reason: str = ""
     ended_by_venue: bool = False
     is_liquidation: bool = False
     fills: list[Fill] = field(default_factory=list)
@@ -118,6 +119,8 @@ class Order:
     def truth(self) -> dict[str, object]:
         """The order as the truth log keeps it."""
         request = self.request
+        more = {"reduce_only": request.reduce_only} if self.instrument.settle else {}
+        reason = {"reason": self.cancel_reason} if self.cancel_reason else {}
         return {
             "order_id": self.id,
             "client_order_id": request.client_order_id,
@@ -133,4 +136,6 @@ class Order:
             "cum_qty": text8(self.cum_qty),
             "cum_quote": money_text(self.cum_quote),
             "status": self.status,
-        } | ({"reduce_only": request.reduce_only} if self.instrument.settle else {})
+            **more,
+            **reason,
+        }

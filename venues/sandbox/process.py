@@ -22,6 +22,7 @@ from venues.sandbox.conductor import Conductor
 from venues.sandbox.config import Config, FeedConfig
 from venues.sandbox.config_values import ConfigError
 from venues.sandbox.connections import StreamHub
+from venues.sandbox.dead_man import DeadManTimers
 from venues.sandbox.exchange import Exchange, VenueRules
 from venues.sandbox.feeds import CandleFeed, Feed
 from venues.sandbox.hostility.door import Bans, Door
@@ -133,6 +134,7 @@ class Sandbox:
         notes = Notes(self.truth, lambda: self.exchange.clock)
         self.hostility = hostility_of(config.hostility, config.seed, notes, hub.flush)
         self.wall = VenueClock(config.hostility.clock_skew_ms)
+        self.timers = DeadManTimers(self.exchange, hub.flush)
         limits = RateLimits(config.weight_limit, config.order_limit)
         self.spoken = dialect.speak(
             Engine(
@@ -142,6 +144,7 @@ class Sandbox:
                 self.hostility,
                 limits,
                 self.wall,
+                self.timers,
                 config.maker_fee,
                 config.taker_fee,
                 perpetuals,
@@ -259,6 +262,7 @@ async def serve(config: Config, feed: Feed) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
     sandbox.hostility.stop()
     sandbox.door.stop()
+    sandbox.timers.stop()
     await sandbox.spoken.close()
     await runner.cleanup()
     sandbox.truth.write(

@@ -14,6 +14,7 @@ from typing import Protocol
 from aiohttp import web
 
 from venues.sandbox.connections import StreamHub
+from venues.sandbox.dead_man import DeadManTimers
 from venues.sandbox.exchange import Exchange, Spelled, VenueRules
 from venues.sandbox.hostility.door import Refusing
 from venues.sandbox.hostility.parts import Hostility
@@ -35,6 +36,7 @@ class Engine:
     hostility: Hostility
     limits: RateLimits
     wall: VenueClock
+    timers: DeadManTimers
     maker_fee: str
     taker_fee: str
     perpetuals: Perpetuals | None = None

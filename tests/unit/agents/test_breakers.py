@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from agents.risk import RiskAgent, make
 from parley.agent import AgentEnv, AgentSpec, Context
 from parley.messages import (
+    UNGUARDED,
     Breaker,
     Halt,
     MarketBatch,
@@ -176,6 +177,13 @@ def test_f242_what_a_gateway_says_by_itself_is_no_error_of_its_venue(
     named = {name for _ in range(30) for name, _, _ in account.hear(own, state)}
     assert "api_errors" not in named
     assert ("reject_rate" in named) == definitive, "orders that come to nothing still count as such"
+
+
+def test_what_waits_for_the_exchanges_dead_mans_switch_counts_for_no_breaker() -> None:
+    account, state = Account(), make_account()
+    account.bar()
+    own = VenueReject(iid=b"i", code=UNGUARDED, definitive=True)
+    assert [account.hear(own, state) for _ in range(30)] == [[]] * 30
 
 
 @pytest.mark.parametrize(("low", "fires"), [(54_546.0, False), (54_545.0, True)])

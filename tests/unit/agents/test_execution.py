@@ -13,6 +13,7 @@ from parley.agent import AgentEnv, AgentSpec, Context
 from parley.bus import EMPTY_STATE
 from parley.ids import intent_id
 from parley.messages import (
+    UNGUARDED,
     Book,
     CancelRequest,
     Child,
@@ -254,6 +255,20 @@ def test_a_post_only_order_that_would_cross_is_quoted_anew_with_the_next_book() 
     (request,) = see(agent, deep_book(59_990.0, 59_991.0), 1)
     assert isinstance(request, OrderRequest)
     assert (request.child, request.px) == (1, Decimal(59_990))
+
+
+def test_an_order_that_may_not_rest_unguarded_is_given_up_and_neither_asked_again_nor_taken() -> None:
+    agent = make_agent()
+    see(agent, deep_book())
+    reviewed(agent)
+    decided(agent, "post_only")
+    refusal = VenueReject(iid=intent_id(ROUND, PID, 0, 0), code=UNGUARDED, definitive=True)
+
+    (done,) = tell(agent, refusal)
+
+    assert isinstance(done, ScheduleDone)
+    assert done.why == "unguarded"
+    assert see(agent, deep_book(59_990.0, 59_991.0), 1) == []
 
 
 def test_a_filled_order_ends_its_schedule_once() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -233,12 +232,16 @@ def test_replayed_messages_give_the_same_orders() -> None:
 
 def test_equity_counts_every_purse_and_every_coin() -> None:
     desk = desk_of("0.25")
-    assert desk.view.state.equity == Decimal(90000) or desk.close(**books(desk)) is not None
-    served(desk, desk.close(**books(desk)))
+    sent = desk.close(**books(desk))
+    assert desk.view.state.equity == D(90000)
+    served(desk, sent)
+    desk.close(**books(desk, okx=-20.0))  # each coin at the mid of where it lies
     ledger = desk.firm.account.ledger
-    value = sum((ledger.cash(asset) * ledger.marks[asset] for asset in ("BTC", "BTC@bybit", "BTC@okx")), D(0))
+    coins = {"BTC": D(50_000), "BTC@bybit": D(50_000), "BTC@okx": D(49_980)}
+    assert all(ledger.cash(coin) for coin in coins)
     cash = sum((ledger.cash(asset) for asset in ("USDT", "USDT@bybit", "USDT@okx")), D(0))
-    assert ledger.equity() == cash + value
+    value = sum((ledger.cash(coin) * px for coin, px in coins.items()), D(0))
+    assert desk.view.state.equity == ledger.equity() == cash + value
 
 
 def slices(*qtys: str) -> Script:

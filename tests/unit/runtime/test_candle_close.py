@@ -146,6 +146,32 @@ def test_first_candle_of_all_may_be_the_broken_one() -> None:
     assert (close.closed, close.missed) == (6 * MINUTE, 1)
 
 
+def test_one_that_formed_at_the_break_stays_unsure_when_an_older_one_is_settled() -> None:
+    close = CandleClose("A/B", MINUTE)
+    close.take([row(5), row(6)])
+    close.broken([row(6), row(7)])  # 6 had just closed, and nobody had looked
+    assert close.take([row(6), row(7)]) == ()
+    assert close.is_unsure
+    assert opened(close.settle([row(6)], 7 * MINUTE)) == [(6, 1.0)]
+    assert close.take([row(7), row(10)]) == ()  # the new line tells of 10 first
+    assert close.is_unsure
+    assert opened(close.settle([row(7, 7.5), row(8), row(9)], 10 * MINUTE)) == [(7, 7.5), (8, 1.0), (9, 1.0)]
+    assert opened(close.take([row(10), row(11)])) == [(10, 1.0)]
+    assert (close.missed, close.is_unsure) == (0, False)
+
+
+def test_one_that_changed_after_the_break_is_whole_though_the_list_was_never_told() -> None:
+    close = CandleClose("A/B", MINUTE)
+    close.take([row(5), row(6)])
+    close.broken([row(6)])
+    close.broken([row(6), row(9)])
+    assert close.take([row(6), row(9)]) == ()
+    assert close.settle([], 9 * MINUTE) == ()
+    assert opened(close.take([row(9, 2.0), row(10)])) == [(9, 2.0)]
+    assert opened(close.take([row(10), row(11)])) == [(10, 1.0)]
+    assert (close.missed, close.is_unsure) == (3, False)
+
+
 def test_break_while_the_venue_is_asked_leaves_the_newer_one_unsure() -> None:
     close = CandleClose("A/B", MINUTE)
     close.take([row(5), row(6, 2.0)])

@@ -32,7 +32,7 @@ class Caches:
     """What ccxt keeps of one symbol's candles; the newest is still forming."""
 
     symbols = (SYMBOL,)
-    streams = frozenset({"candle"})
+    streams = frozenset({"candle", "book"})
     tf_ms = MINUTE_MS
     reconnects = resyncs = 0
 
@@ -65,6 +65,9 @@ class Caches:
     def book(self, symbol: str, levels: int) -> Any:
         return self.number, 0, self.side, self.side
 
+    def hear_at_once(self) -> None:
+        pass  # the tests set `heard`
+
     def notice_replaced(self, on_break: Callable[[str], None]) -> None:
         pass  # nothing is connected here
 
@@ -73,12 +76,14 @@ class Caches:
 
 
 @contextlib.asynccontextmanager
-async def hub(*, takes_over: bool = False) -> AsyncIterator[tuple[Caches, Callable[[], Awaitable[FakeDesk]]]]:
+async def hub(
+    *, takes_over: bool = False, streams: tuple[str, ...] = ("candle",)
+) -> AsyncIterator[tuple[Caches, Callable[[], Awaitable[FakeDesk]]]]:
     """Run a hub by arrival; comes with its venue's caches and a way to connect the next desk."""
     with short_folder() as folder:
         caches, path = Caches(), folder / "hub.sock"
         config = HubConfig(
-            socket=str(path), symbols=(SYMBOL,), streams=("candle",), desk_returns_s=20.0
+            socket=str(path), symbols=(SYMBOL,), streams=streams, desk_returns_s=20.0
         )  # fmt: skip
         feed = cast(CcxtFeed, caches)
         serving = Hub(config, feed, takes_over=takes_over)

@@ -13,6 +13,7 @@ from venues.sandbox.binance.shut import REFUSING
 from venues.sandbox.binance.sockets import Addresses, SocketServer
 from venues.sandbox.binance_usdm import errors
 from venues.sandbox.binance_usdm.account_api import AccountApi
+from venues.sandbox.binance_usdm.countdown_api import CountdownApi
 from venues.sandbox.binance_usdm.endpoints import contract_endpoints
 from venues.sandbox.binance_usdm.modes_api import ModesApi
 from venues.sandbox.binance_usdm.orders_api import OrdersApi
@@ -49,7 +50,8 @@ def speak(engine: Engine) -> Spoken:
     )
     modes = ModesApi(exchange, perpetuals.margins)
     account = AccountApi(exchange, perpetuals, hostility.lists, (engine.maker_fee, engine.taker_fee), modes)
-    endpoints = contract_endpoints(public, OrdersApi(exchange, hostility.lists, modes), account, modes)
+    orders, countdowns = OrdersApi(exchange, hostility.lists, modes), CountdownApi(exchange, engine.timers)
+    endpoints = contract_endpoints(public, orders, countdowns, account, modes)
     rest = RestServer(exchange, endpoints, limits, users, hub, hostility.requests, wall, _LISTEN_KEY_PATHS)
     sockets = SocketServer(exchange, streams, users, hub, {}, limits, wall, _ADDRESSES)
     return Spoken(streams, rest, sockets)

@@ -9,6 +9,7 @@ from venues.sandbox.accounts import Account
 from venues.sandbox.binance.endpoints import Endpoint, PrivateHandler, PublicHandler, key_rights
 from venues.sandbox.binance.params import Params
 from venues.sandbox.binance_usdm.account_api import AccountApi
+from venues.sandbox.binance_usdm.countdown_api import CountdownApi
 from venues.sandbox.binance_usdm.modes_api import ModesApi
 from venues.sandbox.binance_usdm.orders_api import OrdersApi
 from venues.sandbox.binance_usdm.public_api import ContractPublicApi
@@ -36,7 +37,7 @@ def _signed(weight: int, handler: PrivateHandler) -> dict[str, Endpoint]:
     return {"GET": Endpoint(weight, private=handler)}
 
 
-def _orders(api: OrdersApi) -> Table:
+def _orders(api: OrdersApi, countdowns: CountdownApi) -> Table:
     return {
         "/fapi/v1/order": {
             "POST": Endpoint(0, private=api.create, is_order=True),
@@ -54,6 +55,7 @@ def _orders(api: OrdersApi) -> Table:
         "/fapi/v1/openAlgoOrders": _signed(40, api.open_algos),
         "/fapi/v1/allOpenOrders": {"DELETE": Endpoint(1, private=api.cancel_all)},
         "/fapi/v1/algoOpenOrders": {"DELETE": Endpoint(1, private=api.cancel_all_algos)},
+        "/fapi/v1/countdownCancelAll": {"POST": Endpoint(10, private=countdowns.countdown)},
         "/fapi/v1/allOrders": _signed(5, api.all_orders),
         "/fapi/v1/allAlgoOrders": _signed(5, api.all_algos),
         "/fapi/v1/forceOrders": _signed(20, api.force_orders),
@@ -118,7 +120,8 @@ def _public(api: ContractPublicApi) -> Table:
 
 
 def contract_endpoints(
-    public: ContractPublicApi, orders: OrdersApi, account: AccountApi, modes: ModesApi
-) -> Table:
+    public: ContractPublicApi, orders: OrdersApi, countdowns: CountdownApi, account: AccountApi,
+    modes: ModesApi,
+) -> Table:  # fmt: skip
     """Endpoints by path, then method."""
-    return _public(public) | _orders(orders) | _account(account, modes)
+    return _public(public) | _orders(orders, countdowns) | _account(account, modes)

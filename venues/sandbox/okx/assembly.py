@@ -12,6 +12,7 @@ from venues.sandbox.exchange import VenueRules
 from venues.sandbox.okx import errors
 from venues.sandbox.okx.algo_api import AlgoApi
 from venues.sandbox.okx.algos import UnlockedStops
+from venues.sandbox.okx.dead_man_api import DeadManApi
 from venues.sandbox.okx.private_api import PrivateApi
 from venues.sandbox.okx.private_stream import PrivateStreams
 from venues.sandbox.okx.public_api import PublicApi
@@ -32,7 +33,8 @@ def speak(engine: Engine) -> Spoken:
     public = PublicApi(exchange, engine.session, channels.bars, wall)
     private = PrivateApi(exchange, hostility.lists, (engine.maker_fee, engine.taker_fee), tags)
     algos = AlgoApi(exchange, hostility.lists, tags)
-    endpoints = endpoints_of(public, private, algos)
+    dead_man = DeadManApi(engine.timers, tags, wall)
+    endpoints = endpoints_of(public, private, algos, dead_man)
     rest = RestServer(exchange, endpoints, engine.limits, hub, hostility.requests, wall)
     return Spoken(channels, rest, SocketServer(exchange, channels, private_streams, hub, wall))
 

@@ -21,6 +21,7 @@ Body = dict[str, object]
 _STATES = {"NEW": "live", "PARTIALLY_FILLED": "partially_filled", "FILLED": "filled"}
 # Why the venue ended an order that nobody cancelled.
 _FOK, _IOC, _WOULD_TAKE, _SELF_TRADE, _VENUE, _USER = "13", "14", "31", "32", "0", "1"
+_CANCEL_ALL_AFTER = "20"
 
 
 def plain(units: int) -> str:
@@ -104,7 +105,7 @@ def _cancel_source(order: Order) -> str:
     if order.ended_by_venue:
         return _VENUE
     if order.cancel_id:
-        return _USER
+        return _CANCEL_ALL_AFTER if order.cancel_reason else _USER
     match order.status, _order_type(order):
         case "EXPIRED_IN_MATCH", _:
             return _SELF_TRADE

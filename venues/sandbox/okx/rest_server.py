@@ -19,6 +19,7 @@ from venues.sandbox.exchange import Exchange
 from venues.sandbox.hostility.requests import Failed, RequestFates, Throttled, Unanswered
 from venues.sandbox.okx import errors
 from venues.sandbox.okx.algo_api import AlgoApi
+from venues.sandbox.okx.dead_man_api import DeadManApi
 from venues.sandbox.okx.params import Params, of_batch, of_body, of_query
 from venues.sandbox.okx.private_api import PrivateApi
 from venues.sandbox.okx.public_api import PublicApi
@@ -45,7 +46,9 @@ class Endpoint:
     has_deadline: bool = True
 
 
-def endpoints_of(public: PublicApi, private: PrivateApi, algos: AlgoApi) -> dict[tuple[str, str], Endpoint]:
+def endpoints_of(
+    public: PublicApi, private: PrivateApi, algos: AlgoApi, dead_man: DeadManApi
+) -> dict[tuple[str, str], Endpoint]:
     """Endpoints by method and path."""
     return {
         ("GET", "/public/time"): Endpoint(public.time),
@@ -67,6 +70,7 @@ def endpoints_of(public: PublicApi, private: PrivateApi, algos: AlgoApi) -> dict
         ("GET", "/trade/order-algo"): Endpoint(private=algos.order),
         ("GET", "/trade/orders-algo-pending"): Endpoint(private=algos.pending),
         ("GET", "/trade/orders-algo-history"): Endpoint(private=algos.history),
+        ("POST", "/trade/cancel-all-after"): Endpoint(private=dead_man.cancel_all_after),
         ("GET", "/trade/order"): Endpoint(private=private.order),
         ("GET", "/trade/orders-pending"): Endpoint(private=private.pending),
         ("GET", "/trade/orders-history"): Endpoint(private=private.history),

@@ -12,6 +12,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from decimal import Decimal as D
 from pathlib import Path
@@ -67,23 +68,36 @@ def trade(settings: Path, *options: str, confirms: tuple[str, ...] = ("--real-mo
 
 def truth(exchange: Outside, event: str) -> list[dict[str, Any]]:
     with exchange.truth.open() as lines:
-        return [line for line in map(json.loads, lines) if line["event"] == event]
+        whole = (json.loads(line) for line in lines if line.endswith("\n"))  # it may still be writing
+        return [line for line in whole if line["event"] == event]
+
+
+def wait_for_both_ways(trading: subprocess.Popen[str], exchange: Outside) -> None:
+    """Wait until the account was long and short: how soon is up to the market and the machine."""
+    deadline = time.monotonic() + 90
+    sizes: list[D] = []
+    while time.monotonic() < deadline:
+        assert trading.poll() is None, trading.communicate()
+        sizes = [D(each["qty"]) for each in truth(exchange, "position")]
+        if sizes and min(sizes) < 0 < max(sizes):
+            return
+        time.sleep(0.2)
+    raise AssertionError(f"the account was not long and short: {sizes}")
 
 
 def test_a_desk_goes_long_and_short_with_real_money_and_its_books_are_the_exchanges(
     exchange: Outside, tmp_path: Path
 ) -> None:
     settings = desk(exchange, tmp_path)
-    first = trade(settings, "--json", "--duration", "20")
-    assert first.returncode == 0, first.stderr
-    assert "REAL MONEY: up to 10000 USDT of the account at binanceusdm" in first.stderr
-    assert "contracts BTC/USDT:USDT, ETH/USDT:USDT at leverage 3" in first.stderr
-    told = json.loads(first.stdout)
+    running = begin(settings, venue=VENUE)
+    wait_for_both_ways(running, exchange)
+    running.send_signal(signal.SIGINT)
+    told = ended(running, 0)
+    assert "REAL MONEY: up to 10000 USDT of the account at binanceusdm" in told["err"]
+    assert "contracts BTC/USDT:USDT, ETH/USDT:USDT at leverage 3" in told["err"]
     assert told["ledger_equals_exchange"] is True, told["ledger_check"]
     assert told["equity_start"] == "10000"
-    assert told["fills"] >= 4
-    sizes = [D(each["qty"]) for each in truth(exchange, "position")]
-    assert min(sizes) < 0 < max(sizes)
+    assert told["fills"] >= 2
     assert {each["leverage"] for each in truth(exchange, "position")} == {3}
 
     second = trade(settings, "--json", "--duration", "6", "--resume", "last")

@@ -1,4 +1,4 @@
-"""Run the test suites, each against a printed time budget; two lanes of quick ones beside each other.
+"""Run the test suites, each against a printed time budget, a few lanes of them beside each other.
 
 Problem: "the tests passed" says nothing about what was skipped or how long it took. Here every suite prints
 its budget and its time, the end is one line `N passed, N failed, N skipped`, and every skip is named.
@@ -39,10 +39,14 @@ BUDGETS = {
     "integration": 620,
     "kill": 320,
 }
-# These run beside each other: none needs more than a core, contracts and services mostly wait for a socket,
-# and the chaos campaign is nice and waits for doubts. The others start whole desks with deadlines of their
-# own and have the machine to themselves.
-LANES = (("contract",), ("architecture", "unit", "property", "parity", "differential"), ("chaos", "services"))
+# One phase after the other, and in each its lanes beside each other. Contracts and the quick suites need a
+# core each. Whole desks wait for candles half of their time, which is left to services, which wait for
+# sockets, and to the chaos campaign, which is nice and waits for doubts. Whoever is in no lane has deadlines
+# of its own and has the machine to itself.
+PHASES = (
+    (("contract",), ("architecture", "unit", "property", "parity", "differential")),
+    (("integration",), ("chaos", "services")),
+)
 NOT_SUITES = {"kit"}
 # Over budget is a warning, since machines differ; only a suite that hangs is stopped.
 STOP_AT_BUDGETS = 4
@@ -90,9 +94,19 @@ def read_report(report: Path) -> Result:
 
 
 def expected_s(names: list[str]) -> float:
-    """Say how long the named suites may take together: the longer lane, then the rest."""
-    lanes = [sum(BUDGETS[name] for name in lane if name in names) for lane in LANES]
-    return max(lanes) + sum(BUDGETS[name] for name in names if not any(name in lane for lane in LANES))
+    """Say how long the named suites may take together: the longest lane of each phase."""
+    return sum(max(sum(BUDGETS[name] for name in lane) for lane in lanes) for lanes in phases(names))
+
+
+def phases(names: list[str]) -> list[list[list[str]]]:
+    """Return the lanes of each phase, of the named suites alone; those in no lane come last, one by one."""
+    found = []
+    for phase in PHASES:
+        lanes = [[name for name in lane if name in names] for lane in phase]
+        found.append([lane for lane in lanes if lane])
+    laned = {name for lanes in found for lane in lanes for name in lane}
+    found += [[[name]] for name in names if name not in laned]
+    return [lanes for lanes in found if lanes]
 
 
 @dataclass
@@ -188,15 +202,14 @@ def _print_end(one: Running, result: Result, is_long: bool) -> None:
 
 
 def run_all(tests: Path, names: list[str], is_long: bool) -> dict[str, Result]:
-    """Run the named suites: first the lanes beside each other, then the rest one after the other.
+    """Run the named suites, phase by phase.
 
     Long tests run one after the other: they may use the whole machine.
     """
-    lanes = [lane for lane in ([name for name in lane if name in names] for lane in LANES) if lane]
-    together = [] if is_long else lanes
-    results = run_lanes(tests, together, is_long)
-    alone = [name for name in names if name not in results]
-    return results | run_lanes(tests, [alone], is_long)
+    results: dict[str, Result] = {}
+    for lanes in [[[name]] for name in names] if is_long else phases(names):
+        results |= run_lanes(tests, lanes, is_long)
+    return results
 
 
 def print_summary(results: dict[str, Result]) -> None:

@@ -126,4 +126,9 @@ def test_meets():
 
 def test_budgets_fit_the_promise() -> None:
     assert run_suites.expected_s(list(run_suites.BUDGETS)) <= 27 * 60
-    assert {name for lane in run_suites.LANES for name in lane} <= run_suites.BUDGETS.keys()
+
+
+def test_every_suite_runs_once_and_kills_have_the_machine_to_themselves() -> None:
+    phases = run_suites.phases(list(run_suites.BUDGETS))
+    assert sorted(name for lanes in phases for lane in lanes for name in lane) == sorted(run_suites.BUDGETS)
+    assert phases[-1] == [["kill"]]

@@ -16,10 +16,10 @@ from typing import Final, NamedTuple
 import msgspec
 
 from parley.agent import AgentEnv, AgentSpec
-from parley.bus import Ask
+from parley.bus import Answer, Ask
 from parley.errors import ProtocolError
-from parley.messages import Message, StateView, decode, encode
-from runtime.wave_frames import Cutter, FromAgent, SnapshotPlease, Told, from_agent
+from parley.messages import Ballot, Cfp, Counter, Review, StateView, decode, encode
+from runtime.wave_frames import Cutter, FromAgent, SnapshotPlease, Told, frame, from_agent
 
 MAX_UNSENT: Final = 256 * 1024 * 1024
 _CHUNK: Final = 1 << 16
@@ -29,6 +29,7 @@ FIRST_SHUT_S: Final = 1.0
 LONGEST_SHUT_S: Final = 64.0
 _S: Final = 1_000_000_000
 SILENT_NS: Final = _S  # ten beats
+_QUESTIONS: Final = frozenset({Cfp, Ballot, Review, Counter})  # the rest is news
 
 
 class Asked(NamedTuple):
@@ -37,6 +38,31 @@ class Asked(NamedTuple):
     frames: int
     last_told: int
     most_told: int
+
+
+class Post:
+    """One message on its way to many agents: encoded once, and framed once for each way of telling it."""
+
+    __slots__ = ("_asked", "_unasked", "is_question", "is_state", "quiet")
+
+    def __init__(self, ask: Ask) -> None:
+        self.quiet = Told(ask.seq, ask.now, ask.nth, False, msgspec.Raw(encode(ask.message)))
+        self.is_state = type(ask.message) is StateView
+        self.is_question = type(ask.message) in _QUESTIONS
+        self._asked = self._unasked = b""
+
+    def asked(self) -> bytes:
+        """Return the frame for whoever shall answer."""
+        if not self._asked:
+            quiet = self.quiet
+            self._asked = frame(Told(quiet.seq, quiet.now, quiet.nth, True, quiet.body))
+        return self._asked
+
+    def unasked(self) -> bytes:
+        """Return the frame for whoever shall only know."""
+        if not self._unasked:
+            self._unasked = frame(self.quiet)
+        return self._unasked
 
 
 class AgentLine:
@@ -119,6 +145,7 @@ class Seat:
         self.env = env
         self.seed = seed
         self.hears_state = "StateView" in spec.subscriptions
+        self.nothing = Answer(spec.id, ())  # what most news is answered with
         self.line: AgentLine | None = None
         self.is_ready = False  # has caught up with what it missed
         self.marks = 0
@@ -176,20 +203,22 @@ class Seat:
         oldest = next(iter(self.line.owes.values()), since)
         return oldest >= since
 
-    def note(self, quiet: Told, message: Message) -> None:
-        """Keep a message it was told, or that an earlier life of the desk told it."""
+    def note(self, quiet: Told, is_state: bool) -> None:
+        """Keep what this or an earlier life of the desk told it: the account's state, or another message."""
+        seq = quiet.seq
         self.told.append(quiet)
-        self.most_told = max(self.most_told, quiet.seq)
-        if type(message) is StateView:
+        if seq > self.most_told:
+            self.most_told = seq
+        if is_state:
             self.view = quiet
         else:
-            self.last_told = quiet.seq
+            self.last_told = seq
 
     def remember(self, asks: Sequence[Ask]) -> None:
         """Keep what an agent was told by an earlier life of the desk."""
         for ask in asks:
             body = msgspec.Raw(encode(ask.message))
-            self.note(Told(ask.seq, ask.now, ask.nth, False, body), ask.message)
+            self.note(Told(ask.seq, ask.now, ask.nth, False, body), type(ask.message) is StateView)
 
     def ask_snapshot(self) -> SnapshotPlease:
         """Ask for the state behind all it was told so far."""

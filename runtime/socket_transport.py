@@ -29,10 +29,10 @@ from typing import Final
 import msgspec
 
 from parley.agent import AgentEnv, AgentSpec
-from parley.bus import Answer, Ask, Wave
+from parley.bus import Answer, Wave
 from parley.errors import ConfigError, Fatal, ProtocolError, UserError
-from parley.messages import Analysed, Ballot, Cfp, Counter, Review, StateView, decode, encode
-from runtime.agent_line import SILENT_NS, AgentLine, Asked, Seat
+from parley.messages import Analysed, decode
+from runtime.agent_line import SILENT_NS, AgentLine, Asked, Post, Seat
 from runtime.agent_socket import admit
 from runtime.wave_frames import (
     VERSION,
@@ -43,7 +43,6 @@ from runtime.wave_frames import (
     Mark,
     Mute,
     SnapshotIs,
-    Told,
     Unable,
     View,
     Welcome,
@@ -56,7 +55,6 @@ PATIENCE_NS: Final = 10_000_000_000  # for a stage without a budget
 UNHURRIED: Final = 1 << 15  # bytes that may wait for an agent's next question
 SNAPSHOT_EVERY: Final = 1024  # frames; a new process has to hear that many before it is asked again
 _MS: Final = 1_000_000
-_QUESTIONS: Final = frozenset({Cfp, Ballot, Review, Counter})  # the rest is news
 _MISTAKES: Final = (
     f"{ConfigError.__name__}: ",
     f"{UserError.__name__}: ",
@@ -99,7 +97,7 @@ class SocketTransport:
         self._refused = refused
         self._poll = select.poll()
         self._by_fd: dict[int, Seat] = {}
-        self._bodies: dict[int, bytes] = {}  # by seq, of one cascade: one message goes to many
+        self._posts: dict[int, Post] = {}  # by seq, of one cascade: one message goes to many
         self._strangers: dict[int, AgentLine] = {}
         self._loop = asyncio.get_running_loop()
         self._assembled = asyncio.Event()
@@ -114,21 +112,21 @@ class SocketTransport:
         found: dict[int, Answer] = {}
         now = self._clock()
         patience = max(SILENT_NS, wave.budget_ns or PATIENCE_NS)  # one that starves is not stuck
-        bodies = self._bodies
+        posts = self._posts
         asked: dict[str, Seat] = {}
         for at, ask in enumerate(wave.asks):
-            body = bodies.get(ask.seq)
-            if body is None:
-                body = bodies[ask.seq] = encode(ask.message)
+            post = posts.get(ask.seq)
+            if post is None:
+                post = posts[ask.seq] = Post(ask)
             seat = self.seats[ask.agent]
-            if type(ask.message) is StateView and not seat.hears_state:
-                self._tell(seat, ask, body, False)
-                found[at] = Answer(ask.agent, ())
-            elif seat.spec.outside and type(ask.message) not in _QUESTIONS:
-                is_told = self._tell(seat, ask, body, seat.is_ready, now, is_news=True)
+            if post.is_state and not seat.hears_state:
+                self._tell(seat, post, False)
+                found[at] = seat.nothing
+            elif seat.spec.outside and not post.is_question:
+                is_told = self._tell(seat, post, seat.is_ready, now, is_news=True)
                 asked[ask.agent] = seat
                 found[at] = Answer(ask.agent, (), missed=not is_told)
-            elif self._tell(seat, ask, body, not self._is_stuck(seat, now, patience), now):
+            elif self._tell(seat, post, not self._is_stuck(seat, now, patience), now):
                 waiting[ask.agent, ask.seq] = at
                 asked[ask.agent] = seat
             else:
@@ -156,7 +154,7 @@ class SocketTransport:
 
         What nobody waits for otherwise leaves with the agent's next question, which wakes it once for both.
         """
-        self._bodies.clear()
+        self._posts.clear()
         for seat in self.seats.values():
             line = seat.line
             if line is None:
@@ -167,20 +165,17 @@ class SocketTransport:
             elif line.unsent >= UNHURRIED:
                 self._flush(seat, line)
 
-    def _tell(
-        self, seat: Seat, ask: Ask, body: bytes, wants: bool, now: int = 0, *, is_news: bool = False
-    ) -> bool:
+    def _tell(self, seat: Seat, post: Post, wants: bool, now: int = 0, *, is_news: bool = False) -> bool:
         """Queue one message; whether an answer is worth waiting for."""
-        quiet = Told(ask.seq, ask.now, ask.nth, False, msgspec.Raw(body))
-        seat.note(quiet, ask.message)
+        seat.note(post.quiet, post.is_state)
         line = seat.line
         if line is None:
             return False
         if not wants or not (is_news or seat.can_answer(now)):
-            line.queue(frame(quiet))
+            line.queue(post.unasked())
             return False
-        line.queue(frame(Told(ask.seq, ask.now, ask.nth, True, quiet.body)))
-        (line.mulls if is_news else line.owes)[ask.seq] = now
+        line.queue(post.asked())
+        (line.mulls if is_news else line.owes)[post.quiet.seq] = now
         return True
 
     @property

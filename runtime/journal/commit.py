@@ -1,4 +1,6 @@
-"""The journal's only writing connection: transactions, checkpoints, opening and sealing.
+"""The journal's only writing connection: transactions, checkpoints, sealing.
+
+Not here: making and opening the file (`opening`).
 
 Synchronous and single-threaded; `writer` drives it from the commit thread. Invariants:
 one `commit` is one transaction and one fsync, of its groups and of those `insert` wrote
@@ -12,32 +14,25 @@ switch interval.
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain as concatenate
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from runtime.journal import chain
 from runtime.journal.schema import (
-    APPLICATION_ID,
     MAX_INT,
     PAGE_SIZE,
-    READ_ERRORS,
     ROUND_SIZE,
     SCHEMA_VERSION,
-    TABLES,
     DuplicateIntent,
     Group,
     InvalidGroup,
-    JournalCorrupt,
     JournalError,
-    JournalExists,
-    check_identity,
     malformed,
-    side_files,
     wal_path,
 )
-from runtime.journal.sums import sum_path, sync_directory, write_sums
+from runtime.journal.sums import write_sums
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +40,7 @@ CHECKPOINT_PAGES: Final = 1000
 FORCED_CHECKPOINT_PAGES: Final = 16_000
 CACHE_KIB: Final = 32_768  # random client order ids touch index pages all over the file
 SEAL_PATIENCE_S: Final = 5.0
-RESERVED_KEYS: Final = frozenset({"schema_version", "first_seq"})
-_ROWS_PER_STATEMENT: Final = 64
+ROWS_PER_STATEMENT: Final = 64
 _COLUMNS: Final = {"groups": 7, "records": 5, "intents": 4}
 
 
@@ -191,7 +185,10 @@ class Committer:
         return True
 
     def seal(self) -> None:
-        """Checkpoint everything, leave WAL mode, close, and write the block hashes.
+        """Checkpoint everything, leave WAL mode, write the block hashes, and close.
+
+        Nobody else gets the file in between: a successor that took it up at once would write other sums at
+        the same place, and what is hashed here would be a file in use.
 
         Raises
         ------
@@ -201,13 +198,39 @@ class Committer:
             The checkpoint failed; the caller treats it as fatal.
         """
         deadline = time.monotonic() + SEAL_PATIENCE_S
-        while not self._leave_wal():
-            if time.monotonic() > deadline:
-                self.connection.close()
-                raise JournalError(f"sealing {str(self.path)!r} needs it to itself, a reader holds it open")
-            time.sleep(0.005)
-        self.connection.close()
-        write_sums(self.path, self.head, durable=self._durable)
+        try:
+            while not (self._leave_wal() and self._lock()):
+                if time.monotonic() > deadline:
+                    raise JournalError(
+                        f"sealing {str(self.path)!r} needs it to itself, a reader holds it open"
+                    )
+                time.sleep(0.005)
+            write_sums(self.path, self.head, durable=self._durable)
+        finally:
+            self.connection.close()
+
+    def _lock(self) -> bool:
+        """Keep everybody else out until the close; False while somebody is in, or has it in WAL mode again.
+
+        Raises
+        ------
+        JournalError
+            Another process took the journal up and wrote to it.
+        """
+        run = self.connection.execute
+        try:
+            run("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            if _is_busy(error):
+                return False
+            raise
+        newest = run("SELECT max(gid) FROM groups").fetchone()[0]
+        if newest != self.gid:
+            raise JournalError(f"{str(self.path)!r} has group {newest}, this writer's last one is {self.gid}")
+        if run("PRAGMA journal_mode").fetchone()[0] == "delete":
+            return True
+        run("ROLLBACK")
+        return False
 
     def enter_wal(self, prezero_mb: int) -> None:
         """Switch to WAL mode and write the log to its working size, so that it is overwritten, not grown.
@@ -240,7 +263,7 @@ class Committer:
     def _warm(self) -> None:
         """Compile every statement a commit may need: a long one costs as much as the fsync."""
         self._cursor.execute("BEGIN IMMEDIATE")
-        for count in range(1, _ROWS_PER_STATEMENT + 1):
+        for count in range(1, ROWS_PER_STATEMENT + 1):
             seqs = range(MAX_INT - count, MAX_INT)
             self._insert("records", [(seq, 0, 0, b"", b"") for seq in seqs])
             self._insert("groups", [(seq, 0, 0, 0, 0, b"", b"") for seq in seqs][:8])
@@ -253,7 +276,7 @@ class Committer:
         try:
             mode = self.connection.execute("PRAGMA journal_mode=DELETE").fetchone()[0]
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            if _is_busy(error):
                 return False
             raise
         return bool(mode == "delete")
@@ -321,8 +344,8 @@ class Committer:
         self._insert("groups", [item.group_row for item in staged])
 
     def _insert(self, table: str, rows: Sequence[tuple[chain.Value, ...]]) -> None:
-        for start in range(0, len(rows), _ROWS_PER_STATEMENT):
-            part = rows[start : start + _ROWS_PER_STATEMENT]
+        for start in range(0, len(rows), ROWS_PER_STATEMENT):
+            part = rows[start : start + ROWS_PER_STATEMENT]
             sql = self._sql.get((table, len(part)))
             if sql is None:
                 one = "(" + ", ".join("?" * _COLUMNS[table]) + ")"
@@ -372,121 +395,5 @@ class Committer:
         self._new_pages += 2 + sum(item.pages for item in staged)
 
 
-def create_file(
-    path: Path,
-    run: Mapping[str, str],
-    *,
-    first_seq: int,
-    durable: bool,
-    prezero_mb: int,
-    clock_ns: Callable[[], int],
-) -> Committer:
-    """Make a new journal with its genesis group; a crash leaves either a whole one or none.
-
-    Raises
-    ------
-    JournalExists
-        The file, or a side file whose content SQLite would apply to it, exists.
-    JournalError
-        A key of `run` is reserved or no text.
-    """
-    for occupied in (path, *side_files(path)):
-        if occupied.exists():
-            raise JournalExists(f"a new journal needs a free path, {str(occupied)!r} exists")
-    rows = _run_rows(run, first_seq)
-    previous = bytes.fromhex(run["previous_head"]) if "previous_head" in run else chain.GENESIS_PREVIOUS
-    columns = (0, 0, first_seq, first_seq - 1, clock_ns())
-    head = chain.hash_bytes(previous, chain.encode_group(columns, (), run=rows))
-    partial = path.with_name(path.name + ".new")
-    for leftover in (partial, *side_files(partial)):
-        leftover.unlink(missing_ok=True)
-    connection = _connect(partial, "rwc")
-    connection.execute(f"PRAGMA page_size={PAGE_SIZE}")
-    connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'OFF'}")
-    connection.execute("BEGIN IMMEDIATE")
-    connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-    for sql in TABLES.values():
-        connection.execute(sql)
-    connection.executemany("INSERT INTO run VALUES (?, ?)", rows)
-    connection.execute("INSERT INTO groups VALUES (?, ?, ?, ?, ?, ?, ?)", (*columns, previous, head))
-    connection.execute("COMMIT")
-    connection.close()
-    partial.rename(path)
-    if durable:
-        sync_directory(path.parent)
-    committer = Committer(path, _connect(path, "rw"), durable=durable, clock_ns=clock_ns)
-    committer.head, committer.last_seq, committer.first_seq = head, first_seq - 1, first_seq
-    committer.enter_wal(prezero_mb)
-    return committer
-
-
-def open_file(
-    path: Path, *, durable: bool, prezero_mb: int, check_groups: int, clock_ns: Callable[[], int]
-) -> Committer:
-    """Open an existing journal for writing after checking the last `check_groups` of its chain.
-
-    Raises
-    ------
-    FileNotFoundError
-        There is no such file.
-    JournalVersionError, JournalCorrupt
-        It is no journal of this version, or the checked part of the chain does not verify.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"journal must be a file, was {str(path)!r}")
-    connection = _connect(path, "rw")
-    try:
-        check_identity(connection, path)
-        mode = connection.execute("PRAGMA journal_mode").fetchone()[0]
-        if mode == "wal" and not wal_path(path).exists():
-            log.warning("journal_wal_missing path=%s", path)
-        newest = connection.execute("SELECT max(gid) FROM groups").fetchone()[0]
-        if not isinstance(newest, int):
-            raise JournalCorrupt(f"{str(path)!r} table groups: expected a newest gid, was {newest!r}")
-        report = chain.walk_chain(connection, max(0, newest - check_groups + 1))
-        row = connection.execute("SELECT value FROM run WHERE key = 'first_seq'").fetchone()
-        snapshot = connection.execute("SELECT max(seq) FROM snapshots").fetchone()[0]
-        if row is None or not row[0].isdecimal():
-            report.fault("run key='first_seq'", f"expected a number, was {row!r}")
-        if report.faults:
-            found = "; ".join(f"{fault.where}: {fault.detail}" for fault in report.faults[:5])
-            raise JournalCorrupt(f"{str(path)!r} must continue its chain: {found}")
-        sum_path(path).unlink(missing_ok=True)
-        if durable:
-            sync_directory(path.parent)
-        committer = Committer(path, connection, durable=durable, clock_ns=clock_ns)
-        committer.head, committer.gid, committer.epoch = report.head, report.gid, report.epoch
-        committer.last_seq, committer.first_seq = report.last_seq, int(row[0])
-        committer.last_snapshot = -1 if snapshot is None else snapshot
-        committer.enter_wal(prezero_mb)
-    except READ_ERRORS as error:
-        connection.close()
-        raise JournalCorrupt(f"{str(path)!r} must be readable and writable, SQLite says: {error}") from error
-    except JournalError:
-        connection.close()
-        raise
-    return committer
-
-
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    return sqlite3.connect(
-        f"{path.resolve().as_uri()}?mode={mode}",
-        uri=True,
-        isolation_level=None,
-        timeout=5.0,
-        check_same_thread=False,  # used by one thread at a time: whoever holds the writer's lock
-        cached_statements=4 * _ROWS_PER_STATEMENT,
-    )
-
-
-def _run_rows(run: Mapping[str, str], first_seq: int) -> list[tuple[str, str]]:
-    taken: Iterable[str] = RESERVED_KEYS & run.keys()
-    if taken:
-        raise JournalError(
-            f"run keys must leave {sorted(RESERVED_KEYS)!r} to the journal, was {sorted(taken)!r}"
-        )
-    for key, value in run.items():
-        if not isinstance(key, str) or not isinstance(value, str):
-            raise JournalError(f"run rows must be text, was {key!r}: {value!r}")
-    return sorted({**run, "schema_version": str(SCHEMA_VERSION), "first_seq": str(first_seq)}.items())
+def _is_busy(error: sqlite3.OperationalError) -> bool:
+    return error.sqlite_errorcode in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)

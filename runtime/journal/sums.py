@@ -46,6 +46,8 @@ def sync_directory(directory: Path) -> None:
 def write_sums(path: Path, head: bytes, *, durable: bool = True) -> None:
     """Hash a sealed journal and write its sum file; file, sums and directory are synced.
 
+    The journal stays open until the sums have their name: closing it drops the locks this process has on it.
+
     Raises
     ------
     JournalError
@@ -59,16 +61,17 @@ def write_sums(path: Path, head: bytes, *, durable: bool = True) -> None:
             size = os.fstat(data.fileno()).st_size
             if durable:
                 os.fsync(data.fileno())
-        lines = [f"parley-journal-sum 1 block={BLOCK_SIZE} size={size} head={head.hex()}".encode(), *hashes]
-        text = b"".join(line + b"\n" for line in lines)
-        with partial.open("wb") as sums:
-            sums.write(text + _digest(text) + b"\n")
-            sums.flush()
+            header = f"parley-journal-sum 1 block={BLOCK_SIZE} size={size} head={head.hex()}".encode()
+            lines = [header, *hashes]
+            text = b"".join(line + b"\n" for line in lines)
+            with partial.open("wb") as sums:
+                sums.write(text + _digest(text) + b"\n")
+                sums.flush()
+                if durable:
+                    os.fsync(sums.fileno())
+            partial.replace(target)
             if durable:
-                os.fsync(sums.fileno())
-        partial.replace(target)
-        if durable:
-            sync_directory(path.parent)
+                sync_directory(path.parent)
     except OSError as error:
         raise JournalError(f"sums of {str(path)!r} could not be written: {error}") from error
 

@@ -21,7 +21,8 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Final, Self
 
-from runtime.journal.commit import Committer, create_file, open_file
+from runtime.journal.commit import Committer
+from runtime.journal.opening import create_file, open_file
 from runtime.journal.schema import Group, InvalidGroup, JournalError, JournalFailed
 
 log = logging.getLogger(__name__)

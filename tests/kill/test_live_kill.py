@@ -123,7 +123,8 @@ def test_live_desk_goes_on_without_gateway_or_hub_and_on_resume_when_hubs_fell_t
     kill_hubs(first, 5)
     said = ended(first, 1)["err"]
     assert "the gateway was ended by SIGKILL; its spare serves in its place: life 2" in said
-    assert "the hub was ended by SIGKILL; it serves again and asks for what it missed: life 2" in said
+    # which of its lives were announced before they were killed is up to the machine
+    assert "the hub was ended by SIGKILL; it serves again and asks for what it missed: life " in said
     assert "the hub was ended by SIGKILL while running" in said
     assert "it was not started again: it ended 6 times within 60 s of service" in said
     before = decisions(journal)

@@ -212,11 +212,12 @@ def test_wrong_parameters_are_all_named(api: ApiProcess) -> None:
 
 def test_cursor_is_good_for_its_own_list_only(api: ApiProcess) -> None:
     cursor = api.get("/api/v1/rounds?limit=1").body["next_cursor"]
+    forged = ("B" if cursor[0] == "A" else "A") + cursor[1:]
 
     for path in (
         f"/api/v1/orders?limit=1&cursor={cursor}", f"/api/v1/rounds?limit=1&outcome=hold&cursor={cursor}",
         f"/api/v1/rounds?limit=1&sort=created_at&cursor={cursor}", f"/api/v1/rounds?cursor={cursor[:-1]}",
-        f"/api/v1/rounds?cursor=A{cursor[1:]}",
+        f"/api/v1/rounds?cursor={forged}",
     ):  # fmt: skip
         assert api.get(path).body["code"] == "invalid-cursor", path
     assert api.get(f"/api/v1/rounds?limit=200&cursor={cursor}").status == 200

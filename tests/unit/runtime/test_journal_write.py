@@ -1,6 +1,8 @@
 """Writing, reading and resuming a journal in one process."""
 
 import sqlite3
+import subprocess
+import sys
 import threading
 from concurrent.futures import Future
 from pathlib import Path
@@ -21,6 +23,7 @@ from runtime.journal import (
     Record,
     verify,
 )
+from runtime.journal.commit import Committer
 
 ROUND = b"round-0000000001"
 
@@ -371,6 +374,51 @@ def test_reader_that_holds_the_file_open_leaves_it_unsealed_but_whole(
     other.close()
     JournalWriter.resume(path, prezero_mb=0).close()
     assert verify(path).ok
+
+
+def test_nobody_takes_a_journal_up_while_its_sums_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "j.db"
+    said: list[str] = []
+
+    def another_process_tries(_: Path) -> None:
+        take = f"import sqlite3; sqlite3.connect({str(path)!r}, timeout=0).execute('BEGIN IMMEDIATE')"
+        done = subprocess.run([sys.executable, "-c", take], capture_output=True, text=True, check=False)
+        said.append(done.stderr.strip().rpartition("\n")[2])
+
+    writer = make_writer(path)
+    writer.append(make_group(1)).result()
+    monkeypatch.setattr("runtime.journal.sums.sync_directory", another_process_tries)
+    writer.close()
+
+    assert said == ["sqlite3.OperationalError: database is locked"]
+    assert verify(path).ok
+
+
+def test_journal_taken_up_as_its_writer_leaves_is_sealed_by_the_successor_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "j.db"
+    leave = Committer._leave_wal
+    left = [False]
+
+    def leave_and_be_followed(committer: Committer) -> bool:
+        is_out = leave(committer)
+        if not left[0]:
+            left[0] = True
+            with JournalWriter.resume(path, prezero_mb=0) as successor:
+                successor.append(make_group(4))
+        return is_out
+
+    writer = make_writer(path)
+    writer.append(make_group(1)).result()
+    monkeypatch.setattr(Committer, "_leave_wal", leave_and_be_followed)
+    with pytest.raises(JournalError, match="has group 2, this writer's last one is 1"):
+        writer.close()
+
+    report = verify(path)
+    assert (report.ok, report.groups) == (True, 2), report.faults
 
 
 def test_closed_writer_refuses_and_closes_again(tmp_path: Path) -> None:

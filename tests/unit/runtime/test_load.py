@@ -87,7 +87,8 @@ def test_meter_tells_of_a_slow_disk_of_a_blocked_loop_and_of_better_times() -> N
     async def run() -> list[Strain]:
         said: list[Strain] = []
         meter = LoadMeter("hot", lambda: ("strategy/a",), said.append)
-        meter.waited(50 * MS)
+        for _ in range(5):  # a single one is above p99 of a second with more than a hundred measurements
+            meter.waited(50 * MS)
         await until(lambda: said)
         time.sleep(0.5)  # a loop that does not turn
         await until(lambda: said[-1].level == 4)

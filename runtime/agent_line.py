@@ -18,8 +18,8 @@ import msgspec
 from parley.agent import AgentEnv, AgentSpec
 from parley.bus import Answer, Ask
 from parley.errors import ProtocolError
-from parley.messages import Ballot, Cfp, Counter, Review, StateView, decode, encode
-from runtime.wave_frames import Cutter, FromAgent, SnapshotPlease, Told, frame, from_agent
+from parley.messages import StateView, decode, encode
+from runtime.wave_frames import QUESTIONS, Cutter, FromAgent, SnapshotPlease, Told, frame, from_agent
 
 MAX_UNSENT: Final = 256 * 1024 * 1024
 _CHUNK: Final = 1 << 16
@@ -29,7 +29,6 @@ FIRST_SHUT_S: Final = 1.0
 LONGEST_SHUT_S: Final = 64.0
 _S: Final = 1_000_000_000
 SILENT_NS: Final = _S  # ten beats
-_QUESTIONS: Final = frozenset({Cfp, Ballot, Review, Counter})  # the rest is news
 
 
 class Asked(NamedTuple):
@@ -48,7 +47,7 @@ class Post:
     def __init__(self, ask: Ask) -> None:
         self.quiet = Told(ask.seq, ask.now, ask.nth, False, msgspec.Raw(encode(ask.message)))
         self.is_state = type(ask.message) is StateView
-        self.is_question = type(ask.message) in _QUESTIONS
+        self.is_question = type(ask.message) in QUESTIONS
         self._asked = self._unasked = b""
 
     def asked(self) -> bytes:
@@ -217,8 +216,8 @@ class Seat:
     def remember(self, asks: Sequence[Ask]) -> None:
         """Keep what an agent was told by an earlier life of the desk."""
         for ask in asks:
-            body = msgspec.Raw(encode(ask.message))
-            self.note(Told(ask.seq, ask.now, ask.nth, False, body), type(ask.message) is StateView)
+            post = Post(ask)
+            self.note(post.quiet, post.is_state)
 
     def ask_snapshot(self) -> SnapshotPlease:
         """Ask for the state behind all it was told so far."""

@@ -25,7 +25,7 @@ import msgspec
 
 from parley.bus import AgentHost, Ask
 from parley.errors import ParleyError, ProtocolError
-from parley.messages import Ballot, Cfp, Counter, Message, Review, StateView, decode, encode
+from parley.messages import Message, StateView, decode, encode
 from parley.view import FirmView
 from runtime.agent_socket import dial
 from runtime.host import make_agent
@@ -34,6 +34,7 @@ from runtime.logs import set_up
 from runtime.news import News
 from runtime.unit import die_with_parent
 from runtime.wave_frames import (
+    QUESTIONS,
     Answered,
     Beat,
     Cutter,
@@ -54,7 +55,6 @@ from runtime.wave_frames import (
 )
 
 _CHUNK: Final = 1 << 16
-_QUESTIONS: Final = (Cfp, Ballot, Review, Counter)
 _RECENT: Final = 512
 # An agent that does not return, or whose process stands still, is silent to the desk at once; so long it may
 # be so before it gets a new process. On an overloaded machine a healthy one may be silent for seconds.
@@ -240,7 +240,7 @@ class _Server:
         host, served = self._agent(), self._served
         message = decode(bytes(told.body))
         # of two threads the one with the news is the one that may hang
-        is_timed = self._news is None or not isinstance(message, _QUESTIONS)
+        is_timed = self._news is None or type(message) not in QUESTIONS
         if is_timed:
             served.busy_since = started
         served.frames += 1
@@ -268,7 +268,7 @@ class _Server:
 
 
 def _is_question(word: FromDesk) -> bool:
-    return isinstance(word, Told) and word.wants and isinstance(decode(bytes(word.body)), _QUESTIONS)
+    return isinstance(word, Told) and word.wants and type(decode(bytes(word.body))) in QUESTIONS
 
 
 def main() -> int:

@@ -17,8 +17,10 @@ import msgspec
 
 from parley.agent import AgentEnv, AgentSpec
 from parley.errors import ProtocolError
+from parley.messages import Ballot, Cfp, Counter, Review
 
 VERSION: Final = 1
+QUESTIONS: Final = frozenset({Cfp, Ballot, Review, Counter})  # the rest is news
 MAX_FRAME: Final = 64 * 1024 * 1024
 _LENGTH: Final = struct.Struct("<I")
 

@@ -4,7 +4,8 @@ Three placements of the same agents. ``in_process``: the desk's and the agents' 
 process, without files and sockets. ``packed``: agents in the desk's process. ``spread``: each in a Ray actor.
 Gates are judged with a desk that rehearses (`runtime.rehearsal`, desk.rehearse); ``.._unrehearsed`` is the
 same load without it, as a desk runs by default, ``.._realtime`` without it and with the processes before
-everything else on the machine (`runtime.realtime`, desk.realtime), where that is allowed.
+everything else on the machine (`runtime.realtime`, desk.realtime), ``.._awake`` with cores that do not sleep
+(`runtime.awake`, desk.awake; spread: realtime too), both where that is allowed.
 
 Real desk and gateway processes with their journals, all seven roles, real agents; only
 the market (this process, in the hub's place) and the venue (fills at once, no network)
@@ -27,6 +28,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,6 +47,7 @@ from benchmarks.yardsticks import all_yardsticks, machine, percentiles
 from orchestrator.policy import DeskConfig
 from parley.agent import AgentSpec
 from parley.messages import Bar, Book, Envelope, MarketBatch
+from runtime.awake import allowed, keep_awake
 from runtime.defaults import default_agents
 from runtime.frames import CONTROL, Link, listen, wrap
 from runtime.journal import verify
@@ -70,6 +73,7 @@ class Scenario:
     placement: str = "packed"
     rehearsed: bool = True
     realtime: bool = False
+    awake: bool = False
 
 
 class Market:
@@ -312,6 +316,9 @@ def scenarios(quick: bool) -> Sequence[Scenario]:
         Scenario("packed_10_per_s", one, 200 // few, 10, True),
         Scenario("packed_100_per_s", one, 2000 // few, 100, True),
         Scenario("packed_300_per_s", one, 6000 // few, 300, True),
+        Scenario("packed_10_per_s_awake", one, 200 // few, 10, True, awake=True),
+        Scenario("packed_100_per_s_awake", one, 2000 // few, 100, True, awake=True),
+        Scenario("packed_300_per_s_awake", one, 6000 // few, 300, True, awake=True),
         Scenario("packed_300_per_s_unrehearsed", one, 6000 // few, 300, True, rehearsed=False),
         Scenario("packed_300_per_s_realtime", one, 6000 // few, 300, True, realtime=True),
         Scenario("packed_burst_every_round_trades", SYMBOLS, 700 // few, 0, True),
@@ -319,9 +326,15 @@ def scenarios(quick: bool) -> Sequence[Scenario]:
         Scenario("spread_100_per_s", one, 2000 // few, 100, True, "spread"),
         Scenario("spread_300_per_s", one, 6000 // few, 300, True, "spread"),
         Scenario("spread_300_per_s_realtime", one, 6000 // few, 300, True, "spread", realtime=True),
+        Scenario("spread_300_per_s_awake", one, 6000 // few, 300, True, "spread", realtime=True, awake=True),
         Scenario("spread_burst_default_desk", SYMBOLS, 1000 // few, 0, False, "spread"),
     )
-    return [each for each in found if not (each.realtime and refused())]
+    may_not_go_first, may_keep_awake = bool(refused()), allowed()
+    return [
+        each
+        for each in found
+        if not (each.realtime and may_not_go_first) and (may_keep_awake or not each.awake)
+    ]
 
 
 def one_run(todo: Sequence[Scenario], label: str, console: Console) -> dict[str, object]:
@@ -333,7 +346,8 @@ def one_run(todo: Sequence[Scenario], label: str, console: Console) -> dict[str,
         for n, scenario in track(
             list(enumerate(todo)), label, console=console, disable=not console.is_terminal
         ):
-            results[scenario.name] = uvloop.run(run(scenario, folder / f"{n}"))
+            with keep_awake() if scenario.awake else nullcontext():
+                results[scenario.name] = uvloop.run(run(scenario, folder / f"{n}"))
         yardsticks = all_yardsticks(folder)["yardsticks"]
     load = {"before": before[0], "after": os.getloadavg()[0]}
     return {"scenarios": results, "yardsticks": yardsticks, "loadavg_1_min": load}

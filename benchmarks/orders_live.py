@@ -2,7 +2,8 @@
 
 From the packet in which a candle ends to the packet with the order, as the kernel stamped both (`wire`):
 the exchange's own time is in neither. Desks run as with real money, every guard on, one as by default, one
-that rehearses and one with its processes before all others (`runtime.realtime`). They hold their stops
+that rehearses, one with its processes before all others (`runtime.realtime`), and one that rehearses with
+cores that do not sleep (`runtime.awake`), where the machine allows it. They hold their stops
 themselves: with stops at the exchange an exit first takes one back, which is another question. A desk's first
 order is left out: its candle came while the desk began. At a real Binance a candle is known to be closed when
 the next one is told, up to two seconds later: that is the exchange's, and in no figure.
@@ -22,13 +23,19 @@ from typing import Any, Final
 
 from benchmarks.wire import Wire, answered_us, watched_wire
 from benchmarks.yardsticks import percentiles
+from runtime.awake import allowed
 from runtime.realtime import refused
 from tests.kit.outside_exchange import Outside, outside_exchange
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 _CANDLE: Final = b'"x":true'  # the last word of a candle; its successor opens in the same packet
 _LEAST: Final = 20
-_WAYS: Final = {"by_default": "", "rehearsed": "rehearse = true", "realtime": "realtime = true"}
+_WAYS: Final = {
+    "by_default": "",
+    "rehearsed": "rehearse = true",
+    "realtime": "realtime = true",
+    "rehearsed_awake": "rehearse = true\nawake = true",
+}
 _DESK: Final = """
 [desk]
 venue_stops = false
@@ -51,7 +58,7 @@ def measure_live(folder: Path, seconds: float) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for name, ways in _WAYS.items():
-        if name == "realtime" and refused():
+        if (name == "realtime" and refused()) or (name == "rehearsed_awake" and not allowed()):
             continue
         with _exchange(folder / name) as exchange, watched_wire() as wire:
             if wire.refused:

@@ -253,9 +253,20 @@ def _sending_back(pairs: list[tuple[socket.socket, socket.socket]], mine: int) -
         os._exit(0)
 
 
+def processor() -> str:
+    """Return the processor's name and clock as Linux tells them, MHz; empty where it does not."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""
+    said = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    return f"{said.get('model name', '')} {said.get('cpu MHz', '')}".strip()
+
+
 def machine() -> dict[str, object]:
-    """Return what the figures depend on: load, cores and versions."""
+    """Return what the figures depend on: processor, load, cores and versions."""
     return {
+        "processor": processor(),
         "loadavg": list(os.getloadavg()),
         "cpus": os.cpu_count(),
         "python": platform.python_version(),

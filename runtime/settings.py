@@ -106,6 +106,7 @@ class DeskSettings(BaseModel):
     ``listen`` is where agents reach the desk over TCP, ``host`` this machine's address for other nodes.
     ``rehearse`` keeps the way of an order warm between events, at the price of a core (docs/latency.md).
     ``realtime`` lets hub, gateway, desk and agents go before all other processes (docs/latency.md).
+    ``awake`` keeps this machine's cores from sleeping between events (docs/latency.md).
     ``understudy`` folds the journal behind the desk, so that a restart is quick; None: with real money only.
     ``venue_stops``: the exchange holds the stop of each holding (execution.md); None: the command decides.
     ``crossing``: opposite wishes of two agents meet inside. ``dead_man_s``: after how long a silence of ours
@@ -126,6 +127,7 @@ class DeskSettings(BaseModel):
     host: str = "127.0.0.1"
     rehearse: bool = False
     realtime: bool = False
+    awake: bool = False
     understudy: bool | None = None
     venue_stops: bool | None = None
     crossing: bool = True

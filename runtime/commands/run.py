@@ -28,6 +28,7 @@ from rich.text import Text
 from parley.errors import ConfigError, ParleyError, UserError
 from runtime import dead_man_choice, launch, open_trades, placement, realtime, resuming
 from runtime.api_keeper import ApiKeeper, ApiPlaces
+from runtime.awake import keep_awake
 from runtime.backlog import STATUS
 from runtime.book_check import check_books
 from runtime.child import Child, Line
@@ -92,7 +93,7 @@ def play(
     _tell(lines(kills.stops, ()))
     checked = compose(settings, market, "check")
     placement.check_cluster(settings, [spec.id for spec in checked.agents])
-    _check_machine(settings)
+    let_sleep = _check_machine(settings)
     _note(dead_man_choice.notes(settings, venue_stops=checked.desk.venue_stops))
     if resumes:
         resuming.refuse_another(settings, resumes, compose(settings, market, resumes))
@@ -137,6 +138,7 @@ def play(
         else:
             launch.discard(layout)
         lead.release()
+        let_sleep()
         for number, handler in before.items():  # what follows may be stopped as anything
             signal.signal(number, handler)
     books = check_books(
@@ -235,11 +237,13 @@ def _understudy(
     return keeper
 
 
-def _check_machine(settings: Settings) -> None:
+def _check_machine(settings: Settings) -> Callable[[], None]:
+    """Refuse what this machine does not allow; returns what lets its cores sleep, if they shall not."""
     if settings.desk.placement == "spread":
         check_programs()
     if settings.desk.realtime and (why := realtime.refused()):
         raise ConfigError(f"desk.realtime: this machine does not allow it: {why}")
+    return keep_awake().close if settings.desk.awake else lambda: None
 
 
 def _on_screen(as_json: bool) -> bool:

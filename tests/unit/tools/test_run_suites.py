@@ -128,7 +128,7 @@ def test_budgets_fit_the_promise() -> None:
     assert run_suites.expected_s(list(run_suites.BUDGETS)) <= 27 * 60
 
 
-def test_every_suite_runs_once_and_kills_have_the_machine_to_themselves() -> None:
+def test_every_suite_runs_once_and_those_that_kill_one_after_the_other() -> None:
     phases = run_suites.phases(list(run_suites.BUDGETS))
     assert sorted(name for lanes in phases for lane in lanes for name in lane) == sorted(run_suites.BUDGETS)
-    assert phases[-1] == [["kill"]]
+    assert [lane for lanes in phases for lane in lanes if "kill" in lane and "chaos" in lane]

@@ -32,12 +32,12 @@ BUDGETS = {
     "chaos": 240,
     "services": 280,
     "architecture": 20,
-    "unit": 190,
+    "unit": 210,
     "property": 60,
     "parity": 180,
     "differential": 230,
     "integration": 800,
-    "kill": 320,
+    "kill": 370,
 }
 # One phase after the other, and in each its lanes beside each other. Contracts and the quick suites need a
 # core each. Whole desks wait for candles half of their time, which is left to the chaos campaign, which is

@@ -17,6 +17,7 @@ trade can move money between them (ADR 43).
 
 from collections.abc import Mapping
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -25,6 +26,7 @@ from .money import decimal
 
 ZERO = Decimal(0)
 AT: Final = "@"
+_NAMES: Final = 4096  # a run has few, and the gate takes them apart some thirty times for each order
 
 
 class Tier(msgspec.Struct, frozen=True):
@@ -107,6 +109,7 @@ def has_contracts(instruments: Mapping[str, Instrument]) -> bool:
     return any(each.is_contract for each in instruments.values())
 
 
+@lru_cache(maxsize=_NAMES)
 def assets_of(symbol: str) -> tuple[str, str]:
     """Split a symbol into base and quote asset; the quote is empty when there is none.
 
@@ -126,6 +129,7 @@ def is_contract(asset: str) -> bool:
     return ":" in asset
 
 
+@lru_cache(maxsize=_NAMES)
 def symbol_of(asset: str, quote: str) -> str:
     """Name what trades an asset against a quote where the asset lies: the inverse of `assets_of`."""
     coin, mark, venue = asset.partition(AT)
@@ -133,6 +137,7 @@ def symbol_of(asset: str, quote: str) -> str:
     return f"{base}/{plain(quote)}{colon}{settled}{mark}{venue}"
 
 
+@lru_cache(maxsize=_NAMES)
 def plain(name: str) -> str:
     """Return the name of a symbol or an asset without its exchange."""
     return name.partition(AT)[0]
@@ -143,6 +148,7 @@ def exchange_of(name: str) -> str:
     return name.partition(AT)[2]
 
 
+@lru_cache(maxsize=_NAMES)
 def coin_of(symbol: str) -> str:
     """Name what a symbol trades, wherever it lies: limits count a coin over all exchanges."""
     return plain(assets_of(symbol)[0])

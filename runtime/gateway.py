@@ -46,12 +46,12 @@ from runtime.kill_switch import Orders, sweep, wanted_of
 from runtime.lastlook import Counters
 from runtime.lastlook_contracts import Contracts
 from runtime.orphans import refusals
-from runtime.real_money import BOOKS, Books, key_lock, part_of, qualify, rounding
+from runtime.real_money import BOOKS, Books, NotKnown, key_lock, part_of, qualify, rounding
 from runtime.unit import announce, die_with_parent, first_of, path_of, read_config, run_unit
 from venues.backoff import Backoff
 from venues.limits import Request
 from venues.meter import words
-from venues.port import Fact, NotReached, Unasked, Venue, VenueError
+from venues.port import Denied, Fact, Unasked, Venue, VenueError
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +61,7 @@ _SWEPT_S: Final = 20.0  # also if the journal neither takes a cancel nor says th
 _AUDIT_S: Final = 20.0
 _BAN_S: Final = 60.0  # one who is banned at the end waits so long; a later ban may be longer
 _AUDIT_AGAIN_S: Final = 1.0
+_SETTLES_S: Final = 20.0  # after that a balance that lacks something is not late
 _LOCK_PATIENCE_S: Final = 2.0  # one that was killed may not be gone yet
 _SPARE_PATIENCE_S: Final = 60.0  # `parley kill` holds the lock while it cancels
 
@@ -87,7 +88,7 @@ async def serve(
     """Run a gateway until `stop`; ``introductions`` say which process is its desk, None: any of this user's.
 
     ``patience_s`` is how long another process may still hold the journal's lock. ``again``: in the place of
-    one that served; it waits for a venue that cannot be reached.
+    one that served; it waits for a venue that does not answer all it has to know.
 
     Raises
     ------
@@ -111,13 +112,10 @@ async def serve(
         heart.start()
         is_first = not path.exists()
         earlier = Recovered(counters=Counters()) if is_first else recover(path)
-        instruments, whole, prior = await _open_venue(config, venue, stop if again else None)
         positions = earlier.counters.positions
-        # one in the place of another has what that had to look after, and a journal that knows its orders
-        is_asked = config.real_money is not None and (is_first or not again)
-        reasons = await refusals(config, venue, None if is_first else earlier.orders) if is_asked else []
-        balance, books = await _own_part(config, venue, whole, earlier, () if is_first else prior, reasons)
-        await _prepare(config, venue)
+        instruments, prior, balance, books = await _account(
+            config, venue, earlier, stop if again else None, is_first=is_first
+        )
         if config.real_money is not None:
             await _mark(earlier.counters.contracts, venue)
         path_of(config.instruments).write_bytes(msgspec.json.encode(list(instruments.values())))
@@ -138,7 +136,8 @@ async def serve(
         following = asyncio.ensure_future(venue.follow(hear, ready.set))
         keeping = asyncio.ensure_future(dead_man.run())
         try:
-            serving = _serve(config, gateway, works, following, ready)
+            within_s = None if again else _STREAM_PATIENCE_S
+            serving = _serve(config, gateway, works, following, ready, within_s)
             await first_of(stop, gateway.beat(), serving, asyncio.shield(keeping))
             await gateway.stop()  # while the stream still stands: what orders become is heard to the last
             left = await let_go(gateway, dead_man, breakage.told, takes_back=books is not None)
@@ -160,21 +159,63 @@ async def serve(
         raise breakage.errors[0]
 
 
+async def _account(
+    config: GatewayConfig, venue: Venue, earlier: Recovered, stop: asyncio.Event | None, *, is_first: bool
+) -> tuple[dict[str, Instrument], Sequence[Unasked], Balance, Books | None]:
+    """Ask the venue for all that has to be known before orders are sent.
+
+    With ``stop``, in the place of a gateway that served: until it is known. Nobody else looks after what
+    rests there, and a venue that comes back answers one question and not the next. What speaks against the
+    account still ends it, and so does what lacks for longer than a balance may be late.
+    """
+    backoff, lacks_since = Backoff(), 0.0
+    while True:
+        try:
+            found = await _ask(config, venue, earlier, is_first=is_first, again=stop is not None)
+            venue.meter.faults.take()  # of before: told with the first beat they would look like now's
+            return found
+        except (VenueError, NotKnown) as error:
+            if isinstance(error, NotKnown) and error.is_late:
+                lacks_since = lacks_since or time.monotonic()
+            is_lacking = lacks_since > 0 and time.monotonic() - lacks_since > _SETTLES_S
+            if stop is None or stop.is_set() or isinstance(error, Denied) or is_lacking:
+                raise (unusable(config, error) if isinstance(error, VenueError) else error) from error
+            lack = venue.meter.lack(Request.BALANCES)  # who asks during a ban makes it longer
+            pause = max(backoff.pause_s(), lack.wait / 1e9 if lack is not None else 0.0)
+            log.warning("venue_not_ready retry_s=%.1f %s", pause, error)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), pause)
+
+
+async def _ask(
+    config: GatewayConfig, venue: Venue, earlier: Recovered, *, is_first: bool, again: bool
+) -> tuple[dict[str, Instrument], Sequence[Unasked], Balance, Books | None]:
+    instruments, whole, prior = await _open_venue(config, venue)
+    # one in the place of another has what that had to look after, and a journal that knows its orders
+    is_asked = config.real_money is not None and (is_first or not again)
+    reasons = await refusals(config, venue, None if is_first else earlier.orders) if is_asked else []
+    balance, books = await _own_part(
+        config, venue, whole, earlier, () if is_first else prior, reasons, by_clock=not again
+    )
+    await venue.prepare()
+    return instruments, prior, balance, books
+
+
 async def _own_part(
     config: GatewayConfig, venue: Venue, whole: Balance, earlier: Recovered, done: Sequence[Unasked],
-    reasons: Sequence[str],
+    reasons: Sequence[str], *, by_clock: bool,
 ) -> tuple[Balance, Books | None]:  # fmt: skip
     """Return what of the account is the desk's, with real money also its books; refuses what lacks.
 
-    ``done``: what the venue did by itself, of which some may not have been told yet. ``reasons``: as
-    `qualify`.
+    ``done``: what the venue did by itself, of which some may not have been told yet. ``reasons``
+    and ``by_clock``: as `qualify`.
     """
     if config.real_money is None:
         return whole, None
     now, is_settled = counted(earlier.counters, done, earlier.funding), not earlier.alive
     await qualify(
         venue, config.real_money, whole, now.positions, is_settled=is_settled,
-        rounded=rounding(now.contracts), reasons=reasons,
+        rounded=rounding(now.contracts), reasons=reasons, by_clock=by_clock,
     )  # fmt: skip
     address = config.venue.rest if isinstance(config.venue, CcxtConfig) else ""
     path, contracts = path_of(config.journal).with_name(BOOKS), earlier.counters.contracts
@@ -225,23 +266,11 @@ def _dead_man(
 
 
 async def _open_venue(
-    config: GatewayConfig, venue: Venue, stop: asyncio.Event | None
+    config: GatewayConfig, venue: Venue
 ) -> tuple[dict[str, Instrument], Balance, Sequence[Unasked]]:
-    """Ask the venue what it lists and what the account holds; with ``stop`` until somebody answers."""
-    backoff = Backoff()
-    while True:
-        try:
-            instruments = await venue.connect()
-            assets, prior = await before_opening(venue)
-            break
-        except VenueError as error:
-            if stop is None or stop.is_set() or not isinstance(error, NotReached):
-                raise unusable(config, error) from error
-            pause = backoff.pause_s()
-            log.warning("venue_not_reached retry_s=%.1f %s", pause, error)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), pause)
-    venue.meter.faults.take()  # of before it answered: told with the first beat they would look like now's
+    """Ask the venue what it lists and what the account holds."""
+    instruments = await venue.connect()
+    assets, prior = await before_opening(venue)
     balance = Balance(account=config.account, venue=config.venue.name, assets=assets, t=time.time_ns())
     return instruments, balance, prior
 
@@ -259,21 +288,14 @@ async def _mark(contracts: Contracts, venue: Venue) -> None:
         log.warning("marks_not_read cause=%s", error)
 
 
-async def _prepare(config: GatewayConfig, venue: Venue) -> None:
-    try:
-        await venue.prepare()
-    except VenueError as error:
-        raise unusable(config, error) from error
-
-
 async def _serve(
     config: GatewayConfig, gateway: Gateway, works: Sequence[Coroutine[Any, Any, None]],
-    following: asyncio.Future[None], ready: asyncio.Event,
+    following: asyncio.Future[None], ready: asyncio.Event, within_s: float | None,
 ) -> None:  # fmt: skip
     try:
-        await asyncio.wait_for(ready.wait(), _STREAM_PATIENCE_S)
+        await asyncio.wait_for(ready.wait(), within_s)
     except TimeoutError:
-        raise UserError(f"the venue's user stream did not stand within {_STREAM_PATIENCE_S} s") from None
+        raise UserError(f"the venue's user stream did not stand within {within_s} s") from None
     server = await listen(path_of(config.socket), gateway.on_connect)
     kills = None
     if config.kill_socket:

@@ -477,6 +477,7 @@ class Gateway:
             self._refusals.look()
             self.credits.look()
             self._beat()
+            self._idle()  # each look at an exchange that is away leaves garbage, and no order comes
             await asyncio.sleep(HEARTBEAT_S)
 
     def _beat(self) -> None:

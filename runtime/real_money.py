@@ -29,7 +29,7 @@ from parley.messages import Balance
 from runtime.gateway_lock import GatewayLock
 from runtime.lastlook_contracts import Contracts
 from runtime.unit import UnitConfig, private_folder
-from venues.port import Venue, VenueError
+from venues.port import Denied, Venue, VenueError
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +66,29 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True):
     unconfirmed: tuple[str, ...] = ()
 
 
+class NotKnown(UserError):
+    """Nothing speaks against an account but what could not be found out, or the venue may tell late.
+
+    ``is_late``: it holds less than it should, which a balance shows too when it is older than the last fill.
+    """
+
+    def __init__(self, text: str, *, is_late: bool) -> None:
+        super().__init__(text)
+        self.is_late = is_late
+
+
+class _Unknown(str):
+    """A reason that only says what is not known."""
+
+    __slots__ = ()
+
+
+class _Late(_Unknown):
+    """A reason that goes by itself where it is only late."""
+
+    __slots__ = ()
+
+
 def key_lock(key: str) -> GatewayLock:
     """Return the lock of a key: two desks would take each other's fills for somebody else's."""
     return GatewayLock(private_folder() / f"key-{key}", "this key, and one account has one desk")
@@ -92,62 +115,72 @@ def rounding(contracts: Contracts) -> Decimal:
 
 async def qualify(
     venue: Venue, wanted: RealMoney, balance: Balance, positions: Mapping[str, Decimal], *,
-    is_settled: bool, rounded: Decimal = ZERO, reasons: Sequence[str] = (),
+    is_settled: bool, rounded: Decimal = ZERO, reasons: Sequence[str] = (), by_clock: bool = True,
 ) -> Balance:  # fmt: skip
     """Return the part of ``balance`` that is the desk's, if the account may be traded with real money.
 
     Without ``is_settled`` there are orders of an earlier life whose fills are not heard of yet: then what
     the account holds says nothing. ``rounded``: as `rounding`. ``reasons`` are those against it that are
-    known already.
+    known already. Not ``by_clock``: whoever serves looks at the clock every second, and opens nothing by a
+    wrong one.
 
     Raises
     ------
+    NotKnown
+        When something could not be found out and nothing else speaks against it; names every reason.
     UserError
-        When it may not, or something could not be found out; names every reason.
+        When it may not; names every reason.
     """
     reasons = [
         *reasons,
         *await _of_the_key(venue),
         *await _of_the_account(venue),
-        *await _of_the_clock(venue, wanted.max_clock_offset_ms),
+        *(await _of_the_clock(venue, wanted.max_clock_offset_ms) if by_clock else ()),
     ]
     if is_settled:
         reasons += _of_what_it_holds(dict(balance.assets), managed(wanted, positions), rounded)
     if reasons:
-        raise UserError(
-            f"the account {balance.account!r} at {balance.venue!r} may not be traded with real money: "
-            + "; ".join(reasons)
-        )
+        text = f"the account {balance.account!r} at {balance.venue!r} may not be traded with real money: "
+        text += "; ".join(reasons)
+        if not all(isinstance(each, _Unknown) for each in reasons):
+            raise UserError(text)
+        raise NotKnown(text, is_late=any(isinstance(each, _Late) for each in reasons))
     return part_of(balance, wanted, positions)
 
 
 def _of_what_it_holds(held: Mapping[str, Decimal], own: Mapping[str, Decimal], rounded: Decimal) -> list[str]:
-    wrong = []
+    wrong: list[str] = []
     for asset in sorted({*held, *own}):
         has, needs = (each.get(asset, ZERO).normalize() for each in (held, own))
         # a venue keeps one position of a contract for everybody: who closes one closes the other's
         if is_contract(asset) and has != needs:
             wrong.append(
-                f"the account's position in {asset} is {has:f}, this desk's own is {needs:f}: close the rest,"
-                " or trade other contracts"
+                _Late(
+                    f"the account's position in {asset} is {has:f}, this desk's own is {needs:f}: close the"
+                    " rest, or trade other contracts"
+                )
             )
         elif asset in own and not is_contract(asset) and has < needs - rounded:
-            wrong.append(f"the account holds {has:f} {asset}, the desk needs {needs:f}")
+            wrong.append(_Late(f"the account holds {has:f} {asset}, the desk needs {needs:f}"))
     return wrong
+
+
+def _unless_denied(error: VenueError, why: str) -> str:
+    return why if isinstance(error, Denied) else _Unknown(why)
 
 
 async def _of_the_account(venue: Venue) -> list[str]:
     try:
         return [*await venue.unfit()]
     except VenueError as error:
-        return [f"it is not known how the account is set ({error})"]
+        return [_unless_denied(error, f"it is not known how the account is set ({error})")]
 
 
 async def _of_the_key(venue: Venue) -> list[str]:
     try:
         rights = await venue.key_rights()
     except VenueError as error:
-        return [f"it is not known what the API key may do ({error})"]
+        return [_unless_denied(error, f"it is not known what the API key may do ({error})")]
     wrong = []
     if not rights.trades:
         where = "contracts" if venue.capabilities.contracts else "on the spot market"
@@ -166,7 +199,7 @@ async def _of_the_clock(venue: Venue, most_ms: float) -> list[str]:
         for _ in range(_CLOCK_LOOKS):
             offsets.append(await venue.clock_offset_ms())
     except VenueError as error:
-        return [f"the venue's clock is not known ({error})"]
+        return [_unless_denied(error, f"the venue's clock is not known ({error})")]
     best = min(offsets, key=abs)
     if abs(best) > most_ms:
         return [f"this machine's clock differs from the venue's by {-best:+.0f} ms, at most {most_ms:g}"]
@@ -228,7 +261,7 @@ class Books:
 
         Raises
         ------
-        UserError
+        NotKnown
             When less is there of an asset than the desk and everybody else had: it would be sold once more.
         """
         moved = self.other(held, positions)
@@ -241,9 +274,10 @@ class Books:
         ]
         if gone:
             told = ", ".join(f"{-moved[asset]:f} {asset}" for asset in gone)
-            raise UserError(
+            raise NotKnown(
                 f"{told} went out of the account since, and the desk believes to hold {', '.join(gone)}:"
-                " put it back, or start a new run and leave the rest to its owner"
+                " put it back, or start a new run and leave the rest to its owner",
+                is_late=True,
             )
         if moved:
             log.warning("account_moved %s", {asset: f"{amount:f}" for asset, amount in moved.items()})

@@ -14,12 +14,11 @@ import ccxt
 
 from parley.errors import ConfigError, nearest
 from parley.instruments import Instrument
-from venues.port import NotReached, VenueError
+from venues.port import Denied, VenueError
 
 MS: Final = 1_000_000
 # Kept per symbol until they are read; the hub reads after every message, so this is minutes of slack.
 _TRADES_KEPT: Final = 10_000
-_ANSWERED: Final = (ccxt.DDoSProtection, ccxt.RateLimitExceeded, ccxt.InvalidNonce)
 
 
 def api_keys(api_key: str, secret: str, passphrase: str) -> Mapping[str, str]:
@@ -108,7 +107,5 @@ async def asked(what: str, request: Awaitable[Any]) -> Any:
     try:
         return await request
     except ccxt.BaseError as error:
-        # ccxt counts a ban and a wrong clock among the network's errors
-        is_away = isinstance(error, ccxt.NetworkError) and not isinstance(error, _ANSWERED)
-        kind = NotReached if is_away else VenueError
+        kind = Denied if isinstance(error, ccxt.AuthenticationError) else VenueError
         raise kind(f"{what}: {type(error).__name__}: {line(error)}") from error

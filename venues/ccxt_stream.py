@@ -2,7 +2,8 @@
 
 Problem: a `watch_*` call wakes for one message, and a message between two calls wakes nobody; but ccxt's
 caches hold every message in between. So the caches are read when a call wakes and by the clock. And ccxt may
-stumble over a failure of its own and leave behind what everybody waits for, for ever.
+stumble over a failure of its own and leave behind what everybody waits for, for ever; or a venue ends a
+stream on a socket that stays open, of which nobody who waits hears.
 
 Not here: what a venue's fields mean (each adapter), what a gap leads to (the gateway).
 
@@ -12,6 +13,7 @@ a venue repeats is told once, whatever came between.
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -24,6 +26,8 @@ from venues.port import OnFact
 log = logging.getLogger(__name__)
 
 _SWEEP_S: Final = 0.05
+_LOOK_S: Final = 2.0
+_DEAF_S: Final = 10.0  # a stream that ccxt replaces stands again sooner
 _LOOK_BEHIND: Final = 32
 _WHOLE_EVERY: Final = 100  # sweeps
 _MOST_TOLD: Final = 50_000
@@ -57,6 +61,7 @@ class UserStream:
         self._told: dict[tuple[str, str], tuple[str, ...]] = {}
         self._told_trades: set[tuple[str, str]] = set()
         self._sweeps = 0
+        self._pauses = 0
 
     async def follow(
         self, stands: Callable[[], Awaitable[bool]], on_fact: OnFact, on_ready: Callable[[], None]
@@ -70,6 +75,7 @@ class UserStream:
             while not await stands():
                 await asyncio.sleep(_SWEEP_S / 10)
             on_ready()
+            watching.append(asyncio.ensure_future(self._guard(stands, on_fact)))
             while True:
                 await asyncio.sleep(_SWEEP_S)
                 if self._reading.complete is not None:
@@ -94,12 +100,34 @@ class UserStream:
                 pause = backoff.pause_s()
                 log.warning("user_stream_lost cause=%r retry_s=%.1f", error, pause)
                 on_fact(Gap(stream="user", from_seq=self._last_seq(), to_seq=-1))
-                await asyncio.sleep(pause)
+                self._pauses += 1
+                try:
+                    await asyncio.sleep(pause)
+                finally:
+                    self._pauses -= 1
                 if not isinstance(error, ccxt.BaseError) and not await stands():
                     self._begin_anew()
             else:
                 backoff.worked()
                 self.sweep(on_fact)
+
+    async def _guard(self, stands: Callable[[], Awaitable[bool]], on_fact: OnFact) -> None:
+        """Begin a stream anew that does not stand, while nobody has heard of its end.
+
+        So Binance ends one (`eventStreamTerminated`): ccxt forgets the subscription and lets the socket be.
+        """
+        deaf_since = 0.0
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            if self._pauses or await stands():
+                deaf_since = 0.0
+            elif not deaf_since:
+                deaf_since = time.monotonic()
+            elif time.monotonic() - deaf_since >= _DEAF_S:
+                log.warning("user_stream_deaf for_s=%.0f", time.monotonic() - deaf_since)
+                on_fact(Gap(stream="user", from_seq=self._last_seq(), to_seq=-1))
+                self._begin_anew()
+                deaf_since = 0.0
 
     def _begin_anew(self) -> None:
         """Take ccxt's sockets from it: whoever waits on one of them hears that it is lost.

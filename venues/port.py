@@ -88,8 +88,8 @@ class VenueError(Exception):
     venue: str = ""
 
 
-class NotReached(VenueError):
-    """Nobody answered such a request, or said that nobody is there: it may work later, as it is."""
+class Denied(VenueError):
+    """The venue knows who asks and lets him not: asking again changes nothing."""
 
 
 class Venue(Protocol):

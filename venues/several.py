@@ -28,9 +28,9 @@ from venues.capabilities import Capabilities, weakest
 from venues.port import (
     Absent,
     Acked,
+    Denied,
     Fact,
     KeyRights,
-    NotReached,
     OnFact,
     Rejected,
     Resting,
@@ -251,8 +251,8 @@ def _held(told: Iterable[tuple[str, tuple[tuple[str, Decimal], ...]]]) -> tuple[
 
 
 def _worst(failed: Mapping[str, VenueError]) -> VenueError:
-    # waiting helps only where nothing else is wrong than that nobody answers
-    return min(failed.values(), key=lambda error: isinstance(error, NotReached))
+    # waiting helps only where nobody is turned away
+    return max(failed.values(), key=lambda error: isinstance(error, Denied))
 
 
 def _plain(intent: Order) -> Order:

@@ -32,7 +32,7 @@ from venues.limits import Request, VenueLimits
 from venues.meter import Meter
 from venues.null_venue import NullVenue
 from venues.okx_limits import OkxLimits
-from venues.port import NotReached, VenueError
+from venues.port import VenueError
 from venues.several import SeveralVenues
 
 BTC, ETH = "BTC/USDT", "ETH/USDT"
@@ -86,7 +86,7 @@ class Desk(NullVenue):
 
 def away(why: str = "gone") -> VenueError:
     """Return what is raised when nobody answered."""
-    error = NotReached(why)
+    error = VenueError(why)
     error.__cause__ = TimeoutError()
     return error
 

@@ -22,7 +22,7 @@ from venues.port import (
     Absent,
     Acked,
     Ambiguous,
-    NotReached,
+    Denied,
     OnFact,
     Rejected,
     Resting,
@@ -218,7 +218,8 @@ def test_of_several_venues_those_that_answer_are_traded_without_the_others(is_ho
     assert (failing.asked, other.asked) == ([], [HERE])
     assert reached.venue.capabilities == several.capabilities
     assert reached.venue.meter.of(HERE) is home.meter
-    other.error = NotReached("away")
+    other.error = VenueError("away")
+    failing.error = Denied("down")
     with pytest.raises(VenueError, match="down"):
         asyncio.run(reach(several))
 
@@ -234,14 +235,14 @@ def test_one_venue_is_reached_as_it_is() -> None:
         asyncio.run(reach(home))
 
 
-def test_an_error_names_its_venue_and_one_that_waiting_helps_comes_last() -> None:
+def test_an_error_names_its_venue_and_one_that_waiting_does_not_help_comes_first() -> None:
     several, home, away = both()
-    home.error, away.error = NotReached("away"), VenueError("bad key")
-    with pytest.raises(VenueError, match="bad key") as caught:
+    home.error, away.error = VenueError("away"), Denied("bad key")
+    with pytest.raises(Denied, match="bad key") as caught:
         asyncio.run(several.balances())
     assert caught.value.venue == "bybit"
     away.error = None
-    with pytest.raises(NotReached) as caught:
+    with pytest.raises(VenueError, match="away") as caught:
         asyncio.run(several.balances())
     assert caught.value.venue == "binance"
 

@@ -12,8 +12,11 @@ from ccxt.async_support.base.ws.cache import ArrayCacheBySymbolById
 
 from parley.messages import Fill, Gap, OrderEvent
 from venues import ccxt_stream
+from venues.binance_client import make_client
+from venues.binance_words import BinanceOrders
 from venues.ccxt_stream import Raw, Reading, UserStream
 from venues.port import Fact
+from venues.words import Account
 
 
 def stream() -> tuple[Any, UserStream, list[Fact]]:
@@ -120,3 +123,50 @@ def test_sockets_that_ccxt_lost_track_of_are_taken_from_it(
     asyncio.run(run())
     assert told == [Gap(stream="user", from_seq=7, to_seq=-1)]
     assert [isinstance(each, ccxt.NetworkError) for each in lost] == [True] * is_begun_anew
+
+
+@pytest.mark.parametrize(
+    ("stood", "is_begun_anew"), [([True], False), ([True, False], True), ([True, False, False, True], False)]
+)
+def test_stream_that_ended_without_a_word_is_begun_anew(
+    monkeypatch: pytest.MonkeyPatch, stood: list[bool], is_begun_anew: bool
+) -> None:
+    monkeypatch.setattr(ccxt_stream, "_LOOK_S", 0.005)
+    monkeypatch.setattr(ccxt_stream, "_DEAF_S", 0.03)
+    client, following, told = stream()
+    lost: list[Exception] = []
+    client.clients = {"wss://": SimpleNamespace(on_error=lost.append)}
+    client.watch_orders = client.watch_my_trades = asyncio.Event().wait
+    answers = list(stood)
+
+    async def stands() -> bool:
+        return answers.pop(0) if len(answers) > 1 else answers[0]
+
+    async def run() -> None:
+        task = asyncio.ensure_future(following.follow(stands, told.append, lambda: None))
+        await asyncio.sleep(0.3)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(run())
+    assert bool(lost) is is_begun_anew
+    assert (Gap(stream="user", from_seq=7, to_seq=-1) in told) is is_begun_anew
+
+
+def test_what_binance_says_at_the_end_of_a_stream_lets_it_stand_no_longer() -> None:
+    async def run() -> tuple[bool, bool]:
+        client = make_client("http://127.0.0.1:1", "ws://127.0.0.1:1", api_key="key", secret="secret")
+        words = BinanceOrders(client, Account(name="main", venue="binance", symbols=("BTC/USDT",)))
+        socket = client.client(client.urls["api"]["ws"]["ws-api"]["spot"])
+        socket.subscriptions["spot"] = 1
+        socket.last_message_at = 1
+        before = await words.stands()
+        client.handle_message(
+            socket, {"subscriptionId": 0, "event": {"e": "eventStreamTerminated", "E": 1_757_896_885_229}}
+        )
+        after = await words.stands()
+        socket.rejections.clear()
+        await client.close()
+        return before, after
+
+    assert asyncio.run(run()) == (True, False)

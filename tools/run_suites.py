@@ -37,7 +37,7 @@ BUDGETS = {
     "parity": 180,
     "differential": 230,
     "integration": 800,
-    "kill": 370,
+    "kill": 390,
 }
 # One phase after the other, and in each its lanes beside each other. Contracts and the quick suites need a
 # core each. Whole desks wait for candles half of their time, which is left to the chaos campaign, which is

@@ -467,11 +467,10 @@ class Gateway:
             )
         )  # fmt: skip
 
-    # ------------------------------------------------------------------ life
-
     async def beat(self) -> None:
-        """Measure the venue's clock and send a heartbeat, every second."""
+        """Measure the venue's clock and send a heartbeat, every second, until some work of its own failed."""
         while True:
+            self._lanes.look()
             self._offset_ms = await compare_clocks(self._venue, self.doubts.measured)
             self.kills.look()
             self._refusals.look()

@@ -202,7 +202,13 @@ class KillSwitch:
         return min(found, key=lambda each: each.mode == "flatten", default=None)
 
     def look(self) -> None:
-        """Notice a change of the file: tell of it, and take back what works where that is wanted."""
+        """Notice a change of the file: tell of it, and take back what works where that is wanted.
+
+        Raises what ended the last sweep by a mistake of ours: it took back nobody knows what, and a gateway
+        that starts sweeps anew.
+        """
+        if self._sweep is not None and self._sweep.done() and not self._sweep.cancelled():
+            self._sweep.result()
         now = self.over()
         if now != self._told:
             self._change(now)

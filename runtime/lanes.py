@@ -2,7 +2,8 @@
 
 Not here: what is done in a lane (`gateway`).
 
-Invariant: the jobs of a lane run in the order they came, never two at once.
+Invariant: the jobs of a lane run in the order they came, never two at once. One that fails by a mistake of
+ours leaves its lane shut, for nobody knows how far it came: `look` tells, and whoever serves ends.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ class Lanes:
         self._rested = rested
         self._lanes: dict[str, deque[Callable[[], Work]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._failed: BaseException | None = None
 
     def waiting(self, name: str) -> int:
         """How many jobs are in a lane, with the one that is being done."""
@@ -35,7 +37,17 @@ class Lanes:
         """Do something in no lane."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            self._failed = self._failed or task.exception()
+
+    def look(self) -> None:
+        """Raise what the first work that failed raised, as long as it is asked."""
+        if self._failed is not None:
+            raise self._failed
 
     async def _drive(self, lane: deque[Callable[[], Work]]) -> None:
         while lane:
